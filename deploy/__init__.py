@@ -1,0 +1,1 @@
+"""What runs deltadrop: its real parts, its demonstration, its deployments."""

@@ -1,0 +1,58 @@
+"""Start Kafka and the schema registry, say where they are, and wait for Ctrl-C.
+
+``python -m deploy.parts`` runs them; ``python -m deploy.parts --download`` only fetches what they
+need, so that nothing later waits for it.
+"""
+
+import argparse
+import signal
+import sys
+import time
+from pathlib import Path
+
+from deploy.parts.containers import daemon_answers
+from deploy.parts.errors import PartError
+from deploy.parts.kafka import BOOTSTRAP_VARIABLE, KAFKA_DOWNLOAD, running_kafka
+from deploy.parts.registry import REGISTRY_DOWNLOAD, URL_VARIABLE, running_registry
+
+
+def main() -> int:
+    """Run the command; 1 with the reason where a part can't be had."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.parts", description=__doc__)
+    parser.add_argument("--download", action="store_true", help="only fetch the jars")
+    parser.add_argument("--directory", type=Path, help="keep logs and data in this folder")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        if arguments.download:
+            _download()
+        else:
+            _run(arguments.directory)
+    except PartError as error:
+        print(f"deploy.parts: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+    return 0
+
+
+def _download() -> None:
+    if daemon_answers():
+        return
+    for download in (KAFKA_DOWNLOAD, REGISTRY_DOWNLOAD):
+        print(f"{download.name}: {download.directory()}")
+
+
+def _run(directory: Path | None) -> None:
+    kafka_home = directory / "kafka" if directory else None
+    registry_home = directory / "registry" if directory else None
+    with running_kafka(kafka_home) as kafka, running_registry(registry_home) as registry:
+        print(f"export {BOOTSTRAP_VARIABLE}={kafka.bootstrap_servers}")
+        print(f"export {URL_VARIABLE}={registry.url}", flush=True)
+        print("Ctrl-C stops both", file=sys.stderr)
+        while True:
+            time.sleep(3600)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,128 @@
+"""Jars from Maven Central: pinned, verified, cached outside the checkout.
+
+Each download is a Maven project file (``<name>.pom.xml``) beside a list of SHA-256 sums
+(``checksums/<name>.sha256``, as ``sha256sum`` writes it). A file that isn't listed, is missing,
+or differs is refused.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.parts.errors import PartError
+
+_HERE = Path(__file__).parent
+_DEPENDENCY_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
+_TIMEOUT_S = 900
+"""For one download: 160 MB over a slow line, and no more than a stuck build may hang."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A set of files that Maven fetches together."""
+
+    name: str
+    """The stem of its project and checksum files, with the version: ``kafka-4.2.0``."""
+
+    def directory(self) -> Path:
+        """Give the folder that holds the verified files, downloading them where it's missing.
+
+        Safe under concurrent use: one process downloads, the others wait; what was killed half
+        way is done again. An archive (``.tar.gz``) is unpacked in place.
+
+        Raises PartError where Maven is missing or fails, or a checksum differs.
+        """
+        target = cache_directory() / self.name
+        if target.is_dir():
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _only_one(target.with_name(f"{self.name}.lock")):
+            if not target.is_dir():
+                self._fill(target)
+        return target
+
+    def _fill(self, target: Path) -> None:
+        print(f"downloading {self.name} from Maven Central, once", file=sys.stderr, flush=True)  # noqa: T201
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{self.name}.") as scratch:
+            fetched = Path(scratch) / "files"
+            _run_maven(_HERE / f"{self.name}.pom.xml", fetched)
+            verify(fetched, _HERE / "checksums" / f"{self.name}.sha256")
+            for archive in fetched.glob("*.tar.gz"):
+                subprocess.run(["tar", "-xzf", archive.name], cwd=fetched, check=True)
+                archive.unlink()
+            fetched.rename(target)
+
+
+def cache_directory() -> Path:
+    """Say where downloads are kept: ``$XDG_CACHE_HOME/deltadrop``, or ``~/.cache/deltadrop``."""
+    root = os.environ.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path.home() / ".cache") / "deltadrop"
+
+
+def verify(directory: Path, checksums: Path) -> None:
+    """Check that a folder holds exactly the files of a checksum list, byte for byte.
+
+    Raises PartError that names every file which is missing, not listed, or different.
+    """
+    wanted = {
+        name: digest for digest, name in map(str.split, checksums.read_text().splitlines())
+    }
+    found = {path.name: _sha256(path) for path in directory.iterdir()}
+    faults = [
+        *(f"{name} is missing" for name in sorted(wanted.keys() - found.keys())),
+        *(f"{name} isn't in the list" for name in sorted(found.keys() - wanted.keys())),
+        *(
+            f"{name} has SHA-256 {found[name]}, not {wanted[name]}"
+            for name in sorted(found.keys() & wanted.keys())
+            if found[name] != wanted[name]
+        ),
+    ]
+    if faults:
+        raise PartError(f"download differs from {checksums.name}: {'; '.join(faults)}")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _run_maven(project: Path, output: Path) -> None:
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise PartError(
+            "Maven is missing, and the real parts are downloaded by it: run 'make setup' (on"
+            " Debian or Ubuntu as root it installs it), or"
+            " 'apt-get install maven default-jre-headless'; or give a running Kafka and registry"
+            " by KAFKA_BOOTSTRAP_SERVERS and SCHEMA_REGISTRY_URL"
+        )
+    command = [maven, "-B", "-q", "-f", str(project), f"{_DEPENDENCY_PLUGIN}:copy-dependencies"]
+    try:
+        done = subprocess.run(
+            [*command, f"-DoutputDirectory={output}"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=_TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise PartError(f"Maven did not fetch {project.name} within {_TIMEOUT_S} s") from error
+    if done.returncode != 0:
+        last = "\n".join(done.stdout.splitlines()[-15:])
+        raise PartError(f"Maven could not fetch {project.name}:\n{last}")
+
+
+@contextmanager
+def _only_one(lock: Path) -> Iterator[None]:
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,178 @@
+"""Apache Kafka: one node that is broker and controller (KRaft), with settings for quick tests."""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.parts.containers import daemon_answers, kafka_container
+from deploy.parts.downloads import Download
+from deploy.parts.errors import PartError
+from deploy.parts.java import find_java
+from deploy.parts.ports import HOST, free_port
+from deploy.parts.process import ServerProcess
+
+BOOTSTRAP_VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
+KAFKA_DOWNLOAD = Download("kafka-4.2.0")
+
+_QUICK_TEST_PROPERTIES = {
+    "auto.create.topics.enable": "false",
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",
+    "offsets.topic.num.partitions": "5",
+    "offsets.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "3",
+    "transaction.state.log.replication.factor": "1",
+}
+"""One node can't replicate, and a test shouldn't wait for what a cluster waits for."""
+
+_JVM_OPTIONS = (
+    "-Xmx1g",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS",
+)
+
+
+class KafkaBroker:
+    """A Kafka to talk to; one that we run on Java can also go away and come back."""
+
+    def __init__(self, bootstrap_servers: str, process: ServerProcess | None = None) -> None:
+        """``process`` is None for a broker that isn't ours."""
+        self.bootstrap_servers = bootstrap_servers
+        self._process = process
+
+    @property
+    def log(self) -> Path | None:
+        """The broker's log, over all its starts; None for a broker that isn't ours."""
+        return self._process.log if self._process else None
+
+    @property
+    def pid(self) -> int | None:
+        """The broker's process id while it runs; None for a broker that isn't ours."""
+        return self._process.pid if self._process else None
+
+    def stop(self) -> None:
+        """Shut it down as an operator would. Raises PartError where it isn't ours to stop."""
+        self._own_process().stop()
+
+    def kill(self) -> None:
+        """End it as a crash would (SIGKILL). Raises PartError where it isn't ours to stop."""
+        self._own_process().kill()
+
+    def start(self) -> None:
+        """Start it again, on the same port and data, and wait until it's up.
+
+        Raises PartError where it isn't ours, or doesn't come up.
+        """
+        self._own_process().start()
+
+    def _own_process(self) -> ServerProcess:
+        if self._process is None:
+            raise PartError(
+                f"the Kafka at {self.bootstrap_servers} isn't ours to stop:"
+                " use kafka_on_java() for one that is"
+            )
+        return self._process
+
+
+@contextmanager
+def running_kafka(
+    directory: Path | None = None, *, properties: Mapping[str, str] | None = None
+) -> Iterator[KafkaBroker]:
+    """Run a Kafka: that of the environment, else by Docker (untested), else on Java.
+
+    ``directory`` keeps its log and data, on Java; without it they are in a temporary folder that
+    is removed at the end. ``properties`` are broker settings beside and over those for quick
+    tests; a broker that the environment names keeps its own.
+
+    Raises PartError where none can be had.
+    """
+    if given := os.environ.get(BOOTSTRAP_VARIABLE):
+        yield KafkaBroker(given)
+    elif daemon_answers():
+        with kafka_container({**_QUICK_TEST_PROPERTIES, **(properties or {})}) as servers:
+            yield KafkaBroker(servers)
+    else:
+        with kafka_on_java(directory, properties=properties) as broker:
+            yield broker
+
+
+@contextmanager
+def kafka_on_java(
+    directory: Path | None = None, *, properties: Mapping[str, str] | None = None
+) -> Iterator[KafkaBroker]:
+    """Run a Kafka of our own on Java, whatever the environment says: it may be killed.
+
+    Arguments as for ``running_kafka``. It's gone when the context ends, and also when this
+    process is killed.
+    """
+    with tempfile.TemporaryDirectory(prefix="deltadrop-kafka-") as temporary:
+        home = directory or Path(temporary)
+        home.mkdir(parents=True, exist_ok=True)
+        process, port = _broker_process(home.resolve(), properties or {})
+        try:
+            process.start()
+            yield KafkaBroker(f"{HOST}:{port}", process)
+        finally:
+            process.stop()
+
+
+def _broker_process(home: Path, properties: Mapping[str, str]) -> tuple[ServerProcess, int]:
+    port, controller_port = free_port(), free_port()
+    settings = home / "server.properties"
+    settings.write_text(_server_properties(home, port, controller_port, properties))
+    temporary = home / "tmp"
+    temporary.mkdir(exist_ok=True)
+    java = [
+        str(find_java()),
+        *_JVM_OPTIONS,
+        f"-Djava.io.tmpdir={temporary}",
+        "-cp",
+        f"{KAFKA_DOWNLOAD.directory()}/*",
+    ]
+    _format(java, settings)
+    process = ServerProcess(
+        "Kafka",
+        [*java, "kafka.Kafka", str(settings)],
+        home / "kafka.log",
+        lambda logged: "Kafka Server started" in logged,
+    )
+    return process, port
+
+
+def _server_properties(
+    home: Path, port: int, controller_port: int, properties: Mapping[str, str]
+) -> str:
+    settings = {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.voters": f"1@{HOST}:{controller_port}",
+        "controller.listener.names": "CONTROLLER",
+        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "log.dirs": str(home / "data"),
+        **_QUICK_TEST_PROPERTIES,
+        **properties,
+    }
+    return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def _format(java: list[str], settings: Path) -> None:
+    tool = [*java, "kafka.tools.StorageTool", "format", "--ignore-formatted"]
+    done = subprocess.run(
+        [*tool, "-t", "ZGVsdGFkcm9wLXRlc3RzMQ", "-c", str(settings)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    if done.returncode != 0:
+        raise PartError(f"Kafka's storage can't be formatted by {settings}:\n{done.stdout}")

@@ -1,0 +1,131 @@
+"""A server process of ours: up when it says so, and gone when we are gone."""
+
+import contextlib
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from deploy.parts.errors import PartError
+
+START_TIMEOUT_S = 90
+"""Ten times what the slower part needs on two busy cores."""
+
+STOP_TIMEOUT_S = 20
+"""A server that takes longer to stop is killed."""
+
+_TAIL_LINES = 40
+_GUARD = ["sh", "-c", 'trap "" HUP INT TERM; read -r _; kill -KILL "$1"', "part-guard"]
+"""Waits for the end of its standard input, which comes when the process that owns it dies, by
+whatever signal; then kills the server. (PR_SET_PDEATHSIG would fire when the *thread* that
+started the server ends, and exists on Linux only.)"""
+
+
+class ServerProcess:
+    """A command that runs in the background, its output appended to a log.
+
+    It has a session of its own, so that Ctrl-C at a terminal leaves the order of stopping to us,
+    and a guard that kills it when this process dies, SIGKILL included.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        is_ready: Callable[[str], bool],
+    ) -> None:
+        """Describe the process; nothing runs yet.
+
+        ``is_ready`` is asked again and again, with what this start has logged so far. The folder
+        of ``log`` is the command's working folder.
+        """
+        self.name = name
+        self.log = log
+        self._command = list(command)
+        self._is_ready = is_ready
+        self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs, else None."""
+        running = self._process is not None and self._process.poll() is None
+        return self._process.pid if self._process is not None and running else None
+
+    def start(self, timeout_s: float = START_TIMEOUT_S) -> None:
+        """Start it and wait until it's ready; a running one is left as it is.
+
+        Raises PartError, with the end of the log, where it dies first or isn't ready in time.
+        """
+        if self.pid is not None:
+            return
+        self._release()
+        logged_before = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=self.log.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            self._guard = subprocess.Popen(
+                [*_GUARD, str(self._process.pid)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            self._wait(logged_before, timeout_s)
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
+        """Ask it to stop (SIGTERM) and wait; kill it where it doesn't."""
+        if self._process is not None and self.pid is not None:
+            self._process.send_signal(signal.SIGCONT)  # a frozen one can't hear
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout_s)
+        self.kill()
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL), as a crash would, and wait until it's gone."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self._release()
+
+    def _release(self) -> None:
+        if self._guard is not None and self._guard.stdin is not None:
+            self._guard.kill()  # before its pipe closes: it must not kill a stranger
+            self._guard.wait()
+            self._guard.stdin.close()
+        self._guard = None
+
+    def _wait(self, logged_before: int, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not self._is_ready(self._logged_since(logged_before)):
+            if self.pid is None:
+                raise PartError(f"{self.name} ended as it started; {tail(self.log)}")
+            if time.monotonic() > deadline:
+                raise PartError(f"{self.name} wasn't up in {timeout_s:g} s; {tail(self.log)}")
+            time.sleep(0.05)
+
+    def _logged_since(self, position: int) -> str:
+        with self.log.open("rb") as file:
+            file.seek(position)
+            return file.read().decode(errors="replace")
+
+
+def tail(log: Path, lines: int = _TAIL_LINES) -> str:
+    """Give the last lines of a log under its path, for an error message or a test report."""
+    if not log.exists():
+        return f"no log at {log}"
+    last = log.read_text(errors="replace").splitlines()[-lines:]
+    return "\n".join([f"the end of {log}:", *last])

@@ -1,0 +1,122 @@
+"""The schema registry: Apicurio, spoken to by its Confluent-compatible API.
+
+Ids are the same at registration and at look-up by id, and belong to a schema's content: one
+schema under two subjects has one id, as with Confluent's registry.
+"""
+
+import json
+import os
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.parts.containers import daemon_answers, registry_container
+from deploy.parts.downloads import Download
+from deploy.parts.java import find_java
+from deploy.parts.ports import HOST, free_port
+from deploy.parts.process import ServerProcess
+
+URL_VARIABLE = "SCHEMA_REGISTRY_URL"
+REGISTRY_DOWNLOAD = Download("apicurio-registry-3.3.3")
+
+_API_PATH = "/apis/ccompat/v7"
+_DEFAULT_COMPATIBILITY = "BACKWARD"
+"""What Confluent's registry starts with; Apicurio starts with none."""
+
+
+class SchemaRegistry:
+    """A schema registry to talk to."""
+
+    def __init__(self, url: str, process: ServerProcess | None = None) -> None:
+        """``process`` is None for a registry that isn't ours."""
+        self.url = url
+        """The root of its Confluent-compatible API, without a slash at the end."""
+        self._process = process
+
+    @property
+    def log(self) -> Path | None:
+        """The registry's log; None for a registry that isn't ours."""
+        return self._process.log if self._process else None
+
+    @property
+    def pid(self) -> int | None:
+        """The registry's process id while it runs; None for a registry that isn't ours."""
+        return self._process.pid if self._process else None
+
+
+@contextmanager
+def running_registry(directory: Path | None = None) -> Iterator[SchemaRegistry]:
+    """Run a schema registry: that of the environment, else by Docker (untested), else on Java.
+
+    ``directory`` keeps its log, on Java; without it the log is in a temporary folder that is
+    removed at the end. Schemas live in memory. Schemas that aren't BACKWARD compatible are
+    refused, unless the subject says otherwise; a registry that the environment names keeps its
+    own rule.
+
+    Raises PartError where none can be had.
+    """
+    if given := os.environ.get(URL_VARIABLE):
+        yield SchemaRegistry(given.rstrip("/"))
+    elif daemon_answers():
+        with registry_container() as root:
+            _set_default_compatibility(root + _API_PATH)
+            yield SchemaRegistry(root + _API_PATH)
+    else:
+        with registry_on_java(directory) as registry:
+            yield registry
+
+
+@contextmanager
+def registry_on_java(directory: Path | None = None) -> Iterator[SchemaRegistry]:
+    """Run a registry of our own on Java, whatever the environment says.
+
+    Arguments as for ``running_registry``. It's gone when the context ends, and also when this
+    process is killed.
+    """
+    with tempfile.TemporaryDirectory(prefix="deltadrop-registry-") as temporary:
+        home = directory or Path(temporary)
+        home.mkdir(parents=True, exist_ok=True)
+        port = free_port()
+        process = _registry_process(home.resolve(), port)
+        url = f"http://{HOST}:{port}{_API_PATH}"
+        try:
+            process.start()
+            _set_default_compatibility(url)
+            yield SchemaRegistry(url, process)
+        finally:
+            process.stop()
+
+
+def _registry_process(home: Path, port: int) -> ServerProcess:
+    temporary = home / "tmp"
+    temporary.mkdir(exist_ok=True)
+    command = [
+        str(find_java()),
+        "-Xmx512m",
+        f"-Djava.io.tmpdir={temporary}",
+        f"-Dquarkus.http.host={HOST}",
+        f"-Dquarkus.http.port={port}",
+        f"-Dquarkus.management.host={HOST}",
+        f"-Dquarkus.management.port={free_port()}",
+        "-jar",
+        str(REGISTRY_DOWNLOAD.directory() / "quarkus-run.jar"),
+    ]
+    return ServerProcess(
+        "schema registry",
+        command,
+        home / "registry.log",
+        lambda logged: f"Listening on: http://{HOST}:{port}" in logged,
+    )
+
+
+def _set_default_compatibility(url: str) -> None:
+    request = urllib.request.Request(
+        f"{url}/config",
+        method="PUT",
+        data=json.dumps({"compatibility": _DEFAULT_COMPATIBILITY}).encode(),
+        headers={"Content-Type": "application/vnd.schemaregistry.v1+json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        answer.read()
