@@ -19,6 +19,9 @@ KAFKA_DOWNLOAD = Download("kafka-4.2.0")
 
 _QUICK_TEST_PROPERTIES = {
     "auto.create.topics.enable": "false",
+    "broker.heartbeat.interval.ms": "500",
+    # So long does a killed broker's successor wait before it's let in.
+    "broker.session.timeout.ms": "3000",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
     "offsets.topic.num.partitions": "5",

@@ -110,9 +110,12 @@ class ServerProcess:
 
     def _wait(self, logged_before: int, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
-        while not self._is_ready(self._logged_since(logged_before)):
+        while True:
+            ready = self._is_ready(self._logged_since(logged_before))
             if self.pid is None:
                 raise PartError(f"{self.name} ended as it started; {tail(self.log)}")
+            if ready:
+                return
             if time.monotonic() > deadline:
                 raise PartError(f"{self.name} wasn't up in {timeout_s:g} s; {tail(self.log)}")
             time.sleep(0.05)

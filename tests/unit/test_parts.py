@@ -15,11 +15,11 @@ from deploy.parts.downloads import Download, cache_directory, verify
 from deploy.parts.ports import free_port
 from deploy.parts.process import ServerProcess, tail
 
-CHATTER = "echo ready; trap 'echo bye; exit 0' TERM; while :; do sleep 0.05; done"
+CHATTER = "echo listening; trap 'echo bye; exit 0' TERM; while :; do sleep 0.05; done"
 
 
 def server(log: Path, script: str = CHATTER) -> ServerProcess:
-    return ServerProcess("chatter", ["sh", "-c", script], log, lambda logged: "ready" in logged)
+    return ServerProcess("chatter", ["sh", "-c", script], log, lambda logged: "listening" in logged)
 
 
 def test_a_kafka_that_the_environment_names_is_used_and_not_ours_to_stop(
@@ -50,7 +50,7 @@ def test_a_server_is_up_when_it_says_so_and_stops_when_asked(tmp_path: Path) -> 
     process.stop()
 
     assert process.pid is None
-    assert (tmp_path / "log").read_text() == "ready\nbye\n"
+    assert (tmp_path / "log").read_text() == "listening\nbye\n"
 
 
 def test_a_killed_server_does_not_say_goodbye_and_can_start_again(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_killed_server_does_not_say_goodbye_and_can_start_again(tmp_path: Path
     process.start()
     process.kill()
 
-    assert (tmp_path / "log").read_text() == "ready\nready\n"
+    assert (tmp_path / "log").read_text() == "listening\nlistening\n"
 
 
 def test_a_frozen_server_is_stopped_all_the_same(tmp_path: Path) -> None:
