@@ -1,0 +1,109 @@
+"""First openings and first clicks (SPEC §3, *Activities*)."""
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+
+from tests.model.history import DAY, Recorded
+
+FIRSTS = ("OPENED", "CLICKED")
+
+
+@dataclass
+class Memory:
+    """What is remembered of an interaction that was opened: since when (append time), and which links were clicked."""
+
+    began: int
+    links: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an event is a first, and (of a click) whether no link of its interaction was clicked before."""
+
+    is_first: bool
+    is_first_click: bool = False
+
+
+def verdicts(
+    before: Iterable[Recorded],
+    window: Iterable[Recorded],
+    export_event: str,
+    instant: int,
+    days: int = 400,
+) -> dict[tuple[int, int], Verdict]:
+    """Judge the openings and clicks of a window, by position.
+
+    before: the facts appended before the window; window: the facts in it; export_event: OPENED (the first opening,
+    a click is one too) or CLICKED (the first click on each link); instant: the close's.
+    """
+    memories = remember(before, days * DAY)
+    memories = {
+        key: memory
+        for key, memory in memories.items()
+        if instant - memory.began < days * DAY
+    }
+    facts = [fact for fact in window if fact.type in FIRSTS]
+    if export_event == "OPENED":
+        firsts = earliest(facts, _interaction) - _positions(
+            facts, lambda fact: _interaction(fact) in memories
+        )
+        return {fact.position: Verdict(fact.position in firsts) for fact in facts}
+
+    clicks = [fact for fact in facts if fact.type == "CLICKED"]
+    known_links = {
+        (interaction, link)
+        for interaction, memory in memories.items()
+        for link in memory.links
+    }
+    clicked = {interaction for interaction, _ in known_links}
+    first_on_link = earliest(clicks, _link) - _positions(
+        clicks, lambda fact: _link(fact) in known_links
+    )
+    first_of_all = earliest(clicks, _interaction) - _positions(
+        clicks, lambda fact: _interaction(fact) in clicked
+    )
+    return {
+        fact.position: Verdict(
+            fact.position in first_on_link, fact.position in first_of_all
+        )
+        for fact in clicks
+    }
+
+
+def remember(facts: Iterable[Recorded], for_how_long: int) -> dict[int, Memory]:
+    """What earlier windows leave behind. An interaction that is heard of again after its time begins anew."""
+    memories: dict[int, Memory] = {}
+    for fact in sorted(facts, key=lambda fact: (fact.appended_at, fact.position)):
+        if fact.type not in FIRSTS:
+            continue
+        memory = memories.get(_interaction(fact))
+        if memory is None or fact.appended_at - memory.began >= for_how_long:
+            memory = memories[_interaction(fact)] = Memory(began=fact.appended_at)
+        if fact.type == "CLICKED":
+            memory.links.add(fact.body["clickedUrl"])
+    return memories
+
+
+def earliest(
+    facts: Iterable[Recorded], group: Callable[[Recorded], Hashable]
+) -> set[tuple[int, int]]:
+    """The position of the earliest fact of each group; a tie goes to the lowest partition, then offset."""
+    groups: dict[Hashable, list[tuple[int, tuple[int, int]]]] = defaultdict(list)
+    for fact in facts:
+        groups[group(fact)].append((fact.occurred_at, fact.position))
+    return {min(group)[1] for group in groups.values()}
+
+
+def _positions(
+    facts: Iterable[Recorded], condition: Callable[[Recorded], bool]
+) -> set[tuple[int, int]]:
+    return {fact.position for fact in facts if condition(fact)}
+
+
+def _interaction(fact: Recorded) -> int:
+    return int(fact.body["interactionId"])
+
+
+def _link(fact: Recorded) -> tuple[int, str]:
+    return _interaction(fact), fact.body["clickedUrl"]

@@ -1,0 +1,151 @@
+"""What the topics hold, in which order, and which of it is a repeat (SPEC §3, *Facts*)."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+Event = Mapping[str, Any]
+"""One event as SPEC §8 writes it: JSON with moments as ISO 8601 strings."""
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+KEY_FIELDS = {"profile": "profileId", "row": "id", "campaign": "campaignId"}
+"""The kinds whose events are states of something, and the field that says of what."""
+
+
+def milliseconds(moment: str) -> int:
+    """UTC milliseconds of an ISO 8601 moment, truncated; whole numbers, so that no rounding can creep in."""
+    since = datetime.fromisoformat(moment) - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
+
+
+def topic_name(
+    kind: str, database: str = "", table: str = "", prefix: str = "deltadrop"
+) -> str:
+    """The topic that carries a kind of event, of a database and a table where the kind has them."""
+    if kind == "campaign":
+        return f"{prefix}.campaign"
+    return ".".join(part for part in (prefix, database, kind, table) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One record of a topic. `event` is None where the stream made a dead letter of it."""
+
+    topic: str
+    partition: int
+    offset: int
+    appended_at: int
+    event: Event | None
+    occurred_at: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        occurred_at = (
+            milliseconds(self.event["occurredAt"]) if self.event else self.appended_at
+        )
+        object.__setattr__(self, "occurred_at", occurred_at)
+
+    @property
+    def position(self) -> tuple[int, int]:
+        return self.partition, self.offset
+
+    @property
+    def type(self) -> str:
+        return str(self.body["eventType"])
+
+    @property
+    def body(self) -> Event:
+        assert self.event is not None, "a dead letter has no body"
+        return self.event
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """Where a window ends: its instant (UTC milliseconds), and of each topic-partition the first offset after it."""
+
+    instant: int
+    offsets: Mapping[tuple[str, int], int]
+
+    def is_after(self, record: Recorded) -> bool:
+        """Whether the record lies before the cut. A partition that the cut doesn't know is wholly behind it."""
+        return record.offset < self.offsets.get((record.topic, record.partition), 0)
+
+
+class History:
+    """All records of all topics."""
+
+    def __init__(self, records: Iterable[Recorded], repeat_hours: int = 48) -> None:
+        self._topics: dict[str, list[Recorded]] = defaultdict(list)
+        for record in records:
+            self._topics[record.topic].append(record)
+        self._repeats: set[tuple[str, int, int]] = set()
+        for topic, held in self._topics.items():
+            held.sort(key=lambda record: record.position)
+            self._repeats.update(
+                (topic, *repeat.position)
+                for repeat in repeats(held, repeat_hours * HOUR)
+            )
+
+    def records(self, topic: str) -> list[Recorded]:
+        """Everything in a topic by partition and offset, dead letters and repeats too."""
+        return self._topics.get(topic, [])
+
+    def facts(self, topic: str, before: Cut) -> list[Recorded]:
+        """What counts in a topic up to a cut: neither dead letters nor repeats."""
+        return [
+            record
+            for record in self.records(topic)
+            if before.is_after(record)
+            and record.event is not None
+            and not self.is_repeat(record)
+        ]
+
+    def is_repeat(self, record: Recorded) -> bool:
+        return (record.topic, *record.position) in self._repeats
+
+
+def repeats(records: Iterable[Recorded], within: int) -> list[Recorded]:
+    """The events of one topic whose eventId it already carried in the time before them (`within`, milliseconds).
+
+    A repeat carries the id on: one that comes 40 hours after another is a repeat, and so is the next 40 hours
+    later. A dead letter carries nothing, so that its replay after a fix counts.
+    """
+    found = []
+    carried_at: dict[str, int] = {}
+    for record in sorted(
+        records, key=lambda record: (record.appended_at, record.position)
+    ):
+        if record.event is None:
+            continue
+        event_id = record.event["eventId"]
+        if (
+            event_id in carried_at
+            and record.appended_at - carried_at[event_id] <= within
+        ):
+            found.append(record)
+        carried_at[event_id] = record.appended_at
+    return found
+
+
+def by_entity(facts: Iterable[Recorded]) -> dict[int, list[Recorded]]:
+    """The events of each id of a topic of states, in the order in which they were appended.
+
+    Within a partition that is the order of offsets. Across partitions (an id moves when a topic gains some) it is
+    the order of append times, where a clock that was set back in between doesn't pull an event before its
+    predecessor in the same partition: it counts at the latest time seen so far.
+    """
+    ordered: dict[int, list[tuple[int, int, int, Recorded]]] = defaultdict(list)
+    latest: dict[tuple[int, int], int] = {}
+    for fact in facts:
+        entity = fact.body[KEY_FIELDS[fact.body["kind"]]]
+        seen = (entity, fact.partition)
+        latest[seen] = max(latest.get(seen, fact.appended_at), fact.appended_at)
+        ordered[entity].append((latest[seen], *fact.position, fact))
+    return {
+        entity: [fact for *_, fact in sorted(keyed, key=lambda key: key[:3])]
+        for entity, keyed in ordered.items()
+    }

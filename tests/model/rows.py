@@ -1,0 +1,92 @@
+"""Rows and their lives at a cut (SPEC §3, *Rows*); a profile is a row of its database."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tests.model.history import Cut, Event, History, Recorded, by_entity, milliseconds
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row as its events before a cut leave it.
+
+    `life` holds the events of the life that goes on at the cut, in order of appending: none if there is no such
+    life. `deletion` is the one appended last; `dead_until` the latest moment at which any deletion occurred
+    (UTC milliseconds): what occurred up to then belongs to a life that ended.
+    """
+
+    life: tuple[Recorded, ...]
+    deletion: Recorded | None
+    dead_until: int | None
+    births_of_the_living: frozenset[tuple[int, int]] = frozenset()
+
+    @property
+    def is_live(self) -> bool:
+        return bool(self.life)
+
+    @property
+    def values(self) -> Event:
+        """The whole row: every event says all of it, so the last one does."""
+        return self.life[-1].body
+
+    @property
+    def creation_moment(self) -> int | None:
+        """When the life began, if that was seen or a snapshot told it."""
+        return self._moment_of_first("CREATED", "creationMoment")
+
+    @property
+    def update_moment(self) -> int | None:
+        changes = [event for event in self.life if event.type in ("CREATED", "UPDATED")]
+        if changes:
+            return changes[-1].occurred_at
+        return self._moment_of_first("CREATED", "updateMoment")
+
+    def _moment_of_first(self, event_type: str, told_as: str) -> int | None:
+        first = self.life[0]
+        if first.type == event_type:
+            return first.occurred_at
+        told = first.body.get(told_as) if first.type == "SNAPSHOT" else None
+        return None if told is None else milliseconds(told)
+
+    def is_of_ended_life(self, event: Recorded) -> bool:
+        """Whether the event occurred at or before the row's latest deletion."""
+        return self.dead_until is not None and event.occurred_at <= self.dead_until
+
+
+def row_of(events: Iterable[Recorded]) -> Row:
+    """Read one row's events, in the order in which they were appended."""
+    deletion, dead_until = None, None
+    since: list[Recorded] = []
+    for event in events:
+        if event.type == "DELETED":
+            deletion = event
+            dead_until = (
+                event.occurred_at
+                if dead_until is None
+                else max(dead_until, event.occurred_at)
+            )
+            since = []
+        else:
+            since.append(event)
+    survivors = [
+        event for event in since if dead_until is None or event.occurred_at > dead_until
+    ]
+    births = [index for index, event in enumerate(survivors) if event.type == "CREATED"]
+    return Row(
+        life=tuple(survivors[births[-1] if births else 0 :]),
+        deletion=deletion,
+        dead_until=dead_until,
+        births_of_the_living=frozenset(
+            survivors[index].position for index in births if index > 0
+        ),
+    )
+
+
+@lru_cache(maxsize=64)
+def rows_at(history: History, topic: str, cut: Cut) -> Mapping[int, Row]:
+    """Every row of a topic that was ever heard of before the cut, by id."""
+    return {
+        entity: row_of(events)
+        for entity, events in by_entity(history.facts(topic, cut)).items()
+    }

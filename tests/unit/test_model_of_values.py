@@ -1,0 +1,63 @@
+"""The naive model read against SPEC §4 and §7: what a value looks like in the file."""
+
+from typing import Any
+
+import pytest
+
+from tests.model import Export
+from tests.model.story import SHOP, Story, profile, profiles
+
+# Values and text
+
+
+def test_values_are_written_in_the_default_formats() -> None:
+    full = {
+        "customerId": "",
+        "balance": "-0.5",
+        "birthDate": "0999-01-02",
+        "hobbies": ["chess", "tea"],
+    }
+    told_of: dict[str, Any] = {
+        "segments": {"vip": True, "lifecycle": "new"},
+        "subscriptions": ["offers", "newsletter"],
+    }
+    body = profile("CREATED", 1, attributes=full, marketingConsent=False, **told_of)
+    drop = Story().tell(body).drop(Export("profile", "CREATION", SHOP))
+    assert drop.text() == (
+        "profileId,customerId,firstName,balance,birthDate,hobbies,creationMoment,updateMoment,subscriptions,"
+        "segment-vip,segment-lifecycle,marketingConsent\n"
+        '1,"",,-0.50,0999-01-02,chess|tea,2026-03-28 12:01:00,2026-03-28 12:01:00,newsletter|offers,Y,new,N\n'
+    )
+
+
+def test_a_subscription_of_its_own_column_is_a_boolean_and_none_given_means_none() -> (
+    None
+):
+    story = Story().tell(
+        profile("CREATED", subscriptions=["offers"]), profile("CREATED", profileId=2)
+    )
+    columns = "subscription-newsletter subscription-offers subscriptions segment-vip"
+    assert story.drop(profiles(columns=columns)).lines == [
+        ["N", "Y", "offers", None],
+        ["N", "N", None, None],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("a,b", '"a,b"'),
+        ('a"b', '"a""b"'),
+        ("a\nb", '"a\nb"'),
+        ("a\rb", '"a\rb"'),
+        (" a ", " a "),
+        ("a;b", "a;b"),
+    ],
+)
+def test_a_field_is_quoted_where_it_must_be(name: str, field: str) -> None:
+    story = Story().tell(profile("CREATED", attributes={"firstName": name}))
+    assert story.drop(profiles()).text() == f"profileId,firstName\n1,{field}\n"
+
+
+def test_an_empty_window_is_a_header_only() -> None:
+    assert Story().drop(profiles()).text() == "profileId,firstName\n"
