@@ -1,0 +1,375 @@
+"""YAML files into pydantic models, with the line of every fault.
+
+All faults of all files are collected and raised together, each as `path:line: field 'x': what; what would be right`.
+Table, stream and export definitions and the settings are read through this module.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar, cast, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from schemas.errors import DefinitionError, Fault
+
+__all__ = [
+    "At",
+    "Document",
+    "Faults",
+    "Loaded",
+    "Location",
+    "build",
+    "choices",
+    "explain",
+    "load_yaml_models",
+    "location_of",
+    "read_document",
+    "read_models",
+]
+
+M = TypeVar("M", bound=BaseModel)
+
+Location = tuple[str | int, ...]
+"""The way to a value in a document: keys and list positions from the root."""
+
+
+class At(ValueError):
+    """A fault that a model's validator finds in one of the fields below it: the way to it, and what is wrong."""
+
+    def __init__(self, location: Location, what: str) -> None:
+        super().__init__(what)
+        self.location = location
+
+
+class Faults:
+    """Collects faults, so that a refusal lists them all."""
+
+    def __init__(self) -> None:
+        self.found: list[Fault] = []
+
+    def add(self, where: str, what: str, hint: str = "") -> None:
+        """Note one fault."""
+        self.found.append(Fault(where, what, hint))
+
+    def raise_if_any(self) -> None:
+        """Raise DefinitionError with everything found, if anything was."""
+        if self.found:
+            raise DefinitionError(self.found)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A YAML file: its plain values and the line (from 1) of each."""
+
+    path: Path
+    data: Mapping[str, object]
+    lines: Mapping[Location, int]
+
+    def where(self, location: Location = ()) -> str:
+        """`path:line` of a value, or of the nearest one around it that is there."""
+        while location and location not in self.lines:
+            location = location[:-1]
+        return f"{self.path}:{self.lines.get(location, 1)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[M]):
+    """A definition with the document it was read from."""
+
+    model: M
+    document: Document
+
+    def where(self, *location: str | int) -> str:
+        """`path:line` of a value of the definition, by its YAML keys."""
+        return self.document.where(location)
+
+
+def load_yaml_models(folder: Path, model: type[M], key: str) -> tuple[Loaded[M], ...]:
+    """Read every YAML file of `folder` as a `model` named by its `key`; raises DefinitionError with all faults."""
+    faults = Faults()
+    loaded = read_models(folder, {key: model}, faults)
+    faults.raise_if_any()
+    return cast(tuple[Loaded[M], ...], loaded)
+
+
+def read_models(
+    folder: Path, models: Mapping[str, type[BaseModel]], faults: Faults
+) -> tuple[Loaded[BaseModel], ...]:
+    """Read every `*.yaml` and `*.yml` of `folder`, in name order, and note what is wrong in `faults`.
+
+    models: what a file defines, by the key that names it (`{"export": ExportDefinition}`): a file with `export: x`
+    at its root defines an export called x. Files that are wrong are left out of the result.
+    """
+    loaded = []
+    for path in _yaml_files(folder, faults):
+        document = read_document(path, faults)
+        if document is None:
+            continue
+        key = next((key for key in models if key in document.data), None)
+        if key is None:
+            wanted = " or ".join(f"`{key}: <name>`" for key in models)
+            faults.add(
+                document.where(),
+                "the file doesn't say what it defines",
+                f"it begins with {wanted}",
+            )
+            continue
+        model = build(document, models[key], faults)
+        if model is not None:
+            loaded.append(Loaded(model, document))
+    return tuple(loaded)
+
+
+def _yaml_files(folder: Path, faults: Faults) -> Sequence[Path]:
+    if not folder.is_dir():
+        found = "is a file, not a folder" if folder.exists() else "doesn't exist"
+        faults.add(
+            str(folder),
+            f"the folder of definitions {found}",
+            "it holds one YAML file for each definition",
+        )
+        return ()
+    return sorted(path for path in folder.iterdir() if path.suffix in {".yaml", ".yml"})
+
+
+def read_document(path: Path, faults: Faults) -> Document | None:
+    """Read one YAML file; None, and why in `faults`, if it isn't a mapping with names for keys."""
+    if path.is_dir():
+        faults.add(
+            str(path),
+            "is a folder, not a file",
+            "rename it, or move what it holds up one level",
+        )
+        return None
+    try:
+        text = path.read_text(encoding="utf-8")
+        nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
+    except OSError as error:
+        faults.add(str(path), f"can't be read: {error.strerror}")
+    except UnicodeDecodeError as error:
+        faults.add(str(path), f"isn't UTF-8 (byte {error.start})", "save it as UTF-8")
+    except yaml.MarkedYAMLError as error:
+        faults.found.append(_syntax_fault(path, error))
+    except yaml.YAMLError as error:
+        faults.add(str(path), f"isn't YAML: {' '.join(str(error).split())}")
+    else:
+        return _document(path, nodes, faults)
+    return None
+
+
+def _syntax_fault(path: Path, error: yaml.MarkedYAMLError) -> Fault:
+    line = error.problem_mark.line + 1 if error.problem_mark else 1
+    where = f"{path}:{line}"
+    if error.problem and "'\\t'" in error.problem:
+        return Fault(where, "a tab in the indentation", "YAML is indented with spaces")
+    return Fault(where, f"isn't YAML: {error.problem or error.context}")
+
+
+def _document(
+    path: Path, nodes: Sequence[yaml.Node | None], faults: Faults
+) -> Document | None:
+    present = [node for node in nodes if node is not None]
+    if not present or _is_null(present[0]):
+        faults.add(
+            f"{path}:1", "the file is empty", "remove it, or write the definition"
+        )
+        return None
+    if len(present) > 1:
+        faults.add(
+            f"{path}:{present[1].start_mark.line + 1}",
+            "a second document",
+            "one definition for each file",
+        )
+        return None
+    plain = _Plain(path, faults)
+    before = len(faults.found)
+    data = plain.value(present[0], ())
+    if not isinstance(data, dict):
+        faults.add(
+            f"{path}:1",
+            "isn't a mapping of keys to values",
+            "it begins with a line like `key: value`",
+        )
+    if len(faults.found) > before:
+        return None
+    return Document(path, cast(dict[str, object], data), plain.lines)
+
+
+def _is_null(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
+
+
+@dataclass
+class _Plain:
+    """Turns YAML nodes into plain values and remembers where each was."""
+
+    path: Path
+    faults: Faults
+    lines: dict[Location, int] = field(default_factory=dict)
+    within: list[yaml.Node] = field(default_factory=list)
+
+    def value(self, node: yaml.Node, location: Location) -> object:
+        self.lines.setdefault(location, node.start_mark.line + 1)
+        if any(node is outer for outer in self.within):
+            self._fault(
+                node, "an alias to a value that holds it", "write the value out"
+            )
+            return None
+        self.within.append(node)
+        try:
+            if isinstance(node, yaml.MappingNode):
+                return self._mapping(node, location)
+            if isinstance(node, yaml.SequenceNode):
+                return [
+                    self.value(item, (*location, index))
+                    for index, item in enumerate(node.value)
+                ]
+            return self._scalar(node)
+        finally:
+            self.within.pop()
+
+    def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, object]:
+        result: dict[str, object] = {}
+        for key_node, value_node in node.value:
+            key = key_node.value
+            if not isinstance(key, str) or not isinstance(key_node, yaml.ScalarNode):
+                self._fault(key_node, "a key that isn't a name")
+                continue
+            if key in result:
+                self._fault(
+                    key_node,
+                    f"field '{key}': is there twice",
+                    f"first at line {self.lines[*location, key]}",
+                )
+                continue
+            self.lines[*location, key] = key_node.start_mark.line + 1
+            result[key] = self.value(value_node, (*location, key))
+        return result
+
+    def _scalar(self, node: yaml.Node) -> object:
+        try:
+            return cast(object, yaml.SafeLoader("").construct_object(node, deep=True))
+        except (ValueError, yaml.YAMLError) as error:
+            self._fault(
+                node,
+                f"'{node.value}' can't be read: {' '.join(str(error).split())}",
+                "put text in quotes",
+            )
+            return None
+
+    def _fault(self, node: yaml.Node, what: str, hint: str = "") -> None:
+        self.faults.add(f"{self.path}:{node.start_mark.line + 1}", what, hint)
+
+
+def build(document: Document, model: type[M], faults: Faults) -> M | None:
+    """Validate a document as a `model`; None, and every reason in `faults`, if it isn't one."""
+    try:
+        return model.model_validate(document.data)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            location = location_of(detail)
+            what, hint = explain(detail, model)
+            faults.add(document.where(location), what, hint)
+        return None
+
+
+def explain(detail: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
+    """What a pydantic error says in our words, and what would be right."""
+    location = location_of(detail)
+    name = f"field '{_dotted(location)}': " if location else ""
+    given = detail["input"]
+    context: Mapping[str, object] = detail.get("ctx") or {}
+    match detail["type"]:
+        case "extra_forbidden":
+            return f"{name}unknown key", choices(
+                str(location[-1]), _keys_around(model, location)
+            )
+        case "missing":
+            return f"{name}is missing", ""
+        case "enum" | "literal_error":
+            expected = (
+                str(context["expected"])
+                .replace(" or ", ", ")
+                .replace("'", "")
+                .split(", ")
+            )
+            return f"{name}{_shown(given)} isn't one of them", choices(
+                str(given), expected
+            )
+        case "string_type" if isinstance(given, bool | int | float):
+            return f"{name}{_shown(given)} isn't text", "put it in quotes"
+        case "value_error":
+            return f"{name}{context['error']}", ""
+        case "string_pattern_mismatch":
+            return (
+                f"{name}{_shown(given)} isn't allowed",
+                f"it must match {context['pattern']}",
+            )
+    message = detail["msg"]
+    return f"{name}{message[:1].lower()}{message[1:]}, not {_shown(given)}", ""
+
+
+def location_of(detail: ErrorDetails) -> Location:
+    """The way to the value that a pydantic error is about."""
+    cause = (detail.get("ctx") or {}).get("error")
+    return (*detail["loc"], *(cause.location if isinstance(cause, At) else ()))
+
+
+def choices(given: str, expected: Iterable[str]) -> str:
+    """The hint of a closed choice: all that would be right, and the nearest match to what was given."""
+    valid = list(expected)
+    if not valid:
+        return ""
+    near = difflib.get_close_matches(
+        given, valid, n=1, cutoff=0.6
+    ) or difflib.get_close_matches(
+        given.lower(), [option.lower() for option in valid], n=1, cutoff=0.6
+    )
+    nearest = next(
+        (option for option in valid if near and option.lower() == near[0].lower()), None
+    )
+    listed = f"choose from {', '.join(valid)}"
+    return f"{listed}; nearest match '{nearest}'" if nearest else listed
+
+
+def _dotted(location: Location) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    return f"'{text}'" if len(text) <= 60 else f"'{text[:57]}...'"
+
+
+def _keys_around(model: type[BaseModel], location: Location) -> list[str]:
+    """The keys that the mapping around `location` may have."""
+    here: type[BaseModel] | None = model
+    for part in location[:-1]:
+        if isinstance(part, str) and here is not None:
+            named = next(
+                (f for n, f in here.model_fields.items() if part in (n, f.alias)), None
+            )
+            here = _model_in(named.annotation) if named else None
+    return (
+        [info.alias or name for name, info in here.model_fields.items()] if here else []
+    )
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(
+        filter(
+            None, (_model_in(cast(Hashable, inner)) for inner in get_args(annotation))
+        ),
+        None,
+    )

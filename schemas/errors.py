@@ -1,0 +1,132 @@
+"""Everything deltadrop raises on purpose, in one tree.
+
+    DeltadropError
+    ├── WrongInputError         several faults in one refusal (exit code 2)
+    │   └── DefinitionError     settings, table, stream and export definitions
+    ├── RegistryError           the schema registry doesn't answer, or not as it should
+    │   ├── UnknownSchemaError  no schema has this id
+    │   └── IncompatibleSchemaError
+    ├── PublishError            an event was not sent
+    ├── TopicError              topics are missing or wrong
+    ├── PartitionError          partition files or coverage records
+    ├── LedgerError             the ledger of closes
+    └── CloseError              a close failed
+        └── HeldError           a close that can't be proven complete (exit code 3)
+
+Every error says what is wrong, where, and what would be right (`hint`); `str()` puts that on one line
+(one line for each fault). `exit_code` is what the command line exits with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+__all__ = [
+    "CloseError",
+    "DefinitionError",
+    "DeltadropError",
+    "Fault",
+    "HeldError",
+    "IncompatibleSchemaError",
+    "LedgerError",
+    "PartitionError",
+    "PublishError",
+    "RegistryError",
+    "TopicError",
+    "UnknownSchemaError",
+    "WrongInputError",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong: `where` (file:line), `what`, and a `hint` at what would be right."""
+
+    where: str
+    what: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return _sentence(self.where, self.what, self.hint)
+
+
+class DeltadropError(Exception):
+    """Base of all errors that a user can do something about."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return _sentence(self.where, self.what, self.hint)
+
+
+class WrongInputError(DeltadropError):
+    """Input that is refused whole, with all its faults."""
+
+    exit_code = 2
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(faults)
+        if not self.faults:
+            raise ValueError("a refusal needs at least one fault")
+        first = self.faults[0]
+        super().__init__(first.what, where=first.where, hint=first.hint)
+
+    def __str__(self) -> str:
+        return "\n".join(str(fault) for fault in self.faults)
+
+
+class DefinitionError(WrongInputError):
+    """Settings or definitions (tables, streams, exports) that can't be used as they are."""
+
+
+class RegistryError(DeltadropError):
+    """The schema registry can't be reached, or answers with an error; asking again may help."""
+
+
+class UnknownSchemaError(RegistryError):
+    """The registry answers, and knows no schema of that id."""
+
+
+class IncompatibleSchemaError(RegistryError):
+    """The registry refuses a schema that can't read what the topic already holds (BACKWARD)."""
+
+    exit_code = 2
+
+
+class PublishError(DeltadropError):
+    """One or more events were not sent, or it isn't known that they were."""
+
+
+class TopicError(DeltadropError):
+    """Kafka topics are missing, or not as deltadrop needs them."""
+
+
+class PartitionError(DeltadropError):
+    """A partition file or a coverage record can't be read, written or explained."""
+
+
+class LedgerError(DeltadropError):
+    """The ledger of closes can't be read, written or explained."""
+
+
+class CloseError(DeltadropError):
+    """A close failed; running it again is safe."""
+
+
+class HeldError(CloseError):
+    """A close that can't be proven complete: held, not sent."""
+
+    exit_code = 3
+
+
+def _sentence(where: str, what: str, hint: str) -> str:
+    located = f"{where}: {what}" if where else what
+    return f"{located}; {hint}" if hint else located

@@ -1,0 +1,418 @@
+"""The nine kinds of events, declared once (SPEC §1, §2 closed lists, §8).
+
+What each event type must and may carry is here; the types of the fields are in `schemas/avro/*.avsc` and, for profiles
+and rows, derived from the table definitions (`schemas/derive.py`). Publisher, decoder and docs read these declarations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+__all__ = [
+    "CAMPAIGN_CHANNELS_OF_KIND",
+    "FILE_CHANNELS",
+    "HEADER_FIELDS",
+    "KINDS",
+    "SOURCE_GROUPS",
+    "STATUS_RULES",
+    "CampaignKind",
+    "CampaignState",
+    "Channel",
+    "Engine",
+    "EventType",
+    "Kind",
+    "KindSpec",
+    "Payload",
+    "Source",
+    "SourceGroup",
+    "StatusRule",
+    "SubscriptionChange",
+]
+
+
+class Kind(StrEnum):
+    """What an event is about; each kind has its own topic (a database's, a table's, or the licence's)."""
+
+    PROFILE = "profile"
+    SUBSCRIPTION_UPDATE = "subscription-update"
+    SEGMENT_TRANSITION = "segment-transition"
+    MARKETING_CONSENT = "marketing-consent"
+    EMAIL_ACTIVITY = "email-activity"
+    SMS_ACTIVITY = "sms-activity"
+    FILE_ACTIVITY = "file-activity"
+    ROW = "row"
+    CAMPAIGN = "campaign"
+
+
+class EventType(StrEnum):
+    """What happened."""
+
+    CREATED = "CREATED"
+    UPDATED = "UPDATED"
+    SNAPSHOT = "SNAPSHOT"
+    DELETED = "DELETED"
+    CHANGED = "CHANGED"
+    SENT = "SENT"
+    NOT_SENT = "NOT_SENT"
+    OPENED = "OPENED"
+    CLICKED = "CLICKED"
+    BOUNCED = "BOUNCED"
+    UNSUBSCRIBED = "UNSUBSCRIBED"
+    DELIVERED = "DELIVERED"
+    DELIVERY_FAILED = "DELIVERY_FAILED"
+    STOPPED = "STOPPED"
+    GENERATED = "GENERATED"
+    DOWNLOADED = "DOWNLOADED"
+
+
+class Source(StrEnum):
+    """Where a mutation came from."""
+
+    UNSUBSCRIBE_LINK = "UNSUBSCRIBE_LINK"
+    LIST_UNSUBSCRIBE = "LIST_UNSUBSCRIBE"
+    FORM = "FORM"
+    AUTOMATION = "AUTOMATION"
+    FILE_IMPORT = "FILE_IMPORT"
+    MANUAL_EDIT = "MANUAL_EDIT"
+    API = "API"
+    ETL = "ETL"
+
+
+class SourceGroup(StrEnum):
+    """Names for all internal and for all external sources."""
+
+    INTERNAL = "INTERNAL"
+    EXTERNAL = "EXTERNAL"
+
+
+_EXTERNAL = frozenset({Source.API, Source.ETL})
+
+SOURCE_GROUPS: Mapping[SourceGroup, frozenset[Source]] = MappingProxyType(
+    {
+        SourceGroup.INTERNAL: frozenset(Source) - _EXTERNAL,
+        SourceGroup.EXTERNAL: _EXTERNAL,
+    }
+)
+
+
+class Channel(StrEnum):
+    """The channel of a campaign."""
+
+    EMAIL = "EMAIL"
+    SMS = "SMS"
+    PRINT = "PRINT"
+    CALL_CENTER = "CALL_CENTER"
+    CUSTOM_AUDIENCE = "CUSTOM_AUDIENCE"
+
+
+FILE_CHANNELS = (Channel.PRINT, Channel.CALL_CENTER, Channel.CUSTOM_AUDIENCE)
+"""The channels whose interactions end in a file for a provider: those of `file-activity` events."""
+
+
+class CampaignKind(StrEnum):
+    """How a campaign runs."""
+
+    SCENARIZED = "SCENARIZED"
+    TRANSACTIONAL = "TRANSACTIONAL"
+    ONE_SHOT = "ONE_SHOT"
+    AB_TEST = "AB_TEST"
+
+
+CAMPAIGN_CHANNELS_OF_KIND: Mapping[CampaignKind, frozenset[Channel]] = MappingProxyType(
+    {
+        CampaignKind.SCENARIZED: frozenset(Channel),
+        CampaignKind.TRANSACTIONAL: frozenset({Channel.EMAIL, Channel.SMS}),
+        CampaignKind.ONE_SHOT: frozenset(Channel),
+        CampaignKind.AB_TEST: frozenset({Channel.EMAIL}),
+    }
+)
+"""The combinations that exist (SPEC §3, active campaigns); another one breaks the contract."""
+
+
+class CampaignState(StrEnum):
+    """Where a campaign is in its life."""
+
+    DRAFT = "DRAFT"
+    ACTIVE = "ACTIVE"
+    FINISHED = "FINISHED"
+
+
+class Engine(StrEnum):
+    """The engine a campaign is sent through."""
+
+    CURRENT = "CURRENT"
+    LEGACY = "LEGACY"
+
+
+class SubscriptionChange(StrEnum):
+    """Which way a subscription changed."""
+
+    SUBSCRIBED = "SUBSCRIBED"
+    UNSUBSCRIBED = "UNSUBSCRIBED"
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """The payload of one event type: fields that must, may, and must not be there.
+
+    A field that is in none of the three belongs to another event type of the kind: publishers are refused it,
+    a decoder ignores it.
+    """
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that this event type may carry."""
+        return self.required + self.optional
+
+
+@dataclass(frozen=True, slots=True)
+class KindSpec:
+    """One kind: the field whose value is the Kafka key, and the payload of each of its event types."""
+
+    kind: Kind
+    key_field: str
+    payloads: Mapping[EventType, Payload]
+
+    @property
+    def event_types(self) -> tuple[EventType, ...]:
+        """The kind's event types, in the order of its Avro enum."""
+        return tuple(self.payloads)
+
+
+HEADER_FIELDS = ("eventId", "eventType", "database", "source", "occurredAt")
+"""What every event carries, in this order, before its payload."""
+
+_PROFILE_STATE = ("subscriptions", "segments", "marketingConsent")
+_TECHNICAL_MOMENTS = ("creationMoment", "updateMoment")
+_COLLECTION = ("collectionMoment", "collectionWay", "collectionSource")
+_INTERACTION = ("interactionId", "campaignId", "profileId")
+_EMAIL = ("emailAddress", "abVersion", "subscription")
+_CAMPAIGN = Payload(
+    (
+        "campaignId",
+        "name",
+        "technicalName",
+        "channel",
+        "campaignKind",
+        "state",
+        "engine",
+    ),
+    ("sentAt", "finishedAt", "subscription"),
+)
+
+
+def _row_payloads(
+    ids: tuple[str, ...], state: tuple[str, ...], deletion: tuple[str, ...]
+) -> Mapping[EventType, Payload]:
+    """Whole-row kinds: the row as it now is, or its deletion with technical fields only."""
+    return {
+        EventType.CREATED: Payload((*ids, "attributes"), state),
+        EventType.UPDATED: Payload((*ids, "attributes"), state),
+        EventType.SNAPSHOT: Payload((*ids, "attributes"), state + _TECHNICAL_MOMENTS),
+        EventType.DELETED: Payload(ids, deletion, forbidden=("attributes",)),
+    }
+
+
+def _email_payloads() -> Mapping[EventType, Payload]:
+    return {
+        EventType.SENT: Payload(_INTERACTION, _EMAIL),
+        EventType.NOT_SENT: Payload(
+            (*_INTERACTION, "statusCategory", "status"), _EMAIL
+        ),
+        EventType.OPENED: Payload(_INTERACTION, _EMAIL),
+        EventType.CLICKED: Payload(
+            (*_INTERACTION, "clickedUrl"), (*_EMAIL, "clickedUrlName")
+        ),
+        EventType.BOUNCED: Payload(
+            (*_INTERACTION, "bounceStatusCategory"), (*_EMAIL, "bounceStatus")
+        ),
+        EventType.UNSUBSCRIBED: Payload(_INTERACTION, _EMAIL),
+    }
+
+
+def _sms_payloads() -> Mapping[EventType, Payload]:
+    failed = Payload(
+        (*_INTERACTION, "errorStatusCategory", "errorStatus"), ("gsmNumber",)
+    )
+    done = Payload(_INTERACTION, ("gsmNumber",))
+    return {
+        EventType.SENT: done,
+        EventType.NOT_SENT: failed,
+        EventType.DELIVERED: done,
+        EventType.CLICKED: done,
+        EventType.DELIVERY_FAILED: failed,
+        EventType.STOPPED: done,
+    }
+
+
+def _file_payloads() -> Mapping[EventType, Payload]:
+    return {
+        EventType.GENERATED: Payload(("channel", *_INTERACTION)),
+        EventType.NOT_SENT: Payload(("channel", *_INTERACTION)),
+        EventType.DOWNLOADED: Payload(("channel", *_INTERACTION, "generatedAt")),
+    }
+
+
+def _changed(
+    required: tuple[str, ...], optional: tuple[str, ...]
+) -> Mapping[EventType, Payload]:
+    return {EventType.CHANGED: Payload(required, optional)}
+
+
+KINDS: Mapping[Kind, KindSpec] = MappingProxyType(
+    {
+        spec.kind: spec
+        for spec in (
+            KindSpec(
+                Kind.PROFILE,
+                "profileId",
+                _row_payloads(
+                    ("profileId",),
+                    _PROFILE_STATE,
+                    (
+                        "businessKey",
+                        "dataCollectionMoment",
+                        "dataCollectionWay",
+                        "dataCollectionSource",
+                    ),
+                ),
+            ),
+            KindSpec(
+                Kind.SUBSCRIPTION_UPDATE,
+                "profileId",
+                _changed(("profileId", "subscription", "type"), _COLLECTION),
+            ),
+            KindSpec(
+                Kind.SEGMENT_TRANSITION,
+                "profileId",
+                _changed(("profileId", "segment"), ("previousValue", "newValue")),
+            ),
+            KindSpec(
+                Kind.MARKETING_CONSENT,
+                "profileId",
+                _changed(("profileId", "consentValue"), _COLLECTION),
+            ),
+            KindSpec(Kind.EMAIL_ACTIVITY, "interactionId", _email_payloads()),
+            KindSpec(Kind.SMS_ACTIVITY, "interactionId", _sms_payloads()),
+            KindSpec(Kind.FILE_ACTIVITY, "interactionId", _file_payloads()),
+            KindSpec(
+                Kind.ROW,
+                "id",
+                _row_payloads(
+                    ("table", "id"), ("profileId",), ("profileId", "businessKey")
+                ),
+            ),
+            KindSpec(
+                Kind.CAMPAIGN,
+                "campaignId",
+                {EventType.CREATED: _CAMPAIGN, EventType.UPDATED: _CAMPAIGN},
+            ),
+        )
+    }
+)
+"""All kinds by their name."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRule:
+    """A closed list: the statuses that exist for each category (None: any status, or none at all)."""
+
+    kind: Kind
+    event_type: EventType
+    category_field: str
+    status_field: str
+    statuses: Mapping[str, tuple[str, ...] | None]
+
+
+_EMAIL_NOT_SENT = {
+    "IN_ERROR": (
+        "EMAIL_SENDING_ERROR",
+        "EMAIL_GENERATION_ERROR",
+        "EMAIL_PARAMETER_ERROR",
+        "RECIPIENT_NOT_IN_TARGET_GROUP_TABLE",
+        "RECIPIENT_NOT_IN_TARGET_GROUP",
+        "VARIABLE_VALUE_ERROR",
+        "NO_FILTER_LIMIT_REACHED",
+        "INVALID_TARGET_GROUP",
+        "OTHER_ERROR",
+    ),
+    "FILTERED": (
+        "NO_EMAIL_ADDRESS",
+        "INVALID_EMAIL_ADDRESS",
+        "DUPLICATE_EMAIL_ADDRESS",
+        "BLACKLISTED_BY_RECIPIENT",
+        "CATCH_ALL_DOMAIN",
+        "COMMERCIAL_PRESSURE",
+        "QUARANTINE_TEMPORARY",
+        "QUARANTINE_PERMANENT",
+        "EMAIL_SIZE_TOO_HEAVY",
+        "CONTROL_SAMPLE",
+    ),
+}
+_EMAIL_BOUNCED: Mapping[str, tuple[str, ...] | None] = {
+    "HARD_BOUNCE": ("UNKNOWN_DOMAIN", "UNKNOWN_USER", "OTHER_HARD_BOUNCE"),
+    "SOFT_BOUNCE": ("QUOTA_EXCEEDED", "OTHER_SOFT_BOUNCE"),
+    "TECHNICAL": None,
+}
+_SMS_NOT_SENT = {
+    "IN_ERROR": (
+        "ERROR_GENERATING_MESSAGE",
+        "UNRESOLVED_VARIABLE",
+        "NO_MESSAGE",
+        "INVALID_MESSAGE_LENGTH",
+        "ERROR_CONTACTING_PROVIDER",
+        "RECIPIENT_NOT_IN_TARGET_GROUP",
+        "NO_ACCOUNT",
+        "NOT_ENOUGH_MONEY",
+        "MISSING_PHONE_NUMBER",
+        "BAD_FORMAT_PHONE_NUMBER",
+    ),
+    "FILTERED": ("QUARANTINE", "COMMERCIAL_PRESSURE", "CONTROL_SAMPLE"),
+}
+_SMS_DELIVERY_FAILED = {
+    "DELIVERY_FAILED": (
+        "UNKNOWN_PHONE_NUMBER",
+        "EXPIRED",
+        "DEVICE_TURNED_OFF",
+        "OTHER_PROVIDER_ERROR",
+    ),
+}
+
+STATUS_RULES = (
+    StatusRule(
+        Kind.EMAIL_ACTIVITY,
+        EventType.NOT_SENT,
+        "statusCategory",
+        "status",
+        _EMAIL_NOT_SENT,
+    ),
+    StatusRule(
+        Kind.EMAIL_ACTIVITY,
+        EventType.BOUNCED,
+        "bounceStatusCategory",
+        "bounceStatus",
+        _EMAIL_BOUNCED,
+    ),
+    StatusRule(
+        Kind.SMS_ACTIVITY,
+        EventType.NOT_SENT,
+        "errorStatusCategory",
+        "errorStatus",
+        _SMS_NOT_SENT,
+    ),
+    StatusRule(
+        Kind.SMS_ACTIVITY,
+        EventType.DELIVERY_FAILED,
+        "errorStatusCategory",
+        "errorStatus",
+        _SMS_DELIVERY_FAILED,
+    ),
+)
+"""All closed lists of statuses (SPEC §2)."""

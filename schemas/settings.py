@@ -1,0 +1,269 @@
+"""deltadrop's settings: one YAML file, and the environment above it.
+
+Order, the first wins: `KAFKA_BOOTSTRAP_SERVERS` and `SCHEMA_REGISTRY_URL`; `DELTADROP_<SECTION>__<FIELD>` (as
+`DELTADROP_CLOSE__WAIT_SECONDS`); the file; the defaults. Relative paths are relative to the file's folder.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from pydantic_settings.exceptions import SettingsError
+
+from schemas.definitions import (
+    Document,
+    Faults,
+    Location,
+    explain,
+    location_of,
+    read_document,
+)
+from schemas.topics import DEFAULT_PREFIX
+
+__all__ = [
+    "CloseSettings",
+    "KafkaSecurity",
+    "KafkaSettings",
+    "RegistrySettings",
+    "Settings",
+    "WorkerSettings",
+    "load_settings",
+]
+
+DEFAULT_FILE = Path("deltadrop.yaml")
+_ENVIRONMENT = "DELTADROP_"
+_PLAIN_VARIABLES = {
+    "KAFKA_BOOTSTRAP_SERVERS": ("kafka", "bootstrap_servers"),
+    "SCHEMA_REGISTRY_URL": ("registry", "url"),
+}
+_MIB = 1024 * 1024
+_DAY_MS = 24 * 60 * 60 * 1000
+
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(ge=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class KafkaSecurity(_Section):
+    """How to prove who we are to Kafka; secrets best come from the environment or a file."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+    def secret(self) -> str | None:
+        """The password, read from its file if it is in one."""
+        if self.password_file is not None:
+            return self.password_file.read_text(encoding="utf-8").strip()
+        return self.password.get_secret_value() if self.password else None
+
+
+class KafkaSettings(_Section):
+    """Where Kafka is, and how our topics are made there."""
+
+    bootstrap_servers: str = "localhost:9092"
+    security: KafkaSecurity = KafkaSecurity()
+    topic_prefix: Annotated[
+        str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,40}$")
+    ] = DEFAULT_PREFIX
+    replication_factor: Positive = 3
+    min_insync_replicas: Positive = 2
+    partitions: Positive = 6
+    retention_ms: int = Field(
+        default=14 * _DAY_MS, ge=-1, description="-1 keeps everything"
+    )
+
+
+class RegistrySettings(_Section):
+    """Where the Confluent-compatible schema registry is."""
+
+    url: str = "http://localhost:8081"
+    username: str | None = None
+    password: SecretStr | None = None
+    ca_file: Path | None = None
+
+
+class WorkerSettings(_Section):
+    """How workers batch what they read."""
+
+    group: Annotated[str, StringConstraints(min_length=1)] = "deltadrop"
+    batch_bytes: Positive = 64 * _MIB
+    batch_seconds: Annotated[float, Field(gt=0)] = 60
+    max_bytes_in_flight: Positive = 128 * _MIB
+    session_timeout_seconds: Annotated[float, Field(gt=0)] = 30
+
+
+class CloseSettings(_Section):
+    """How windows are closed."""
+
+    delay_seconds: Seconds = Field(
+        default=30, description="after the instant, before the cut is taken"
+    )
+    wait_seconds: Seconds = Field(
+        default=900, description="for the workers to pass the cut"
+    )
+    memory_limit: str = "1GB"
+    firsts_days: Positive = 400
+    repeat_hours: Positive = 48
+
+
+class Settings(BaseSettings):
+    """All settings; `load_settings` reads them."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=_ENVIRONMENT,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+    )
+
+    root: Path = Path("var")
+    tables: Path = Path("tables")
+    streams: Path = Path("streams.d")
+    exports: Path = Path("exports")
+    kafka: KafkaSettings = KafkaSettings()
+    registry: RegistrySettings = RegistrySettings()
+    worker: WorkerSettings = WorkerSettings()
+    close: CloseSettings = CloseSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file, whose values come as arguments."""
+        return _PlainVariables(settings_cls), env_settings, init_settings
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Read the settings; raises DefinitionError with every fault.
+
+    path: the file, else that of the variable DELTADROP_CONFIG, else `deltadrop.yaml` here, which may be missing.
+    """
+    named = path or (
+        Path(os.environ["DELTADROP_CONFIG"])
+        if os.environ.get("DELTADROP_CONFIG")
+        else None
+    )
+    file = named or DEFAULT_FILE
+    faults = Faults()
+    _refuse_unknown_variables(faults)
+    document = Document(file, {}, {})
+    if named is not None or file.exists():
+        document = read_document(file, faults) or document
+    faults.raise_if_any()
+    settings = _validated(document, faults)
+    faults.raise_if_any()
+    assert settings is not None
+    return _anchored(settings, file.parent)
+
+
+def _validated(document: Document, faults: Faults) -> Settings | None:
+    try:
+        return Settings(**dict(document.data))  # type: ignore[arg-type]
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            location = location_of(detail)
+            what, hint = explain(detail, Settings)
+            faults.add(_variable_of(location) or document.where(location), what, hint)
+    except SettingsError as error:
+        faults.add(
+            "environment", str(error), f"write {_ENVIRONMENT}<SECTION>__<FIELD>=value"
+        )
+    return None
+
+
+class _PlainVariables(PydanticBaseSettingsSource):
+    """The two variables that every tool around Kafka knows."""
+
+    def get_field_value(
+        self, field: FieldInfo, field_name: str
+    ) -> tuple[object, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for variable, (section, name) in _PLAIN_VARIABLES.items():
+            if value := os.environ.get(variable):
+                found[section] = {name: value}
+        return found
+
+
+def _variable_of(location: Location) -> str | None:
+    """The environment variable that gave the value at `location`, if one did."""
+    plain = next(
+        (name for name, place in _PLAIN_VARIABLES.items() if place == location), None
+    )
+    for variable in (
+        plain,
+        _ENVIRONMENT + "__".join(str(part) for part in location).upper(),
+    ):
+        if variable is not None and os.environ.get(variable):
+            return f"environment variable {variable}"
+    return None
+
+
+def _refuse_unknown_variables(faults: Faults) -> None:
+    """A mistyped variable would otherwise be a setting that silently isn't there."""
+    valid = sorted(_variables(Settings, _ENVIRONMENT))
+    for variable in sorted(os.environ):
+        if (
+            variable.startswith(_ENVIRONMENT)
+            and "__" in variable
+            and variable not in valid
+        ):
+            nearest = difflib.get_close_matches(variable, valid, n=1, cutoff=0)[0]
+            faults.add(
+                f"environment variable {variable}",
+                "there is no such setting",
+                f"nearest match '{nearest}'",
+            )
+
+
+def _variables(model: type[BaseModel], prefix: str) -> set[str]:
+    names: set[str] = set()
+    for name, info in model.model_fields.items():
+        inner = info.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            names |= _variables(inner, f"{prefix}{name.upper()}__")
+        names.add(f"{prefix}{name.upper()}")
+    return names
+
+
+def _anchored(settings: Settings, folder: Path) -> Settings:
+    """The settings with their paths relative to the file's folder."""
+    places = {
+        name: folder / getattr(settings, name)
+        for name in ("root", "tables", "streams", "exports")
+    }
+    return settings.model_copy(update=places)

@@ -1,0 +1,309 @@
+"""What a customer's databases and custom tables hold (SPEC §1), as reviewable YAML files.
+
+A file defines a database (`database: shop`) or a custom table (`table: purchases`). `load_catalog` reads a folder of
+them and refuses it whole, with every fault, if anything is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from schemas.definitions import At, Faults, Loaded, choices, read_models
+
+__all__ = [
+    "TECHNICAL_ID",
+    "AttributeDefinition",
+    "AttributeType",
+    "Catalog",
+    "DatabaseDefinition",
+    "SegmentationDefinition",
+    "SegmentationKind",
+    "TableDefinition",
+    "TableKind",
+    "load_catalog",
+]
+
+K = TypeVar("K", str, tuple[str, str])
+M = TypeVar("M", bound=BaseModel)
+
+TECHNICAL_ID = "id"
+"""As a custom table's `business_key`: its key is the auto-incremented technical id."""
+
+_MAX_NAME = 80
+"""Two names, a kind and a prefix make a topic's name, which Kafka limits to 249 characters."""
+
+Name = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=_MAX_NAME, strict=True
+    ),
+]
+"""A name in Avro: of databases, tables, attributes and segmentations."""
+
+Label = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=_MAX_NAME, strict=True),
+]
+"""The name of a subscription."""
+
+SegmentName = Annotated[
+    str, StringConstraints(pattern=r"^\S(.*\S)?$", max_length=_MAX_NAME, strict=True)
+]
+"""The name of a segment in an exclusive segmentation: any text without blanks at its ends."""
+
+
+class AttributeType(StrEnum):
+    """The types an attribute can have."""
+
+    STRING = "string"
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    MOMENT = "moment"
+    STRINGS = "strings"
+
+
+_KEY_TYPES = (AttributeType.STRING, AttributeType.INTEGER)
+
+
+class _Definition(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AttributeDefinition(_Definition):
+    """One attribute: its type, and whether it is personal (SPEC §5)."""
+
+    name: Name
+    type: AttributeType
+    personal: bool = False
+    recency: bool = False
+    precision: Annotated[int, Field(ge=1, le=38, strict=True)] | None = None
+    scale: Annotated[int, Field(ge=0, le=38, strict=True)] | None = None
+
+    @model_validator(mode="after")
+    def _fits_its_type(self) -> Self:
+        if self.type is AttributeType.DECIMAL:
+            if self.precision is None or self.scale is None:
+                raise ValueError("a decimal needs precision (up to 38) and scale")
+            if self.scale > self.precision:
+                raise ValueError(
+                    f"scale {self.scale} is larger than precision {self.precision}"
+                )
+        elif self.precision is not None or self.scale is not None:
+            raise ValueError("only a decimal has precision and scale")
+        if self.recency and self.type is not AttributeType.MOMENT:
+            raise ValueError("a recency attribute is of type moment")
+        return self
+
+
+class SegmentationKind(StrEnum):
+    """Simple: in or out. Exclusive: in one of its segments."""
+
+    SIMPLE = "simple"
+    EXCLUSIVE = "exclusive"
+
+
+class SegmentationDefinition(_Definition):
+    """One segmentation; an exclusive one lists its segments."""
+
+    name: Name
+    kind: SegmentationKind
+    segments: tuple[SegmentName, ...] = ()
+
+    @model_validator(mode="after")
+    def _lists_its_segments(self) -> Self:
+        if (self.kind is SegmentationKind.EXCLUSIVE) != bool(self.segments):
+            raise ValueError(
+                "an exclusive segmentation, and only it, lists its segments"
+            )
+        _refuse_doubles("segments", self.segments)
+        return self
+
+
+class DatabaseDefinition(_Definition):
+    """A database: one table of profiles. Its YAML begins with `database: <name>`."""
+
+    name: Name = Field(alias="database")
+    attributes: Annotated[tuple[AttributeDefinition, ...], Field(min_length=1)]
+    business_key: Name | None = None
+    subscriptions: tuple[Label, ...] = ()
+    segmentations: tuple[SegmentationDefinition, ...] = ()
+    marketing_consent: bool = False
+
+    @model_validator(mode="after")
+    def _names_are_clear(self) -> Self:
+        taken = (
+            "eventId",
+            "profileId",
+            "creationMoment",
+            "updateMoment",
+            "subscriptions",
+            "marketingConsent",
+        )
+        _check_attributes(self.attributes, taken)
+        _refuse_doubles("subscriptions", self.subscriptions)
+        _refuse_doubles(
+            "segmentations", [segmentation.name for segmentation in self.segmentations]
+        )
+        if self.business_key is not None:
+            _check_key(self.business_key, self.attributes)
+        return self
+
+    def attribute(self, name: str) -> AttributeDefinition:
+        """The attribute called `name`; KeyError if there is none."""
+        return _attribute(name, self.attributes)
+
+
+class TableKind(StrEnum):
+    """Linked-data and interaction rows belong to a profile each, repository rows to none."""
+
+    LINKED_DATA = "linked-data"
+    INTERACTION = "interaction"
+    REPOSITORY = "repository"
+
+
+class TableDefinition(_Definition):
+    """A custom table of a database. Its YAML begins with `table: <name>`."""
+
+    name: Name = Field(alias="table")
+    kind: TableKind
+    database: Name
+    attributes: Annotated[tuple[AttributeDefinition, ...], Field(min_length=1)]
+    business_key: Name | None = None
+
+    @model_validator(mode="after")
+    def _names_are_clear(self) -> Self:
+        _check_attributes(
+            self.attributes,
+            ("eventId", TECHNICAL_ID, "profileId", "creationMoment", "updateMoment"),
+        )
+        if self.business_key not in (None, TECHNICAL_ID):
+            _check_key(self.business_key, self.attributes)
+        return self
+
+    @property
+    def key_attribute(self) -> AttributeDefinition | None:
+        """The attribute that is the business key; None without one, and where the technical id is the key."""
+        if self.business_key is None or self.business_key == TECHNICAL_ID:
+            return None
+        return _attribute(self.business_key, self.attributes)
+
+    def attribute(self, name: str) -> AttributeDefinition:
+        """The attribute called `name`; KeyError if there is none."""
+        return _attribute(name, self.attributes)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """All databases by name, and all custom tables by (database, table)."""
+
+    databases: Mapping[str, DatabaseDefinition]
+    tables: Mapping[tuple[str, str], TableDefinition]
+
+
+def load_catalog(folder: Path) -> Catalog:
+    """Read all definitions of `folder`; raises DefinitionError with every fault of every file."""
+    faults = Faults()
+    loaded = read_models(
+        folder, {"table": TableDefinition, "database": DatabaseDefinition}, faults
+    )
+    databases: dict[str, Loaded[DatabaseDefinition]] = {}
+    tables: dict[tuple[str, str], Loaded[TableDefinition]] = {}
+    for one in loaded:
+        match one.model:
+            case DatabaseDefinition() as database:
+                _add(
+                    databases,
+                    database.name,
+                    Loaded(database, one.document),
+                    "database",
+                    faults,
+                )
+            case TableDefinition() as table:
+                _add(
+                    tables,
+                    (table.database, table.name),
+                    Loaded(table, one.document),
+                    "table",
+                    faults,
+                )
+    if not faults.found and not databases:
+        faults.add(
+            str(folder),
+            "no database is defined here",
+            "a file that begins with `database: <name>` defines one",
+        )
+    for (database_name, table_name), entry in tables.items():
+        if database_name not in databases and not faults.found:
+            what = f"field 'database': table '{table_name}' belongs to '{database_name}', which isn't defined"
+            faults.add(entry.where("database"), what, choices(database_name, databases))
+    faults.raise_if_any()
+    return Catalog(
+        MappingProxyType({name: entry.model for name, entry in databases.items()}),
+        MappingProxyType({key: entry.model for key, entry in tables.items()}),
+    )
+
+
+def _add(
+    known: dict[K, Loaded[M]], key: K, entry: Loaded[M], what: str, faults: Faults
+) -> None:
+    if key in known:
+        name = entry.document.data[what]
+        first = known[key].where(what)
+        faults.add(
+            entry.where(what),
+            f"field '{what}': '{name}' is defined twice",
+            f"first at {first}",
+        )
+    else:
+        known[key] = entry
+
+
+def _attribute(
+    name: str, attributes: Iterable[AttributeDefinition]
+) -> AttributeDefinition:
+    return {attribute.name: attribute for attribute in attributes}[name]
+
+
+def _check_attributes(
+    attributes: Sequence[AttributeDefinition], taken: Sequence[str]
+) -> None:
+    names = [attribute.name for attribute in attributes]
+    _refuse_doubles("attributes", names)
+    for index, name in enumerate(names):
+        if name.lower() in {reserved.lower() for reserved in taken}:
+            what = f"'{name}' has the name of a technical column ({', '.join(taken)})"
+            raise At(("attributes", index, "name"), what)
+
+
+def _check_key(key: str | None, attributes: Sequence[AttributeDefinition]) -> None:
+    names = [attribute.name for attribute in attributes]
+    if key not in names:
+        raise At(
+            ("business_key",), f"'{key}' isn't an attribute; {choices(str(key), names)}"
+        )
+    if _attribute(key, attributes).type not in _KEY_TYPES:
+        raise At(
+            ("business_key",),
+            f"attribute '{key}' must be of type {' or '.join(_KEY_TYPES)}",
+        )
+
+
+def _refuse_doubles(field: str, names: Sequence[str]) -> None:
+    """Names that differ only in case are doubles too: SQL engines, which read the columns later, tell no case."""
+    seen: set[str] = set()
+    for index, name in enumerate(names):
+        if name.lower() in seen:
+            raise At(
+                (field, index),
+                f"'{name}' is there twice (upper and lower case count as the same)",
+            )
+        seen.add(name.lower())
