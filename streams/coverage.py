@@ -1,0 +1,136 @@
+"""Which offsets are covered, by which files: coverage records, and the rule that settles overlaps.
+
+A coverage record is written last, created if absent. Only files that a record names exist. A batch
+repeated after a crash, or one of a worker that woke up late, covers offsets again with other
+borders; `tile` chooses among them by a fixed rule, so that every reader of the same records reads
+each offset exactly once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from streams.layout import CoveragePath
+
+Fingerprint: TypeAlias = str
+"""Hash of a stream's definition: rows written under another one don't count as that stream's."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoveredFile:
+    """A stream's file as one partition sees it: `rows` of this partition among `file_rows`."""
+
+    stream: str
+    path: str
+    rows: int
+    file_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that was sent to the dead-letter topic: its offset and why."""
+
+    offset: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageRecord:
+    """What one batch holds of the offsets `[path.first, path.next)` of a partition.
+
+    `appended` is the first and last append time in UTC milliseconds, None where no event was read.
+    """
+
+    path: CoveragePath
+    streams: dict[str, Fingerprint]
+    files: tuple[CoveredFile, ...]
+    dead_letters: tuple[DeadLetter, ...]
+    appended: tuple[int, int] | None
+
+    def to_json(self) -> bytes:
+        """Serialise all but the path, which is the record's name."""
+        content = {
+            "streams": self.streams,
+            "files": [[f.stream, f.path, f.rows, f.file_rows] for f in self.files],
+            "dead_letters": [
+                [letter.offset, letter.reason] for letter in self.dead_letters
+            ],
+            "appended": self.appended,
+        }
+        return json.dumps(content, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, path: CoveragePath, content: bytes) -> CoverageRecord:
+        """Read back what `to_json` wrote under this path."""
+        fields = json.loads(content)
+        return cls(
+            path,
+            fields["streams"],
+            tuple(CoveredFile(*file) for file in fields["files"]),
+            tuple(DeadLetter(*letter) for letter in fields["dead_letters"]),
+            tuple(fields["appended"]) if fields["appended"] else None,
+        )
+
+    def covers(self, stream: str, fingerprint: Fingerprint) -> bool:
+        """Whether this record says everything about a stream as it is defined now."""
+        return self.streams.get(stream) == fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """The part `[first, next)` of a coverage record that counts."""
+
+    record: CoveragePath
+    first: int
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Offsets `[first, next)` that no record covers."""
+
+    first: int
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """A choice of tiles for `[first, next)` of a partition, in order, and the holes between them."""
+
+    first: int
+    next: int
+    tiles: tuple[Tile, ...]
+    holes: tuple[Hole, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every offset of the range is covered."""
+        return not self.holes
+
+
+def tile(records: Iterable[CoveragePath], first: int, next: int) -> Tiling:
+    """Choose records that cover `[first, next)`, each offset once.
+
+    The rule: at each offset, of the records that cover it, the one that reaches furthest; of those
+    that reach equally far, the first by name. It depends on nothing but the names.
+    """
+    candidates = sorted(r for r in records if r.next > first and r.first < next)
+    tiles: list[Tile] = []
+    holes: list[Hole] = []
+    at = first
+    remaining: Sequence[CoveragePath] = candidates
+    while at < next:
+        remaining = [record for record in remaining if record.next > at]
+        here = [record for record in remaining if record.first <= at]
+        if here:
+            chosen = min(here, key=lambda record: (-record.next, str(record)))
+            end = min(chosen.next, next)
+            tiles.append(Tile(chosen, at, end))
+        else:
+            end = min((record.first for record in remaining), default=next)
+            holes.append(Hole(at, end))
+        at = end
+    return Tiling(first, next, tuple(tiles), tuple(holes))

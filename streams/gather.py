@@ -1,0 +1,136 @@
+"""Gather what is fetched of each topic until it is worth a batch: by bytes, or by time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import pyarrow as pa
+from faust.types import TP
+
+from streams.records import RECORDS, Chunk, Flush
+
+MIB: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a batch is flushed, and how many bytes of records may be in memory at once."""
+
+    batch_bytes: int = 64 * MIB
+    batch_seconds: float = 60.0
+    bytes_in_flight: int = 160 * MIB
+
+
+@dataclass(slots=True)
+class _Partition:
+    first: int
+    next: int
+    records: list[pa.RecordBatch] = field(default_factory=list)
+
+
+class Gather:
+    """Records that were fetched and not flushed yet, by topic and partition.
+
+    A partition's chunk runs from where its last one ended to its position now, whether or not the
+    offsets between hold records: behind a transaction marker there may never be one.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._partitions: MutableMapping[TP, _Partition] = {}
+        self._since: dict[str, float] = {}
+        self._bytes: dict[str, int] = {}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of records gathered."""
+        return sum(self._bytes.values())
+
+    @property
+    def has_any(self) -> bool:
+        """Whether any partition moved since its last chunk."""
+        return bool(self._since)
+
+    def reset(self, starts: Mapping[TP, int]) -> None:
+        """Forget everything; reading begins again at these offsets."""
+        self._partitions = {
+            tp: _Partition(start, start) for tp, start in starts.items()
+        }
+        self._since, self._bytes = {}, {}
+
+    def restart(self, tp: TP, offset: int) -> None:
+        """Forget what was gathered of one partition; its reading begins again at this offset."""
+        gone = self._partitions.get(tp)
+        if gone is not None and tp.topic in self._bytes:
+            self._bytes[tp.topic] -= sum(batch.nbytes for batch in gone.records)
+        self._partitions[tp] = _Partition(offset, offset)
+
+    def continue_at(self, tp: TP, position: int) -> bool:
+        """Say where the next fetch of a partition reads from; True where that is a leap.
+
+        What was gathered before a leap is dropped: no chunk may cover offsets that weren't read.
+        """
+        part = self._partitions.get(tp)
+        if part is not None and part.next == position:
+            return False
+        self.restart(tp, position)
+        return part is not None
+
+    def add(
+        self,
+        records: Mapping[TP, pa.RecordBatch],
+        positions: Mapping[TP, int],
+        now: float,
+    ) -> None:
+        """Take what one fetch brought; `now` in monotonic seconds."""
+        for tp, batch in records.items():
+            first = batch.column("offset")[0].as_py()
+            part = self._partitions.setdefault(tp, _Partition(first, first))
+            part.records.append(batch)
+            part.next = max(part.next, batch.column("offset")[-1].as_py() + 1)
+            self._bytes[tp.topic] = self._bytes.get(tp.topic, 0) + batch.nbytes
+            self._since.setdefault(tp.topic, now)
+        for tp, position in positions.items():
+            moved = self._partitions.get(tp)
+            if moved is None:
+                self._partitions[tp] = _Partition(position, position)
+            elif position > moved.next:
+                moved.next = position
+                self._since.setdefault(tp.topic, now)
+
+    def seconds_until_due(self, now: float) -> float:
+        """How long until the oldest gathered topic is due by time."""
+        if not self._since:
+            return self.limits.batch_seconds
+        return max(0.0, min(self._since.values()) + self.limits.batch_seconds - now)
+
+    def take_due(self, now: float, *, everything: bool = False) -> Iterator[Flush]:
+        """Yield a flush for each topic that is due: large enough, old enough, or all of them."""
+        for topic, since in list(self._since.items()):
+            large = self._bytes.get(topic, 0) >= self.limits.batch_bytes
+            if large or everything or now - since >= self.limits.batch_seconds:
+                yield self._take(topic)
+
+    def _take(self, topic: str) -> Flush:
+        del self._since[topic]
+        self._bytes.pop(topic, None)
+        chunks = []
+        for tp, part in sorted(self._partitions.items()):
+            if tp.topic == topic and part.next > part.first:
+                chunks.append(
+                    Chunk(tp.partition, part.first, part.next, _joined(part.records))
+                )
+                self._partitions[tp] = _Partition(part.next, part.next)
+        return Flush(topic, tuple(chunks))
+
+
+def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    if len(batches) == 1:
+        return batches[0]
+    return (
+        pa.concat_batches(batches)
+        if batches
+        else pa.RecordBatch.from_pylist([], schema=RECORDS)
+    )

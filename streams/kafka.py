@@ -1,0 +1,65 @@
+"""What this package asks Kafka beside the events: which incarnation of a topic there is now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from schemas.errors import PartitionError
+
+
+@dataclass(frozen=True, slots=True)
+class TopicIdentity:
+    """One incarnation of a topic: a topic that was deleted and created again has another id."""
+
+    name: str
+    topic_id: UUID
+    partitions: int
+
+
+class Topics:
+    """Looks topics up; the connection is made at the first look-up and kept."""
+
+    def __init__(self, kafka: Mapping[str, Any]) -> None:
+        self._kafka = kafka
+        self._admin: KafkaAdminClient | None = None
+
+    def identities(self, names: Iterable[str]) -> dict[str, TopicIdentity]:
+        """Look topics up by name.
+
+        Raises PartitionError where one doesn't exist or the broker doesn't answer.
+        """
+        wanted = sorted(names)
+        try:
+            if self._admin is None:
+                self._admin = KafkaAdminClient(**self._kafka)
+            answers = self._admin.describe_topics(wanted)
+        except KafkaError as error:
+            self.close()
+            raise PartitionError(
+                what=f"Kafka can't be asked about its topics: {error!r}",
+                where=str(self._kafka.get("bootstrap_servers", "")),
+                hint="check kafka.bootstrap_servers and that the broker is up",
+            ) from error
+        found = {a["name"]: a for a in answers if not a["error_code"]}
+        missing = [name for name in wanted if name not in found]
+        if missing:
+            raise PartitionError(
+                what=f"topics don't exist: {', '.join(missing)}",
+                hint="create them with `deltadrop topics create`",
+            )
+        return {
+            name: TopicIdentity(name, UUID(a["topic_id"]), len(a["partitions"]))
+            for name, a in found.items()
+        }
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._admin is not None:
+            self._admin.close()
+            self._admin = None

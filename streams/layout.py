@@ -1,0 +1,107 @@
+"""Names of the files that a batch leaves behind: values that parse and format themselves.
+
+No other module joins or splits such a path. Numbers are zero-padded, so that the order of names
+is the order of offsets, and `parse(str(path)) == path` holds for every path.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+from uuid import UUID
+
+from schemas.errors import PartitionError
+
+_BATCH: Final = re.compile(r"[0-9a-z]+")
+_OFFSET_DIGITS: Final = (
+    20  # a Kafka offset is a signed 64-bit integer: 19 digits at most
+)
+_PARTITION_DIGITS: Final = 6
+
+Batch: TypeAlias = str
+"""Identifier of what a worker flushed of one topic at once; unique, in lower-case letters and digits."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TopicPartition:
+    """One partition of one incarnation of a topic (a re-created topic has another `topic_id`)."""
+
+    topic: str
+    topic_id: UUID
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}~{self.topic_id}/{self.partition:0{_PARTITION_DIGITS}d}"
+
+    @property
+    def folder(self) -> str:
+        """Folder of this partition's coverage records, relative to the root."""
+        return f"coverage/{self}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CoveragePath:
+    """Name of a coverage record: the offsets `[first, next)` that one batch covers of a partition."""
+
+    partition: TopicPartition
+    first: int
+    next: int
+    batch: Batch
+
+    def __str__(self) -> str:
+        first, end = (
+            f"{offset:0{_OFFSET_DIGITS}d}" for offset in (self.first, self.next)
+        )
+        return f"{self.partition.folder}/{first}-{end}-{self.batch}"
+
+    @classmethod
+    def parse(cls, path: str) -> CoveragePath:
+        """Read a path relative to the root; raises PartitionError where it is none."""
+        try:
+            kind, topic, partition, name = path.split("/")
+            topic_name, topic_id = topic.split("~")
+            first, end, batch = name.split("-")
+            if kind != "coverage" or not _BATCH.fullmatch(batch):
+                raise ValueError(path)
+            owner = TopicPartition(topic_name, UUID(topic_id), int(partition))
+            return cls(owner, int(first), int(end), batch)
+        except ValueError:
+            raise PartitionError(
+                what=f"{path!r} is not the name of a coverage record",
+                hint="expected coverage/TOPIC~UUID/PARTITION/FIRST-NEXT-BATCH; nothing else belongs there",
+            ) from None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class StreamFilePath:
+    """Name of a Parquet file: one batch's rows of one stream, of one UTC day of append."""
+
+    stream: str
+    day: dt.date
+    batch: Batch
+
+    def __str__(self) -> str:
+        return f"streams/{self.stream}/day={self.day.isoformat()}/{self.batch}.parquet"
+
+    @classmethod
+    def parse(cls, path: str) -> StreamFilePath:
+        """Read a path relative to the root; raises PartitionError where it is none."""
+        try:
+            kind, stream, day, name = path.split("/")
+            batch = name.removesuffix(".parquet")
+            if (
+                kind != "streams"
+                or not day.startswith("day=")
+                or not _BATCH.fullmatch(batch)
+            ):
+                raise ValueError(path)
+            if batch == name:
+                raise ValueError(path)
+            return cls(stream, dt.date.fromisoformat(day.removeprefix("day=")), batch)
+        except ValueError:
+            raise PartitionError(
+                what=f"{path!r} is not the name of a stream's file",
+                hint="expected streams/STREAM/day=YYYY-MM-DD/BATCH.parquet",
+            ) from None

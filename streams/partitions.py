@@ -1,0 +1,234 @@
+"""The one owner of the layout: write a batch's files and coverage, list and choose them, read them.
+
+Order of a write: stream files durable, then (by the caller) the dead letters, then the coverage
+records; what no record names does not exist. Reading chooses records by `coverage.tile` and clips
+files to them, so that a batch written twice is read once.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from streams.coverage import (
+    CoverageRecord,
+    CoveredFile,
+    Fingerprint,
+    Tile,
+    Tiling,
+    tile,
+)
+from streams.layout import Batch, CoveragePath, StreamFilePath, TopicPartition
+from streams.store import Store
+from streams.stream import Stream
+
+META: Final = (
+    pa.field("_partition", pa.int32(), nullable=False),
+    pa.field("_offset", pa.int64(), nullable=False),
+    pa.field("_appended_at", pa.timestamp("ms", tz="UTC"), nullable=False),
+)
+"""Columns that every stream file has beside the event's own: where the event stood in Kafka."""
+
+_DAY_MS: Final = 86_400_000
+_ROW_GROUP: Final = (
+    256 * 1024
+)  # rows: large enough to compress, small enough to skip by statistics
+_NO_DICTIONARY: Final = frozenset(
+    {"eventId", "_offset", "interactionId", "profileId", "id"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FileSlice:
+    """A stream's file and what of it counts: all (`clips` empty), or these offsets by partition."""
+
+    path: Path
+    clips: tuple[tuple[int, int, int], ...]  # (partition, first, next)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A tiling of one partition and the records that its tiles belong to."""
+
+    partition: TopicPartition
+    tiling: Tiling
+    records: Mapping[CoveragePath, CoverageRecord]
+
+    @property
+    def dead_letters(self) -> Iterator[tuple[int, str]]:
+        """Offset and reason of each dead letter between the tiling's bounds."""
+        for piece in self.tiling.tiles:
+            for letter in self.records[piece.record].dead_letters:
+                if piece.first <= letter.offset < piece.next:
+                    yield letter.offset, letter.reason
+
+
+class Partitions:
+    """Stream files and coverage records in a store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._record = lru_cache(maxsize=65_536)(self._read_record)
+
+    def write_files(
+        self, rows: pa.Table, streams: Sequence[Stream], batch: Batch
+    ) -> tuple[StreamRows, ...]:
+        """Write the rows that each stream holds, a file a stream and UTC day of append.
+
+        `rows` has the topic's event columns and META, in order of partition and offset.
+        """
+        written: list[StreamRows] = []
+        for stream in streams:
+            held = _held(rows, stream)
+            for day, table in _by_day(held):
+                path = str(StreamFilePath(stream.name, day, batch))
+                self.store.write(
+                    path, lambda file, table=table: _write_parquet(table, file)
+                )
+                written.append(StreamRows(stream.name, path, _rows_by_partition(table)))
+        return tuple(written)
+
+    def write_coverage(self, record: CoverageRecord) -> bool:
+        """Write a coverage record; False where one of its name exists already."""
+        return self.store.create(str(record.path), record.to_json())
+
+    def coverage(self, partition: TopicPartition) -> list[CoveragePath]:
+        """Names of all coverage records of a partition, in order of offsets."""
+        return [CoveragePath.parse(name) for name in self.store.names(partition.folder)]
+
+    def partitions_of(self, topic: str) -> dict[str, set[int]]:
+        """Partitions that hold coverage of a topic, by the topic's UUID (in hex with dashes)."""
+        found: dict[str, set[int]] = defaultdict(set)
+        for name in self.store.names("coverage"):
+            path = CoveragePath.parse(name)
+            if path.partition.topic == topic:
+                found[str(path.partition.topic_id)].add(path.partition.partition)
+        return found
+
+    def choose(
+        self,
+        partition: TopicPartition,
+        first: int,
+        next: int,
+        streams: Mapping[str, Fingerprint],
+    ) -> Chosen:
+        """Choose records that tile `[first, next)`, among those that cover all these streams."""
+        records = {
+            path: self._record(path)
+            for path in self.coverage(partition)
+            if path.next > first and path.first < next
+        }
+        fitting = [
+            path
+            for path, record in records.items()
+            if all(
+                record.covers(name, fingerprint)
+                for name, fingerprint in streams.items()
+            )
+        ]
+        return self.chosen(partition, tile(fitting, first, next))
+
+    def chosen(self, partition: TopicPartition, tiling: Tiling) -> Chosen:
+        """Bring the records of a tiling chosen before (a recorded close finds its rows again)."""
+        return Chosen(
+            partition, tiling, {t.record: self._record(t.record) for t in tiling.tiles}
+        )
+
+    def slices(self, stream: str, chosen: Iterable[Chosen]) -> tuple[FileSlice, ...]:
+        """Return the files of a stream that these choices name, in order, each with what counts of it."""
+        clips: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
+        unclipped: dict[str, int] = defaultdict(int)
+        totals: dict[str, int] = {}
+        for choice in chosen:
+            for piece in choice.tiling.tiles:
+                for file in choice.records[piece.record].files:
+                    if file.stream == stream and file.rows:
+                        clips[file.path].append(
+                            (choice.partition.partition, piece.first, piece.next)
+                        )
+                        unclipped[file.path] += file.rows if _is_unclipped(piece) else 0
+                        totals[file.path] = file.file_rows
+        return tuple(
+            FileSlice(
+                self.store.location(path),
+                () if unclipped[path] == totals[path] else tuple(sorted(clips[path])),
+            )
+            for path in sorted(clips)
+        )
+
+    def _read_record(self, path: CoveragePath) -> CoverageRecord:
+        return CoverageRecord.from_json(path, self.store.read(str(path)))
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRows:
+    """A file that a batch wrote: its stream, its path, and how many rows of each partition."""
+
+    stream: str
+    path: str
+    rows: Mapping[int, int]
+
+    def as_seen_by(self, partition: int) -> CoveredFile:
+        """Return the entry for one partition's coverage record."""
+        return CoveredFile(
+            self.stream, self.path, self.rows.get(partition, 0), sum(self.rows.values())
+        )
+
+
+def _is_unclipped(piece: Tile) -> bool:
+    return (piece.first, piece.next) == (piece.record.first, piece.record.next)
+
+
+def _held(rows: pa.Table, stream: Stream) -> pa.Table:
+    held = rows
+    for column, wanted in (
+        ("eventType", stream.event_types),
+        ("source", stream.sources),
+    ):
+        if wanted:
+            held = held.filter(pc.is_in(held.column(column), pa.array(sorted(wanted))))
+    if stream.transform is not None:
+        batches = [
+            stream.transform(batch) for batch in held.combine_chunks().to_batches()
+        ]
+        held = pa.Table.from_batches(batches) if batches else held
+    return held
+
+
+def _by_day(rows: pa.Table) -> Iterator[tuple[dt.date, pa.Table]]:
+    if not rows.num_rows:
+        return
+    appended = rows.column("_appended_at").cast(pa.int64()).to_numpy() // _DAY_MS
+    for day in np.unique(appended):
+        date = dt.date(1970, 1, 1) + dt.timedelta(days=int(day))
+        whole = bool((appended == day).all())
+        yield date, rows if whole else rows.filter(pa.array(appended == day))
+
+
+def _rows_by_partition(rows: pa.Table) -> dict[int, int]:
+    partitions, counts = np.unique(
+        rows.column("_partition").to_numpy(), return_counts=True
+    )
+    return {int(p): int(n) for p, n in zip(partitions, counts, strict=True)}
+
+
+def _write_parquet(rows: pa.Table, file: object) -> None:
+    dictionary = [name for name in rows.column_names if name not in _NO_DICTIONARY]
+    pq.write_table(
+        rows,
+        file,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=dictionary,
+        row_group_size=_ROW_GROUP,
+    )

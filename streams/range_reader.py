@@ -1,0 +1,148 @@
+"""Read a range of offsets again: a plain consumer without a group, same decoder, same files.
+
+It mends holes before a close, and fills a stream that was added or changed later, as far back as
+Kafka still has the offsets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import aiokafka
+import pyarrow as pa
+import structlog
+from aiokafka.errors import KafkaError
+
+from schemas.errors import PartitionError
+from streams.batch import BatchWriter
+from streams.gather import MIB
+from streams.layout import TopicPartition
+from streams.records import RECORDS, Chunk, Flush, to_columns
+
+log = structlog.get_logger(__name__)
+
+_FETCH_BYTES = 8 * MIB
+_IDLE_SECONDS = (
+    30.0  # how long a broker may bring nothing of a range that it says it has
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RangeReader:
+    """Reads ranges of partitions and writes them as batches of at most `batch_bytes`."""
+
+    bootstrap_servers: str
+    batch_bytes: int = 64 * MIB
+
+    def read(
+        self, writer: BatchWriter, partition: TopicPartition, first: int, next: int
+    ) -> int:
+        """Read offsets `[first, next)` of a partition into files and coverage; return the rows.
+
+        Raises PartitionError where Kafka no longer has the offsets or can't be read.
+        """
+        return asyncio.run(self._read(writer, partition, first, next))
+
+    async def _read(
+        self, writer: BatchWriter, partition: TopicPartition, first: int, end: int
+    ) -> int:
+        rows = 0
+        try:
+            async for chunk in self._chunks(partition, first, end):
+                written = await asyncio.to_thread(
+                    writer.write, Flush(partition.topic, (chunk,)), partition.topic_id
+                )
+                rows += written.rows
+        except KafkaError as error:
+            raise PartitionError(
+                what=f"offsets {first} to {end} can't be read again: {error!r}",
+                where=f"{partition.topic}/{partition.partition}",
+                hint="check that the broker is up; run again",
+            ) from error
+        log.info(
+            "range read again",
+            partition=str(partition),
+            first=first,
+            next=end,
+            rows=rows,
+        )
+        return rows
+
+    async def _chunks(
+        self, partition: TopicPartition, first: int, end: int
+    ) -> AsyncIterator[Chunk]:
+        consumer = aiokafka.AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap_servers,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            max_partition_fetch_bytes=_FETCH_BYTES,
+        )
+        tp = aiokafka.TopicPartition(partition.topic, partition.partition)
+        await consumer.start()
+        try:
+            consumer.assign([tp])
+            await _refuse_where_gone(consumer, tp, first, end)
+            consumer.seek(tp, first)
+            gathered: list[pa.RecordBatch] = []
+            at = start = first
+            while at < end:
+                moved = await self._fetch(consumer, tp, gathered, at)
+                at = min(moved, end)
+                if (
+                    at >= end
+                    or sum(batch.nbytes for batch in gathered) >= self.batch_bytes
+                ):
+                    yield Chunk(tp.partition, start, at, _until(gathered, end))
+                    gathered, start = [], at
+        finally:
+            await consumer.stop()
+
+    async def _fetch(
+        self,
+        consumer: aiokafka.AIOKafkaConsumer,
+        tp: aiokafka.TopicPartition,
+        into: list[pa.RecordBatch],
+        at: int,
+    ) -> int:
+        waited = 0.0
+        while waited < _IDLE_SECONDS:
+            fetched = (await consumer.getmany(tp, timeout_ms=500)).get(tp)
+            if fetched:
+                into.append(to_columns(tp.topic, fetched))
+            position: int = await consumer.position(tp)
+            if position > at:
+                return position
+            waited += 0.5
+        raise PartitionError(
+            what=f"nothing came from offset {at} on for {_IDLE_SECONDS:.0f} s",
+            where=f"{tp.topic}/{tp.partition}",
+            hint="is a transaction still open there? run again when it has ended",
+        )
+
+
+async def _refuse_where_gone(
+    consumer: aiokafka.AIOKafkaConsumer,
+    tp: aiokafka.TopicPartition,
+    first: int,
+    end: int,
+) -> None:
+    start = (await consumer.beginning_offsets([tp]))[tp]
+    if start > first:
+        raise PartitionError(
+            what=f"offsets {first} to {min(start, end)} are no longer in Kafka (its log starts at {start})",
+            where=f"{tp.topic}/{tp.partition}",
+            hint="raise the topic's retention; what was never stored can't be delivered",
+        )
+
+
+def _until(batches: list[pa.RecordBatch], end: int) -> pa.RecordBatch:
+    whole = (
+        pa.concat_batches(batches)
+        if batches
+        else pa.RecordBatch.from_pylist([], schema=RECORDS)
+    )
+    offsets = whole.column("offset").to_numpy()
+    return whole.slice(0, int(offsets.searchsorted(end)))

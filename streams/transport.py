@@ -1,0 +1,290 @@
+"""The batch transport: Faust messages that carry what was fetched of a partition, not one event.
+
+A driver for Faust's extension point `faust.transports` (URL scheme `deltadrop://`). It subclasses
+the aiokafka driver: `getmany` gathers the records of a topic and yields one message a partition
+for each flush; committing follows the flushes. What was measured about Faust's own bookkeeping,
+and why parts of it are replaced here, is in docs/decisions/0001-batch-transport.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from weakref import WeakSet
+
+import aiokafka
+import pyarrow as pa
+import structlog
+from aiokafka.errors import (
+    ConsumerStoppedError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from streams.gather import Gather, Limits
+from streams.records import Flush, FlushPart, to_columns
+
+log = structlog.get_logger(__name__)
+
+_NO_ROOM_PAUSE_SECONDS = 0.02  # how soon to look again whether a flush was written
+_POLL_SECONDS = 0.5  # a quiet topic's batch is flushed at most this late
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What one fetch brought: columns by partition, and where each stood before and stands now."""
+
+    records: Mapping[TP, pa.RecordBatch]
+    before: Mapping[TP, int]
+    positions: Mapping[TP, int]
+
+
+_NOTHING = Fetched({}, {}, {})
+
+
+class BatchConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread that talks to Kafka: fetched records leave it as columns."""
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        # The driver reads uncommitted unless its exactly-once mode is on (DESIGN, "The batch
+        # transport"); the fetcher that uses the setting is made when the consumer starts.
+        consumer._isolation_level = "read_committed"
+        return consumer
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek to the committed offsets; to the log's start, said so, where there is none."""
+        return await self.call_thread(self._seek_to_committed)
+
+    async def _seek_to_committed(self) -> Mapping[TP, int]:
+        consumer = self._ensure_consumer()
+        if not consumer.assignment():
+            return {}
+        committed = await consumer.seek_to_committed()
+        unknown = [tp for tp, offset in committed.items() if offset is None]
+        starts = await self._seek_to_start(unknown, "no offset was committed yet")
+        return {_tp(tp): offset for tp, offset in {**committed, **starts}.items()}
+
+    async def _seek_to_start(
+        self, partitions: Iterable[aiokafka.TopicPartition], why: str
+    ) -> Mapping[aiokafka.TopicPartition, int]:
+        consumer = self._ensure_consumer()
+        assigned = [tp for tp in partitions if tp in consumer.assignment()]
+        starts = await consumer.beginning_offsets(assigned) if assigned else {}
+        for tp, start in starts.items():
+            consumer.seek(tp, start)
+            log.warning(
+                "reading from the log's start",
+                topic=tp.topic,
+                partition=tp.partition,
+                offset=start,
+                why=why,
+            )
+        return dict(starts)
+
+    async def fetch(self, active: set[TP], timeout: float) -> Fetched:
+        """Fetch what has arrived, waiting up to `timeout` seconds for the first records."""
+        return await self.call_thread(self._fetch, active, timeout)
+
+    async def _fetch(self, active: set[TP], timeout: float) -> Fetched:
+        consumer = self._ensure_consumer()
+        if not self.consumer.flow_active:
+            return _NOTHING
+        fetcher = consumer._fetcher
+        if consumer._closed or fetcher._closed:
+            raise ConsumerStoppedError
+        before = dict(self._positions(active))
+        try:
+            with fetcher._subscriptions.fetch_context():
+                fetched = await fetcher.fetched_records(active, timeout=timeout)
+        except NoOffsetForPartitionError as error:
+            await self._seek_to_start(_of(error), "no offset was committed yet")
+            return _NOTHING
+        except OffsetOutOfRangeError as error:
+            await self._seek_to_start(
+                _of(error), "the committed offset is no longer in the log: a hole"
+            )
+            return _NOTHING
+        return Fetched(
+            {_tp(tp): to_columns(tp.topic, records) for tp, records in fetched.items()},
+            before,
+            dict(self._positions(active)),
+        )
+
+    def _positions(self, active: set[TP]) -> Iterable[tuple[TP, int]]:
+        subscription = self._ensure_consumer()._subscription.subscription
+        if subscription is None or subscription.assignment is None:
+            return
+        for partition in subscription.assignment.tps:
+            state = subscription.assignment.state_value(partition)
+            if (
+                state is not None
+                and state.has_valid_position
+                and _tp(partition) in active
+            ):
+                yield _tp(partition), state.position
+
+
+class BatchConsumer(driver.Consumer):
+    """Consumer whose messages are parts of flushes, and whose commits follow the flushes."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        limits: Limits = getattr(self.app, "deltadrop_limits", Limits())
+        self.gather = Gather(limits)
+        self.draining = False
+        self._flushes: WeakSet[Flush] = WeakSet()
+        self._yielded: MutableMapping[TP, deque[int]] = defaultdict(deque)
+
+    def _new_consumer_thread(self) -> BatchConsumerThread:
+        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    @property
+    def bytes_in_flight(self) -> int:
+        """Bytes of records in memory: gathered, or flushed and not yet written."""
+        return self.gather.nbytes + sum(flush.nbytes for flush in self._flushes)
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether nothing is gathered or waits to be written."""
+        return not self.gather.has_any and not any(
+            flush.chunks for flush in self._flushes
+        )
+
+    async def getmany(
+        self, timeout: float
+    ) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
+        """Gather what arrives, and yield the parts of each flush that is due."""
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        active = set(self._get_active_partitions())
+        if (
+            self.draining
+            or not active
+            or self.bytes_in_flight >= self.gather.limits.bytes_in_flight
+        ):
+            await asyncio.sleep(_NO_ROOM_PAUSE_SECONDS)
+        else:
+            wait = min(
+                timeout, _POLL_SECONDS, self.gather.seconds_until_due(time.monotonic())
+            )
+            generation = self.app.consumer_generation_id
+            fetched = await self._thread.fetch(active, wait)
+            if not self.flow_active or generation != self.app.consumer_generation_id:
+                await self._seek_back()
+                return
+            self._add(fetched)
+        for flush in self.gather.take_due(time.monotonic(), everything=self.draining):
+            self._flushes.add(flush)
+            for tp, message in self._messages(flush):
+                yield tp, message
+
+    def _add(self, fetched: Fetched) -> None:
+        for tp, position in fetched.before.items():
+            if self.gather.continue_at(tp, position):
+                log.warning(
+                    "reading leapt",
+                    topic=tp.topic,
+                    partition=tp.partition,
+                    offset=position,
+                )
+        self.gather.add(fetched.records, fetched.positions, time.monotonic())
+
+    async def _seek_back(self) -> None:
+        # A rebalance began while the fetch was under way. Faust seeks back here too, since what
+        # was fetched is thrown away.
+        try:
+            await self.perform_seek()
+        except Exception as error:  # noqa: BLE001 - whatever the client raises during a rebalance
+            log.warning(
+                "seek during a rebalance failed; the assignment seeks again",
+                error=str(error),
+            )
+
+    def _messages(self, flush: Flush) -> Iterable[tuple[TP, ConsumerMessage]]:
+        for chunk in flush.chunks:
+            tp = TP(flush.topic, chunk.partition)
+            offset = chunk.next - 1
+            self._yielded[tp].append(offset)
+            part = FlushPart(flush, chunk.partition, len(flush.chunks))
+            yield tp, _message(tp, offset, part, self.app.consumer_generation_id)
+
+    def _forget(self, starts: Mapping[TP, int | None] | None = None) -> None:
+        self.gather.reset(
+            {tp: start for tp, start in (starts or {}).items() if start is not None}
+        )
+        self._yielded.clear()
+        self._acked.clear()
+        self._acked_index.clear()
+
+    async def perform_seek(self) -> None:
+        """Seek to the committed offsets, and forget what was gathered beyond them."""
+        await super().perform_seek()
+        self._forget(self._read_offset)
+
+    async def seek(self, partition: TP, offset: int) -> None:
+        """Seek one partition: what was gathered of it is dropped."""
+        await super().seek(partition, offset)
+        self.gather.restart(partition, offset)
+        self._yielded.pop(partition, None)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Forget what was gathered: after a rebalance reading begins at the committed offsets."""
+        self._forget()
+        await super().on_partitions_revoked(revoked)
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Do nothing: between two flushes there is no gap (Faust would count each offset)."""
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """Return the offset to commit: behind the last of the flushes written without a break."""
+        yielded, acked = self._yielded[tp], self._acked_index[tp]
+        last = None
+        while yielded and yielded[0] in acked:
+            last = yielded.popleft()
+            acked.discard(last)
+        if last is None:
+            return None
+        self._acked[tp] = [offset for offset in self._acked[tp] if offset > last]
+        return last + 1
+
+
+class BatchTransport(driver.Transport):
+    """Faust transport by the name of `deltadrop`; the producer is the aiokafka driver's."""
+
+    Consumer: ClassVar[type[BatchConsumer]] = BatchConsumer
+
+
+def _message(tp: TP, offset: int, part: FlushPart, generation: int) -> ConsumerMessage:
+    now = time.time()
+    return ConsumerMessage(
+        tp.topic,
+        tp.partition,
+        offset,
+        now,
+        None,
+        None,
+        None,
+        part,
+        None,
+        0,
+        0,
+        tp,
+        generation_id=generation,
+    )
+
+
+def _tp(partition: Any) -> TP:
+    return TP(partition.topic, partition.partition)
+
+
+def _of(error: Exception) -> list[aiokafka.TopicPartition]:
+    """Partitions that one of aiokafka's offset errors is about."""
+    about = error.args[0]
+    return list(about) if isinstance(about, dict) else [about]

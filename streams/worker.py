@@ -1,0 +1,241 @@
+"""The Faust worker: one agent a topic writes what the batch transport brings, then acknowledges.
+
+Several workers share the load by consumer group. A write that fails is tried again for a while,
+then the worker stops with the reason; nothing is lost, since nothing is committed before it is
+durable. On SIGTERM what was gathered is written and committed, then the worker leaves the group.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+import faust
+import structlog
+from faust.types import EventT, StreamT
+from yarl import URL
+
+from schemas.errors import DeltadropError, PartitionError
+from streams.batch import BatchWriter, Written
+from streams.gather import Limits
+from streams.kafka import Topics
+from streams.records import Flush, FlushPart
+from streams.transport import BatchConsumer
+
+log = structlog.get_logger(__name__)
+
+_FETCH_BYTES: Final = 8 << 20  # a partition's share of one fetch
+_COMMIT_SECONDS: Final = 1.0
+_RATE_SECONDS: Final = 10.0
+_DRAIN_SECONDS: Final = 30.0  # how long a SIGTERM may take to write what was gathered
+_RETRY_PAUSE_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How a worker reads: its consumer group, limits in seconds and bytes, and when it gives up."""
+
+    bootstrap_servers: str
+    group: str = "deltadrop"
+    limits: Limits = Limits()
+    session_timeout_seconds: float = 30.0
+    retry_seconds: float = 120.0
+
+
+class _PassThrough(faust.Schema):
+    """Faust schema that leaves keys and values as they are: an error here would be acknowledged."""
+
+    def loads_key(self, app: Any, message: Any, **_: Any) -> Any:
+        return message.key
+
+    def loads_value(self, app: Any, message: Any, **_: Any) -> Any:
+        return message.value
+
+
+class Worker:
+    """Runs agents for some topics until told to stop."""
+
+    def __init__(
+        self, options: WorkerOptions, writers: Mapping[str, BatchWriter], topics: Topics
+    ) -> None:
+        self.options = options
+        self.writers = writers
+        self.topics = topics
+        self.app = self._make_app()
+        self._topic_ids: dict[str, UUID] = {}
+        self._failure: DeltadropError | None = None
+        self._rate = _Rate()
+
+    def run(self) -> None:
+        """Run until SIGTERM or SIGINT; raises the DeltadropError that made it stop otherwise."""
+        self._check_topics()
+        asyncio.run(self._run())
+        if self._failure is not None:
+            raise self._failure
+
+    def _make_app(self) -> faust.App:
+        options = self.options
+        app = faust.App(
+            options.group,
+            broker=[
+                URL(f"deltadrop://{server.strip()}")
+                for server in options.bootstrap_servers.split(",")
+            ],
+            broker_session_timeout=options.session_timeout_seconds,
+            broker_heartbeat_interval=options.session_timeout_seconds / 10,
+            broker_commit_interval=_COMMIT_SECONDS,
+            broker_max_poll_interval=max(1000.0, 2 * options.retry_seconds),
+            consumer_auto_offset_reset="none",
+            consumer_max_fetch_size=_FETCH_BYTES,
+            stream_wait_empty=False,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            web_enabled=False,
+            loghandlers=[],
+        )
+        app.deltadrop_limits = options.limits
+        for topic in self.writers:
+            channel = app.topic(topic, schema=_PassThrough())
+            app.agent(channel, name=f"write {topic}")(self._agent(topic))
+        return app
+
+    def _check_topics(self) -> None:
+        identities = self.topics.identities(self.writers)
+        self._topic_ids = {
+            name: identity.topic_id for name, identity in identities.items()
+        }
+
+    async def _run(self) -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        logging.getLogger("faust").setLevel(logging.ERROR)
+        self.app.finalize()
+        await self.app.start()
+        log.info("worker started", group=self.options.group, topics=len(self.writers))
+        await self._until(stop)
+        if self._failure is None:
+            await self._drain()
+        await self.app.stop()
+        log.info("worker stopped", **self._rate.totals())
+
+    async def _until(self, stop: asyncio.Event) -> None:
+        while not stop.is_set() and self._failure is None:
+            if self.app.crashed:
+                reason = self.app.crash_reason
+                self._failure = PartitionError(
+                    what=f"the stream processor ended: {reason!r}",
+                    hint="start the worker again; nothing is lost",
+                )
+            self._rate.report_when_due()
+            try:
+                await asyncio.wait_for(stop.wait(), timeout=0.2)
+            except TimeoutError:
+                continue
+
+    async def _drain(self) -> None:
+        consumer = self.app.consumer
+        if not isinstance(consumer, BatchConsumer):
+            return
+        consumer.draining = True
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        while (
+            not consumer.is_drained
+            and time.monotonic() < deadline
+            and self._failure is None
+        ):
+            await asyncio.sleep(0.02)
+        await consumer.commit()
+
+    def _agent(self, topic: str) -> Callable[[StreamT[Any]], Any]:
+        async def write(stream: StreamT[Any]) -> None:
+            events: list[EventT[Any]] = []
+            async for event in stream.noack().events():
+                part = event.value
+                assert isinstance(part, FlushPart)
+                if events and events[0].value.flush is not part.flush:
+                    events = []  # the rest of that flush went with a rebalance; it's read again
+                events.append(event)
+                if len(events) == part.parts:
+                    await self._write(topic, part.flush)
+                    for done in events:
+                        done.ack()
+                    events = []
+
+        return write
+
+    async def _write(self, topic: str, flush: Flush) -> None:
+        deadline = time.monotonic() + self.options.retry_seconds
+        while True:
+            try:
+                written = await asyncio.to_thread(self._write_once, topic, flush)
+            except DeltadropError as error:
+                if time.monotonic() >= deadline:
+                    self._failure = error
+                    await (
+                        asyncio.Event().wait()
+                    )  # never acknowledged: the worker is about to stop
+                log.warning(
+                    "batch not written, trying again",
+                    topic=topic,
+                    batch=flush.batch,
+                    error=str(error),
+                )
+                await asyncio.sleep(_RETRY_PAUSE_SECONDS)
+            except Exception as error:
+                log.exception("batch not written", topic=topic, batch=flush.batch)
+                self._failure = PartitionError(
+                    what=f"an unexpected error while writing: {error!r}",
+                    where=topic,
+                    hint="the log above shows where; nothing is lost",
+                )
+                await asyncio.Event().wait()
+            else:
+                self._rate.add(topic, written)
+                flush.release()
+                return
+
+    def _write_once(self, topic: str, flush: Flush) -> Written:
+        topic_id = self.topics.identities([topic])[topic].topic_id
+        if topic_id != self._topic_ids[topic]:
+            raise PartitionError(
+                what="the topic was deleted and created again while this worker read it",
+                where=f"topic {topic}",
+                hint="start the worker again to read the new one; closes of its exports are held",
+            )
+        return self.writers[topic].write(flush, topic_id)
+
+
+class _Rate:
+    """Counts what was written, and says so in one line every ten seconds."""
+
+    def __init__(self) -> None:
+        self._began = self._reported = time.monotonic()
+        self._rows = self._dead = self._batches = self._rows_before = 0
+
+    def add(self, topic: str, written: Written) -> None:
+        self._rows += written.rows
+        self._dead += written.dead_letters
+        self._batches += 1
+        log.debug("batch written", topic=topic, batch=written.batch, rows=written.rows)
+
+    def report_when_due(self) -> None:
+        elapsed = time.monotonic() - self._reported
+        if elapsed >= _RATE_SECONDS:
+            rate = round((self._rows - self._rows_before) / elapsed)
+            log.info("rate", events_per_second=rate, **self.totals())
+            self._reported, self._rows_before = time.monotonic(), self._rows
+
+    def totals(self) -> dict[str, int]:
+        return {
+            "rows": self._rows,
+            "batches": self._batches,
+            "dead_letters": self._dead,
+        }
