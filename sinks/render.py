@@ -1,0 +1,255 @@
+"""A drop's bytes: CSV as RFC 4180 and SPEC §7 have it, made from Arrow data.
+
+UTF-8 without BOM, a header line, `\\n` after every line. A value is quoted where it holds the separator, a quote, CR or
+LF, and nowhere else; blanks at its ends are written as they are. Null is empty, an empty string is `""`.
+
+Rows are formatted in chunks by a few threads and written in order, so memory doesn't grow with the drop and the same
+rows give the same bytes, however they were batched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import BinaryIO, Final, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sinks import compress
+from sinks.formats import Mask, ValueFormats, format_values
+
+_CHUNK_ROWS: Final = 65_536
+"""Rows that one thread formats at a time: some 10 MB of text, small enough to stay near the processor's caches."""
+_AHEAD: Final = 2
+"""Results kept ready beside those that the threads work on."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Separator(StrEnum):
+    """What stands between the fields of a line."""
+
+    COMMA = ","
+    SEMICOLON = ";"
+    TAB = "\t"
+
+
+class Compression(StrEnum):
+    """What is done to the whole file."""
+
+    NONE = "none"
+    GZIP = "gzip"
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedColumn:
+    """A column of the data, by its name there, and the header that it gets in the file."""
+
+    name: str
+    header: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """All that decides how rows become bytes."""
+
+    columns: Sequence[RenderedColumn]
+    formats: ValueFormats = field(default_factory=ValueFormats)
+    separator: Separator = Separator.COMMA
+    compression: Compression = Compression.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What was written: lines below the header, and size and SHA-256 (hexadecimal) of the file as delivered."""
+
+    rows: int
+    bytes: int
+    sha256: str
+    warnings: tuple[str, ...]
+
+
+def render(
+    batches: Iterable[pa.RecordBatch | pa.Table], layout: Layout, out: BinaryIO, *, threads: int | None = None
+) -> Rendered:
+    """Write `batches` to `out` as a CSV file.
+
+    `batches` hold at least the layout's columns, typed string, integer, bool, date32, timestamp (UTC), decimal128,
+    list<string>, uuid or a dictionary of strings; TypeError for another. Order and bytes don't depend on `threads`
+    (default: one a processor) nor on where a batch ends.
+    """
+    pool = _Pool(threads or os.cpu_count() or 1)
+    try:
+        progress = _Progress()
+        chunks = _chunks(batches, [column.name for column in layout.columns])
+        lines = pool.in_order(lambda chunk: format_lines(chunk, layout), chunks)
+        texts = progress.counted(lines, header_line(layout))
+        written = _Written(out)
+        for part in _gzipped(pool, texts) if layout.compression is Compression.GZIP else texts:
+            written.add(part)
+    finally:
+        pool.close()
+    return Rendered(progress.rows, written.bytes, written.sha256.hexdigest(), progress.warnings(layout))
+
+
+def header_line(layout: Layout) -> bytes:
+    """The first line of a file."""
+    headers = [_quoted(pa.array([column.header]), layout.separator)[0].as_py() for column in layout.columns]
+    return (layout.separator.join(headers) + "\n").encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Some rows as text, each with its line break, and what of each column was worth a warning."""
+
+    text: memoryview
+    rows: int
+    holding_separator: Counter[str]
+    out_of_range: Counter[str]
+
+
+def format_lines(chunk: pa.RecordBatch, layout: Layout) -> Lines:
+    """The lines of `chunk`, in its order."""
+    fields: list[pa.Array | pa.Scalar] = []
+    holding_separator: Counter[str] = Counter()
+    out_of_range: Counter[str] = Counter()
+    for column in layout.columns:
+        formatted = format_values(chunk.column(column.name), layout.formats)
+        holding_separator[column.name] += formatted.holding_separator
+        out_of_range[column.name] += formatted.out_of_range
+        fields.append(formatted.text if formatted.plain else _quoted(formatted.text, layout.separator))
+    fields[-1] = _joined([fields[-1], pa.scalar("")], "\n")
+    return Lines(_text_of(_joined(fields, layout.separator)), chunk.num_rows, holding_separator, out_of_range)
+
+
+def _joined(fields: Sequence[pa.Array | pa.Scalar], separator: str) -> pa.Array:
+    if len(fields) == 1:
+        return fields[0]
+    return pc.binary_join_element_wise(*fields, separator, null_handling="replace", null_replacement="")
+
+
+def _text_of(lines: pa.StringArray) -> memoryview:
+    """All lines of an array that was just made: they stand one after the other in its buffer."""
+    _, _, text = lines.buffers()
+    ends = np.frombuffer(lines.buffers()[1], np.int32, 1, 4 * (lines.offset + len(lines)))
+    return memoryview(text)[: int(ends[0])]
+
+
+def _quoted(text: pa.StringArray, separator: str) -> pa.StringArray:
+    """`text` with quotes around the values that need them."""
+    need = _needing_quotes(text, separator)
+    if need is None:
+        return text
+    mark = pa.scalar('"')
+    mask = pa.array(need)
+    doubled = pc.replace_substring(text.filter(mask), '"', '""')
+    return pc.replace_with_mask(text, mask, pc.binary_join_element_wise(mark, doubled, mark, ""))
+
+
+def _needing_quotes(text: pa.StringArray, separator: str) -> Mask | None:
+    """Which values are empty or hold a special character; None where there is none."""
+    _, starts_buffer, bytes_buffer = text.buffers()
+    if not len(text) or bytes_buffer is None:
+        return None
+    starts = np.frombuffer(starts_buffer, np.int32, len(text) + 1, 4 * text.offset)
+    data = np.frombuffer(bytes_buffer, np.uint8)[starts[0] : starts[-1]]
+    specials = (ord(separator), ord('"'), ord("\n"), ord("\r"))
+    need = np.diff(starts) == 0
+    if data.size and data.min() <= max(specials):
+        at = np.flatnonzero(np.logical_or.reduce([data == special for special in specials]))
+        need[np.searchsorted(starts, at + starts[0], side="right") - 1] = True
+    if text.null_count:
+        need &= text.is_valid().to_numpy(zero_copy_only=False)
+    return need if need.any() else None
+
+
+def _chunks(batches: Iterable[pa.RecordBatch | pa.Table], columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """The rows of `batches`, only `columns` of them, in chunks of a fixed number of rows."""
+    pending: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        part = batch.select(columns)
+        for piece in part.to_batches() if isinstance(part, pa.Table) else [part]:
+            while rows + piece.num_rows >= _CHUNK_ROWS:
+                taken = _CHUNK_ROWS - rows
+                yield pa.concat_batches([*pending, piece.slice(0, taken)])
+                piece, pending, rows = piece.slice(taken), [], 0
+            pending.append(piece)
+            rows += piece.num_rows
+    if rows:
+        yield pa.concat_batches(pending)
+
+
+class _Pool:
+    """A few threads whose results come in the order of their work."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="render")
+        self._ahead = threads + _AHEAD
+
+    def in_order(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """`work` done on each of `items`, a bounded number of them ahead of the result that is taken."""
+        running: deque[Future[Result]] = deque()
+        for item in items:
+            running.append(self._threads.submit(work, item))
+            if len(running) > self._ahead:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+
+    def close(self) -> None:
+        """Wait for what runs, drop what waits."""
+        self._threads.shutdown(cancel_futures=True)
+
+
+def _gzipped(pool: _Pool, texts: Iterable[memoryview]) -> Iterator[bytes]:
+    return compress.member(pool.in_order(compress.deflate, compress.blocks(texts)))
+
+
+class _Progress:
+    """What the chunks add up to, while they pass."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._holding_separator: Counter[str] = Counter()
+        self._out_of_range: Counter[str] = Counter()
+
+    def counted(self, lines: Iterable[Lines], header: bytes) -> Iterator[memoryview]:
+        yield memoryview(header)
+        for some in lines:
+            self.rows += some.rows
+            self._holding_separator += some.holding_separator
+            self._out_of_range += some.out_of_range
+            yield some.text
+
+    def warnings(self, layout: Layout) -> tuple[str, ...]:
+        separator = layout.formats.values_separator
+        said = []
+        for column in layout.columns:
+            if count := self._holding_separator[column.name]:
+                said.append(f"column {column.header!r}: {count} values hold the values' separator {separator!r}")
+            if count := self._out_of_range[column.name]:
+                said.append(f"column {column.header!r}: {count} values outside the years 0001 to 9999 are empty")
+        return tuple(said)
+
+
+class _Written:
+    """A file that is written, with its size and hash so far."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self.bytes = 0
+        self.sha256 = hashlib.sha256()
+
+    def add(self, part: memoryview | bytes) -> None:
+        self._out.write(part)
+        self.sha256.update(part)
+        self.bytes += len(part)
