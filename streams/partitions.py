@@ -115,6 +115,10 @@ class Partitions:
                 found[str(path.partition.topic_id)].add(path.partition.partition)
         return found
 
+    def record(self, path: CoveragePath) -> CoverageRecord:
+        """Return a coverage record; they never change, so it is read once."""
+        return self._record(path)
+
     def choose(
         self,
         partition: TopicPartition,

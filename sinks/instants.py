@@ -1,0 +1,73 @@
+"""When an export closes: every day at the same local hour, right across clock changes (SPEC §4)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from zoneinfo import ZoneInfo
+
+
+def close_instant(day: dt.date, at: dt.time, zone: ZoneInfo) -> dt.datetime:
+    """Return the UTC instant of a local hour on a day.
+
+    An hour that a clock change skips runs at the gap's end; one that comes twice at its first.
+    """
+    local = dt.datetime.combine(day, at, tzinfo=zone)  # fold=0: the first of two
+    instant = local.astimezone(dt.UTC)
+    if instant.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
+        return instant
+    return _end_of_gap(local)
+
+
+def _end_of_gap(local: dt.datetime) -> dt.datetime:
+    # PEP 495: within a gap, fold=0 takes the offset before the change and fold=1 the one after.
+    before, after = local.utcoffset(), local.replace(fold=1).utcoffset()
+    assert before is not None
+    assert after is not None
+    low = (local.replace(tzinfo=None) - after).replace(tzinfo=dt.UTC)
+    high = (local.replace(tzinfo=None) - before).replace(tzinfo=dt.UTC)
+    while high - low > dt.timedelta(microseconds=1):
+        middle = low + (high - low) / 2
+        if middle.astimezone(local.tzinfo).utcoffset() == before:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def due_instants(
+    after: dt.datetime, until: dt.datetime, at: dt.time, zone: ZoneInfo
+) -> Iterator[dt.datetime]:
+    """Yield the close instants in `(after, until]`, oldest first."""
+    day = after.astimezone(zone).date() - dt.timedelta(days=1)
+    while day <= until.astimezone(zone).date() + dt.timedelta(days=1):
+        instant = close_instant(day, at, zone)
+        if after < instant <= until:
+            yield instant
+        day += dt.timedelta(days=1)
+
+
+def day_before(instant: dt.datetime, at: dt.time, zone: ZoneInfo) -> dt.datetime:
+    """Return the close instant of the day before: where the first window of a new export starts."""
+    local = instant.astimezone(zone)
+    hour = at if close_instant(local.date(), at, zone) == instant else local.time()
+    return close_instant(local.date() - dt.timedelta(days=1), hour, zone)
+
+
+def stamp(instant: dt.datetime) -> str:
+    """Name an instant in paths and drop ids: `20260328T050000.000Z`; names sort by time."""
+    utc = instant.astimezone(dt.UTC)
+    return f"{utc:%Y%m%dT%H%M%S}.{utc.microsecond // 1000:03d}Z"
+
+
+def parse_stamp(text: str) -> dt.datetime:
+    """Read back what `stamp` wrote; raises ValueError."""
+    return dt.datetime.strptime(text, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=dt.UTC)
+
+
+def milliseconds(instant: dt.datetime) -> int:
+    """Return an instant in UTC milliseconds, as Kafka counts."""
+    return int((instant - _EPOCH) / dt.timedelta(milliseconds=1))
+
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

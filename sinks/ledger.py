@@ -1,0 +1,226 @@
+"""The ledger: what each close set out to do, and what came of it; both are created if absent.
+
+The intent is recorded before anything is rendered: the window, which coverage records were chosen,
+the whole definition, the deletions used. What was killed between intent and outcome is made again
+from its intent, with the same bytes. The outcome is recorded after the delivery; a close that has
+one is done, and running it again changes nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+from schemas.errors import LedgerError
+from sinks.instants import parse_stamp, stamp
+from streams.coverage import Hole, Tile, Tiling
+from streams.layout import CoveragePath, TopicPartition
+from streams.store import Store
+
+_FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was chosen of one partition: the tiling of all that the close reads of it."""
+
+    partition: TopicPartition
+    tiling: Tiling
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A profile's deletion that was recorded after the cut and before the file was written."""
+
+    profile_id: int
+    occurred_at: int  # UTC milliseconds
+    appended_at: int  # UTC milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """All that decides a drop's bytes."""
+
+    export: str
+    instant: dt.datetime
+    window_start: dt.datetime
+    previous_drop: str | None
+    definition: Mapping[str, Any]
+    window: Mapping[
+        str, Mapping[int, tuple[int, int]]
+    ]  # topic → partition → [first, next)
+    choices: tuple[Choice, ...]
+    bases: Mapping[str, str]  # topic → name of the base its state starts from
+    deletions: tuple[Deletion, ...] = ()
+
+    @property
+    def drop_id(self) -> str:
+        """Identifier of the drop: the export and its close instant."""
+        return f"{self.export}@{stamp(self.instant)}"
+
+    def to_json(self) -> bytes:
+        """Serialise; the export and the instant are in the name."""
+        fields = {
+            "format": _FORMAT,
+            "window_start": stamp(self.window_start),
+            "previous_drop": self.previous_drop,
+            "definition": self.definition,
+            "window": {
+                topic: {str(p): list(b) for p, b in ps.items()}
+                for topic, ps in self.window.items()
+            },
+            "choices": [_choice_to_list(choice) for choice in self.choices],
+            "bases": self.bases,
+            "deletions": [
+                [d.profile_id, d.occurred_at, d.appended_at] for d in self.deletions
+            ],
+        }
+        return (json.dumps(fields, indent=1) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, export: str, instant: dt.datetime, content: bytes) -> Intent:
+        """Read back what `to_json` wrote."""
+        fields = json.loads(content)
+        return cls(
+            export,
+            instant,
+            parse_stamp(fields["window_start"]),
+            fields["previous_drop"],
+            fields["definition"],
+            {
+                topic: {int(p): (b[0], b[1]) for p, b in partitions.items()}
+                for topic, partitions in fields["window"].items()
+            },
+            tuple(_choice_from_list(choice) for choice in fields["choices"]),
+            fields["bases"],
+            tuple(Deletion(*deletion) for deletion in fields["deletions"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a close: the file, its figures, and where it was delivered."""
+
+    drop_id: str
+    file: str | None  # None where an empty window was skipped
+    rows: int
+    bytes: int
+    sha256: str
+    balance: Mapping[str, int]
+    receipts: tuple[str, ...]
+    warnings: tuple[str, ...] = field(default=())
+    finished_at: str = ""
+
+    def to_json(self) -> bytes:
+        """Serialise."""
+        return (json.dumps(asdict(self), indent=1) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Outcome:
+        """Read back what `to_json` wrote."""
+        fields = json.loads(content)
+        fields["receipts"], fields["warnings"] = (
+            tuple(fields["receipts"]),
+            tuple(fields["warnings"]),
+        )
+        return cls(**fields)
+
+
+class Ledger:
+    """Intents and outcomes in a store: `ledger/exports/<export>/<instant>/…`."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def record_intent(self, intent: Intent) -> Intent:
+        """Record an intent and return it, or the one that was recorded for this close before."""
+        self.store.create(
+            self._name(intent.export, intent.instant, "intent"), intent.to_json()
+        )
+        recorded = self.intent(intent.export, intent.instant)
+        assert recorded is not None  # created just now, here or by another closer
+        return recorded
+
+    def record_outcome(self, intent: Intent, outcome: Outcome) -> Outcome:
+        """Record an outcome and return it, or the one that was recorded for this close before.
+
+        Raises LedgerError where the recorded one has other bytes: two closers disagreed.
+        """
+        self.store.create(
+            self._name(intent.export, intent.instant, "outcome"), outcome.to_json()
+        )
+        recorded = self.outcome(intent.export, intent.instant)
+        assert recorded is not None
+        if (recorded.sha256, recorded.balance) != (outcome.sha256, outcome.balance):
+            raise LedgerError(
+                what=f"the close was recorded with sha256 {recorded.sha256}, this run made {outcome.sha256}",
+                where=intent.drop_id,
+                hint="a close must give the same bytes on every run: keep both files and report this",
+            )
+        return recorded
+
+    def intent(self, export: str, instant: dt.datetime) -> Intent | None:
+        """Return the intent of a close, if it was begun."""
+        content = self._read(export, instant, "intent")
+        return None if content is None else Intent.from_json(export, instant, content)
+
+    def outcome(self, export: str, instant: dt.datetime) -> Outcome | None:
+        """Return the outcome of a close, if it was finished."""
+        content = self._read(export, instant, "outcome")
+        return None if content is None else Outcome.from_json(content)
+
+    def closes(self, export: str) -> Iterator[dt.datetime]:
+        """Yield the instants of all closes that were begun, oldest first."""
+        names = self.store.names(f"ledger/exports/{export}")
+        yield from sorted({parse_stamp(name.split("/")[3]) for name in names})
+
+    def waiting_name(self, export: str, instant: dt.datetime) -> str:
+        """Name of the file with the facts that still wait for their campaign after a close."""
+        return f"ledger/exports/{export}/{stamp(instant)}/waiting.parquet"
+
+    def _name(self, export: str, instant: dt.datetime, entry: str) -> str:
+        return f"ledger/exports/{export}/{stamp(instant)}/{entry}.json"
+
+    def _read(self, export: str, instant: dt.datetime, entry: str) -> bytes | None:
+        try:
+            return self.store.read(self._name(export, instant, entry))
+        except FileNotFoundError:
+            return None
+
+
+def _choice_to_list(choice: Choice) -> list[Any]:
+    owner, tiling = choice.partition, choice.tiling
+    tiles = [
+        [t.record.first, t.record.next, t.record.batch, t.first, t.next]
+        for t in tiling.tiles
+    ]
+    holes = [[hole.first, hole.next] for hole in tiling.holes]
+    return [
+        owner.topic,
+        str(owner.topic_id),
+        owner.partition,
+        tiling.first,
+        tiling.next,
+        tiles,
+        holes,
+    ]
+
+
+def _choice_from_list(fields: list[Any]) -> Choice:
+    topic, topic_id, number, first, end, tiles, holes = fields
+    owner = TopicPartition(topic, UUID(topic_id), number)
+    return Choice(
+        owner,
+        Tiling(
+            first,
+            end,
+            tuple(
+                Tile(CoveragePath(owner, t[0], t[1], t[2]), t[3], t[4]) for t in tiles
+            ),
+            tuple(Hole(*hole) for hole in holes),
+        ),
+    )

@@ -1,0 +1,129 @@
+"""Events as tables: what was chosen of a topic's partitions, ready for the plan.
+
+The tables are Ibis expressions on DuckDB over the streams' Parquet files. Files of which only some
+offsets count are clipped; columns that an older file lacks are empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import ibis
+import pyarrow as pa
+from ibis.backends.duckdb import Backend
+
+from schemas.derive import arrow_schema
+from schemas.tables import Catalog
+from schemas.topics import Topic
+from sinks.ledger import Choice
+from streams.coverage import Tile, Tiling
+from streams.layout import TopicPartition
+from streams.partitions import META, FileSlice, Partitions
+from streams.stream import builtin_name
+
+
+class EventSource:
+    """Tables of events on one DuckDB connection."""
+
+    def __init__(
+        self, connection: Backend, partitions: Partitions, catalog: Catalog
+    ) -> None:
+        self._connection = connection
+        self._partitions = partitions
+        self._catalog = catalog
+
+    def events(
+        self, topic: Topic, event_types: Iterable[str], choices: Sequence[Choice]
+    ) -> ibis.Table:
+        """Return the events of these types that the choices hold: the topic's columns and META.
+
+        Rows come in no order; `eventId` is a UUID, moments are timestamps in UTC.
+        """
+        chosen = [
+            self._partitions.chosen(choice.partition, choice.tiling)
+            for choice in choices
+        ]
+        slices = [
+            piece
+            for event_type in sorted(event_types)
+            for piece in self._partitions.slices(
+                builtin_name(topic, event_type), chosen
+            )
+        ]
+        return self._connection.sql(_query(self._empty(topic), slices))
+
+    def dead_letters(self, choices: Sequence[Choice]) -> int:
+        """Count the dead letters that the choices hold."""
+        chosen = [
+            self._partitions.chosen(choice.partition, choice.tiling)
+            for choice in choices
+        ]
+        return sum(1 for choice in chosen for _ in choice.dead_letters)
+
+    def _empty(self, topic: Topic) -> str:
+        """Name an empty table with all columns: it gives the types, also where no file has rows."""
+        name = f"none_{topic.local}"
+        if name not in self._connection.list_tables():
+            schema = pa.schema([*arrow_schema(topic, self._catalog), *META])
+            self._connection.create_table(name, _plain(schema).empty_table(), temp=True)
+        return name
+
+
+def _plain(schema: pa.Schema) -> pa.Schema:
+    """Replace dictionaries by their values' type: that is how DuckDB reads them from Parquet."""
+    return pa.schema(
+        [
+            f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f
+            for f in schema
+        ]
+    )
+
+
+def clip(
+    choices: Iterable[Choice], bounds: Mapping[TopicPartition, tuple[int, int]]
+) -> tuple[Choice, ...]:
+    """Return the part of each choice within these offsets `[first, next)`; partitions without bounds go."""
+    return tuple(
+        Choice(choice.partition, _clip(choice.tiling, *bounds[choice.partition]))
+        for choice in choices
+        if choice.partition in bounds
+    )
+
+
+def _clip(tiling: Tiling, first: int, end: int) -> Tiling:
+    low, high = (
+        max(tiling.first, first),
+        max(min(tiling.next, end), tiling.first, first),
+    )
+    tiles = tuple(
+        Tile(piece.record, max(piece.first, low), min(piece.next, high))
+        for piece in tiling.tiles
+        if piece.first < high and piece.next > low
+    )
+    return Tiling(low, high, tiles, ())
+
+
+def _query(empty: str, slices: Sequence[FileSlice]) -> str:
+    whole = [piece.path for piece in slices if not piece.clips]
+    selects = [f'SELECT * FROM "{empty}"']
+    if whole:
+        selects.append(f"SELECT * FROM {_files(whole)}")
+    selects.extend(
+        f"SELECT * FROM {_files([piece.path])} WHERE {_within(piece)}"
+        for piece in slices
+        if piece.clips
+    )
+    return "\nUNION ALL BY NAME\n".join(selects)
+
+
+def _files(paths: Sequence[Path]) -> str:
+    names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+    return f"read_parquet([{names}], union_by_name = true, hive_partitioning = false)"
+
+
+def _within(piece: FileSlice) -> str:
+    return " OR ".join(
+        f"(_partition = {partition} AND _offset >= {first} AND _offset < {end})"
+        for partition, first, end in piece.clips
+    )
