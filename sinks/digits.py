@@ -1,6 +1,7 @@
 """Dates and times of day as fixed-width digits, made from look-up tables a whole column at a time.
 
-A column of digits is a numpy void array: `width` bytes a value, which Arrow can take as string data as it is.
+A column of digits is a numpy void array: `width` bytes a value, which Arrow can take as string
+data as it is.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Digits = npt.NDArray[np.void]
 Whole = npt.NDArray[np.int64]
 
 _TABLE_DAYS: Final = 40_000
-"""Days of a look-up table that is worth its making for a column of any length: 110 years, 1.5 ms."""
+"""Days of a look-up table worth its making for a column of any length: 110 years, 1.5 ms."""
 _DAY_SECONDS: Final = 86_400
 
 
@@ -33,7 +34,9 @@ def day_digits(days: Whole, pattern: str) -> Digits:
 
 
 def time_digits(of_day: Whole, pattern: str) -> Digits:
-    """`of_day` (milliseconds since midnight) in a pattern of HH, mm, ss and SSS; what it doesn't show is cut off."""
+    """`of_day` (milliseconds since midnight) in a pattern of HH, mm, ss and SSS; what it doesn't
+    show is cut off.
+    """
     seconds = of_day // 1000
     shown, _, fraction = pattern.partition(".")
     digits = np.take(_times_of_day(shown), seconds)
@@ -55,7 +58,9 @@ def as_strings(digits: Digits, valid: pa.Buffer | None) -> pa.StringArray:
     """The same bytes as an Arrow string array, with a validity bitmap (None: all valid)."""
     width, length = digits.dtype.itemsize, len(digits)
     ends = np.arange(0, width * length + 1, width, dtype=np.int32)
-    return pa.StringArray.from_buffers(length, pa.py_buffer(ends), pa.py_buffer(digits.view(np.uint8)), valid)
+    return pa.StringArray.from_buffers(
+        length, pa.py_buffer(ends), pa.py_buffer(digits.view(np.uint8)), valid
+    )
 
 
 def hex_digits(values: npt.NDArray[np.uint8]) -> Digits:
@@ -74,7 +79,10 @@ def _written(days: Whole, pattern: str) -> Digits:
     }
     parts = re.findall(r"yyyy|MM|dd|[^yMd]+", pattern)
     return side_by_side(
-        *(np.take(_numbers(len(p)), numbers[p]) if p in numbers else constant(p, len(days)) for p in parts)
+        *(
+            np.take(_numbers(len(p)), numbers[p]) if p in numbers else constant(p, len(days))
+            for p in parts
+        )
     )
 
 

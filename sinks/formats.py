@@ -1,7 +1,9 @@
-"""How values look in a drop (SPEC §4): booleans, dates, moments, decimals, several values in one field.
+"""How values look in a drop (SPEC §4): booleans, dates, moments, decimals, several values in one
+field.
 
-Every function here takes an Arrow array and gives a string array of the same length; null stays null. Quoting is not
-done here (see `render`). All work is on whole arrays, in code that releases Python's lock.
+Every function here takes an Arrow array and gives a string array of the same length; null stays
+null. Quoting is not done here (see `render`). All work is on whole arrays, in code that releases
+Python's lock.
 """
 
 from __future__ import annotations
@@ -17,7 +19,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sinks import zones
-from sinks.digits import Digits, Whole, as_strings, constant, day_digits, hex_digits, side_by_side, time_digits
+from sinks.digits import (
+    Digits,
+    Whole,
+    as_strings,
+    constant,
+    day_digits,
+    hex_digits,
+    side_by_side,
+    time_digits,
+)
 
 Mask = npt.NDArray[np.bool_]
 DAY_MS: Final = 86_400_000
@@ -57,7 +68,10 @@ class TimePattern(StrEnum):
 ISO_WITH_OFFSET: Final = "ISO 8601"
 """Moments as 2026-03-29T03:00:00.000+02:00: milliseconds always, the offset numeric also in UTC."""
 
-MOMENT_FORMATS: Final = (*(f"{date}{time}" for date in DatePattern for time in TimePattern), ISO_WITH_OFFSET)
+MOMENT_FORMATS: Final = (
+    *(f"{date}{time}" for date in DatePattern for time in TimePattern),
+    ISO_WITH_OFFSET,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +97,9 @@ class Formatted:
 
 
 def format_values(values: pa.Array, formats: ValueFormats) -> Formatted:
-    """`values` as text. Raises TypeError for an Arrow type that no attribute and no event field has."""
+    """`values` as text. Raises TypeError for an Arrow type that no attribute and no event field
+    has.
+    """
     if isinstance(values, pa.DictionaryArray):
         values = values.dictionary_decode()
     kind = values.type
@@ -119,20 +135,28 @@ def _booleans(values: pa.Array, style: BooleanFormat) -> pa.Array:
 
 
 def _decimals(values: pa.Array) -> pa.Array:
-    """All digits of the declared scale; never an exponent (which Arrow writes for small values of a scale above 6)."""
+    """All digits of the declared scale; never an exponent (which Arrow writes for small values of
+    a scale above 6).
+    """
     text = values.cast(pa.string())
     if values.type.scale <= 6 or not pc.any(pc.match_substring(text, "E")).as_py():
         return text
-    return pa.array([None if value is None else format(value, "f") for value in values.to_pylist()], pa.string())
+    return pa.array(
+        [None if value is None else format(value, "f") for value in values.to_pylist()], pa.string()
+    )
 
 
 def _joined(values: pa.Array, separator: str) -> Formatted:
-    """Several values in one field. No values are nothing, as null is; one that holds the separator is counted."""
+    """Several values in one field. No values are nothing, as null is; one that holds the separator
+    is counted.
+    """
     items = values.flatten().cast(pa.string())
     holding = pc.sum(pc.match_substring(items, separator)).as_py() or 0
     text = pc.binary_join(values.cast(pa.list_(pa.string())), separator)
     none = pc.equal(pc.list_value_length(values), 0)
-    return Formatted(pc.if_else(none, pa.scalar(None, pa.string()), text), holding_separator=holding)
+    return Formatted(
+        pc.if_else(none, pa.scalar(None, pa.string()), text), holding_separator=holding
+    )
 
 
 def _dates(values: pa.Array, pattern: DatePattern) -> Formatted:
@@ -143,7 +167,9 @@ def _dates(values: pa.Array, pattern: DatePattern) -> Formatted:
 
 
 def _moments(values: pa.Array, pattern: str, time_zone: str) -> Formatted:
-    """Local moments, truncated to what the pattern shows; outside of the years 0001 to 9999 they are null."""
+    """Local moments, truncated to what the pattern shows; outside of the years 0001 to 9999 they
+    are null.
+    """
     utc = np.clip(_milliseconds(values), FIRST_MS - DAY_MS, END_MS + DAY_MS)
     offset = zones.offsets(utc, time_zone)
     outside = _outside(utc + offset)
@@ -156,7 +182,9 @@ def _moments(values: pa.Array, pattern: str, time_zone: str) -> Formatted:
         digits = side_by_side(digits, time_digits(of_day, time))
     text = _text(digits, values, outside)
     return Formatted(
-        _with_offset(text, offset) if pattern == ISO_WITH_OFFSET else text, plain=True, out_of_range=_count(outside)
+        _with_offset(text, offset) if pattern == ISO_WITH_OFFSET else text,
+        plain=True,
+        out_of_range=_count(outside),
     )
 
 
@@ -177,7 +205,9 @@ def _with_offset(text: pa.Array, offset: Whole) -> pa.Array:
 
 
 def _offset_text(milliseconds: int) -> str:
-    """±HH:mm, with seconds where a zone's local mean time has them (before its first standard time)."""
+    """±HH:mm, with seconds where a zone's local mean time has them (before its first standard
+    time).
+    """
     seconds = abs(milliseconds) // 1000
     text = f"{'-' if milliseconds < 0 else '+'}{seconds // 3600:02}:{seconds // 60 % 60:02}"
     return f"{text}:{seconds % 60:02}" if seconds % 60 else text
@@ -191,8 +221,13 @@ def _milliseconds(values: pa.Array) -> Whole:
 
 def _uuids(values: pa.Array) -> pa.Array:
     raw = values.storage
-    bytes_ = np.frombuffer(raw.buffers()[1], np.uint8, 16 * len(raw), 16 * raw.offset).reshape(-1, 16)
-    parts = [hex_digits(np.ascontiguousarray(bytes_[:, a:b])) for a, b in ((0, 4), (4, 6), (6, 8), (8, 10), (10, 16))]
+    bytes_ = np.frombuffer(raw.buffers()[1], np.uint8, 16 * len(raw), 16 * raw.offset).reshape(
+        -1, 16
+    )
+    parts = [
+        hex_digits(np.ascontiguousarray(bytes_[:, a:b]))
+        for a, b in ((0, 4), (4, 6), (6, 8), (8, 10), (10, 16))
+    ]
     dash = constant("-", len(raw))
     digits = side_by_side(parts[0], dash, parts[1], dash, parts[2], dash, parts[3], dash, parts[4])
     return _text(digits, raw, None)
@@ -218,7 +253,7 @@ def _zeroed(values: Whole, outside: Mask | None) -> Whole:
 
 
 def _outside(local: Whole) -> Mask | None:
-    """Which of `local` (milliseconds) four digits of a year can't write; None where there is none."""
+    """Which of `local` (milliseconds) four digits of a year can't write; None if none."""
     if not local.size or (local.min() >= FIRST_MS and local.max() < END_MS):
         return None
     return (local < FIRST_MS) | (local >= END_MS)

@@ -1,10 +1,11 @@
-"""A drop's bytes: CSV as RFC 4180 and SPEC §7 have it, made from Arrow data.
+r"""A drop's bytes: CSV as RFC 4180 and SPEC §7 have it, made from Arrow data.
 
-UTF-8 without BOM, a header line, `\\n` after every line. A value is quoted where it holds the separator, a quote, CR or
-LF, and nowhere else; blanks at its ends are written as they are. Null is empty, an empty string is `""`.
+UTF-8 without BOM, a header line, `\n` after every line. A value is quoted where it holds the
+separator, a quote, CR or LF, and nowhere else; blanks at its ends are written as they are. Null is
+empty, an empty string is `""`.
 
-Rows are formatted in chunks by a few threads and written in order, so memory doesn't grow with the drop and the same
-rows give the same bytes, however they were batched.
+Rows are formatted in chunks by a few threads and written in order, so memory doesn't grow with the
+drop and the same rows give the same bytes, however they were batched.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from sinks import compress
 from sinks.formats import Mask, ValueFormats, format_values
 
 _CHUNK_ROWS: Final = 65_536
-"""Rows that one thread formats at a time: some 10 MB of text, small enough to stay near the processor's caches."""
+"""Rows that one thread formats at a time: some 10 MB of text, small enough to stay near the
+processor's caches.
+"""
 _AHEAD: Final = 2
 """Results kept ready beside those that the threads work on."""
 
@@ -69,7 +72,9 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What was written: lines below the header, and size and SHA-256 (hexadecimal) of the file as delivered."""
+    """What was written: lines below the header, and size and SHA-256 (hexadecimal) of the file as
+    delivered.
+    """
 
     rows: int
     bytes: int
@@ -78,13 +83,17 @@ class Rendered:
 
 
 def render(
-    batches: Iterable[pa.RecordBatch | pa.Table], layout: Layout, out: BinaryIO, *, threads: int | None = None
+    batches: Iterable[pa.RecordBatch | pa.Table],
+    layout: Layout,
+    out: BinaryIO,
+    *,
+    threads: int | None = None,
 ) -> Rendered:
     """Write `batches` to `out` as a CSV file.
 
-    `batches` hold at least the layout's columns, typed string, integer, bool, date32, timestamp (UTC), decimal128,
-    list<string>, uuid or a dictionary of strings; TypeError for another. Order and bytes don't depend on `threads`
-    (default: one a processor) nor on where a batch ends.
+    `batches` hold at least the layout's columns, typed string, integer, bool, date32, timestamp
+    (UTC), decimal128, list<string>, uuid or a dictionary of strings; TypeError for another. Order
+    and bytes don't depend on `threads` (default: one a processor) nor on where a batch ends.
     """
     pool = _Pool(threads or os.cpu_count() or 1)
     try:
@@ -97,12 +106,16 @@ def render(
             written.add(part)
     finally:
         pool.close()
-    return Rendered(progress.rows, written.bytes, written.sha256.hexdigest(), progress.warnings(layout))
+    return Rendered(
+        progress.rows, written.bytes, written.sha256.hexdigest(), progress.warnings(layout)
+    )
 
 
 def header_line(layout: Layout) -> bytes:
     """The first line of a file."""
-    headers = [_quoted(pa.array([column.header]), layout.separator)[0].as_py() for column in layout.columns]
+    headers = [
+        _quoted(pa.array([column.header]), layout.separator)[0].as_py() for column in layout.columns
+    ]
     return (layout.separator.join(headers) + "\n").encode()
 
 
@@ -125,15 +138,21 @@ def format_lines(chunk: pa.RecordBatch, layout: Layout) -> Lines:
         formatted = format_values(chunk.column(column.name), layout.formats)
         holding_separator[column.name] += formatted.holding_separator
         out_of_range[column.name] += formatted.out_of_range
-        fields.append(formatted.text if formatted.plain else _quoted(formatted.text, layout.separator))
+        fields.append(
+            formatted.text if formatted.plain else _quoted(formatted.text, layout.separator)
+        )
     fields[-1] = _joined([fields[-1], pa.scalar("")], "\n")
-    return Lines(_text_of(_joined(fields, layout.separator)), chunk.num_rows, holding_separator, out_of_range)
+    return Lines(
+        _text_of(_joined(fields, layout.separator)), chunk.num_rows, holding_separator, out_of_range
+    )
 
 
 def _joined(fields: Sequence[pa.Array | pa.Scalar], separator: str) -> pa.Array:
     if len(fields) == 1:
         return fields[0]
-    return pc.binary_join_element_wise(*fields, separator, null_handling="replace", null_replacement="")
+    return pc.binary_join_element_wise(
+        *fields, separator, null_handling="replace", null_replacement=""
+    )
 
 
 def _text_of(lines: pa.StringArray) -> memoryview:
@@ -171,19 +190,22 @@ def _needing_quotes(text: pa.StringArray, separator: str) -> Mask | None:
     return need if need.any() else None
 
 
-def _chunks(batches: Iterable[pa.RecordBatch | pa.Table], columns: list[str]) -> Iterator[pa.RecordBatch]:
+def _chunks(
+    batches: Iterable[pa.RecordBatch | pa.Table], columns: list[str]
+) -> Iterator[pa.RecordBatch]:
     """The rows of `batches`, only `columns` of them, in chunks of a fixed number of rows."""
     pending: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:
         part = batch.select(columns)
         for piece in part.to_batches() if isinstance(part, pa.Table) else [part]:
-            while rows + piece.num_rows >= _CHUNK_ROWS:
-                taken = _CHUNK_ROWS - rows
-                yield pa.concat_batches([*pending, piece.slice(0, taken)])
-                piece, pending, rows = piece.slice(taken), [], 0
-            pending.append(piece)
-            rows += piece.num_rows
+            begin = 0
+            while rows + piece.num_rows - begin >= _CHUNK_ROWS:
+                end = begin + _CHUNK_ROWS - rows
+                yield pa.concat_batches([*pending, piece.slice(begin, end - begin)])
+                pending, rows, begin = [], 0, end
+            pending.append(piece.slice(begin))
+            rows += piece.num_rows - begin
     if rows:
         yield pa.concat_batches(pending)
 
@@ -196,7 +218,9 @@ class _Pool:
         self._ahead = threads + _AHEAD
 
     def in_order(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """`work` done on each of `items`, a bounded number of them ahead of the result that is taken."""
+        """`work` done on each of `items`, a bounded number of them ahead of the result that is
+        taken.
+        """
         running: deque[Future[Result]] = deque()
         for item in items:
             running.append(self._threads.submit(work, item))
@@ -235,9 +259,11 @@ class _Progress:
         said = []
         for column in layout.columns:
             if count := self._holding_separator[column.name]:
-                said.append(f"column {column.header!r}: {count} values hold the values' separator {separator!r}")
+                what = f"values hold the values' separator {separator!r}"
+                said.append(f"column {column.header!r}: {count} {what}")
             if count := self._out_of_range[column.name]:
-                said.append(f"column {column.header!r}: {count} values outside the years 0001 to 9999 are empty")
+                what = "values outside the years 0001 to 9999 are empty"
+                said.append(f"column {column.header!r}: {count} {what}")
         return tuple(said)
 
 

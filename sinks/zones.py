@@ -1,7 +1,8 @@
 """Time zones of exports: UTC offsets for whole arrays of moments.
 
-The rules are those of the `tzdata` package, whatever the machine has installed: its version is locked with the
-project, so that a drop made again on another machine has the same bytes. Source: RFC 8536 (TZif).
+The rules are those of the `tzdata` package, whatever the machine has installed: its version is
+locked with the project, so that a drop made again on another machine has the same bytes. Source:
+RFC 8536 (TZif).
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from sinks.digits import Whole
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STEP_SECONDS = 28 * 86_400
-"""Yearly clock changes are looked for in steps of four weeks: no zone's rule changes twice within one (see its test)."""
+"""Yearly clock changes are looked for in steps of four weeks: no zone's rule changes twice within
+one (see its test).
+"""
 _GREGORIAN_CYCLE_SECONDS = 146_097 * 86_400
 """400 years: calendar and week days repeat, and with them every yearly clock change."""
 
@@ -54,7 +57,9 @@ def offsets(moments: Whole, name: str) -> Whole:
 
 @dataclass(frozen=True, slots=True)
 class OffsetTable:
-    """A zone's clock changes: `offsets[i]` holds before `instants[i]`, the last one after them all (UTC milliseconds)."""
+    """A zone's clock changes: `offsets[i]` holds before `instants[i]`, the last one after them all
+    (UTC milliseconds).
+    """
 
     instants: Whole
     offsets: Whole
@@ -81,10 +86,14 @@ def offset_table(name: str) -> OffsetTable:
 
 
 def _yearly_changes(name: str, start: int) -> list[int]:
-    """Clock changes by the zone's yearly rule in the 400 years after `start` (seconds): found step by step."""
+    """Clock changes by the zone's yearly rule in the 400 years after `start` (seconds): found step
+    by step.
+    """
     changes: list[int] = []
     offset = _offset(name, start)
-    for end in range(start + _STEP_SECONDS, start + _GREGORIAN_CYCLE_SECONDS + _STEP_SECONDS, _STEP_SECONDS):
+    for end in range(
+        start + _STEP_SECONDS, start + _GREGORIAN_CYCLE_SECONDS + _STEP_SECONDS, _STEP_SECONDS
+    ):
         if (new := _offset(name, end)) != offset:
             changes.append(_change_between(name, end - _STEP_SECONDS, end))
             offset = new
@@ -116,7 +125,9 @@ def _tzif(name: str) -> bytes:
 
 
 def _recorded_changes(tzif: bytes) -> list[int]:
-    """Instants (UTC seconds) of the clock changes that a TZif file lists one by one: its 64-bit block."""
+    """Instants (UTC seconds) of the clock changes that a TZif file lists one by one: its 64-bit
+    block.
+    """
     first = _Header.read(tzif, 0)
     second = _Header.read(tzif, first.end(time_size=4))
     begin = second.begin
@@ -140,4 +151,12 @@ class _Header:
     def end(self, time_size: int) -> int:
         transitions = self.times * (time_size + 1)
         leaps = self.leaps * (time_size + 4)
-        return self.begin + transitions + self.types * 6 + self.chars + leaps + self.isstds + self.isutcs
+        return (
+            self.begin
+            + transitions
+            + self.types * 6
+            + self.chars
+            + leaps
+            + self.isstds
+            + self.isutcs
+        )

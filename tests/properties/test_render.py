@@ -1,4 +1,6 @@
-"""Drops are what a naive writer of the CSV dialect gives (SPEC §4 and §7), whatever the values and the batches."""
+"""Drops are what a naive writer of the CSV dialect gives (SPEC §4 and §7), whatever the values and
+the batches.
+"""
 
 from __future__ import annotations
 
@@ -37,11 +39,17 @@ def naive_moment(moment: datetime, pattern: str, zone: str) -> str | None:
         return f"{naive_date(local, 'yyyy-MM-dd')}{local.isoformat(timespec='milliseconds')[10:]}"
     time = f"{local:%H:%M:%S}.{local.microsecond // 1000:03}"
     shown = pattern.partition(" ")[2]
-    return f"{naive_date(local, pattern.partition(' ')[0])}{' ' + time[: len(shown)] if shown else ''}"
+    return (
+        f"{naive_date(local, pattern.partition(' ')[0])}{' ' + time[: len(shown)] if shown else ''}"
+    )
 
 
 def naive_date(day: date, pattern: str) -> str:
-    return pattern.replace("yyyy", f"{day.year:04}").replace("MM", f"{day.month:02}").replace("dd", f"{day.day:02}")
+    return (
+        pattern.replace("yyyy", f"{day.year:04}")
+        .replace("MM", f"{day.month:02}")
+        .replace("dd", f"{day.day:02}")
+    )
 
 
 def naive_text(value: Value, formats: ValueFormats) -> str | None:
@@ -73,15 +81,19 @@ def naive_field(value: Value, layout: Layout) -> str:
 
 def naive_csv(rows: Sequence[Sequence[Value]], layout: Layout) -> bytes:
     lines = [[column.header for column in layout.columns], *rows]
-    return "".join(layout.separator.join(naive_field(v, layout) for v in line) + "\n" for line in lines).encode()
+    return "".join(
+        layout.separator.join(naive_field(v, layout) for v in line) + "\n" for line in lines
+    ).encode()
 
 
 # What is drawn.
 
-TEXTS = st.text(st.one_of(st.sampled_from(',;\t"\n\r| \0é😀\u200f-'), st.characters(codec="utf-8")), max_size=8)
-MOMENTS = st.integers((FIRST - EPOCH) // timedelta(milliseconds=1), (LAST - EPOCH) // timedelta(milliseconds=1)).map(
-    lambda ms: EPOCH + timedelta(milliseconds=ms)
+TEXTS = st.text(
+    st.one_of(st.sampled_from(',;\t"\n\r| \0é😀\u200f-'), st.characters(codec="utf-8")), max_size=8
 )
+MOMENTS = st.integers(
+    (FIRST - EPOCH) // timedelta(milliseconds=1), (LAST - EPOCH) // timedelta(milliseconds=1)
+).map(lambda ms: EPOCH + timedelta(milliseconds=ms))
 NEAR_CHANGES = st.builds(
     lambda change, ms: change + timedelta(milliseconds=ms),
     st.sampled_from([datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC)]),
@@ -108,7 +120,14 @@ FORMATS = st.builds(
     moment=st.sampled_from(MOMENT_FORMATS),
     values_separator=st.sampled_from(["|", "/", "~"]),
     time_zone=st.sampled_from(
-        ["UTC", "Europe/Brussels", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Africa/Casablanca"]
+        [
+            "UTC",
+            "Europe/Brussels",
+            "America/New_York",
+            "Asia/Kathmandu",
+            "Australia/Lord_Howe",
+            "Africa/Casablanca",
+        ]
     ),
 )
 
@@ -117,7 +136,9 @@ FORMATS = st.builds(
 def layouts(draw: st.DrawFn) -> Layout:
     names = draw(st.lists(st.sampled_from(sorted(COLUMNS)), min_size=1, max_size=6, unique=True))
     columns = [RenderedColumn(name, draw(TEXTS.filter(bool))) for name in names]
-    return Layout(columns, draw(FORMATS), draw(st.sampled_from(Separator)), draw(st.sampled_from(Compression)))
+    return Layout(
+        columns, draw(FORMATS), draw(st.sampled_from(Separator)), draw(st.sampled_from(Compression))
+    )
 
 
 @st.composite
@@ -133,7 +154,9 @@ def table(layout: Layout, rows: Sequence[tuple[Value, ...]]) -> pa.Table:
     for i, column in enumerate(layout.columns):
         kind = COLUMNS[column.name][0]
         values = [row[i].bytes if isinstance(row[i], UUID) else row[i] for row in rows]
-        arrays[column.name] = pa.array(values, kind.value_type if pa.types.is_dictionary(kind) else kind)
+        arrays[column.name] = pa.array(
+            values, kind.value_type if pa.types.is_dictionary(kind) else kind
+        )
         if pa.types.is_dictionary(kind):
             arrays[column.name] = arrays[column.name].dictionary_encode()
     return pa.table(arrays)
@@ -168,13 +191,22 @@ def test_a_drop_is_what_a_naive_writer_gives(
 
 @given(st.sampled_from(sorted(zones.zone_names())), st.lists(MOMENTS | NEAR_CHANGES, min_size=1))
 @example("Africa/Casablanca", [datetime(2026, 2, 15, 2, 30, tzinfo=UTC)])
-@example("Pacific/Apia", [datetime(2011, 12, 30, 9, 59, tzinfo=UTC), datetime(2011, 12, 30, 10, tzinfo=UTC)])
+@example(
+    "Pacific/Apia",
+    [datetime(2011, 12, 30, 9, 59, tzinfo=UTC), datetime(2011, 12, 30, 10, tzinfo=UTC)],
+)
 @settings(max_examples=300, deadline=None)
-def test_local_moments_are_those_of_zoneinfo_in_every_zone(zone: str, moments: list[datetime]) -> None:
-    layout = Layout([RenderedColumn("moment", "at")], ValueFormats(moment=ISO_WITH_OFFSET, time_zone=zone))
+def test_local_moments_are_those_of_zoneinfo_in_every_zone(
+    zone: str, moments: list[datetime]
+) -> None:
+    layout = Layout(
+        [RenderedColumn("moment", "at")], ValueFormats(moment=ISO_WITH_OFFSET, time_zone=zone)
+    )
     out = io.BytesIO()
 
-    render([pa.table({"moment": pa.array(moments, pa.timestamp("ms", "UTC"))})], layout, out, threads=1)
+    render(
+        [pa.table({"moment": pa.array(moments, pa.timestamp("ms", "UTC"))})], layout, out, threads=1
+    )
 
     assert out.getvalue() == naive_csv([(moment,) for moment in moments], layout)
 
@@ -185,16 +217,22 @@ def test_clock_changes_of_a_zone_are_those_of_zoneinfo_to_the_second(zone: str) 
     changes = [int(instant) // 1000 for instant in zones.offset_table(zone).instants]
     seconds = [s for change in changes[:60] + changes[-4:] for s in (change - 1, change)]
     moments = [EPOCH + timedelta(seconds=s) for s in seconds if s > -60_000_000_000] or [EPOCH]
-    layout = Layout([RenderedColumn("moment", "at")], ValueFormats(moment=ISO_WITH_OFFSET, time_zone=zone))
+    layout = Layout(
+        [RenderedColumn("moment", "at")], ValueFormats(moment=ISO_WITH_OFFSET, time_zone=zone)
+    )
     out = io.BytesIO()
 
-    render([pa.table({"moment": pa.array(moments, pa.timestamp("ms", "UTC"))})], layout, out, threads=1)
+    render(
+        [pa.table({"moment": pa.array(moments, pa.timestamp("ms", "UTC"))})], layout, out, threads=1
+    )
 
     assert out.getvalue() == naive_csv([(moment,) for moment in moments], layout)
 
 
 @given(st.lists(st.binary(max_size=50)), st.integers(1, 20))
-def test_blocks_hold_all_bytes_in_order_whatever_they_came_in(parts: list[bytes], size: int) -> None:
+def test_blocks_hold_all_bytes_in_order_whatever_they_came_in(
+    parts: list[bytes], size: int
+) -> None:
     made = list(blocks([memoryview(part) for part in parts], size))
 
     assert b"".join(made) == b"".join(parts)
