@@ -72,9 +72,7 @@ def verify(directory: Path, checksums: Path) -> None:
 
     Raises PartError that names every file which is missing, not listed, or different.
     """
-    wanted = {
-        name: digest for digest, name in map(str.split, checksums.read_text().splitlines())
-    }
+    wanted = {name: digest for digest, name in map(str.split, checksums.read_text().splitlines())}
     found = {path.name: _sha256(path) for path in directory.iterdir()}
     faults = [
         *(f"{name} is missing" for name in sorted(wanted.keys() - found.keys())),

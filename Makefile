@@ -1,0 +1,65 @@
+# Targets are told by `make`; each is a line or two that can be typed by hand as well.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.SUFFIXES:
+
+# uv of the PATH, else one of our own in .uv/.
+UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
+RUN := $(UV) run --locked --all-groups
+
+.PHONY: help
+help:  ## print the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup:  ## get uv, the Python packages, Java, Maven and the real parts, where missing
+	@deploy/setup
+
+.PHONY: demo
+demo: setup  ## a realistic day through real Kafka to CSV drops, in some minutes
+	@$(RUN) python -m deploy.demo
+
+.PHONY: test
+test: setup  ## all tests, with real servers
+	$(RUN) pytest
+
+.PHONY: test-fast
+test-fast: setup-python  ## unit and property tests: no servers
+	$(RUN) pytest tests/unit tests/properties
+
+.PHONY: soak
+soak: setup  ## the fault tests, long
+	$(RUN) pytest --soak tests/faults
+
+.PHONY: bench
+bench: setup  ## measure against stock Faust, Quix Streams and Bytewax
+	$(RUN) python -m benchmarks
+
+.PHONY: example-cdnow
+example-cdnow: setup  ## real purchases of 23,570 customers, a drop a month
+	@$(RUN) python -m examples.cdnow
+
+.PHONY: format
+format: setup-python  ## rewrite the code in the project's format
+	$(RUN) ruff check --fix-only --quiet .
+	$(RUN) ruff format .
+
+.PHONY: lint
+lint: setup-python  ## format, rules, and who may import whom
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) lint-imports
+
+.PHONY: types
+types: setup-python  ## mypy, strict
+	$(RUN) mypy
+
+.PHONY: clean
+clean:  ## remove what runs, tests and builds left in the checkout
+	rm -rf var build dist *-data .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -not -path './.venv/*' -not -path './.uv/*' -prune -exec rm -rf {} +
+
+.PHONY: setup-python
+setup-python:
+	@deploy/setup python

@@ -1,0 +1,118 @@
+"""The habits of the code that no linter checks: small modules, small functions, told in words."""
+
+import ast
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("schemas", "producers", "streams", "sinks", "deploy")
+MODULES = sorted(
+    [ROOT / "deltadrop.py", *(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))]
+)
+LONGEST_MODULE = 400
+LONGEST_FUNCTION = 40
+FEWEST_DOCSTRINGS = 0.8
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Definition = Function | ast.ClassDef
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def definitions(body: list[ast.stmt]) -> Iterator[Definition]:
+    """Functions, classes and methods; not what a function holds inside."""
+    for node in body:
+        if isinstance(node, Definition):
+            yield node
+        if isinstance(node, ast.ClassDef):
+            yield from definitions(node.body)
+
+
+def lines_of(node: Definition) -> int:
+    """Its length without decorators and docstring, which tell and don't do."""
+    first, last = node.body[0], node.end_lineno or node.lineno
+    told = 0
+    if ast.get_docstring(node) is not None:
+        told = (first.end_lineno or first.lineno) - first.lineno + 1
+    return last - node.lineno + 1 - told
+
+
+every_module = pytest.mark.parametrize("path", MODULES, ids=name_of)
+
+
+def test_there_are_modules_to_check() -> None:
+    assert {path.relative_to(ROOT).parts[0] for path in MODULES} == {*PACKAGES, "deltadrop.py"}
+
+
+@every_module
+def test_a_module_is_no_longer_than_400_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= LONGEST_MODULE
+
+
+@every_module
+def test_a_function_is_no_longer_than_40_lines(path: Path) -> None:
+    long = {
+        f"{name_of(path)}:{node.lineno} {node.name}": lines_of(node)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, Function) and lines_of(node) > LONGEST_FUNCTION
+    }
+    assert long == {}
+
+
+@every_module
+def test_a_public_module_says_what_it_is(path: Path) -> None:
+    if path.name.startswith("_") and path.name not in ("__init__.py", "__main__.py"):
+        return
+    told = ast.get_docstring(ast.parse(path.read_text()))
+    assert told, f"{name_of(path)} has no docstring"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_most_public_names_have_a_docstring(package: str) -> None:
+    public = {
+        f"{name_of(path)}:{node.lineno} {node.name}": ast.get_docstring(node) is not None
+        for path in MODULES
+        if path.relative_to(ROOT).parts[0] == package
+        for node in definitions(ast.parse(path.read_text()).body)
+        if not node.name.startswith("_")
+    }
+    untold = [name for name, told in public.items() if not told]
+    assert len(untold) <= (1 - FEWEST_DOCSTRINGS) * len(public), untold
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_nothing_imports_the_command_line(package: str) -> None:
+    importers = [
+        name_of(path)
+        for path in MODULES
+        if path.relative_to(ROOT).parts[0] == package
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.ImportFrom) and node.module == "deltadrop")
+        or (isinstance(node, ast.Import) and any(name.name == "deltadrop" for name in node.names))
+    ]
+    assert importers == []
+
+
+def exported(path: Path) -> list[str] | None:
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets
+        ):
+            return list(ast.literal_eval(node.value))
+    return None
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if exported(path) is not None], ids=name_of
+)
+def test_all_names_what_the_module_has_and_once(path: Path) -> None:
+    names = exported(path) or []
+    assert len(names) == len(set(names))
+    dotted = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    module = importlib.import_module(dotted)
+    assert [name for name in names if not hasattr(module, name)] == []
