@@ -1,8 +1,8 @@
 """The golden cases: a folder each, with events, an export and the drop that should come out.
 
-`before.jsonl` (optional) is published and closed first, `events.jsonl` after it; `expected.csv` is the second drop.
-`story.md` tells of each line of `events.jsonl` what became of it. Topics have one partition, so that the order of
-lines is the order of events.
+`before.jsonl` (optional) is published and closed first, `events.jsonl` after it; `expected.csv` is
+the second drop. `story.md` tells of each line of `events.jsonl` what became of it. Topics have one
+partition, so that the order of lines is the order of events.
 """
 
 import json
@@ -34,15 +34,11 @@ class Case:
         file = self.folder / f"{name}.jsonl"
         if not file.exists():
             return []
-        return [
-            json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()
-        ]
+        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
     @property
     def definition(self) -> dict[str, Any]:
-        return dict(
-            yaml.safe_load((self.folder / "export.yaml").read_text(encoding="utf-8"))
-        )
+        return dict(yaml.safe_load((self.folder / "export.yaml").read_text(encoding="utf-8")))
 
     @property
     def expected(self) -> str:
@@ -50,12 +46,12 @@ class Case:
 
     @property
     def story(self) -> dict[int, str]:
-        """Line number of `events.jsonl` → outcome; lines that are no input of the export are left out."""
+        """Line number of `events.jsonl` → outcome; lines that are no input of the export are left
+        out.
+        """
         lines = (self.folder / "story.md").read_text(encoding="utf-8").splitlines()
         told = (OUTCOME.match(line) for line in lines)
-        return {
-            int(match[1]): match[2] for match in told if match and match[2] != NO_INPUT
-        }
+        return {int(match[1]): match[2] for match in told if match and match[2] != NO_INPUT}
 
 
 def cases() -> Iterator[Case]:

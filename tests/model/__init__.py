@@ -1,9 +1,9 @@
 """What every drop should hold, read from the published events in the simplest way.
 
-A second, independent reading of SPEC §3: plain Python over plain dictionaries. It imports nothing of
-the product, so that a misunderstanding there is not repeated here; it rebuilds everything from the
-first event at every cut, so that no state of its own can go stale. Read it beside SPEC §3: a module
-is a paragraph of it.
+A second, independent reading of SPEC §3: plain Python over plain dictionaries. It imports nothing
+of the product, so that a misunderstanding there is not repeated here; it rebuilds everything from
+the first event at every cut, so that no state of its own can go stale. Read it beside SPEC §3: a
+module is a paragraph of it.
 
     history = History(records)                    # everything that the topics hold
     drops = drops_of(history, export, start, closes)   # one Drop for each close, in order

@@ -6,17 +6,19 @@ from functools import lru_cache
 from tests.model.history import DAY, Cut, Event, History, by_entity, milliseconds
 
 CAMPAIGN_LIFE = 31 * DAY
-"""How long a campaign counts after it was sent or finished; at the end of it exactly, it no longer does."""
+"""How long a campaign counts after it was sent or finished; at the end of it exactly, it no longer
+does.
+"""
 
 
 def is_active(campaign: Event, close_instant: int) -> bool:
-    """Whether activities of the campaign are exported by a close at this instant (UTC milliseconds)."""
+    """Whether activities of the campaign are exported by a close at this instant (UTC
+    milliseconds).
+    """
     if campaign["state"] == "DRAFT" or campaign["engine"] == "LEGACY":
         return False
     if campaign["campaignKind"] in ("SCENARIZED", "TRANSACTIONAL"):
-        return campaign["state"] == "ACTIVE" or _is_recent(
-            campaign["finishedAt"], close_instant
-        )
+        return campaign["state"] == "ACTIVE" or _is_recent(campaign["finishedAt"], close_instant)
     if campaign.get("sentAt") is None:
         return bool(campaign["state"] == "ACTIVE")
     return _is_recent(campaign["sentAt"], close_instant)

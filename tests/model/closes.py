@@ -1,4 +1,6 @@
-"""The drops of an export's successive closes, and what became of every record (SPEC §3, *Facts* and *Balance*)."""
+"""The drops of an export's successive closes, and what became of every record (SPEC §3, *Facts* and
+*Balance*).
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -47,7 +49,9 @@ CAMPAIGN_UNSUBSCRIBES = ("UNSUBSCRIBE_LINK", "LIST_UNSUBSCRIBE")
 
 @dataclass(frozen=True)
 class Close:
-    """One close: its cut, and by database the profiles whose deletion was recorded between cut and writing."""
+    """One close: its cut, and by database the profiles whose deletion was recorded between cut and
+    writing.
+    """
 
     cut: Cut
     deleted_since: Mapping[str, frozenset[int]] = field(default_factory=dict)
@@ -57,8 +61,9 @@ class Close:
 class Drop:
     """What one close should deliver.
 
-    lines: values as text before quoting, None where the field is empty; facts: the exported record behind each
-    line; balance: outcome → records, with every outcome of SPEC; warnings: what the report should mention.
+    lines: values as text before quoting, None where the field is empty; facts: the exported record
+    behind each line; balance: outcome → records, with every outcome of SPEC; warnings: what the
+    report should mention.
     """
 
     header: list[str]
@@ -84,7 +89,9 @@ def drops_of(
     closes: Sequence[Close],
     initial: bool = False,
 ) -> list[Drop]:
-    """The export's drops. start: the cut that the first window begins at; initial: the first close holds every row."""
+    """The export's drops. start: the cut that the first window begins at; initial: the first close
+    holds every row.
+    """
     if export.is_of_rows:
         return list(_row_drops(history, export, start, closes, initial))
     return list(_activity_drops(history, export, start, closes))
@@ -121,25 +128,16 @@ def _row_drops(
         gone_since = close.deleted_since.get(export.database.name, frozenset())
         if initial and number == 0:
             live = [row.life[-1] for row in rows.values() if row.is_live]
-            outcomes = [
-                (fact, ROW_GONE if _id(fact) in gone_since else EXPORTED)
-                for fact in live
-            ]
+            outcomes = [(fact, ROW_GONE if _id(fact) in gone_since else EXPORTED) for fact in live]
         else:
             records = [
-                r
-                for r in _window(history, export.topic, start, close.cut)
-                if _is_input(export, r)
+                r for r in _window(history, export.topic, start, close.cut) if _is_input(export, r)
             ]
             outcomes = list(_row_outcomes(history, export, records, rows, gone_since))
-        exported = sorted(
-            (fact for fact, outcome in outcomes if outcome == EXPORTED), key=_id
-        )
+        exported = sorted((fact for fact, outcome in outcomes if outcome == EXPORTED), key=_id)
         lines = [Line(fact, rows[_id(fact)]) for fact in exported]
         missed = sum(
-            _is_birth_of_the_living(fact, rows[_id(fact)])
-            for fact, _ in outcomes
-            if fact.event
+            _is_birth_of_the_living(fact, rows[_id(fact)]) for fact, _ in outcomes if fact.event
         )
         yield _drop(export, lines, outcomes, Counter({"created while living": missed}))
         start = close.cut
@@ -160,11 +158,7 @@ def _row_outcomes(
             row = rows[_id(record)]
             if _is_not_this_increment(export, record, row):
                 outcome = FILTERED
-            elif (
-                row.is_of_ended_life(record)
-                or not row.is_live
-                or _id(record) in gone_since
-            ):
+            elif row.is_of_ended_life(record) or not row.is_live or _id(record) in gone_since:
                 outcome = ROW_GONE
             elif record not in row.life:
                 outcome = SUPERSEDED
@@ -208,7 +202,9 @@ def _id(fact: Recorded) -> int:
 
 @dataclass(frozen=True)
 class _Waiting:
-    """A fact whose campaign isn't known yet, its verdict on firsts, and at how many further closes it is looked up."""
+    """A fact whose campaign isn't known yet, its verdict on firsts, and at how many further closes
+    it is looked up.
+    """
 
     fact: Recorded
     verdict: Verdict
@@ -229,14 +225,10 @@ def _activity_drops(
                 outcomes.append((record, outcome))
         waiting, lines, warnings = [], [], Counter[str]()
         campaigns = campaigns_at(history, export.campaign_topic, close.cut)
-        for candidate in sorted(
-            candidates, key=lambda candidate: candidate.fact.position
-        ):
+        for candidate in sorted(candidates, key=lambda candidate: candidate.fact.position):
             campaign = campaigns.get(candidate.fact.body["campaignId"])
             if campaign is None and candidate.closes_left:
-                waiting.append(
-                    replace(candidate, closes_left=candidate.closes_left - 1)
-                )
+                waiting.append(replace(candidate, closes_left=candidate.closes_left - 1))
                 outcome = WAITING
             elif campaign is None:
                 outcome = UNKNOWN_CAMPAIGN
@@ -255,19 +247,15 @@ def _activity_drops(
 def _judged_alone(
     history: History, export: Export, start: Cut, close: Close
 ) -> Iterator[tuple[Recorded, str | None, Verdict]]:
-    """Each input record of the window with what its own window says of it; its campaign is not asked yet."""
-    records = [
-        r
-        for r in _window(history, export.topic, start, close.cut)
-        if _is_input(export, r)
-    ]
+    """Each input record of the window with what its own window says of it; its campaign is not
+    asked yet.
+    """
+    records = [r for r in _window(history, export.topic, start, close.cut) if _is_input(export, r)]
     firsts: Mapping[tuple[int, int], Verdict] = {}
     if export.event_type in FIRSTS:
         facts = [r for r in records if _fails_before_its_rules(history, r) is None]
         before = history.facts(export.topic, start)
-        firsts = verdicts(
-            before, facts, export.event_type, close.cut.instant, export.firsts_days
-        )
+        firsts = verdicts(before, facts, export.event_type, close.cut.instant, export.firsts_days)
     for record in records:
         verdict = firsts.get(record.position, Verdict(is_first=True))
         outcome = _fails_before_its_rules(history, record)
@@ -288,9 +276,7 @@ def _is_filtered(record: Recorded) -> bool:
             return False
 
 
-def _activity_line(
-    history: History, export: Export, close: Close, candidate: _Waiting
-) -> Line:
+def _activity_line(history: History, export: Export, close: Close, candidate: _Waiting) -> Line:
     identity = _id(candidate.fact)
     profile = rows_at(history, export.profile_topic, close.cut).get(identity)
     deleted_since = identity in close.deleted_since.get(export.database.name, ())

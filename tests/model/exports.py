@@ -50,7 +50,9 @@ class Formats:
 
 @dataclass(frozen=True)
 class Export:
-    """One export. No columns given: all that SPEC §2 lists, in its order; of a profile, all that it has."""
+    """One export. No columns given: all that SPEC §2 lists, in its order; of a profile, all that it
+    has.
+    """
 
     type: str
     event_type: str

@@ -11,7 +11,9 @@ FIRSTS = ("OPENED", "CLICKED")
 
 @dataclass
 class Memory:
-    """What is remembered of an interaction that was opened: since when (append time), and which links were clicked."""
+    """What is remembered of an interaction that was opened: since when (append time), and which
+    links were clicked.
+    """
 
     began: int
     links: set[str] = field(default_factory=set)
@@ -19,7 +21,9 @@ class Memory:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether an event is a first, and (of a click) whether no link of its interaction was clicked before."""
+    """Whether an event is a first, and (of a click) whether no link of its interaction was clicked
+    before.
+    """
 
     is_first: bool
     is_first_click: bool = False
@@ -34,14 +38,13 @@ def verdicts(
 ) -> dict[tuple[int, int], Verdict]:
     """Judge the openings and clicks of a window, by position.
 
-    before: the facts appended before the window; window: the facts in it; export_event: OPENED (the first opening,
-    a click is one too) or CLICKED (the first click on each link); instant: the close's.
+    before: the facts appended before the window; window: the facts in it; export_event: OPENED (the
+    first opening, a click is one too) or CLICKED (the first click on each link); instant: the
+    close's.
     """
     memories = remember(before, days * DAY)
     memories = {
-        key: memory
-        for key, memory in memories.items()
-        if instant - memory.began < days * DAY
+        key: memory for key, memory in memories.items() if instant - memory.began < days * DAY
     }
     facts = [fact for fact in window if fact.type in FIRSTS]
     if export_event == "OPENED":
@@ -52,9 +55,7 @@ def verdicts(
 
     clicks = [fact for fact in facts if fact.type == "CLICKED"]
     known_links = {
-        (interaction, link)
-        for interaction, memory in memories.items()
-        for link in memory.links
+        (interaction, link) for interaction, memory in memories.items() for link in memory.links
     }
     clicked = {interaction for interaction, _ in known_links}
     first_on_link = earliest(clicks, _link) - _positions(
@@ -64,15 +65,15 @@ def verdicts(
         clicks, lambda fact: _interaction(fact) in clicked
     )
     return {
-        fact.position: Verdict(
-            fact.position in first_on_link, fact.position in first_of_all
-        )
+        fact.position: Verdict(fact.position in first_on_link, fact.position in first_of_all)
         for fact in clicks
     }
 
 
 def remember(facts: Iterable[Recorded], for_how_long: int) -> dict[int, Memory]:
-    """What earlier windows leave behind. An interaction that is heard of again after its time begins anew."""
+    """What earlier windows leave behind. An interaction that is heard of again after its time
+    begins anew.
+    """
     memories: dict[int, Memory] = {}
     for fact in sorted(facts, key=lambda fact: (fact.appended_at, fact.position)):
         if fact.type not in FIRSTS:
@@ -88,7 +89,9 @@ def remember(facts: Iterable[Recorded], for_how_long: int) -> dict[int, Memory]:
 def earliest(
     facts: Iterable[Recorded], group: Callable[[Recorded], Hashable]
 ) -> set[tuple[int, int]]:
-    """The position of the earliest fact of each group; a tie goes to the lowest partition, then offset."""
+    """The position of the earliest fact of each group; a tie goes to the lowest partition, then
+    offset.
+    """
     groups: dict[Hashable, list[tuple[int, tuple[int, int]]]] = defaultdict(list)
     for fact in facts:
         groups[group(fact)].append((fact.occurred_at, fact.position))

@@ -18,14 +18,14 @@ KEY_FIELDS = {"profile": "profileId", "row": "id", "campaign": "campaignId"}
 
 
 def milliseconds(moment: str) -> int:
-    """UTC milliseconds of an ISO 8601 moment, truncated; whole numbers, so that no rounding can creep in."""
+    """UTC milliseconds of an ISO 8601 moment, truncated; whole numbers, so that no rounding can
+    creep in.
+    """
     since = datetime.fromisoformat(moment) - EPOCH
     return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
 
 
-def topic_name(
-    kind: str, database: str = "", table: str = "", prefix: str = "deltadrop"
-) -> str:
+def topic_name(kind: str, database: str = "", table: str = "", prefix: str = "deltadrop") -> str:
     """The topic that carries a kind of event, of a database and a table where the kind has them."""
     if kind == "campaign":
         return f"{prefix}.campaign"
@@ -44,9 +44,7 @@ class Recorded:
     occurred_at: int = field(init=False)
 
     def __post_init__(self) -> None:
-        occurred_at = (
-            milliseconds(self.event["occurredAt"]) if self.event else self.appended_at
-        )
+        occurred_at = milliseconds(self.event["occurredAt"]) if self.event else self.appended_at
         object.__setattr__(self, "occurred_at", occurred_at)
 
     @property
@@ -65,13 +63,17 @@ class Recorded:
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """Where a window ends: its instant (UTC milliseconds), and of each topic-partition the first offset after it."""
+    """Where a window ends: its instant (UTC milliseconds), and of each topic-partition the first
+    offset after it.
+    """
 
     instant: int
     offsets: Mapping[tuple[str, int], int]
 
     def is_after(self, record: Recorded) -> bool:
-        """Whether the record lies before the cut. A partition that the cut doesn't know is wholly behind it."""
+        """Whether the record lies before the cut. A partition that the cut doesn't know is wholly
+        behind it.
+        """
         return record.offset < self.offsets.get((record.topic, record.partition), 0)
 
 
@@ -86,8 +88,7 @@ class History:
         for topic, held in self._topics.items():
             held.sort(key=lambda record: record.position)
             self._repeats.update(
-                (topic, *repeat.position)
-                for repeat in repeats(held, repeat_hours * HOUR)
+                (topic, *repeat.position) for repeat in repeats(held, repeat_hours * HOUR)
             )
 
     def records(self, topic: str) -> list[Recorded]:
@@ -99,9 +100,7 @@ class History:
         return [
             record
             for record in self.records(topic)
-            if before.is_after(record)
-            and record.event is not None
-            and not self.is_repeat(record)
+            if before.is_after(record) and record.event is not None and not self.is_repeat(record)
         ]
 
     def is_repeat(self, record: Recorded) -> bool:
@@ -109,23 +108,19 @@ class History:
 
 
 def repeats(records: Iterable[Recorded], within: int) -> list[Recorded]:
-    """The events of one topic whose eventId it already carried in the time before them (`within`, milliseconds).
+    """The events of one topic whose eventId it already carried in the time before them (`within`,
+    milliseconds).
 
-    A repeat carries the id on: one that comes 40 hours after another is a repeat, and so is the next 40 hours
-    later. A dead letter carries nothing, so that its replay after a fix counts.
+    A repeat carries the id on: one that comes 40 hours after another is a repeat, and so is the
+    next 40 hours later. A dead letter carries nothing, so that its replay after a fix counts.
     """
     found = []
     carried_at: dict[str, int] = {}
-    for record in sorted(
-        records, key=lambda record: (record.appended_at, record.position)
-    ):
+    for record in sorted(records, key=lambda record: (record.appended_at, record.position)):
         if record.event is None:
             continue
         event_id = record.event["eventId"]
-        if (
-            event_id in carried_at
-            and record.appended_at - carried_at[event_id] <= within
-        ):
+        if event_id in carried_at and record.appended_at - carried_at[event_id] <= within:
             found.append(record)
         carried_at[event_id] = record.appended_at
     return found
@@ -134,9 +129,10 @@ def repeats(records: Iterable[Recorded], within: int) -> list[Recorded]:
 def by_entity(facts: Iterable[Recorded]) -> dict[int, list[Recorded]]:
     """The events of each id of a topic of states, in the order in which they were appended.
 
-    Within a partition that is the order of offsets. Across partitions (an id moves when a topic gains some) it is
-    the order of append times, where a clock that was set back in between doesn't pull an event before its
-    predecessor in the same partition: it counts at the latest time seen so far.
+    Within a partition that is the order of offsets. Across partitions (an id moves when a topic
+    gains some) it is the order of append times, where a clock that was set back in between doesn't
+    pull an event before its predecessor in the same partition: it counts at the latest time seen so
+    far.
     """
     ordered: dict[int, list[tuple[int, int, int, Recorded]]] = defaultdict(list)
     latest: dict[tuple[int, int], int] = {}

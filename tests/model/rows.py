@@ -11,9 +11,10 @@ from tests.model.history import Cut, Event, History, Recorded, by_entity, millis
 class Row:
     """One row as its events before a cut leave it.
 
-    `life` holds the events of the life that goes on at the cut, in order of appending: none if there is no such
-    life. `deletion` is the one appended last; `dead_until` the latest moment at which any deletion occurred
-    (UTC milliseconds): what occurred up to then belongs to a life that ended.
+    `life` holds the events of the life that goes on at the cut, in order of appending: none if
+    there is no such life. `deletion` is the one appended last; `dead_until` the latest moment at
+    which any deletion occurred (UTC milliseconds): what occurred up to then belongs to a life that
+    ended.
     """
 
     life: tuple[Recorded, ...]
@@ -62,24 +63,18 @@ def row_of(events: Iterable[Recorded]) -> Row:
         if event.type == "DELETED":
             deletion = event
             dead_until = (
-                event.occurred_at
-                if dead_until is None
-                else max(dead_until, event.occurred_at)
+                event.occurred_at if dead_until is None else max(dead_until, event.occurred_at)
             )
             since = []
         else:
             since.append(event)
-    survivors = [
-        event for event in since if dead_until is None or event.occurred_at > dead_until
-    ]
+    survivors = [event for event in since if dead_until is None or event.occurred_at > dead_until]
     births = [index for index, event in enumerate(survivors) if event.type == "CREATED"]
     return Row(
         life=tuple(survivors[births[-1] if births else 0 :]),
         deletion=deletion,
         dead_until=dead_until,
-        births_of_the_living=frozenset(
-            survivors[index].position for index in births if index > 0
-        ),
+        births_of_the_living=frozenset(survivors[index].position for index in births if index > 0),
     )
 
 
@@ -87,6 +82,5 @@ def row_of(events: Iterable[Recorded]) -> Row:
 def rows_at(history: History, topic: str, cut: Cut) -> Mapping[int, Row]:
     """Every row of a topic that was ever heard of before the cut, by id."""
     return {
-        entity: row_of(events)
-        for entity, events in by_entity(history.facts(topic, cut)).items()
+        entity: row_of(events) for entity, events in by_entity(history.facts(topic, cut)).items()
     }

@@ -45,9 +45,7 @@ def at(minute: float) -> str:
     return f"2026-03-28T{12 + seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}Z"
 
 
-def event(
-    kind: str, event_type: str, occurred: float = 0, **more: Any
-) -> dict[str, Any]:
+def event(kind: str, event_type: str, occurred: float = 0, **more: Any) -> dict[str, Any]:
     common = {
         "kind": kind,
         "eventType": event_type,
@@ -63,23 +61,21 @@ def event(
 
 
 def profile(
-    event_type: str, occurred: float = 0, profileId: int = 1, **more: Any
+    event_type: str, occurred: float = 0, profile_id: int = 1, **more: Any
 ) -> dict[str, Any]:
-    attributes = {"customerId": f"C{profileId}", "firstName": "Ada"}
+    attributes = {"customerId": f"C{profile_id}", "firstName": "Ada"}
     body = {} if event_type == "DELETED" else {"attributes": attributes}
-    return event(
-        "profile", event_type, occurred, profileId=profileId, **{**body, **more}
-    )
+    return event("profile", event_type, occurred, profileId=profile_id, **{**body, **more})
 
 
 def email(
-    event_type: str, occurred: float = 0, interactionId: int = 1, **more: Any
+    event_type: str, occurred: float = 0, interaction_id: int = 1, **more: Any
 ) -> dict[str, Any]:
     body = {
         "campaignId": 9,
         "profileId": 1,
         "emailAddress": "ada@example.com",
-        "interactionId": interactionId,
+        "interactionId": interaction_id,
     }
     if event_type == "CLICKED":
         body["clickedUrl"] = "https://shop.example/a"
@@ -116,9 +112,7 @@ class Story:
         self.now += after
         if body is not None:
             topic = topic_name(body["kind"], body["database"])
-        offset = sum(
-            one.topic == topic and one.partition == partition for one in self.records
-        )
+        offset = sum(one.topic == topic and one.partition == partition for one in self.records)
         self.records.append(Recorded(topic, partition, offset, self.now, body))
         return self
 
@@ -134,9 +128,7 @@ class Story:
             ends[place] = max(ends.get(place, 0), one.offset + 1)
         return Cut(self.now + 1 if instant is None else instant, ends)
 
-    def drops(
-        self, export: Export, *cuts: Cut, start: Cut = OF_NOTHING, **more: Any
-    ) -> list[Drop]:
+    def drops(self, export: Export, *cuts: Cut, start: Cut = OF_NOTHING, **more: Any) -> list[Drop]:
         closes = [Close(cut) for cut in cuts or (self.cut(),)]
         drops = drops_of(History(self.records), export, start, closes, **more)
         for drop in drops:

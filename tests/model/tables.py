@@ -46,9 +46,7 @@ class Database:
             attributes={attribute.name: attribute for attribute in attributes},
             business_key=document.get("business_key"),
             subscriptions=tuple(document.get("subscriptions", ())),
-            segmentations={
-                one["name"]: one["kind"] for one in document.get("segmentations", ())
-            },
+            segmentations={one["name"]: one["kind"] for one in document.get("segmentations", ())},
             marketing_consent=document.get("marketing_consent", False),
         )
 

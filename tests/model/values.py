@@ -31,11 +31,11 @@ class Line:
 
 
 def line_of(export: Export, line: Line) -> list[str | None]:
-    """The line's values in the order of the export's columns, as text before quoting; None is empty."""
+    """The line's values in the order of the export's columns, as text before quoting; None is
+    empty.
+    """
     read = profile_value if export.is_of_rows else activity_value
-    return [
-        written(export, *read(export, line, column)) for column in export.chosen_columns
-    ]
+    return [written(export, *read(export, line, column)) for column in export.chosen_columns]
 
 
 def activity_value(export: Export, line: Line, column: str) -> Value:
@@ -54,9 +54,8 @@ def activity_value(export: Export, line: Line, column: str) -> Value:
         return "string", line.campaign["technicalName"] if line.campaign else None
     if column == "subscription":
         of_campaign = line.campaign.get("subscription") if line.campaign else None
-        return "string", of_campaign if event.get("subscription") is None else event[
-            "subscription"
-        ]
+        own = event.get("subscription")
+        return "string", of_campaign if own is None else own
     if column == "isFirstClick":
         return "boolean", line.is_first_click
     return "string", event.get(column)
@@ -86,13 +85,11 @@ def profile_value(export: Export, line: Line, column: str) -> Value:
         return kind, (values.get("segments") or {}).get(name)
     attribute = database.attributes[column]
     value = (values.get("attributes") or {}).get(column)
-    return attribute.type, exact(
-        value, attribute.scale
-    ) if attribute.type == "decimal" else value
+    return attribute.type, exact(value, attribute.scale) if attribute.type == "decimal" else value
 
 
 def written(export: Export, kind: str, value: Any) -> str | None:
-    """A value as the file shows it, before quoting. A list without values is as empty as no list."""
+    """A value as the file shows it, before quoting. A list without values is empty, too."""
     formats = export.formats
     if value is None or value == []:
         return None
@@ -144,22 +141,19 @@ def in_pattern(pattern: str, moment: date | datetime) -> str:
     return pattern
 
 
-def csv_text(
-    header: Iterable[str], lines: Iterable[Iterable[str | None]], separator: str
-) -> str:
-    """The whole file: RFC 4180 with LF; quotes only where they are needed, and around the empty string."""
+def csv_text(header: Iterable[str], lines: Iterable[Iterable[str | None]], separator: str) -> str:
+    """The whole file: RFC 4180 with LF; quotes only where they are needed, and around the empty
+    string.
+    """
     everything = [list(header), *lines]
     return "".join(
-        separator.join(quoted(value, separator) for value in line) + "\n"
-        for line in everything
+        separator.join(quoted(value, separator) for value in line) + "\n" for line in everything
     )
 
 
 def quoted(value: str | None, separator: str) -> str:
     if value is None:
         return ""
-    if value == "" or any(
-        character in value for character in (separator, '"', "\n", "\r")
-    ):
+    if value == "" or any(character in value for character in (separator, '"', "\n", "\r")):
         return '"' + value.replace('"', '""') + '"'
     return value

@@ -1,4 +1,6 @@
-"""The naive model read against SPEC §3, *Activities* and *People who are gone*: each test is named after its rule."""
+"""The naive model read against SPEC §3, *Activities* and *People who are gone*: each test is named
+after its rule.
+"""
 
 from typing import Any
 
@@ -30,9 +32,7 @@ def test_a_click_without_an_opening_is_an_opening_at_the_clicks_moment() -> None
 
 
 def test_within_a_window_the_earliest_occurrence_is_the_first() -> None:
-    story = known_profile().tell(
-        email("OPENED", 5), email("CLICKED", 2), email("OPENED", 4)
-    )
+    story = known_profile().tell(email("OPENED", 5), email("CLICKED", 2), email("OPENED", 4))
     drop = story.drop(emails("OPENED", "interactionId eventTime"))
     assert drop.lines == [["1", "2026-03-28 12:02:00"]]
     assert told(drop) == {"not first": 2, "exported": 1}
@@ -66,7 +66,7 @@ def test_the_first_click_on_each_link_of_an_interaction() -> None:
         email("CLICKED", 3, clickedUrl=a),
         email("CLICKED", 2, clickedUrl=b),
         email("CLICKED", 4, clickedUrl=a),
-        email("CLICKED", 9, interactionId=2, clickedUrl=a),
+        email("CLICKED", 9, interaction_id=2, clickedUrl=a),
     )
     drop = story.drop(emails("CLICKED", "interactionId clickedUrl isFirstClick"))
     assert drop.lines == [["1", a, "N"], ["1", b, "Y"], ["2", a, "Y"]]
@@ -99,9 +99,9 @@ def test_firsts_are_remembered_for_400_days(age: int, outcome: str) -> None:
     story = known_profile().tell(email("OPENED", 1))
     start, opened = story.cut(), story.now
     story.append(email("OPENED", 2), after=399 * DAY)
-    assert told(
-        story.drops(emails("OPENED"), story.cut(opened + age), start=start)[0]
-    ) == {outcome: 1}
+    assert told(story.drops(emails("OPENED"), story.cut(opened + age), start=start)[0]) == {
+        outcome: 1
+    }
 
 
 # Activities: which count
@@ -164,9 +164,7 @@ def test_a_campaign_counts_as_of_the_cut() -> None:
         email("SENT"),
         campaign(technicalName="springsale_2"),
     )
-    assert story.drop(emails("SENT", "campaignTechnicalName")).lines == [
-        ["springsale_2"]
-    ]
+    assert story.drop(emails("SENT", "campaignTechnicalName")).lines == [["springsale_2"]]
 
 
 @pytest.mark.parametrize("closes_later", [1, 2, 3])
@@ -237,9 +235,7 @@ def test_only_hard_and_soft_bounces_are_exported() -> None:
             bounceStatus="QUOTA_EXCEEDED",
         ),
     )
-    drop = story.drop(
-        emails("BOUNCED", "interactionId bounceStatusCategory bounceStatus")
-    )
+    drop = story.drop(emails("BOUNCED", "interactionId bounceStatusCategory bounceStatus"))
     assert drop.lines == [
         ["1", "HARD_BOUNCE", "UNKNOWN_USER"],
         ["3", "SOFT_BOUNCE", "QUOTA_EXCEEDED"],
@@ -250,10 +246,7 @@ def test_only_hard_and_soft_bounces_are_exported() -> None:
 def test_only_unsubscribes_made_from_an_email_are_exported() -> None:
     sources = ("UNSUBSCRIBE_LINK", "LIST_UNSUBSCRIBE", "FORM", "API")
     story = known_profile().tell(
-        *(
-            email("UNSUBSCRIBED", 1, number, source=source)
-            for number, source in enumerate(sources)
-        )
+        *(email("UNSUBSCRIBED", 1, number, source=source) for number, source in enumerate(sources))
     )
     drop = story.drop(emails("UNSUBSCRIBED"))
     assert ids(drop) == ["0", "1"]
@@ -330,16 +323,12 @@ ALL_BUT_TECHNICAL = ["1", None, None, None, "springsale_1"]
 
 
 def test_a_fact_is_gone_if_its_profile_was_deleted_after_it() -> None:
-    story = known_profile().tell(
-        email("SENT", 5), profile("DELETED", 1), profile("CREATED", 9)
-    )
+    story = known_profile().tell(email("SENT", 5), profile("DELETED", 1), profile("CREATED", 9))
     assert story.drop(GONE).lines == [ALL_BUT_TECHNICAL]
 
 
 def test_a_fact_that_occurred_at_or_before_the_deletion_is_gone() -> None:
-    story = known_profile().tell(
-        profile("DELETED", 5), email("SENT", 5), profile("CREATED", 9)
-    )
+    story = known_profile().tell(profile("DELETED", 5), email("SENT", 5), profile("CREATED", 9))
     assert story.drop(GONE).lines == [ALL_BUT_TECHNICAL]
 
 
@@ -349,17 +338,11 @@ def test_a_fact_is_gone_if_no_profile_event_was_recorded_since_the_deletion() ->
 
 
 def test_a_fact_of_the_life_after_the_deletion_is_not_gone() -> None:
-    story = known_profile().tell(
-        profile("DELETED", 5), email("SENT", 6), profile("CREATED", 6)
-    )
-    assert story.drop(GONE).lines == [
-        ["1", "ada@example.com", "C1", "Ada", "springsale_1"]
-    ]
+    story = known_profile().tell(profile("DELETED", 5), email("SENT", 6), profile("CREATED", 6))
+    assert story.drop(GONE).lines == [["1", "ada@example.com", "C1", "Ada", "springsale_1"]]
 
 
-def test_a_deletion_recorded_before_the_file_is_written_empties_personal_columns() -> (
-    None
-):
+def test_a_deletion_recorded_before_the_file_is_written_empties_personal_columns() -> None:
     story = known_profile().tell(email("SENT", 6))
     close = Close(story.cut(), {"shop": frozenset({1})})
     [drop] = drops_of(History(story.records), GONE, OF_NOTHING, [close])

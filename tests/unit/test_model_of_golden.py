@@ -1,4 +1,6 @@
-"""The golden files were written by hand; the naive model, read from the same page, must come to the same."""
+"""The golden files were written by hand; the naive model, read from the same page, must come to the
+same.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -53,8 +55,7 @@ def _drop(case: Case) -> tuple[Drop, dict[tuple[str, int], int]]:
     second = Close(_cut_after(records))
     drops = drops_of(History(records), export, Cut(0, {}), [first, second])
     return drops[-1], {
-        _place(record): line
-        for line, record in enumerate(records[len(before) :], start=1)
+        _place(record): line for line, record in enumerate(records[len(before) :], start=1)
     }
 
 

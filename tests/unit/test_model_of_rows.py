@@ -20,17 +20,11 @@ from tests.model.story import (
 # Facts and repeats
 
 
-@pytest.mark.parametrize(
-    ("hours", "outcome"), [(48, "duplicate"), (48.001, "exported")]
-)
-def test_an_event_id_seen_in_the_48_hours_before_is_a_duplicate(
-    hours: float, outcome: str
-) -> None:
+@pytest.mark.parametrize(("hours", "outcome"), [(48, "duplicate"), (48.001, "exported")])
+def test_an_event_id_seen_in_the_48_hours_before_is_a_duplicate(hours: float, outcome: str) -> None:
     first = email("SENT")
     story = Story().tell(campaign(), first).append({**first}, after=int(hours * HOUR))
-    assert told(story.drop(emails("SENT"))).get(outcome) == (
-        1 if outcome == "duplicate" else 2
-    )
+    assert told(story.drop(emails("SENT"))).get(outcome) == (1 if outcome == "duplicate" else 2)
 
 
 def test_a_repeat_carries_its_event_id_on() -> None:
@@ -51,18 +45,16 @@ def test_a_repeat_changes_no_state() -> None:
 
 def test_a_dead_letter_counts_in_every_export_of_its_topic() -> None:
     story = (
-        Story()
-        .tell(campaign(), email("SENT"))
-        .append(None, topic="deltadrop.shop.email-activity")
+        Story().tell(campaign(), email("SENT")).append(None, topic="deltadrop.shop.email-activity")
     )
     assert told(story.drop(emails("SENT"))) == {"dead letter": 1, "exported": 1}
     assert told(story.drop(emails("OPENED"))) == {"dead letter": 1}
 
 
 def test_each_fact_is_in_exactly_one_of_successive_drops() -> None:
-    story = Story().tell(campaign(), email("SENT", interactionId=1))
+    story = Story().tell(campaign(), email("SENT", interaction_id=1))
     first = story.cut()
-    second = story.tell(email("SENT", interactionId=2)).cut()
+    second = story.tell(email("SENT", interaction_id=2)).cut()
     assert [ids(drop) for drop in story.drops(emails("SENT"), first, second)] == [
         ["1"],
         ["2"],
@@ -72,9 +64,7 @@ def test_each_fact_is_in_exactly_one_of_successive_drops() -> None:
 # Rows
 
 
-def test_creation_holds_rows_created_in_the_window_with_their_values_as_of_the_close() -> (
-    None
-):
+def test_creation_holds_rows_created_in_the_window_with_their_values_as_of_the_close() -> None:
     story = Story().tell(
         profile("CREATED", 0), profile("UPDATED", 1, attributes={"firstName": "Grace"})
     )
@@ -84,9 +74,7 @@ def test_creation_holds_rows_created_in_the_window_with_their_values_as_of_the_c
 
 
 def test_update_holds_rows_with_an_update_in_the_window() -> None:
-    story = Story().tell(
-        profile("CREATED", 0), profile("CREATED", 0, 2), profile("UPDATED", 1, 2)
-    )
+    story = Story().tell(profile("CREATED", 0), profile("CREATED", 0, 2), profile("UPDATED", 1, 2))
     drop = story.drop(profiles("UPDATE"))
     assert ids(drop) == ["2"]
     assert told(drop) == {"filtered": 2, "exported": 1}
@@ -102,16 +90,12 @@ def test_an_update_whose_moment_equals_the_creation_is_none() -> None:
 
 
 def test_a_row_whose_update_moment_equals_its_creation_moment_is_not_updated() -> None:
-    story = Story().tell(
-        profile("CREATED", 5), profile("UPDATED", 6), profile("UPDATED", 5)
-    )
+    story = Story().tell(profile("CREATED", 5), profile("UPDATED", 6), profile("UPDATED", 5))
     assert told(story.drop(profiles("UPDATE"))) == {"filtered": 3}
 
 
 def test_one_line_a_row_by_its_last_record_that_qualifies() -> None:
-    story = Story().tell(
-        profile("CREATED", 0), profile("UPDATED", 1), profile("UPDATED", 2)
-    )
+    story = Story().tell(profile("CREATED", 0), profile("UPDATED", 1), profile("UPDATED", 2))
     drop = story.drop(profiles())
     assert [fact.offset for fact in drop.facts] == [2]
     assert told(drop) == {"superseded": 2, "exported": 1}
@@ -142,18 +126,12 @@ def test_what_an_event_omits_is_empty() -> None:
 
 
 def test_a_row_deleted_before_the_close_is_not_in() -> None:
-    story = Story().tell(
-        profile("CREATED", 0), profile("UPDATED", 1), profile("DELETED", 2)
-    )
+    story = Story().tell(profile("CREATED", 0), profile("UPDATED", 1), profile("DELETED", 2))
     assert told(story.drop(profiles())) == {"filtered": 1, "row gone": 2}
 
 
-def test_what_an_earlier_life_did_is_superseded_unless_it_occurred_before_the_deletion() -> (
-    None
-):
-    before = Story().tell(
-        profile("CREATED", 0), profile("DELETED", 1), profile("CREATED", 2)
-    )
+def test_what_an_earlier_life_did_is_superseded_unless_it_occurred_before_the_deletion() -> None:
+    before = Story().tell(profile("CREATED", 0), profile("DELETED", 1), profile("CREATED", 2))
     assert told(before.drop(profiles("CREATION"))) == {
         "filtered": 1,
         "row gone": 1,
@@ -177,24 +155,18 @@ def test_an_event_that_occurred_at_or_before_the_latest_deletion_is_gone_and_fee
     None
 ):
     late = profile("UPDATED", 2, attributes={"firstName": "Ghost"})
-    story = Story().tell(
-        profile("CREATED", 0), profile("DELETED", 2), profile("CREATED", 3), late
-    )
+    story = Story().tell(profile("CREATED", 0), profile("DELETED", 2), profile("CREATED", 3), late)
     drop = story.drop(profiles())
     assert drop.lines == [["1", "Ada"]]
     assert told(drop) == {"filtered": 1, "row gone": 2, "exported": 1}
 
 
 def test_the_latest_deletion_ends_lives_up_to_the_latest_moment_of_any() -> None:
-    story = Story().tell(
-        profile("DELETED", 9), profile("DELETED", 2), profile("CREATED", 5)
-    )
+    story = Story().tell(profile("DELETED", 9), profile("DELETED", 2), profile("CREATED", 5))
     assert told(story.drop(profiles())) == {"filtered": 2, "row gone": 1}
 
 
-def test_an_update_of_a_row_whose_creation_was_never_seen_has_an_empty_creation_moment() -> (
-    None
-):
+def test_an_update_of_a_row_whose_creation_was_never_seen_has_an_empty_creation_moment() -> None:
     drop = (
         Story()
         .tell(profile("UPDATED", 1))
@@ -204,9 +176,7 @@ def test_an_update_of_a_row_whose_creation_was_never_seen_has_an_empty_creation_
 
 
 def test_a_creation_of_a_living_row_begins_a_new_life() -> None:
-    story = Story().tell(
-        profile("CREATED", 0), profile("UPDATED", 1), profile("CREATED", 2)
-    )
+    story = Story().tell(profile("CREATED", 0), profile("UPDATED", 1), profile("CREATED", 2))
     drop = story.drop(profiles(columns="profileId creationMoment updateMoment"))
     assert drop.lines == [["1", "2026-03-28 12:02:00", "2026-03-28 12:02:00"]]
     assert told(drop) == {"superseded": 2, "exported": 1}
@@ -220,9 +190,7 @@ def test_a_snapshot_feeds_the_state_and_is_in_no_delta() -> None:
     assert story.drop(profiles()).outcomes == []
     story.tell(
         profile("UPDATED", 1),
-        profile(
-            "SNAPSHOT", 2, creationMoment=at(-1), attributes={"firstName": "Grace"}
-        ),
+        profile("SNAPSHOT", 2, creationMoment=at(-1), attributes={"firstName": "Grace"}),
     )
     columns = "profileId firstName creationMoment updateMoment"
     drop = story.drop(profiles(columns=columns), start=start)
@@ -240,9 +208,7 @@ def test_an_initial_drop_holds_every_live_row_at_the_cut() -> None:
     assert told(drop) == {"exported": 3}
 
 
-def test_across_partitions_the_latest_is_by_append_time_but_by_offset_within_one() -> (
-    None
-):
+def test_across_partitions_the_latest_is_by_append_time_but_by_offset_within_one() -> None:
     story = Story().append(profile("CREATED", 0), partition=1)
     story.append(profile("UPDATED", 1, attributes={"firstName": "Grace"}), partition=0)
     assert story.drop(profiles()).lines == [["1", "Grace"]]
@@ -251,9 +217,7 @@ def test_across_partitions_the_latest_is_by_append_time_but_by_offset_within_one
         partition=1,
         after=-1_000_000,
     )
-    story.append(
-        profile("UPDATED", 3, attributes={"firstName": "Joan"}), partition=1, after=-1
-    )
+    story.append(profile("UPDATED", 3, attributes={"firstName": "Joan"}), partition=1, after=-1)
     assert story.drop(profiles()).lines == [["1", "Grace"]]
 
 

@@ -24,18 +24,15 @@ def test_values_are_written_in_the_default_formats() -> None:
     body = profile("CREATED", 1, attributes=full, marketingConsent=False, **told_of)
     drop = Story().tell(body).drop(Export("profile", "CREATION", SHOP))
     assert drop.text() == (
-        "profileId,customerId,firstName,balance,birthDate,hobbies,creationMoment,updateMoment,subscriptions,"
-        "segment-vip,segment-lifecycle,marketingConsent\n"
-        '1,"",,-0.50,0999-01-02,chess|tea,2026-03-28 12:01:00,2026-03-28 12:01:00,newsletter|offers,Y,new,N\n'
+        "profileId,customerId,firstName,balance,birthDate,hobbies,creationMoment,updateMoment,"
+        "subscriptions,segment-vip,segment-lifecycle,marketingConsent\n"
+        '1,"",,-0.50,0999-01-02,chess|tea,2026-03-28 12:01:00,2026-03-28 12:01:00,'
+        "newsletter|offers,Y,new,N\n"
     )
 
 
-def test_a_subscription_of_its_own_column_is_a_boolean_and_none_given_means_none() -> (
-    None
-):
-    story = Story().tell(
-        profile("CREATED", subscriptions=["offers"]), profile("CREATED", profileId=2)
-    )
+def test_a_subscription_of_its_own_column_is_a_boolean_and_none_given_means_none() -> None:
+    story = Story().tell(profile("CREATED", subscriptions=["offers"]), profile("CREATED", 0, 2))
     columns = "subscription-newsletter subscription-offers subscriptions segment-vip"
     assert story.drop(profiles(columns=columns)).lines == [
         ["N", "Y", "offers", None],
