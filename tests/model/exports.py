@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from tests.model.history import topic_name
@@ -35,6 +36,8 @@ MORE_ACTIVITY_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "BOUNCED": ("bounceStatusCategory", "bounceStatus"),
 }
 
+SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t"}
+
 
 @dataclass(frozen=True)
 class Formats:
@@ -63,6 +66,29 @@ class Export:
     formats: Formats = Formats()
     topic_prefix: str = "deltadrop"
     firsts_days: int = 400
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any], database: Database) -> "Export":
+        """The export that a definition file declares; `document` is the YAML as loaded."""
+        chosen = [_choice(one) for one in document.get("columns", ())]
+        formats, file = document.get("formats", {}), document.get("file", {})
+        yes, no = formats.get("boolean", "Y/N").split("/")
+        return cls(
+            type=document["type"],
+            event_type=document["event"],
+            database=database,
+            columns=tuple(column for column, _ in chosen),
+            headers={column: header for column, header in chosen if header is not None},
+            time_zone=ZoneInfo(document["schedule"]["time_zone"]),
+            formats=Formats(
+                yes=yes,
+                no=no,
+                date=formats.get("date", "yyyy-MM-dd"),
+                moment=formats.get("moment", "yyyy-MM-dd HH:mm:ss"),
+                between_values=formats.get("values_separator", "|"),
+                separator=SEPARATORS[file.get("separator", "comma")],
+            ),
+        )
 
     @property
     def is_of_rows(self) -> bool:
@@ -96,23 +122,30 @@ class Export:
         if self.is_of_rows:
             return ("profileId", *profile_columns(self.database))
         more = MORE_ACTIVITY_COLUMNS.get(self.event_type, ())
-        key = (self.database.business_key,) if self.database.business_key else ()
-        return (*ACTIVITY_COLUMNS, *more, *key)
+        key = ("businessKey",) if self.database.business_key else ()
+        return (*ACTIVITY_COLUMNS, *key, *more)
 
     @property
     def header(self) -> list[str]:
-        return [self.headers.get(column, column) for column in self.chosen_columns]
+        return [
+            self.headers.get(column, self._technical_name(column)) for column in self.chosen_columns
+        ]
+
+    def _technical_name(self, column: str) -> str:
+        """The column's own name; the business key's is that of the attribute."""
+        key = self.database.business_key
+        return key if key is not None and column == "businessKey" else column
 
 
 def profile_columns(database: Database) -> tuple[str, ...]:
     """Everything that can be shown of a profile, but for its id."""
-    consent = ("marketingConsent",) if database.marketing_consent else ()
+    subscriptions = ("subscriptions",) if database.subscriptions else ()
     segments = tuple(f"segment-{name}" for name in database.segmentations)
-    return (
-        *database.attributes,
-        "creationMoment",
-        "updateMoment",
-        "subscriptions",
-        *segments,
-        *consent,
-    )
+    consent = ("marketingConsent",) if database.marketing_consent else ()
+    moments = ("creationMoment", "updateMoment")
+    return (*database.attributes, *subscriptions, *segments, *consent, *moments)
+
+
+def _choice(column: str | Mapping[str, str]) -> tuple[str, str | None]:
+    """A chosen column and its new header, if it gets one."""
+    return (column, None) if isinstance(column, str) else (column["column"], column.get("header"))

@@ -42,8 +42,8 @@ def activity_value(export: Export, line: Line, column: str) -> Value:
     event = line.fact.body
     if column.startswith("profile-"):
         return profile_value(export, line, column.removeprefix("profile-"))
-    if column == export.database.business_key:
-        return profile_value(export, line, column)
+    if export.database.business_key and column in ("businessKey", export.database.business_key):
+        return profile_value(export, line, export.database.business_key)
     if column in ("interactionId", "campaignId", "profileId"):
         return "integer", event[column]
     if column == "eventTime":
@@ -123,6 +123,8 @@ def exact(value: Any, scale: int) -> Decimal | None:
 
 def in_pattern(pattern: str, moment: date | datetime) -> str:
     """Fill a pattern of SPEC §4; years have four digits."""
+    if pattern == "ISO 8601" and isinstance(moment, datetime):
+        return moment.isoformat(timespec="milliseconds")
     parts: Mapping[str, str] = {
         "yyyy": f"{moment.year:04}",
         "MM": f"{moment.month:02}",

@@ -4,7 +4,6 @@ same.
 
 from collections.abc import Iterable
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -80,10 +79,4 @@ def _cut_after(records: list[Recorded]) -> Cut:
 
 
 def _export(definition: dict[str, Any]) -> Export:
-    return Export(
-        type=definition["type"],
-        event_type=definition["event_type"],
-        database=Database.load(TABLES / f"{definition['database']}.yaml"),
-        columns=tuple(definition.get("columns", ())),
-        time_zone=ZoneInfo(definition["time_zone"]),
-    )
+    return Export.read(definition, Database.load(TABLES / f"{definition['database']}.yaml"))

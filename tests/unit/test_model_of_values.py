@@ -24,10 +24,10 @@ def test_values_are_written_in_the_default_formats() -> None:
     body = profile("CREATED", 1, attributes=full, marketingConsent=False, **told_of)
     drop = Story().tell(body).drop(Export("profile", "CREATION", SHOP))
     assert drop.text() == (
-        "profileId,customerId,firstName,balance,birthDate,hobbies,creationMoment,updateMoment,"
-        "subscriptions,segment-vip,segment-lifecycle,marketingConsent\n"
-        '1,"",,-0.50,0999-01-02,chess|tea,2026-03-28 12:01:00,2026-03-28 12:01:00,'
-        "newsletter|offers,Y,new,N\n"
+        "profileId,customerId,firstName,balance,birthDate,hobbies,"
+        "subscriptions,segment-vip,segment-lifecycle,marketingConsent,creationMoment,updateMoment\n"
+        '1,"",,-0.50,0999-01-02,chess|tea,'
+        "newsletter|offers,Y,new,N,2026-03-28 12:01:00,2026-03-28 12:01:00\n"
     )
 
 
@@ -58,3 +58,19 @@ def test_a_field_is_quoted_where_it_must_be(name: str, field: str) -> None:
 
 def test_an_empty_window_is_a_header_only() -> None:
     assert Story().drop(profiles()).text() == "profileId,firstName\n"
+
+
+def test_a_definition_may_ask_for_other_formats_and_headers() -> None:
+    definition = {
+        "type": "profile",
+        "event": "CREATION",
+        "columns": [{"column": "profileId", "header": "ID"}, "hobbies", "creationMoment"],
+        "formats": {"boolean": "1/0", "moment": "ISO 8601", "values_separator": ";"},
+        "file": {"separator": "tab"},
+        "schedule": {"at": "06:00", "time_zone": "Europe/Brussels"},
+    }
+    story = Story().tell(profile("CREATED", 1, attributes={"hobbies": ["chess", "tea"]}))
+    drop = story.drop(Export.read(definition, SHOP))
+    assert drop.text() == (
+        "ID\thobbies\tcreationMoment\n1\tchess;tea\t2026-03-28T13:01:00.000+01:00\n"
+    )
