@@ -1,7 +1,7 @@
 """YAML files into pydantic models, with the line of every fault.
 
-All faults of all files are collected and raised together, each as `path:line: field 'x': what; what would be right`.
-Table, stream and export definitions and the settings are read through this module.
+All faults of all files are collected and raised together, each as `path:line: field 'x': what; what
+would be right`. Table, stream and export definitions and the settings are read through this module.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 from schemas.errors import DefinitionError, Fault
 
 __all__ = [
-    "At",
+    "AtError",
     "Document",
     "Faults",
     "Loaded",
@@ -39,8 +39,10 @@ Location = tuple[str | int, ...]
 """The way to a value in a document: keys and list positions from the root."""
 
 
-class At(ValueError):
-    """A fault that a model's validator finds in one of the fields below it: the way to it, and what is wrong."""
+class AtError(ValueError):
+    """A fault that a model's validator finds in one of the fields below it: the way to it, and what
+    is wrong.
+    """
 
     def __init__(self, location: Location, what: str) -> None:
         super().__init__(what)
@@ -91,7 +93,9 @@ class Loaded(Generic[M]):
 
 
 def load_yaml_models(folder: Path, model: type[M], key: str) -> tuple[Loaded[M], ...]:
-    """Read every YAML file of `folder` as a `model` named by its `key`; raises DefinitionError with all faults."""
+    """Read every YAML file of `folder` as a `model` named by its `key`; raises DefinitionError with
+    all faults.
+    """
     faults = Faults()
     loaded = read_models(folder, {key: model}, faults)
     faults.raise_if_any()
@@ -101,10 +105,12 @@ def load_yaml_models(folder: Path, model: type[M], key: str) -> tuple[Loaded[M],
 def read_models(
     folder: Path, models: Mapping[str, type[BaseModel]], faults: Faults
 ) -> tuple[Loaded[BaseModel], ...]:
-    """Read every `*.yaml` and `*.yml` of `folder`, in name order, and note what is wrong in `faults`.
+    """Read every `*.yaml` and `*.yml` of `folder`, in name order, and note what is wrong in
+    `faults`.
 
-    models: what a file defines, by the key that names it (`{"export": ExportDefinition}`): a file with `export: x`
-    at its root defines an export called x. Files that are wrong are left out of the result.
+    models: what a file defines, by the key that names it (`{"export": ExportDefinition}`): a file
+    with `export: x` at its root defines an export called x. Files that are wrong are left out of
+    the result.
     """
     loaded = []
     for path in _yaml_files(folder, faults):
@@ -171,14 +177,10 @@ def _syntax_fault(path: Path, error: yaml.MarkedYAMLError) -> Fault:
     return Fault(where, f"isn't YAML: {error.problem or error.context}")
 
 
-def _document(
-    path: Path, nodes: Sequence[yaml.Node | None], faults: Faults
-) -> Document | None:
+def _document(path: Path, nodes: Sequence[yaml.Node | None], faults: Faults) -> Document | None:
     present = [node for node in nodes if node is not None]
     if not present or _is_null(present[0]):
-        faults.add(
-            f"{path}:1", "the file is empty", "remove it, or write the definition"
-        )
+        faults.add(f"{path}:1", "the file is empty", "remove it, or write the definition")
         return None
     if len(present) > 1:
         faults.add(
@@ -217,9 +219,7 @@ class _Plain:
     def value(self, node: yaml.Node, location: Location) -> object:
         self.lines.setdefault(location, node.start_mark.line + 1)
         if any(node is outer for outer in self.within):
-            self._fault(
-                node, "an alias to a value that holds it", "write the value out"
-            )
+            self._fault(node, "an alias to a value that holds it", "write the value out")
             return None
         self.within.append(node)
         try:
@@ -227,8 +227,7 @@ class _Plain:
                 return self._mapping(node, location)
             if isinstance(node, yaml.SequenceNode):
                 return [
-                    self.value(item, (*location, index))
-                    for index, item in enumerate(node.value)
+                    self.value(item, (*location, index)) for index, item in enumerate(node.value)
                 ]
             return self._scalar(node)
         finally:
@@ -287,21 +286,12 @@ def explain(detail: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
     context: Mapping[str, object] = detail.get("ctx") or {}
     match detail["type"]:
         case "extra_forbidden":
-            return f"{name}unknown key", choices(
-                str(location[-1]), _keys_around(model, location)
-            )
+            return f"{name}unknown key", choices(str(location[-1]), _keys_around(model, location))
         case "missing":
             return f"{name}is missing", ""
         case "enum" | "literal_error":
-            expected = (
-                str(context["expected"])
-                .replace(" or ", ", ")
-                .replace("'", "")
-                .split(", ")
-            )
-            return f"{name}{_shown(given)} isn't one of them", choices(
-                str(given), expected
-            )
+            expected = str(context["expected"]).replace(" or ", ", ").replace("'", "").split(", ")
+            return f"{name}{_shown(given)} isn't one of them", choices(str(given), expected)
         case "string_type" if isinstance(given, bool | int | float):
             return f"{name}{_shown(given)} isn't text", "put it in quotes"
         case "value_error":
@@ -318,22 +308,20 @@ def explain(detail: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
 def location_of(detail: ErrorDetails) -> Location:
     """The way to the value that a pydantic error is about."""
     cause = (detail.get("ctx") or {}).get("error")
-    return (*detail["loc"], *(cause.location if isinstance(cause, At) else ()))
+    return (*detail["loc"], *(cause.location if isinstance(cause, AtError) else ()))
 
 
 def choices(given: str, expected: Iterable[str]) -> str:
-    """The hint of a closed choice: all that would be right, and the nearest match to what was given."""
+    """The hint of a closed choice: all that would be right, and the nearest match to what was
+    given.
+    """
     valid = list(expected)
     if not valid:
         return ""
-    near = difflib.get_close_matches(
-        given, valid, n=1, cutoff=0.6
-    ) or difflib.get_close_matches(
+    near = difflib.get_close_matches(given, valid, n=1, cutoff=0.6) or difflib.get_close_matches(
         given.lower(), [option.lower() for option in valid], n=1, cutoff=0.6
     )
-    nearest = next(
-        (option for option in valid if near and option.lower() == near[0].lower()), None
-    )
+    nearest = next((option for option in valid if near and option.lower() == near[0].lower()), None)
     listed = f"choose from {', '.join(valid)}"
     return f"{listed}; nearest match '{nearest}'" if nearest else listed
 
@@ -355,21 +343,15 @@ def _keys_around(model: type[BaseModel], location: Location) -> list[str]:
     here: type[BaseModel] | None = model
     for part in location[:-1]:
         if isinstance(part, str) and here is not None:
-            named = next(
-                (f for n, f in here.model_fields.items() if part in (n, f.alias)), None
-            )
+            named = next((f for n, f in here.model_fields.items() if part in (n, f.alias)), None)
             here = _model_in(named.annotation) if named else None
-    return (
-        [info.alias or name for name, info in here.model_fields.items()] if here else []
-    )
+    return [info.alias or name for name, info in here.model_fields.items()] if here else []
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(
-        filter(
-            None, (_model_in(cast(Hashable, inner)) for inner in get_args(annotation))
-        ),
+        filter(None, (_model_in(cast(Hashable, inner)) for inner in get_args(annotation))),
         None,
     )

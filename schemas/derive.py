@@ -1,10 +1,11 @@
 """The Avro schema of every topic, and the Arrow schema of its decoded batches.
 
-Profile and row schemas are derived from the table definitions; those of the other kinds are the fixed files in
-`schemas/avro/`. The Arrow schema always follows from the Avro schema, so that no field list is written twice.
+Profile and row schemas are derived from the table definitions; those of the other kinds are the
+fixed files in `schemas/avro/`. The Arrow schema always follows from the Avro schema, so that no
+field list is written twice.
 
-Record names (`deltadrop.EmailActivity`, `deltadrop.shop.Profile`, `deltadrop.shop.row.purchases`) identify what a
-datum is: a schema with another record name in a topic is foreign there.
+Record names (`deltadrop.EmailActivity`, `deltadrop.shop.Profile`, `deltadrop.shop.row.purchases`)
+identify what a datum is: a schema with another record name in a topic is foreign there.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ _SMALL_ENUM = 127
 
 
 def avro_schema(topic: Topic, catalog: Catalog) -> AvroSchema:
-    """The schema that publishers write to `topic`; KeyError if the catalog has no such database or table."""
+    """The schema that publishers write to `topic`; KeyError if the catalog has no such database or
+    table.
+    """
     match topic.kind:
         case Kind.PROFILE:
             return _profile_schema(topic, catalog)
@@ -50,12 +53,9 @@ def avro_schema(topic: Topic, catalog: Catalog) -> AvroSchema:
 
 
 def arrow_schema(topic: Topic, catalog: Catalog) -> pa.Schema:
-    """The columns of a decoded batch of `topic`: the fields of its Avro schema, in the same order."""
+    """The columns of a decoded batch of `topic`: its Avro schema's fields, in order."""
     return pa.schema(
-        [
-            pa.field(f["name"], arrow_type(f["type"]))
-            for f in avro_schema(topic, catalog)["fields"]
-        ]
+        [pa.field(f["name"], arrow_type(f["type"])) for f in avro_schema(topic, catalog)["fields"]]
     )
 
 
@@ -68,11 +68,7 @@ def record_name(schema: AvroSchema) -> str:
 
 @cache
 def _fixed_schema(kind: Kind) -> AvroSchema:
-    text = (
-        resources.files("schemas")
-        .joinpath("avro", f"{kind}.avsc")
-        .read_text(encoding="utf-8")
-    )
+    text = resources.files("schemas").joinpath("avro", f"{kind}.avsc").read_text(encoding="utf-8")
     return cast(AvroSchema, json.loads(text))
 
 
@@ -106,9 +102,7 @@ def _profile_schema(topic: Topic, catalog: Catalog) -> AvroSchema:
     fields = [
         *_header(Kind.PROFILE, "Profile"),
         {"name": "profileId", "type": "long"},
-        _optional(
-            "attributes", _attributes_record("ProfileAttributes", database.attributes)
-        ),
+        _optional("attributes", _attributes_record("ProfileAttributes", database.attributes)),
         _optional("subscriptions", _STRINGS),
     ]
     if database.segmentations:
@@ -116,13 +110,9 @@ def _profile_schema(topic: Topic, catalog: Catalog) -> AvroSchema:
             SegmentationKind.SIMPLE: "boolean",
             SegmentationKind.EXCLUSIVE: "string",
         }
-        segments = [
-            _optional(one.name, of_kind[one.kind]) for one in database.segmentations
-        ]
+        segments = [_optional(one.name, of_kind[one.kind]) for one in database.segmentations]
         fields.append(
-            _optional(
-                "segments", {"type": "record", "name": "Segments", "fields": segments}
-            )
+            _optional("segments", {"type": "record", "name": "Segments", "fields": segments})
         )
     if database.marketing_consent:
         fields.append(_optional("marketingConsent", "boolean"))
@@ -148,9 +138,7 @@ def _profile_schema(topic: Topic, catalog: Catalog) -> AvroSchema:
 
 
 def _row_schema(topic: Topic, catalog: Catalog) -> AvroSchema:
-    table: TableDefinition = catalog.tables[
-        cast(str, topic.database), cast(str, topic.table)
-    ]
+    table: TableDefinition = catalog.tables[cast(str, topic.database), cast(str, topic.table)]
     fields = [
         *_header(Kind.ROW, table.name),
         {"name": "table", "type": "string"},
@@ -176,13 +164,8 @@ def _row_schema(topic: Topic, catalog: Catalog) -> AvroSchema:
     }
 
 
-def _attributes_record(
-    name: str, attributes: tuple[AttributeDefinition, ...]
-) -> AvroSchema:
-    fields = [
-        _optional(attribute.name, _attribute_type(attribute))
-        for attribute in attributes
-    ]
+def _attributes_record(name: str, attributes: tuple[AttributeDefinition, ...]) -> AvroSchema:
+    fields = [_optional(attribute.name, _attribute_type(attribute)) for attribute in attributes]
     return {"type": "record", "name": name, "fields": fields}
 
 
@@ -218,7 +201,7 @@ _PRIMITIVES: dict[str, pa.DataType] = {
     "string": pa.string(),
 }
 
-_LOGICAL: dict[tuple[str, str], pa.DataType] = {
+_LOGICAL: dict[tuple[str, str | None], pa.DataType] = {
     ("string", "uuid"): pa.uuid(),
     ("int", "date"): pa.date32(),
     ("long", "timestamp-millis"): pa.timestamp("ms", tz="UTC"),
@@ -227,36 +210,33 @@ _LOGICAL: dict[tuple[str, str], pa.DataType] = {
 
 
 def arrow_type(avro_type: object) -> pa.DataType:
-    """The Arrow type of an Avro type; ValueError for what no topic uses (maps, wider unions, recursion)."""
+    """The Arrow type of an Avro type; ValueError where columns can't hold it (maps, wide unions)."""
     match avro_type:
         case str() if avro_type in _PRIMITIVES:
             return _PRIMITIVES[avro_type]
         case [inner, "null"] | ["null", inner]:
             return arrow_type(inner)
-        case {"type": "record", "fields": fields}:
-            return pa.struct(
-                [pa.field(field["name"], arrow_type(field["type"])) for field in fields]
-            )
-        case {"type": "array", "items": items}:
-            return pa.list_(arrow_type(items))
-        case {"type": "enum", "symbols": symbols}:
-            return pa.dictionary(
-                pa.int8() if len(symbols) <= _SMALL_ENUM else pa.int32(), pa.string()
-            )
-        case {
-            "type": "bytes" | "fixed",
-            "logicalType": "decimal",
-            "precision": precision,
-            **rest,
-        }:
-            return pa.decimal128(precision, cast(int, rest.get("scale", 0)))
-        case {"type": "fixed", "size": size}:
-            return pa.binary(size)
-        case {"type": str(primitive), "logicalType": str(logical)} if (
-            primitive,
-            logical,
-        ) in _LOGICAL:
-            return _LOGICAL[primitive, logical]
+        case {"type": str()}:
+            return _arrow_type_of(cast(AvroSchema, avro_type))
         case {"type": inner}:
             return arrow_type(inner)
     raise ValueError(f"no Arrow type for Avro {avro_type!r}")
+
+
+def _arrow_type_of(schema: AvroSchema) -> pa.DataType:
+    logical = schema.get("logicalType")
+    match schema["type"]:
+        case "record":
+            fields = schema["fields"]
+            return pa.struct([pa.field(one["name"], arrow_type(one["type"])) for one in fields])
+        case "array":
+            return pa.list_(arrow_type(schema["items"]))
+        case "enum":
+            index = pa.int8() if len(schema["symbols"]) <= _SMALL_ENUM else pa.int32()
+            return pa.dictionary(index, pa.string())
+        case "bytes" | "fixed" if logical == "decimal":
+            return pa.decimal128(schema["precision"], schema.get("scale", 0))
+        case "fixed":
+            return pa.binary(schema["size"])
+        case primitive:
+            return _LOGICAL.get((primitive, logical)) or arrow_type(primitive)

@@ -13,8 +13,8 @@
     └── CloseError              a close failed
         └── HeldError           a close that can't be proven complete (exit code 3)
 
-Every error says what is wrong, where, and what would be right (`hint`); `str()` puts that on one line
-(one line for each fault). `exit_code` is what the command line exits with.
+Every error says what is wrong, where, and what would be right (`hint`); `str()` puts that on one
+line (one line for each fault). `exit_code` is what the command line exits with.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The nine kinds of events, declared once (SPEC §1, §2 closed lists, §8).
 
-What each event type must and may carry is here; the types of the fields are in `schemas/avro/*.avsc` and, for profiles
-and rows, derived from the table definitions (`schemas/derive.py`). Publisher, decoder and docs read these declarations.
+What each event type must and may carry is here; the types of the fields are in
+`schemas/avro/*.avsc` and, for profiles and rows, derived from the table definitions
+(`schemas/derive.py`). Publisher, decoder and docs read these declarations.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ __all__ = [
 
 
 class Kind(StrEnum):
-    """What an event is about; each kind has its own topic (a database's, a table's, or the licence's)."""
+    """What an event is about; each kind has its own topic (a database's, a table's, or the
+    licence's).
+    """
 
     PROFILE = "profile"
     SUBSCRIPTION_UPDATE = "subscription-update"
@@ -156,8 +159,8 @@ class SubscriptionChange(StrEnum):
 class Payload:
     """The payload of one event type: fields that must, may, and must not be there.
 
-    A field that is in none of the three belongs to another event type of the kind: publishers are refused it,
-    a decoder ignores it.
+    A field that is in none of the three belongs to another event type of the kind: publishers are
+    refused it, a decoder ignores it.
     """
 
     required: tuple[str, ...]
@@ -172,7 +175,7 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class KindSpec:
-    """One kind: the field whose value is the Kafka key, and the payload of each of its event types."""
+    """One kind: the field that is the Kafka key, and the payload of each event type."""
 
     kind: Kind
     key_field: str
@@ -221,13 +224,9 @@ def _row_payloads(
 def _email_payloads() -> Mapping[EventType, Payload]:
     return {
         EventType.SENT: Payload(_INTERACTION, _EMAIL),
-        EventType.NOT_SENT: Payload(
-            (*_INTERACTION, "statusCategory", "status"), _EMAIL
-        ),
+        EventType.NOT_SENT: Payload((*_INTERACTION, "statusCategory", "status"), _EMAIL),
         EventType.OPENED: Payload(_INTERACTION, _EMAIL),
-        EventType.CLICKED: Payload(
-            (*_INTERACTION, "clickedUrl"), (*_EMAIL, "clickedUrlName")
-        ),
+        EventType.CLICKED: Payload((*_INTERACTION, "clickedUrl"), (*_EMAIL, "clickedUrlName")),
         EventType.BOUNCED: Payload(
             (*_INTERACTION, "bounceStatusCategory"), (*_EMAIL, "bounceStatus")
         ),
@@ -236,9 +235,7 @@ def _email_payloads() -> Mapping[EventType, Payload]:
 
 
 def _sms_payloads() -> Mapping[EventType, Payload]:
-    failed = Payload(
-        (*_INTERACTION, "errorStatusCategory", "errorStatus"), ("gsmNumber",)
-    )
+    failed = Payload((*_INTERACTION, "errorStatusCategory", "errorStatus"), ("gsmNumber",))
     done = Payload(_INTERACTION, ("gsmNumber",))
     return {
         EventType.SENT: done,
@@ -258,9 +255,7 @@ def _file_payloads() -> Mapping[EventType, Payload]:
     }
 
 
-def _changed(
-    required: tuple[str, ...], optional: tuple[str, ...]
-) -> Mapping[EventType, Payload]:
+def _changed(required: tuple[str, ...], optional: tuple[str, ...]) -> Mapping[EventType, Payload]:
     return {EventType.CHANGED: Payload(required, optional)}
 
 
@@ -303,9 +298,7 @@ KINDS: Mapping[Kind, KindSpec] = MappingProxyType(
             KindSpec(
                 Kind.ROW,
                 "id",
-                _row_payloads(
-                    ("table", "id"), ("profileId",), ("profileId", "businessKey")
-                ),
+                _row_payloads(("table", "id"), ("profileId",), ("profileId", "businessKey")),
             ),
             KindSpec(
                 Kind.CAMPAIGN,

@@ -1,7 +1,8 @@
 """The schema registry (Confluent-compatible), and the wire format that names a datum's schema.
 
-A value in Kafka is a zero byte, the schema's id (4 bytes, big endian) and the Avro datum. Subjects follow
-TopicNameStrategy and are BACKWARD compatible: whoever reads with the newest schema can read all that is there.
+A value in Kafka is a zero byte, the schema's id (4 bytes, big endian) and the Avro datum. Subjects
+follow TopicNameStrategy and are BACKWARD compatible: whoever reads with the newest schema can read
+all that is there.
 
 This is the one module of `schemas` that knows the registry's client.
 """
@@ -39,12 +40,15 @@ WIRE_HEADER = 5
 _TIMEOUT_SECONDS = 10
 _RETRIES = 2
 _UNKNOWN_SECONDS = 30
-"""An id that wasn't known is asked for again after so long: it may have been registered since, or the
+"""An id that wasn't known is asked for again after so long: it may have been registered since, or
+the
 registry may have read its own log late."""
 
 _COMPATIBILITY = "BACKWARD"
 _NO_SUCH_SCHEMA = 40403
-"""The registry's own code; a bare 404 may as well be another server's, and says nothing about a schema."""
+"""The registry's own code; a bare 404 may as well be another server's, and says nothing about a
+schema.
+"""
 
 _CONFLICT = 409
 
@@ -58,16 +62,16 @@ class SchemaSource(Protocol):
     """Whatever knows the writer's schema of an id."""
 
     def schema(self, schema_id: int) -> AvroSchema:
-        """The schema; raises UnknownSchemaError if there is none, RegistryError if that can't be known now."""
+        """The schema; raises UnknownSchemaError if there is none, RegistryError if that can't be
+        known now.
+        """
 
 
 class Registry:
-    """A Confluent-compatible registry; what it answered is kept. Safe to use from several threads."""
+    """A Confluent-compatible registry; keeps what it answered. Safe to use from several threads."""
 
     def __init__(self, registry: RegistrySettings | str) -> None:
-        settings = (
-            RegistrySettings(url=registry) if isinstance(registry, str) else registry
-        )
+        settings = RegistrySettings(url=registry) if isinstance(registry, str) else registry
         self.url = settings.url
         self._client = SchemaRegistryClient(_client_options(settings))
         self._schemas: dict[int, AvroSchema] = {}
@@ -75,15 +79,15 @@ class Registry:
         self._lock = threading.Lock()
 
     def schema(self, schema_id: int) -> AvroSchema:
-        """The schema of an id; raises UnknownSchemaError if there is none, RegistryError if that can't be known now."""
+        """The schema of an id; raises UnknownSchemaError if there is none, RegistryError if that
+        can't be known now.
+        """
         known = self._schemas.get(schema_id)
         if known is not None:
             return known
         with self._lock:
             if time.monotonic() < self._unknown.get(schema_id, 0):
-                raise UnknownSchemaError(
-                    f"no schema has the id {schema_id}", where=self.url
-                )
+                raise UnknownSchemaError(f"no schema has the id {schema_id}", where=self.url)
             schema = self._fetched(schema_id)
             self._schemas[schema_id] = schema
             self._unknown.pop(schema_id, None)
@@ -92,14 +96,13 @@ class Registry:
     def register(self, topic: Topic, schema: AvroSchema) -> int:
         """Register `schema` for a topic's values, if it isn't yet, and return its id.
 
-        Raises IncompatibleSchemaError, with the registry's reason, if it can't read what older ones wrote.
+        Raises IncompatibleSchemaError, with the registry's reason, if it can't read what older ones
+        wrote.
         """
         with _translated(f"registry {self.url}, subject {topic.subject}"):
             self._client.set_compatibility(topic.subject, _COMPATIBILITY)
             return int(
-                self._client.register_schema(
-                    topic.subject, Schema(json.dumps(schema), "AVRO")
-                )
+                self._client.register_schema(topic.subject, Schema(json.dumps(schema), "AVRO"))
             )
 
     def _fetched(self, schema_id: int) -> AvroSchema:
@@ -115,9 +118,7 @@ class Registry:
         except UnknownSchemaError:
             self._unknown[schema_id] = time.monotonic() + _UNKNOWN_SECONDS
             raise
-        return cast(
-            AvroSchema, parsed if isinstance(parsed, dict) else {"type": parsed}
-        )
+        return cast(AvroSchema, parsed if isinstance(parsed, dict) else {"type": parsed})
 
 
 @contextmanager
@@ -128,11 +129,9 @@ def _translated(where: str) -> Iterator[None]:
     except SchemaRegistryError as error:
         reason = str(error.error_message)
         if error.error_code == _NO_SUCH_SCHEMA:
-            raise UnknownSchemaError(
-                "the registry has no such schema", where=where
-            ) from error
+            raise UnknownSchemaError("the registry has no such schema", where=where) from error
         if error.http_status_code == _CONFLICT:
-            hint = "readers of the new schema must understand what the topic holds: add fields, don't change them"
+            hint = "it must read what the topic holds already: add fields, don't change them"
             raise IncompatibleSchemaError(
                 f"the schema isn't compatible: {reason}", where=where, hint=hint
             ) from error

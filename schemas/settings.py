@@ -1,7 +1,8 @@
 """deltadrop's settings: one YAML file, and the environment above it.
 
-Order, the first wins: `KAFKA_BOOTSTRAP_SERVERS` and `SCHEMA_REGISTRY_URL`; `DELTADROP_<SECTION>__<FIELD>` (as
-`DELTADROP_CLOSE__WAIT_SECONDS`); the file; the defaults. Relative paths are relative to the file's folder.
+Order, the first wins: `KAFKA_BOOTSTRAP_SERVERS` and `SCHEMA_REGISTRY_URL`;
+`DELTADROP_<SECTION>__<FIELD>` (as `DELTADROP_CLOSE__WAIT_SECONDS`); the file; the defaults.
+Relative paths are relative to the file's folder.
 """
 
 from __future__ import annotations
@@ -88,15 +89,13 @@ class KafkaSettings(_Section):
 
     bootstrap_servers: str = "localhost:9092"
     security: KafkaSecurity = KafkaSecurity()
-    topic_prefix: Annotated[
-        str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,40}$")
-    ] = DEFAULT_PREFIX
+    topic_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,40}$")] = (
+        DEFAULT_PREFIX
+    )
     replication_factor: Positive = 3
     min_insync_replicas: Positive = 2
     partitions: Positive = 6
-    retention_ms: int = Field(
-        default=14 * _DAY_MS, ge=-1, description="-1 keeps everything"
-    )
+    retention_ms: int = Field(default=14 * _DAY_MS, ge=-1, description="-1 keeps everything")
 
 
 class RegistrySettings(_Section):
@@ -124,9 +123,7 @@ class CloseSettings(_Section):
     delay_seconds: Seconds = Field(
         default=30, description="after the instant, before the cut is taken"
     )
-    wait_seconds: Seconds = Field(
-        default=900, description="for the workers to pass the cut"
-    )
+    wait_seconds: Seconds = Field(default=900, description="for the workers to pass the cut")
     memory_limit: str = "1GB"
     firsts_days: Positive = 400
     repeat_hours: Positive = 48
@@ -168,12 +165,11 @@ class Settings(BaseSettings):
 def load_settings(path: Path | None = None) -> Settings:
     """Read the settings; raises DefinitionError with every fault.
 
-    path: the file, else that of the variable DELTADROP_CONFIG, else `deltadrop.yaml` here, which may be missing.
+    path: the file, else that of the variable DELTADROP_CONFIG, else `deltadrop.yaml` here, which
+    may be missing.
     """
     named = path or (
-        Path(os.environ["DELTADROP_CONFIG"])
-        if os.environ.get("DELTADROP_CONFIG")
-        else None
+        Path(os.environ["DELTADROP_CONFIG"]) if os.environ.get("DELTADROP_CONFIG") else None
     )
     file = named or DEFAULT_FILE
     faults = Faults()
@@ -197,18 +193,14 @@ def _validated(document: Document, faults: Faults) -> Settings | None:
             what, hint = explain(detail, Settings)
             faults.add(_variable_of(location) or document.where(location), what, hint)
     except SettingsError as error:
-        faults.add(
-            "environment", str(error), f"write {_ENVIRONMENT}<SECTION>__<FIELD>=value"
-        )
+        faults.add("environment", str(error), f"write {_ENVIRONMENT}<SECTION>__<FIELD>=value")
     return None
 
 
 class _PlainVariables(PydanticBaseSettingsSource):
     """The two variables that every tool around Kafka knows."""
 
-    def get_field_value(
-        self, field: FieldInfo, field_name: str
-    ) -> tuple[object, str, bool]:
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[object, str, bool]:
         return None, field_name, False
 
     def __call__(self) -> dict[str, object]:
@@ -221,9 +213,7 @@ class _PlainVariables(PydanticBaseSettingsSource):
 
 def _variable_of(location: Location) -> str | None:
     """The environment variable that gave the value at `location`, if one did."""
-    plain = next(
-        (name for name, place in _PLAIN_VARIABLES.items() if place == location), None
-    )
+    plain = next((name for name, place in _PLAIN_VARIABLES.items() if place == location), None)
     for variable in (
         plain,
         _ENVIRONMENT + "__".join(str(part) for part in location).upper(),
@@ -237,11 +227,7 @@ def _refuse_unknown_variables(faults: Faults) -> None:
     """A mistyped variable would otherwise be a setting that silently isn't there."""
     valid = sorted(_variables(Settings, _ENVIRONMENT))
     for variable in sorted(os.environ):
-        if (
-            variable.startswith(_ENVIRONMENT)
-            and "__" in variable
-            and variable not in valid
-        ):
+        if variable.startswith(_ENVIRONMENT) and "__" in variable and variable not in valid:
             nearest = difflib.get_close_matches(variable, valid, n=1, cutoff=0)[0]
             faults.add(
                 f"environment variable {variable}",
@@ -263,7 +249,6 @@ def _variables(model: type[BaseModel], prefix: str) -> set[str]:
 def _anchored(settings: Settings, folder: Path) -> Settings:
     """The settings with their paths relative to the file's folder."""
     places = {
-        name: folder / getattr(settings, name)
-        for name in ("root", "tables", "streams", "exports")
+        name: folder / getattr(settings, name) for name in ("root", "tables", "streams", "exports")
     }
     return settings.model_copy(update=places)

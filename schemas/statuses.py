@@ -1,4 +1,6 @@
-"""The closed lists of statuses (SPEC §2, below the table); a value outside them breaks the contract."""
+"""The closed lists of statuses (SPEC §2, below the table); a value outside them breaks the
+contract.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ __all__ = ["STATUS_RULES", "StatusRule"]
 
 @dataclass(frozen=True, slots=True)
 class StatusRule:
-    """A closed list: the statuses that exist for each category (None: any status, or none at all)."""
+    """A closed list: the statuses of each category (None: any status, or none at all)."""
 
     kind: Kind
     event_type: EventType

@@ -1,7 +1,7 @@
 """What a customer's databases and custom tables hold (SPEC §1), as reviewable YAML files.
 
-A file defines a database (`database: shop`) or a custom table (`table: purchases`). `load_catalog` reads a folder of
-them and refuses it whole, with every fault, if anything is wrong.
+A file defines a database (`database: shop`) or a custom table (`table: purchases`). `load_catalog`
+reads a folder of them and refuses it whole, with every fault, if anything is wrong.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Annotated, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from schemas.definitions import At, Faults, Loaded, choices, read_models
+from schemas.definitions import AtError, Faults, Loaded, choices, read_models
 
 __all__ = [
     "TECHNICAL_ID",
@@ -41,9 +41,7 @@ _MAX_NAME = 80
 
 Name = Annotated[
     str,
-    StringConstraints(
-        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=_MAX_NAME, strict=True
-    ),
+    StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=_MAX_NAME, strict=True),
 ]
 """A name in Avro: of databases, tables, attributes and segmentations."""
 
@@ -94,9 +92,7 @@ class AttributeDefinition(_Definition):
             if self.precision is None or self.scale is None:
                 raise ValueError("a decimal needs precision (up to 38) and scale")
             if self.scale > self.precision:
-                raise ValueError(
-                    f"scale {self.scale} is larger than precision {self.precision}"
-                )
+                raise ValueError(f"scale {self.scale} is larger than precision {self.precision}")
         elif self.precision is not None or self.scale is not None:
             raise ValueError("only a decimal has precision and scale")
         if self.recency and self.type is not AttributeType.MOMENT:
@@ -121,9 +117,7 @@ class SegmentationDefinition(_Definition):
     @model_validator(mode="after")
     def _lists_its_segments(self) -> Self:
         if (self.kind is SegmentationKind.EXCLUSIVE) != bool(self.segments):
-            raise ValueError(
-                "an exclusive segmentation, and only it, lists its segments"
-            )
+            raise ValueError("an exclusive segmentation, and only it, lists its segments")
         _refuse_doubles("segments", self.segments)
         return self
 
@@ -150,9 +144,7 @@ class DatabaseDefinition(_Definition):
         )
         _check_attributes(self.attributes, taken)
         _refuse_doubles("subscriptions", self.subscriptions)
-        _refuse_doubles(
-            "segmentations", [segmentation.name for segmentation in self.segmentations]
-        )
+        _refuse_doubles("segmentations", [segmentation.name for segmentation in self.segmentations])
         if self.business_key is not None:
             _check_key(self.business_key, self.attributes)
         return self
@@ -191,7 +183,9 @@ class TableDefinition(_Definition):
 
     @property
     def key_attribute(self) -> AttributeDefinition | None:
-        """The attribute that is the business key; None without one, and where the technical id is the key."""
+        """The attribute that is the business key; None without one, and where the technical id is
+        the key.
+        """
         if self.business_key is None or self.business_key == TECHNICAL_ID:
             return None
         return _attribute(self.business_key, self.attributes)
@@ -212,9 +206,7 @@ class Catalog:
 def load_catalog(folder: Path) -> Catalog:
     """Read all definitions of `folder`; raises DefinitionError with every fault of every file."""
     faults = Faults()
-    loaded = read_models(
-        folder, {"table": TableDefinition, "database": DatabaseDefinition}, faults
-    )
+    loaded = read_models(folder, {"table": TableDefinition, "database": DatabaseDefinition}, faults)
     databases: dict[str, Loaded[DatabaseDefinition]] = {}
     tables: dict[tuple[str, str], Loaded[TableDefinition]] = {}
     for one in loaded:
@@ -243,7 +235,7 @@ def load_catalog(folder: Path) -> Catalog:
         )
     for (database_name, table_name), entry in tables.items():
         if database_name not in databases and not faults.found:
-            what = f"field 'database': table '{table_name}' belongs to '{database_name}', which isn't defined"
+            what = f"field 'database': '{database_name}' of table '{table_name}' isn't defined"
             faults.add(entry.where("database"), what, choices(database_name, databases))
     faults.raise_if_any()
     return Catalog(
@@ -252,9 +244,7 @@ def load_catalog(folder: Path) -> Catalog:
     )
 
 
-def _add(
-    known: dict[K, Loaded[M]], key: K, entry: Loaded[M], what: str, faults: Faults
-) -> None:
+def _add(known: dict[K, Loaded[M]], key: K, entry: Loaded[M], what: str, faults: Faults) -> None:
     if key in known:
         name = entry.document.data[what]
         first = known[key].where(what)
@@ -267,42 +257,38 @@ def _add(
         known[key] = entry
 
 
-def _attribute(
-    name: str, attributes: Iterable[AttributeDefinition]
-) -> AttributeDefinition:
+def _attribute(name: str, attributes: Iterable[AttributeDefinition]) -> AttributeDefinition:
     return {attribute.name: attribute for attribute in attributes}[name]
 
 
-def _check_attributes(
-    attributes: Sequence[AttributeDefinition], taken: Sequence[str]
-) -> None:
+def _check_attributes(attributes: Sequence[AttributeDefinition], taken: Sequence[str]) -> None:
     names = [attribute.name for attribute in attributes]
     _refuse_doubles("attributes", names)
     for index, name in enumerate(names):
         if name.lower() in {reserved.lower() for reserved in taken}:
             what = f"'{name}' has the name of a technical column ({', '.join(taken)})"
-            raise At(("attributes", index, "name"), what)
+            raise AtError(("attributes", index, "name"), what)
 
 
 def _check_key(key: str | None, attributes: Sequence[AttributeDefinition]) -> None:
     names = [attribute.name for attribute in attributes]
     if key not in names:
-        raise At(
-            ("business_key",), f"'{key}' isn't an attribute; {choices(str(key), names)}"
-        )
+        raise AtError(("business_key",), f"'{key}' isn't an attribute; {choices(str(key), names)}")
     if _attribute(key, attributes).type not in _KEY_TYPES:
-        raise At(
+        raise AtError(
             ("business_key",),
             f"attribute '{key}' must be of type {' or '.join(_KEY_TYPES)}",
         )
 
 
 def _refuse_doubles(field: str, names: Sequence[str]) -> None:
-    """Names that differ only in case are doubles too: SQL engines, which read the columns later, tell no case."""
+    """Names that differ only in case are doubles too: SQL engines, which read the columns later,
+    tell no case.
+    """
     seen: set[str] = set()
     for index, name in enumerate(names):
         if name.lower() in seen:
-            raise At(
+            raise AtError(
                 (field, index),
                 f"'{name}' is there twice (upper and lower case count as the same)",
             )

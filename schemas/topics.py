@@ -1,6 +1,7 @@
 """Topic names as values: the one place that joins and splits them.
 
-One topic per database and kind, one per custom table, one for the campaigns of the whole licence (DESIGN, Events).
+One topic per database and kind, one per custom table, one for the campaigns of the whole licence
+(DESIGN, Events).
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ DEFAULT_PREFIX = "deltadrop"
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic of events: `<prefix>.<database>.<kind>`, `<prefix>.<database>.row.<table>` or `<prefix>.campaign`."""
+    """A topic of events: `<prefix>.<database>.<kind>`, `<prefix>.<database>.row.<table>` or
+    `<prefix>.campaign`.
+    """
 
     kind: Kind
     database: str | None = None
@@ -37,9 +40,7 @@ class Topic:
     def local(self) -> str:
         """The name without its prefix, as in the names of the built-in streams."""
         return ".".join(
-            part
-            for part in (self.database, str(self.kind), self.table)
-            if part is not None
+            part for part in (self.database, str(self.kind), self.table) if part is not None
         )
 
     @property
@@ -73,7 +74,9 @@ _DATABASE_KINDS = frozenset(Kind) - {Kind.CAMPAIGN, Kind.ROW}
 
 
 def topics_of(catalog: Catalog, prefix: str = DEFAULT_PREFIX) -> tuple[Topic, ...]:
-    """All topics that `catalog` asks for, by name; consents only of databases that have the attribute."""
+    """All topics that `catalog` asks for, by name; consents only of databases that have the
+    attribute.
+    """
     topics = [Topic(Kind.CAMPAIGN, prefix=prefix)]
     for name, database in catalog.databases.items():
         kinds = (
@@ -82,9 +85,7 @@ def topics_of(catalog: Catalog, prefix: str = DEFAULT_PREFIX) -> tuple[Topic, ..
             else _DATABASE_KINDS - {Kind.MARKETING_CONSENT}
         )
         topics.extend(Topic(kind, name, prefix=prefix) for kind in kinds)
-    topics.extend(
-        Topic(Kind.ROW, database, table, prefix) for database, table in catalog.tables
-    )
+    topics.extend(Topic(Kind.ROW, database, table, prefix) for database, table in catalog.tables)
     return tuple(sorted(topics, key=str))
 
 

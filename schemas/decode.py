@@ -1,0 +1,284 @@
+"""Kafka values into Arrow: a batch of events of one topic, and a reason for each that can't be used
+(SPEC §6).
+
+A value is refused, never an exception, whatever its bytes are. The writer's schema is looked up by
+the id in the value; if that can't be known now (RegistryError), nothing is decided and the whole
+call fails: try again later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from schemas.columnar import PADDING, BoolArray, Cursor, Flags, IntArray, Windows
+from schemas.contract import Contract
+from schemas.datums import DatumReader
+from schemas.derive import AvroSchema, arrow_schema, avro_schema, record_name
+from schemas.errors import UnknownSchemaError
+from schemas.nodes import Record
+from schemas.registry import MAGIC, WIRE_HEADER, SchemaSource
+from schemas.resolve import BeyondColumnsError, UnreadableError, compile_record, expanded
+from schemas.tables import Catalog
+from schemas.topics import Topic
+
+__all__ = ["Decoded", "Decoder", "RecordDecoder", "Refused"]
+
+_CHUNK_BYTES = 512 * 1024 * 1024
+"""Values joined into one buffer at a time: Arrow's string views address 2 GiB."""
+
+_CHUNK_ROWS = 32_768
+"""Rows decoded at a time: their vectors stay in the processor's cache (2.4 million rows/s; 2.2 at
+100,000).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A value that can't be used: its index in the input, and why."""
+
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A decoded batch.
+
+    batch: the topic's columns. rows: for each row of it, the index of its value in the input,
+    ascending.
+    refused: the other values, ascending. Each index is in exactly one of the two.
+    """
+
+    batch: pa.RecordBatch
+    rows: npt.NDArray[np.int64]
+    refused: tuple[Refused, ...]
+
+
+class RecordDecoder:
+    """Decodes values of any record schema, by the registry's id; knows nothing of events."""
+
+    def __init__(self, registry: SchemaSource, reader: AvroSchema, columns: pa.Schema) -> None:
+        """reader: what is read; columns: its Arrow schema."""
+        self._registry = registry
+        self._name = record_name(reader)
+        self._reader = expanded(reader)
+        self._columns = columns
+        self._plans: dict[int, _Plan | str] = {}
+
+    def decode(
+        self, values: Sequence[bytes | None], flags: Flags
+    ) -> tuple[pa.RecordBatch, IntArray]:
+        """The rows that can be decoded and their indexes; the others are refused in `flags`.
+
+        Raises RegistryError if a schema can't be looked up now.
+        """
+        parts: list[_Part] = []
+        present, length = _measured(values, flags)
+        for start, stop in _slices(length):
+            joined = _Joined.of(present[start:stop], length[start:stop], start)
+            for schema_id, rows in joined.by_schema(flags):
+                plan = self._plan(schema_id)
+                if isinstance(plan, str):
+                    flags.refuse(rows, plan)
+                else:
+                    parts += self._parts(plan, joined, rows, flags)
+        return self._assembled(parts)
+
+    def _plan(self, schema_id: int) -> _Plan | str:
+        if schema_id not in self._plans:
+            try:
+                writer = self._registry.schema(schema_id)
+            except UnknownSchemaError:
+                return f"unknown schema id {schema_id}"
+            self._plans[schema_id] = self._planned(writer, schema_id)
+        return self._plans[schema_id]
+
+    def _planned(self, writer: AvroSchema, schema_id: int) -> _Plan | str:
+        if writer.get("type") != "record" or record_name(writer) != self._name:
+            name = record_name(writer) or writer.get("type")
+            return f"schema {schema_id} is of another record ({name})"
+        try:
+            written = expanded(writer)
+            datums = DatumReader(written, self._reader)
+            try:
+                return _Plan(compile_record(written, self._reader), datums)
+            except BeyondColumnsError:
+                return _Plan(None, datums)
+        except UnreadableError as error:
+            return f"schema {schema_id} can't be read here: {error}"
+
+    def _parts(self, plan: _Plan, joined: _Joined, rows: IntArray, flags: Flags) -> list[_Part]:
+        if plan.columns is None:
+            return [self._one_by_one(plan, joined, rows, flags)]
+        parts = []
+        for start in range(0, len(rows), _CHUNK_ROWS):
+            chunk = rows[start : start + _CHUNK_ROWS]
+            cursor = joined.cursor(chunk, flags)
+            arrays = plan.columns.columns(cursor)
+            cursor.refuse(cursor.position != cursor.end, "bytes left over after the datum")
+            parts.append(_Part(chunk, arrays).only(flags.good[chunk]))
+        deferred = rows[np.isin(rows, flags.deferred)]
+        if deferred.size:
+            flags.undefer(deferred)
+            parts.append(self._one_by_one(plan, joined, deferred, flags))
+        return parts
+
+    def _one_by_one(self, plan: _Plan, joined: _Joined, rows: IntArray, flags: Flags) -> _Part:
+        arrays, indexes, refused = plan.datums.read([joined.datum(int(row)) for row in rows])
+        for index, reason in refused:
+            flags.refuse(rows[index : index + 1], reason)
+        return _Part(rows[indexes], arrays)
+
+    def _assembled(self, parts: list[_Part]) -> tuple[pa.RecordBatch, IntArray]:
+        batches = [pa.RecordBatch.from_arrays(part.arrays, schema=self._columns) for part in parts]
+        if not batches:
+            return pa.RecordBatch.from_pylist([], schema=self._columns), np.zeros(0, np.int64)
+        rows = np.concatenate([part.rows for part in parts])
+        batch = pa.concat_batches(batches) if len(batches) > 1 else batches[0]
+        if (rows[1:] < rows[:-1]).any():
+            order = np.argsort(rows, kind="stable")
+            batch, rows = batch.take(pa.array(order)), rows[order]
+        return batch, rows
+
+
+class Decoder:
+    """Decodes the values of one topic and checks them against the contract of its kind."""
+
+    def __init__(self, registry: SchemaSource, topic: Topic, catalog: Catalog) -> None:
+        columns = arrow_schema(topic, catalog)
+        self._records = RecordDecoder(registry, avro_schema(topic, catalog), columns)
+        self._contract = Contract(topic, catalog)
+
+    def decode(self, values: Sequence[bytes | None], keys: Sequence[bytes | None]) -> Decoded:
+        """Decode a batch: values and their keys, in order. Raises RegistryError; nothing else,
+        whatever the bytes.
+        """
+        flags = Flags(len(values))
+        missing = _missing(keys)
+        if missing.size:
+            flags.refuse(missing, "null key")
+        batch, rows = self._records.decode(values, flags)
+        batch = self._contract.check(batch, rows, flags)
+        good = flags.good[rows]
+        if not good.all():
+            batch, rows = batch.filter(pa.array(good)), rows[good]
+        return Decoded(batch, rows, tuple(Refused(row, reason) for row, reason in flags.refused()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How datums of one writer's schema are read; `columns` is None if they can only be read one by
+    one.
+    """
+
+    columns: Record | None
+    datums: DatumReader
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Decoded rows: their indexes in the input and their columns."""
+
+    rows: IntArray
+    arrays: list[pa.Array]
+
+    def only(self, good: BoolArray) -> _Part:
+        if good.all():
+            return self
+        mask = pa.array(good)
+        return _Part(self.rows[good], [array.filter(mask) for array in self.arrays])
+
+
+_MOST_IDS = 1 << 31
+
+
+@dataclass(frozen=True, slots=True)
+class _Joined:
+    """All values of a batch in one buffer: where each datum begins and ends, behind its wire
+    header.
+    """
+
+    windows: Windows
+    start: IntArray
+    end: IntArray
+    offset: int
+
+    @classmethod
+    def of(cls, values: Sequence[bytes], length: IntArray, offset: int) -> _Joined:
+        """values: those from index `offset` of the batch on."""
+        padding = b"\0" * PADDING
+        end = np.cumsum(length) + PADDING
+        return cls(Windows.over(b"".join((padding, *values, padding))), end - length, end, offset)
+
+    def by_schema(self, flags: Flags) -> list[tuple[int, IntArray]]:
+        """(schema id, rows) of all values that have a wire header and aren't refused yet."""
+        rows = np.arange(len(self.start)) + self.offset
+        flags.refuse(
+            rows[self.end - self.start < WIRE_HEADER],
+            f"shorter than its header of {WIRE_HEADER} bytes",
+        )
+        flags.refuse(rows[self.windows.one[self.start] != MAGIC], "no magic byte")
+        rows = rows[flags.good[rows]]
+        ids = self.windows.of(">u4")[self.start[rows - self.offset] + 1].astype(np.int64)
+        negative = ids >= _MOST_IDS
+        flags.refuse(rows[negative], "unknown schema id (negative)")
+        return _grouped(ids[~negative], rows[~negative])
+
+    def cursor(self, rows: IntArray, flags: Flags) -> Cursor:
+        """A cursor at the datums of `rows`."""
+        local = rows - self.offset
+        return Cursor(
+            self.windows, rows, self.start[local] + WIRE_HEADER, self.end[local].copy(), flags
+        )
+
+    def datum(self, row: int) -> bytes:
+        """The datum of one row."""
+        local = row - self.offset
+        return self.windows.data[self.start[local] + WIRE_HEADER : self.end[local]]
+
+
+def _measured(values: Sequence[bytes | None], flags: Flags) -> tuple[Sequence[bytes], IntArray]:
+    """The values and their lengths; null ones are refused and stand as empty."""
+    try:
+        return values, np.fromiter(map(len, values), np.int64, len(values))  # type: ignore[arg-type,return-value]
+    except TypeError:
+        flags.refuse(
+            np.flatnonzero([value is None for value in values]), "null value (a tombstone)"
+        )
+        return _measured([value or b"" for value in values], flags)
+
+
+def _slices(length: IntArray) -> Iterator[tuple[int, int]]:
+    """Ranges of values that together have at most _CHUNK_BYTES (or one value, if it is larger)."""
+    ends = np.cumsum(length)
+    start = 0
+    while start < len(length):
+        before = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + _CHUNK_BYTES, side="right")))
+        yield start, stop
+        start = stop
+
+
+def _grouped(keys: IntArray, rows: IntArray) -> list[tuple[int, IntArray]]:
+    """(key, rows) for each key; rows stay in order."""
+    if not len(keys):
+        return []
+    if (keys == keys[0]).all():
+        return [(int(keys[0]), rows)]
+    order = np.argsort(keys, kind="stable")
+    found, starts = np.unique(keys[order], return_index=True)
+    return list(zip(map(int, found), np.split(rows[order], starts[1:]), strict=True))
+
+
+def _missing(keys: Sequence[bytes | None]) -> IntArray:
+    """The indexes of null keys; joining finds out whether there are any, at the speed of C."""
+    try:
+        b"".join(keys)  # type: ignore[arg-type]
+    except TypeError:
+        return np.flatnonzero([key is None for key in keys])
+    return np.zeros(0, np.int64)

@@ -1,0 +1,420 @@
+"""What is read for each Avro type, for all datums at once, and the Arrow array that comes of it.
+
+A node reads the writer's type. With a `target` it also makes the reader's Arrow array; without one
+the value is read past, with the same checks. `schemas/resolve.py` puts nodes together for a
+writer's and a reader's schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.columnar import (
+    Cursor,
+    IntArray,
+    read_length,
+    read_long,
+    spread,
+    text_array,
+)
+from schemas.values import decimals_from_bytes, uuids_from_text
+
+__all__ = [
+    "Booleans",
+    "Constant",
+    "Decimals",
+    "Enums",
+    "Fixeds",
+    "Floats",
+    "Lists",
+    "Longs",
+    "Node",
+    "Nullable",
+    "Nulls",
+    "Record",
+    "Texts",
+    "Uuids",
+]
+
+
+class Node(Protocol):
+    """Reads one value of each row."""
+
+    def read(self, cursor: Cursor) -> pa.Array | None:
+        """Read, move on, and give the values as Arrow; None from a node that only reads past.
+
+        Values of rows that are refused meanwhile are arbitrary, but valid for their type.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Nulls:
+    """Nothing: no bytes in Avro."""
+
+    target: pa.DataType | None
+
+    def read(self, cursor: Cursor) -> pa.Array | None:
+        """See `Node.read`."""
+        return pa.nulls(cursor.size, self.target) if self.target is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A field that the writer doesn't have: the reader's default (an array of one value) for every
+    row.
+    """
+
+    value: pa.Array
+
+    def read(self, cursor: Cursor) -> pa.Array:
+        """See `Node.read`."""
+        if self.value.null_count:
+            return pa.nulls(cursor.size, self.value.type)
+        return self.value.take(pa.array(np.zeros(cursor.size, np.int8)))
+
+
+@dataclass(frozen=True, slots=True)
+class Booleans:
+    """One byte; anything but 0 is true, as other readers take it."""
+
+    target: pa.DataType | None
+    what: str
+
+    def read(self, cursor: Cursor) -> pa.Array | None:
+        """See `Node.read`."""
+        value = cursor.windows.one[cursor.position]
+        cursor.move(cursor.position + 1, self.what)
+        return pa.array(value != 0) if self.target is not None else None
+
+
+_INT_LIMIT = 1 << 31
+_FIRST_DAY, _DAYS = date.min.toordinal() - date(1970, 1, 1).toordinal(), date.max.toordinal()
+_UNITS_A_DAY = {"ms": 86_400_000, "us": 86_400_000_000}
+
+
+def _bounds(target: pa.DataType) -> tuple[int, int] | None:
+    """First and last value of a date or timestamp that is in the years 1 to 9999."""
+    if pa.types.is_timestamp(target):
+        unit = _UNITS_A_DAY[target.unit]
+        return _FIRST_DAY * unit, (_FIRST_DAY + _DAYS) * unit - 1
+    return (_FIRST_DAY, _FIRST_DAY + _DAYS - 1) if pa.types.is_date32(target) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Longs:
+    """int and long with their logical types; `divisor` makes milliseconds of microseconds."""
+
+    target: pa.DataType | None
+    what: str
+    is_int: bool = False
+    divisor: int = 1
+
+    def read(self, cursor: Cursor) -> pa.Array | None:
+        """See `Node.read`."""
+        value = read_long(cursor, self.what)
+        if self.is_int:
+            wrong = (value < -_INT_LIMIT) | (value >= _INT_LIMIT)
+            if wrong.any():
+                cursor.refuse(wrong, f"a number of more than 32 bits in {self.what}")
+        if self.target is None:
+            return None
+        if self.divisor != 1:
+            value = np.floor_divide(value, self.divisor)
+        if (bounds := _bounds(self.target)) is not None:
+            wrong = (value < bounds[0]) | (value > bounds[1])
+            if wrong.any():
+                cursor.flags.refuse(
+                    cursor.rows[wrong], f"a moment outside the years 1 to 9999 in {self.what}"
+                )
+                value[wrong] = 0
+        if self.target.bit_width == 32:
+            value = value.astype(np.int32)
+        return pa.Array.from_buffers(
+            self.target, cursor.size, [None, pa.py_buffer(np.ascontiguousarray(value))]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Floats:
+    """float (4 bytes) and double (8)."""
+
+    target: pa.DataType | None
+    what: str
+    dtype: str
+
+    def read(self, cursor: Cursor) -> pa.Array | None:
+        """See `Node.read`."""
+        value = cursor.windows.of(self.dtype)[cursor.position]
+        cursor.move(cursor.position + value.itemsize, self.what)
+        return pa.array(value).cast(self.target) if self.target is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """string and bytes; read as string they must be UTF-8."""
+
+    target: pa.DataType | None
+    what: str
+
+    def read(self, cursor: Cursor) -> pa.Array | None:
+        """See `Node.read`."""
+        length = read_length(cursor, self.what)
+        if self.target is None:
+            cursor.position = cursor.position + length
+            return None
+        return text_array(cursor, length, self.target, self.what)
+
+
+@dataclass(frozen=True, slots=True)
+class Uuids:
+    """A string that must be a UUID in its usual form, as 16 bytes."""
+
+    what: str
+
+    def read(self, cursor: Cursor) -> pa.Array:
+        """See `Node.read`."""
+        length = read_length(cursor, self.what)
+        text = text_array(cursor, length, pa.binary(), self.what)
+        values, wrong = uuids_from_text(text)
+        if wrong is not None:
+            cursor.refuse(wrong, f"not a UUID in {self.what}")
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Fixeds:
+    """A fixed number of bytes, up to the buffer's padding."""
+
+    target: pa.DataType | None
+    what: str
+    size: int
+
+    def read(self, cursor: Cursor) -> pa.Array | None:
+        """See `Node.read`."""
+        value = cursor.windows.of(f"V{self.size}")[cursor.position]
+        cursor.move(cursor.position + self.size, self.what)
+        if self.target is None:
+            return None
+        fixed = pa.Array.from_buffers(
+            pa.binary(self.size), cursor.size, [None, pa.py_buffer(value)]
+        )
+        return fixed.cast(self.target)
+
+
+@dataclass(frozen=True, slots=True)
+class Decimals:
+    """A two's complement number in bytes (`fixed` None) or in fixed bytes."""
+
+    target: pa.Decimal128Type
+    what: str
+    fixed: int | None
+
+    def read(self, cursor: Cursor) -> pa.Array:
+        """See `Node.read`."""
+        if self.fixed is None:
+            length = read_length(cursor, self.what)
+        else:
+            length = np.full(cursor.size, self.fixed, np.int64)
+        start = cursor.position
+        cursor.move(start + length, self.what)
+        long = length > 16
+        if long.any():
+            cursor.defer(long)
+        end = cursor.position
+        length = np.where(start + length == end, length, 0)
+        values, wrong = decimals_from_bytes(cursor.windows, end, length, self.target)
+        if wrong.any():
+            cursor.refuse(wrong, f"more than {self.target.precision} digits in {self.what}")
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Enums:
+    """An index into the writer's symbols; `codes` are the reader's indexes for them, -1 where it
+    lacks one.
+    """
+
+    target: pa.DictionaryType | None
+    what: str
+    codes: IntArray
+    symbols: pa.Array
+
+    def read(self, cursor: Cursor) -> pa.Array | None:
+        """See `Node.read`."""
+        index = read_long(cursor, self.what)
+        wrong = (index < 0) | (index >= len(self.codes))
+        if wrong.any():
+            cursor.refuse(wrong, f"an index outside the enum in {self.what}")
+            index[wrong] = 0
+        if self.target is None:
+            return None
+        code = self.codes[index]
+        missing = code < 0
+        if missing.any():
+            cursor.flags.refuse(
+                cursor.rows[missing], f"a symbol that isn't known here in {self.what}"
+            )
+            code[missing] = 0
+        width = np.int8 if self.target.index_type.bit_width == 8 else np.int32
+        return pa.DictionaryArray.from_arrays(pa.array(code.astype(width)), self.symbols)
+
+
+@dataclass(frozen=True, slots=True)
+class Nullable:
+    """A union of null and one other type; `required` where the reader doesn't take null."""
+
+    inner: Node
+    null_branch: int
+    target: pa.DataType | None
+    what: str
+    required: bool = False
+
+    def read(self, cursor: Cursor) -> pa.Array | None:
+        """See `Node.read`."""
+        branch = read_long(cursor, self.what)
+        wrong = (branch < 0) | (branch > 1)
+        if wrong.any():
+            cursor.refuse(wrong, f"an index outside the union in {self.what}")
+            branch[wrong] = self.null_branch
+        index = np.flatnonzero(branch != self.null_branch)
+        if self.required and index.size < cursor.size:
+            null = branch == self.null_branch
+            cursor.flags.refuse(cursor.rows[null], f"null in {self.what}, which is required")
+        if index.size == cursor.size:
+            return self.inner.read(cursor)
+        some = cursor.at(index)
+        values = (
+            self.inner.read(some) if index.size or self.target is None else pa.nulls(0, self.target)
+        )
+        cursor.resume(index, some)
+        if self.target is None:
+            return None
+        return (
+            spread(values, index, cursor.size) if index.size else pa.nulls(cursor.size, self.target)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Fields one after the other; `order` picks those that the reader wants."""
+
+    fields: Sequence[Node]
+    order: Sequence[int]
+    target: pa.StructType | None
+
+    def read(self, cursor: Cursor) -> pa.Array | None:
+        """See `Node.read`."""
+        columns = self.columns(cursor)
+        if self.target is None:
+            return None
+        return pa.StructArray.from_arrays(columns, fields=list(self.target))
+
+    def columns(self, cursor: Cursor) -> list[pa.Array]:
+        """The wanted fields as arrays, in the reader's order."""
+        read = [node.read(cursor) for node in self.fields]
+        return [read[index] for index in self.order]
+
+
+_MOST_STEPS = 64
+"""Items of one array read step by step for all rows; rows with longer arrays are left to the other
+reader.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """An array of items that have at least one byte each, in one or several blocks."""
+
+    item: Node
+    target: pa.ListType | None
+    what: str
+
+    def read(self, cursor: Cursor) -> pa.Array | None:
+        """See `Node.read`."""
+        counts = np.zeros(cursor.size, np.int64)
+        read_rows: list[IntArray] = []
+        read_items: list[pa.Array] = []
+        steps = 0
+        active = np.arange(cursor.size)
+        while active.size:
+            some = cursor.at(active)
+            block = self._block(some)
+            cursor.resume(active, some)
+            goes_on = block > 0
+            active, block = active[goes_on], block[goes_on]
+            steps = self._items(cursor, active, block, counts, steps, (read_rows, read_items))
+        if self.target is None:
+            return None
+        return self._assembled(counts, read_rows, read_items)
+
+    def _block(self, cursor: Cursor) -> IntArray:
+        """How many items the next block of each row has; 0 at the end, and for rows that are
+        refused.
+        """
+        count = read_long(cursor, self.what)
+        sized = np.flatnonzero(count < 0)
+        if sized.size:
+            some = cursor.at(sized)
+            read_long(some, self.what)
+            cursor.resume(sized, some)
+            with np.errstate(over="ignore"):
+                count[sized] = -count[sized]
+        wrong = (count < 0) | (count > cursor.end - cursor.position)
+        if wrong.any():
+            cursor.refuse(wrong, f"an array longer than its datum in {self.what}")
+        count[cursor.position >= cursor.end] = 0
+        return count
+
+    def _items(
+        self,
+        cursor: Cursor,
+        active: IntArray,
+        block: IntArray,
+        counts: IntArray,
+        steps: int,
+        found: tuple[list[IntArray], list[pa.Array]],
+    ) -> int:
+        """Read a block's items: the first of every row, then the second, … up to a limit for all
+        blocks together.
+        """
+        step = 0
+        while True:
+            here = np.flatnonzero(block > step)
+            if not here.size:
+                return steps
+            rows = active[here]
+            some = cursor.at(rows)
+            if steps >= _MOST_STEPS:
+                some.defer(np.ones(some.size, np.bool_))
+                cursor.resume(rows, some)
+                block[here] = 0
+                return steps
+            items = self.item.read(some)
+            cursor.resume(rows, some)
+            if items is not None:
+                found[0].append(rows)
+                found[1].append(items)
+            counts[rows] += 1
+            step += 1
+            steps += 1
+
+    def _assembled(self, counts: IntArray, rows: list[IntArray], items: list[pa.Array]) -> pa.Array:
+        assert self.target is not None
+        offsets = np.zeros(len(counts) + 1, np.int32)
+        np.cumsum(counts, out=offsets[1:])
+        if not items:
+            values = pa.nulls(0, self.target.value_type)
+        elif len(items) == 1:
+            values = items[0]
+        else:
+            # A stable sort by row keeps the order in which a row's items were read.
+            values = pa.concat_arrays(items).take(
+                pa.array(np.argsort(np.concatenate(rows), kind="stable"))
+            )
+        return pa.ListArray.from_arrays(pa.array(offsets), values, type=self.target)
