@@ -1,0 +1,153 @@
+"""Read a CSV file strictly: every line must be of the dialect that the manifest names.
+
+Lines without a quote or CR are counted a whole piece at a time; the others are read one by one.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+__all__ = ["CsvCheck", "SpoiltError"]
+
+_LONGEST_LINE: Final = 64 * 1024 * 1024
+"""Bytes that are read for one line: no event is as long, since Kafka takes 1 MB by default."""
+
+
+class SpoiltError(Exception):
+    """The file can't be read further: which check failed, and where."""
+
+    def __init__(self, check: str, what: str) -> None:
+        super().__init__(what)
+        self.check = check
+
+
+class CsvCheck:
+    """Reads a file's content once; `rows` are the lines read below the header.
+
+    Raises SpoiltError for the first line that is wrong: what follows it can't be told from it.
+    """
+
+    def __init__(self, headers: Sequence[str], separator: str) -> None:
+        self.rows = 0
+        self._headers = list(headers)
+        self._separator = separator.encode()
+        mark = re.escape(self._separator)
+        field = rb'(?:"[^"]*(?:""[^"]*)*"|[^"\r\n' + mark + rb"]*)"
+        self._field = re.compile(field)
+        self._line = re.compile(field + rb"(?:" + mark + field + rb")*\n")
+
+    def read(self, content: Iterable[bytes]) -> None:
+        """Read all of `content`."""
+        pieces = _whole_records(_utf8(content))
+        first = next(pieces, b"")
+        self._read_piece(self._without_header(first))
+        for piece in pieces:
+            self._read_piece(piece)
+
+    def _without_header(self, piece: bytes) -> bytes:
+        if piece.startswith(codecs.BOM_UTF8):
+            raise SpoiltError("dialect", "begins with a byte order mark")
+        header = self._line.match(piece)
+        if header is None:
+            raise SpoiltError("header", "there is no header line" if piece else "the file is empty")
+        found = self._fields(header[0])
+        if found != self._headers:
+            raise SpoiltError("header", f"is {found}, the manifest says {self._headers}")
+        return piece[header.end() :]
+
+    def _read_piece(self, piece: bytes) -> None:
+        if b'"' in piece or b"\r" in piece:
+            self._read_one_by_one(piece)
+        elif piece:
+            self._count(piece)
+
+    def _count(self, piece: bytes) -> None:
+        """Check the number of fields of all lines at once: no separator is within quotes."""
+        data = np.frombuffer(piece, np.uint8)
+        ends = np.flatnonzero(data == ord("\n"))
+        separators = np.flatnonzero(data == ord(self._separator))
+        fields = np.diff(np.searchsorted(separators, ends), prepend=0) + 1
+        wrong = np.flatnonzero(fields != len(self._headers))
+        if wrong.size:
+            self.rows += int(wrong[0])
+            self._refuse_count(int(fields[wrong[0]]))
+        self.rows += len(ends)
+
+    def _read_one_by_one(self, piece: bytes) -> None:
+        position = 0
+        while position < len(piece):
+            line = self._line.match(piece, position)
+            if line is None:
+                raise SpoiltError(
+                    "dialect", f"row {self.rows + 1}: a quote or line break out of place"
+                )
+            count = len(self._field_texts(line[0]))
+            if count != len(self._headers):
+                self._refuse_count(count)
+            self.rows += 1
+            position = line.end()
+
+    def _refuse_count(self, count: int) -> None:
+        expected = len(self._headers)
+        raise SpoiltError("columns", f"row {self.rows + 1} has {count} fields, not {expected}")
+
+    def _field_texts(self, line: bytes) -> list[bytes]:
+        fields, position = [], 0
+        while position < len(line):
+            found = self._field.match(line, position)
+            assert found is not None  # the line has matched as a whole
+            fields.append(found[0])
+            position = found.end() + 1
+        return fields
+
+    def _fields(self, line: bytes) -> list[str]:
+        texts = (text.decode() for text in self._field_texts(line))
+        return [text[1:-1].replace('""', '"') if text[:1] == '"' else text for text in texts]
+
+
+def _utf8(content: Iterable[bytes]) -> Iterator[bytes]:
+    """Pass pieces that are UTF-8 through."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    position = 0
+    try:
+        for piece in content:
+            decoder.decode(piece)
+            position += len(piece)
+            yield piece
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise SpoiltError("dialect", f"isn't UTF-8 near byte {position + error.start}") from error
+
+
+def _whole_records(content: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut the content anew, at line breaks that aren't within quotes."""
+    rest = b""
+    for piece in content:
+        rest += piece
+        end = _last_record_end(rest)
+        if end:
+            yield rest[:end]
+            rest = rest[end:]
+        if len(rest) > _LONGEST_LINE:
+            raise SpoiltError(
+                "dialect", f"a line is over {_LONGEST_LINE} bytes: a quote may be missing"
+            )
+    if rest:
+        raise SpoiltError("dialect", "the last line doesn't end: it may be cut off")
+
+
+def _last_record_end(data: bytes) -> int:
+    """Where the last line break outside of quotes ends: an even number of them is before it."""
+    quotes = data.count(b'"')
+    end = len(data)
+    while (at := data.rfind(b"\n", 0, end)) >= 0:
+        quotes -= data.count(b'"', at, end)
+        if quotes % 2 == 0:
+            return at + 1
+        end = at
+    return 0

@@ -1,0 +1,123 @@
+"""The transferbox: a tree of folders, `<root>/<entity>/<export>/`, that is always there.
+
+A file is copied beside its place under a temporary name, made durable, and linked to its name: a
+link never replaces what is there, and appears whole.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from sinks.locations.base import Delivered, DeliveryError, Folder, OtherBytesError, Receipt
+
+__all__ = ["TRANSFERBOX", "Transferbox"]
+
+TRANSFERBOX = "transferbox"
+_PIECE: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Transferbox:
+    """A folder tree on a file system that has hard links (all but FAT have)."""
+
+    root: Path
+
+    @property
+    def name(self) -> str:
+        """See Location.name."""
+        return TRANSFERBOX
+
+    def deliver(self, local: Path, folder: Folder, name: str) -> Receipt:
+        """See Location.deliver."""
+        target = self._path(folder, name)
+        with _told_of(target):
+            if not _is_there(target, local):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                return self._receipt(target, _put(local, target))
+            return self._receipt(target, Delivered.BEFORE)
+
+    def find(self, folder: Folder, name: str) -> bool:
+        """See Location.find."""
+        target = self._path(folder, name)
+        with _told_of(target):
+            return os.path.lexists(target)
+
+    def _path(self, folder: Folder, name: str) -> Path:
+        return self.root / folder.entity / folder.export / name
+
+    def _receipt(self, target: Path, delivered: Delivered) -> Receipt:
+        return Receipt(self.name, str(target), delivered, target.stat().st_size)
+
+
+def _put(local: Path, target: Path) -> Delivered:
+    """Copy `local` aside, then link the copy to `target`."""
+    aside = target.with_name(f".{target.name}.{uuid4().hex}.part")
+    try:
+        _copy_durably(local, aside)
+        try:
+            target.hardlink_to(aside)
+        except FileExistsError:  # another closer was faster
+            _is_there(target, local)
+            return Delivered.BEFORE
+    finally:
+        aside.unlink(missing_ok=True)
+    _sync_folder(target.parent)
+    return Delivered.NOW
+
+
+def _copy_durably(source: Path, copy: Path) -> None:
+    with source.open("rb") as read, copy.open("xb") as written:
+        shutil.copyfileobj(read, written, _PIECE)
+        written.flush()
+        os.fsync(written.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _is_there(target: Path, local: Path) -> bool:
+    """Whether `target` has the bytes of `local`; OtherBytesError if it has others."""
+    if not os.path.lexists(target):
+        return False
+    if target.is_file() and _same_bytes(target, local):
+        return True
+    raise OtherBytesError(
+        "is there already, with other bytes",
+        where=str(target),
+        hint="deliver a revision (-r1), or move the file away",
+    )
+
+
+def _same_bytes(one: Path, other: Path) -> bool:
+    if one.stat().st_size != other.stat().st_size:
+        return False
+    with one.open("rb") as ours, other.open("rb") as theirs:
+        while piece := ours.read(_PIECE):
+            if piece != theirs.read(_PIECE):
+                return False
+    return True
+
+
+@contextmanager
+def _told_of(target: Path) -> Iterator[None]:
+    """Say in our own words what the file system refuses."""
+    try:
+        yield
+    except OSError as error:
+        raise DeliveryError(
+            f"can't be delivered: {error.strerror}",
+            where=str(target),
+            hint=f"check the folder {target.parent} and the space on its disk; then run again",
+        ) from error
