@@ -1,0 +1,1 @@
+"""Whole ways through deltadrop on real data."""

@@ -1,0 +1,105 @@
+"""The CDNOW example: its events, read by the naive model, give what pandas makes of the source."""
+
+from pathlib import Path
+
+import pytest
+
+from examples.cdnow import source
+from examples.cdnow.convert import Book, months
+from examples.cdnow.expected import COLUMNS, expected_drops, summary
+from tests.model import Close, Cut, Database, Export, History, Recorded, drops_of, topic_name
+from tests.model.history import milliseconds
+
+HISTORY = """ customer_id  date number_of_cds  dollar_value
+ 00001 19970101  1   11.77
+ 00002 19970112  1   12.00
+ 00002 19970112  5   77.00
+ 00003 19970102  2   20.76
+ 00003 19970330  2   20.76
+ 00003 19970330  1    0.00
+ 00004 19970101  2   29.33
+ 00004 19970118  2   29.73
+ 00005 19970215  1    9.99
+"""
+TABLES = Path("examples/cdnow/tables")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / "purchases.txt"
+    file.write_text(HISTORY.replace("\n", "\r\n"), encoding="ascii", newline="")
+    return file
+
+
+def test_the_source_is_read_line_by_line(file: Path) -> None:
+    purchases = list(source.read(file))
+    assert [purchase.number for purchase in purchases] == list(range(1, 10))
+    assert str(purchases[4].dollars) == "20.76"
+    assert purchases[4].day.isoformat() == "1997-03-30"
+
+
+def test_another_file_than_the_data_set_is_refused(file: Path) -> None:
+    with pytest.raises(source.SourceError, match="isn't the data set"):
+        source.check(file)
+
+
+def test_a_purchase_is_a_row_and_the_customers_profile_as_it_now_is(file: Path) -> None:
+    [(month, purchases), *_] = months(source.read(file))
+    row, created, *_, updated = list(Book().events(purchases))
+    assert month == "1997-01"
+    assert (row["kind"], row["table"], row["profileId"]) == ("row", "purchases", 1)
+    assert created["eventType"] == "CREATED"
+    assert updated["eventType"] == "UPDATED"
+    assert updated["attributes"] == {
+        "customerId": "00004",
+        "purchases": 2,
+        "cds": 4,
+        "spent": "59.06",
+        "firstPurchase": "1997-01-01",
+        "lastPurchase": "1997-01-18",
+    }
+
+
+def test_two_purchases_of_a_day_have_different_moments(file: Path) -> None:
+    [(_, purchases), *_] = months(source.read(file))
+    events = list(Book().events(purchases))
+    second = [event["occurredAt"] for event in events if event.get("profileId") == 2][::2]
+    assert second == ["1997-01-12T12:00:00Z", "1997-01-12T12:00:01Z"]
+
+
+def test_the_same_input_gives_the_same_events(file: Path) -> None:
+    grouped = list(months(source.read(file)))
+    first, second = (
+        [list(book.events(month)) for _, month in grouped] for book in (Book(), Book())
+    )
+    assert first == second
+
+
+def test_pandas_and_the_model_see_the_same_drops(file: Path, pytestconfig: pytest.Config) -> None:
+    database = Database.load(pytestconfig.rootpath / TABLES / "music.yaml")
+    book, records, closes, names = Book(), list[Recorded](), list[Close](), []
+    for month, purchases in months(source.read(file)):
+        for event in book.events(purchases):
+            topic = topic_name(event["kind"], "music", event.get("table", ""))
+            offset = sum(record.topic == topic for record in records)
+            records.append(Recorded(topic, 0, offset, milliseconds("2026-01-01T00:00:00Z"), event))
+        ends = {(record.topic, 0): record.offset + 1 for record in records}
+        closes.append(Close(Cut(milliseconds("2026-01-01T00:00:01Z"), ends)))
+        names.append(month)
+    expected = expected_drops(file)
+    assert list(expected) == names == ["1997-01", "1997-02", "1997-03"]
+    for name, event_type in (("customers-created", "CREATION"), ("customers-updated", "UPDATE")):
+        export = Export("profile", event_type, database, COLUMNS)
+        drops = drops_of(History(records), export, Cut(0, {}), closes)
+        for month, drop in zip(names, drops, strict=True):
+            assert drop.lines == expected[month][name].to_numpy().tolist()
+
+
+def test_the_summary_counts_each_customer_once(file: Path) -> None:
+    assert summary(list(expected_drops(file).values())) == {
+        "lines in all drops": "8",
+        "customers": "5",
+        "purchases": "9",
+        "CDs": "17",
+        "dollars": "211.34",
+    }
