@@ -1,0 +1,57 @@
+"""What becomes of a record, and the balance that every drop must show (SPEC §3, *Balance*)."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+import ibis
+import ibis.expr.types as ir
+
+from sinks.state.engine import fetched
+
+__all__ = ["Outcome", "balance", "first_that_applies"]
+
+
+class Outcome(IntEnum):
+    """The closed list of outcomes; the first that applies counts, so their order is the rule's.
+
+    Verdicts hold the numbers (one byte a record), manifests the labels.
+    """
+
+    DEAD_LETTER = 0
+    DUPLICATE = 1
+    FILTERED = 2
+    NOT_FIRST = 3
+    WAITING = 4
+    UNKNOWN_CAMPAIGN = 5
+    INACTIVE_CAMPAIGN = 6
+    ROW_GONE = 7
+    ALREADY_DOWNLOADED = 8
+    SUPERSEDED = 9
+    EXPORTED = 10
+
+    @property
+    def label(self) -> str:
+        """The outcome as SPEC §3 writes it."""
+        return _LABELS.get(self, self.name.lower().replace("_", " "))
+
+
+_LABELS: Final = {Outcome.WAITING: "waiting for its campaign"}
+
+
+def first_that_applies(conditions: dict[Outcome, ir.BooleanValue]) -> ir.IntegerColumn:
+    """Judge each record: the first outcome, in the order of the list, whose condition holds; else exported."""
+    cases = [(conditions[outcome], _number(outcome)) for outcome in sorted(conditions)]
+    return ibis.cases(*cases, else_=_number(Outcome.EXPORTED))
+
+
+def balance(verdicts: ir.Table) -> dict[Outcome, int]:
+    """Count the verdicts of a drop by outcome; every outcome is there, dead letters (no verdict tells of them) as 0."""
+    counted = fetched(verdicts.group_by("outcome").agg(records=verdicts.count()))
+    found = {row["outcome"]: row["records"] for row in counted}
+    return {outcome: found.get(outcome, 0) for outcome in Outcome}
+
+
+def _number(outcome: Outcome) -> ir.IntegerScalar:
+    return ibis.literal(int(outcome), type="int8")

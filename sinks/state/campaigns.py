@@ -1,0 +1,34 @@
+"""Campaigns as they were announced last (SPEC §1, §3)."""
+
+from __future__ import annotations
+
+import ibis.expr.types as ir
+
+from sinks.state.engine import kept
+from sinks.state.order import last_of_each
+from sinks.state.repeats import without_repeats
+
+__all__ = ["CAMPAIGN_FIELDS", "fold_campaigns"]
+
+CAMPAIGN_FIELDS = (
+    "campaignId",
+    "name",
+    "technicalName",
+    "channel",
+    "campaignKind",
+    "state",
+    "sentAt",
+    "finishedAt",
+    "engine",
+    "subscription",
+)
+"""The columns of the state: what a campaign event says of it."""
+
+
+def fold_campaigns(base: ir.Table | None, since: ir.Table, repeated: ir.Table) -> ir.Table:
+    """The campaigns at a cut: of each the last event. since: the records of the campaign topic after the base."""
+    told = last_of_each(without_repeats(since, repeated), "campaignId").select(*CAMPAIGN_FIELDS)
+    if base is None:
+        return kept(told)
+    untouched = base.select(*CAMPAIGN_FIELDS).anti_join(told, "campaignId")
+    return kept(untouched.union(told))

@@ -1,0 +1,41 @@
+"""Running expressions: the one place that knows how results leave the engine."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import ibis.expr.types as ir
+import pyarrow as pa
+from ibis.util import gen_name
+
+__all__ = ["BATCH_ROWS", "fetched", "kept", "streamed"]
+
+BATCH_ROWS: Final = 131_072
+"""Rows of one streamed batch: some megabytes of text, so that few are in flight."""
+
+
+def kept(result: ir.Table) -> ir.Table:
+    """Compute a table that is read more than once, and keep it as long as its connection lives.
+
+    Not `Table.cache()`: that drops its table when it is collected, also after the engine has gone.
+    """
+    return result.get_backend().create_table(gen_name("kept"), result, temp=True)
+
+
+def streamed(result: ir.Table, rows: int = BATCH_ROWS) -> pa.RecordBatchReader:
+    """Compute a table batch by batch; nothing else may run on its connection until the last is read.
+
+    Not `to_pyarrow_batches`: Ibis 12 calls a method for it that DuckDB 2 no longer has.
+    """
+    backend: Any = result.get_backend()
+    reader: pa.RecordBatchReader = backend.con.sql(backend.compile(result)).to_arrow_reader(rows)
+    return reader
+
+
+def fetched(result: ir.Table) -> list[dict[str, Any]]:
+    """Compute a small table and return its rows.
+
+    Not `to_pyarrow`: it imports pandas, which costs a close half a second.
+    """
+    rows: list[dict[str, Any]] = streamed(result).read_all().to_pylist()
+    return rows

@@ -1,0 +1,114 @@
+"""What is remembered of openings and clicks, so that only an interaction's first ones are exported (SPEC §3).
+
+A memory begins with an interaction's first event and lasts for `days` of append time. An event appended after that
+begins a new one: what the old one knew of links is forgotten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import ibis
+import ibis.expr.types as ir
+
+from schemas.events import EventType
+from sinks.state.engine import fetched, kept
+from sinks.state.repeats import without_repeats
+
+__all__ = ["FIRSTS_DAYS", "Firsts", "fold_firsts"]
+
+FIRSTS_DAYS: Final = 400
+"""How long firsts are remembered, in days from the interaction's first event (a setting)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Firsts:
+    """What windows before a cut leave behind.
+
+    interactions: interactionId, `_first_at` (append time of the event that the memory began with).
+    links: interactionId, clickedUrl: which links of them were clicked.
+    """
+
+    interactions: ir.Table
+    links: ir.Table
+
+    def remembered(self, cut: datetime, days: int) -> Firsts:
+        """Leave out what is forgotten at a cut: interactions whose memory began `days` before it, or earlier."""
+        since = ibis.literal(cut - timedelta(days=days))
+        interactions = self.interactions.filter(self.interactions["_first_at"] > since)
+        return Firsts(interactions, self.links.semi_join(interactions, "interactionId"))
+
+    def touched_by(self, facts: ir.Table) -> Firsts:
+        """Leave out what doesn't matter to these facts."""
+        return Firsts(
+            *(
+                memory.semi_join(facts, "interactionId")
+                for memory in (self.interactions, self.links)
+            )
+        )
+
+
+_META: Final = ("_partition", "_offset", "_appended_at")
+
+
+def fold_firsts(
+    base: Firsts | None, since: ir.Table, repeated: ir.Table, days: int = FIRSTS_DAYS
+) -> Firsts:
+    """The firsts at a cut.
+
+    since: the records after the base, openings and clicks, with eventType, interactionId, clickedUrl and META.
+    """
+    lasts = timedelta(days=days)
+    facts = without_repeats(
+        since.select("eventType", "interactionId", "clickedUrl", *_META), repeated
+    )
+    began = _began(base.interactions if base else None, facts, lasts)
+    remembered = facts.inner_join(began, "interactionId")
+    clicked = (remembered["eventType"] == EventType.CLICKED.value) & (
+        remembered["_appended_at"] >= remembered["_first_at"]
+    )
+    links = remembered.filter(clicked).select("interactionId", "clickedUrl")
+    if base is None:
+        return Firsts(began, links.distinct())
+    renewed = began.anti_join(base.interactions, ["interactionId", "_first_at"])
+    untouched = base.interactions.anti_join(began, "interactionId").select(*began.columns)
+    kept = base.links.anti_join(renewed, "interactionId").select(*links.columns)
+    return Firsts(untouched.union(began), kept.union(links).distinct())
+
+
+def _began(base: ir.Table | None, facts: ir.Table, lasts: timedelta) -> ir.Table:
+    """When the memory of each interaction that the facts touch began: interactionId, `_first_at`.
+
+    Usually the records since a base span less than a memory lasts, so each begins at most once in them.
+    """
+    if base is None:
+        began = facts.group_by("interactionId").agg(_first_at=facts["_appended_at"].min())
+    else:
+        touched = facts.select("interactionId").distinct().left_join(base, "interactionId")
+        began = touched.select("interactionId", "_first_at")
+        began = _renewed(began, facts, lasts)
+    for _ in range(_renewals(facts, lasts)):
+        began = _renewed(began, facts, lasts)
+    return kept(began)
+
+
+def _renewed(began: ir.Table, facts: ir.Table, lasts: timedelta) -> ir.Table:
+    """Let the memories that had ended when another fact came begin anew with it, and those begin that never had."""
+    known = facts.left_join(began, "interactionId")
+    late = known["_first_at"].isnull() | (
+        known["_appended_at"] >= known["_first_at"] + ibis.interval(lasts)
+    )
+    later = known.filter(late).group_by("interactionId").agg(_again=known["_appended_at"].min())
+    joined = began.left_join(later, "interactionId")
+    return joined.select(
+        "interactionId", _first_at=ibis.coalesce(joined["_again"], joined["_first_at"])
+    )
+
+
+def _renewals(facts: ir.Table, lasts: timedelta) -> int:
+    """How many memories of one interaction can follow each other within the facts."""
+    appended = facts["_appended_at"]
+    times = fetched(facts.agg(first=appended.min(), last=appended.max()))[0]
+    return 0 if times["first"] is None else int((times["last"] - times["first"]) / lasts)

@@ -1,0 +1,33 @@
+"""The order in which records of one id were appended, over all partitions of its topic (SPEC §3, *Rows*; DESIGN, cuts).
+
+Within a partition it is the order of offsets. Across partitions (an id moves when a topic gains some) it is the order
+of append times; a broker's clock that was set back doesn't pull a record before its predecessor in the same
+partition: it counts at the latest time seen so far.
+"""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.types as ir
+
+__all__ = ["POSITION", "in_append_order", "last_of_each"]
+
+POSITION = ("_partition", "_offset")
+"""Where a record stands in its topic: unique there."""
+
+
+def in_append_order(records: ir.Table, key: str) -> ir.Table:
+    """Number the records of each id (column `key`) by order of appending: column `_seq`, from 0."""
+    so_far = ibis.cumulative_window(group_by=[key, "_partition"], order_by="_offset")
+    at_latest = records.mutate(_latest=records["_appended_at"].max().over(so_far))
+    order = [at_latest["_latest"], at_latest["_partition"], at_latest["_offset"]]
+    return at_latest.mutate(_seq=ibis.row_number().over(group_by=key, order_by=order)).drop(
+        "_latest"
+    )
+
+
+def last_of_each(records: ir.Table, key: str) -> ir.Table:
+    """Keep of each id the record that was appended last."""
+    numbered = in_append_order(records, key)
+    last = numbered["_seq"].max().over(group_by=key)
+    return numbered.filter(numbered["_seq"] == last).drop("_seq")

@@ -1,0 +1,51 @@
+"""Repeats: records whose eventId their topic already carried shortly before (SPEC §3, *Facts*).
+
+A repeat carries the id on: one that comes 40 hours after another is a repeat, and so is the next one 40 hours later.
+Dead letters carry nothing, so that their replay after a fix counts; they never reach these tables.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+import ibis
+import ibis.expr.types as ir
+
+from sinks.state.engine import kept
+from sinks.state.order import POSITION
+
+__all__ = ["REPEAT_HOURS", "is_repeat", "repeats", "without_repeats"]
+
+REPEAT_HOURS: Final = 48
+"""How long a topic remembers an eventId, in hours of append time, both ends included (a setting)."""
+
+
+def repeats(prior: ir.Table, hours: int = REPEAT_HOURS) -> ir.Table:
+    """Find the repeats among the records of one topic; computed at once and kept until it is forgotten.
+
+    prior: eventId and META of the topic's records of all event types, from `hours` before the first record that is to
+    be judged up to the cut. Returns their positions; records older than `hours` after prior's start aren't judged well.
+
+    Nearly all ids come once, so the rest is found first, by ids alone, and only its times are compared.
+    """
+    nth = prior.select("eventId", nth=ibis.row_number().over(group_by="eventId"))
+    suspects = prior.semi_join(nth.filter(nth["nth"] == 1), "eventId")
+    in_order = ibis.window(group_by="eventId", order_by=["_appended_at", *POSITION])
+    timed = suspects.select(
+        *POSITION, "_appended_at", carried=suspects["_appended_at"].lag().over(in_order)
+    )
+    recent = timed["_appended_at"] <= timed["carried"] + ibis.interval(timedelta(hours=hours))
+    return kept(timed.filter(recent).select(*POSITION))
+
+
+def is_repeat(records: ir.Table, repeated: ir.Table) -> ir.Table:
+    """Mark each record: boolean column `_repeat`."""
+    marks = repeated.select(*POSITION, _repeat=True)
+    marked = records.left_join(marks, POSITION).drop("_partition_right", "_offset_right")
+    return marked.mutate(_repeat=marked["_repeat"].fill_null(False))
+
+
+def without_repeats(records: ir.Table, repeated: ir.Table) -> ir.Table:
+    """Leave the repeats out: they change no state."""
+    return records.anti_join(repeated, POSITION)
