@@ -34,7 +34,7 @@ __all__ = [
     "FormatsDefinition",
     "ScheduleDefinition",
     "WhenEmpty",
-    "file_pattern",
+    "placeholders",
 ]
 
 T = TypeVar("T")
@@ -209,7 +209,8 @@ class ExportDefinition(_Definition):
     @property
     def name_pattern(self) -> NamePattern:
         """The name of its files, without their extension."""
-        return file_pattern(self.name, self.entity, self.suffix, self.file.name)
+        named = placeholders(self.name, self.entity, self.suffix)
+        return NamePattern.of_file(self.file.name, named)
 
     @property
     def accepted_sources(self) -> frozenset[Source] | None:
@@ -222,11 +223,10 @@ class ExportDefinition(_Definition):
         )
 
 
-def file_pattern(name: str, entity: str, suffix: str, file: str) -> NamePattern:
-    """The pattern `file` with its placeholders filled in; PatternError if it can't be used."""
-    named = {
+def placeholders(name: str, entity: str, suffix: str) -> dict[str, NamePattern]:
+    """What `<…>` may stand for in a file's name; PatternError where one can't be in it."""
+    return {
         "name": NamePattern.of_text(name),
         "suffix": NamePattern.of_dates(suffix),
         "entity": NamePattern.of_text(entity),
     }
-    return NamePattern.of_file(file, named)

@@ -14,8 +14,8 @@ from typing import TypeVar
 from schemas.definitions import Document, Faults, Location, choices
 from schemas.tables import Catalog
 from sinks.columns import WHY_MISSING, Column, HeadedColumn, Subject
-from sinks.definition import ExportDefinition, FileDefinition, FormatsDefinition, file_pattern
-from sinks.names import FileName, PatternError
+from sinks.definition import ExportDefinition, FileDefinition, FormatsDefinition, placeholders
+from sinks.names import FileName, NamePattern, PatternError
 from sinks.render import Separator
 from sinks.types import EXPORT_TYPES, ExportType, Increment, columns_on_offer
 
@@ -222,14 +222,20 @@ def _check_deliveries(draft: _Draft, locations: Collection[str]) -> None:
 def _check_name(draft: _Draft) -> None:
     """The file's name can be made, and tells two days apart (SPEC §7)."""
     suffix = draft.text("suffix", default=str(ExportDefinition.model_fields["suffix"].default))
-    file = draft.text("file", "name", default=FileDefinition().name)
-    where = ("file", "name") if draft.value("file", "name") is not None else ("suffix",)
     try:
-        pattern = file_pattern(draft.text("export"), draft.text("entity"), suffix, file)
+        named = placeholders(draft.text("export"), draft.text("entity"), suffix)
+    except PatternError:
+        return  # the field itself says so
+    given = draft.value("file", "name") is not None
+    location = ("file", "name") if given else ("suffix",)
+    try:
+        pattern = NamePattern.of_file(
+            draft.text("file", "name", default=FileDefinition().name), named
+        )
         sample = FileName(pattern.at(datetime(2026, 11, 25)))
     except PatternError as error:
-        draft.fault(where, str(error))
+        draft.fault(location, str(error))
         return
     if not pattern.tells_days_apart:
         what = f"two days could have the same file name ('{sample}')"
-        draft.fault(where, what, "the name needs year, month and day: yyyy, MM and dd")
+        draft.fault(location, what, "the name needs year, month and day: yyyy, MM and dd")
