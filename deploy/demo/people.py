@@ -26,8 +26,9 @@ class People:
         return self._profile("SNAPSHOT", -MINUTE, "ETL", profile, moments)
 
     def created(self, now: int) -> JsonEvent:
-        """A new profile."""
-        return self._born(self._stage.newcomer(), now)
+        """A new profile; or, though the deletion before was never told, an old one anew."""
+        stage = self._stage
+        return self._born(stage.someone() if stage.chance() < 0.01 else stage.newcomer(), now)
 
     def updated(self, now: int) -> JsonEvent:
         """Something of a profile changes; a few were never seen created."""

@@ -11,6 +11,7 @@ module is a paragraph of it.
 """
 
 from tests.model.closes import Close, Drop, drops_of
+from tests.model.definition import export_of
 from tests.model.exports import Export
 from tests.model.history import Cut, History, Recorded, topic_name
 from tests.model.tables import Attribute, Database
@@ -25,5 +26,6 @@ __all__ = [
     "History",
     "Recorded",
     "drops_of",
+    "export_of",
     "topic_name",
 ]

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from tests.model.history import topic_name
@@ -36,8 +35,6 @@ MORE_ACTIVITY_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "BOUNCED": ("bounceStatusCategory", "bounceStatus"),
 }
 
-SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t"}
-
 
 @dataclass(frozen=True)
 class Formats:
@@ -66,29 +63,6 @@ class Export:
     formats: Formats = Formats()
     topic_prefix: str = "deltadrop"
     firsts_days: int = 400
-
-    @classmethod
-    def read(cls, document: Mapping[str, Any], database: Database) -> "Export":
-        """The export that a definition file declares; `document` is the YAML as loaded."""
-        chosen = [_choice(one) for one in document.get("columns", ())]
-        formats, file = document.get("formats", {}), document.get("file", {})
-        yes, no = formats.get("boolean", "Y/N").split("/")
-        return cls(
-            type=document["type"],
-            event_type=document["event"],
-            database=database,
-            columns=tuple(column for column, _ in chosen),
-            headers={column: header for column, header in chosen if header is not None},
-            time_zone=ZoneInfo(document["schedule"]["time_zone"]),
-            formats=Formats(
-                yes=yes,
-                no=no,
-                date=formats.get("date", "yyyy-MM-dd"),
-                moment=formats.get("moment", "yyyy-MM-dd HH:mm:ss"),
-                between_values=formats.get("values_separator", "|"),
-                separator=SEPARATORS[file.get("separator", "comma")],
-            ),
-        )
 
     @property
     def is_of_rows(self) -> bool:
@@ -144,8 +118,3 @@ def profile_columns(database: Database) -> tuple[str, ...]:
     consent = ("marketingConsent",) if database.marketing_consent else ()
     moments = ("creationMoment", "updateMoment")
     return (*database.attributes, *subscriptions, *segments, *consent, *moments)
-
-
-def _choice(column: str | Mapping[str, str]) -> tuple[str, str | None]:
-    """A chosen column and its new header, if it gets one."""
-    return (column, None) if isinstance(column, str) else (column["column"], column.get("header"))

@@ -19,6 +19,7 @@ from tests.model import (
     drops_of,
     topic_name,
 )
+from tests.model.definition import export_of
 from tests.model.history import milliseconds
 
 CASES = list(cases())
@@ -79,4 +80,4 @@ def _cut_after(records: list[Recorded]) -> Cut:
 
 
 def _export(definition: dict[str, Any]) -> Export:
-    return Export.read(definition, Database.load(TABLES / f"{definition['database']}.yaml"))
+    return export_of(definition, Database.load(TABLES / f"{definition['database']}.yaml"))

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.model import Export
+from tests.model.definition import export_of
 from tests.model.story import SHOP, Story, profile, profiles
 
 # Values and text
@@ -70,7 +71,7 @@ def test_a_definition_may_ask_for_other_formats_and_headers() -> None:
         "schedule": {"at": "06:00", "time_zone": "Europe/Brussels"},
     }
     story = Story().tell(profile("CREATED", 1, attributes={"hobbies": ["chess", "tea"]}))
-    drop = story.drop(Export.read(definition, SHOP))
+    drop = story.drop(export_of(definition, SHOP))
     assert drop.text() == (
         "ID\thobbies\tcreationMoment\n1\tchess;tea\t2026-03-28T13:01:00.000+01:00\n"
     )
