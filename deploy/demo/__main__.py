@@ -1,0 +1,116 @@
+"""A realistic day through real Kafka to CSV drops: `make demo`.
+
+About 200,000 events are published in two halves, two workers store them, and both windows are
+closed; then comes what an operator would look at. Everything is left in `var/demo`, nothing is
+left running.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from itertools import islice
+from pathlib import Path
+
+from deploy.demo.generator import day_of_events
+from deploy.demo.report import Drop, show
+from deploy.demo.stage import JsonEvent
+from deploy.demo.workspace import CommandError, Workspace, next_second
+from deploy.parts import PartError, running_kafka, running_registry
+
+HERE = Path(__file__).parent
+WORKERS = 2
+
+
+def main() -> int:
+    """Run the demo; 1 with the reason where something of it fails."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.demo", description=__doc__)
+    parser.add_argument("--events", type=int, default=200_000, help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=7, help="default: %(default)s")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("var/demo"), help="default: %(default)s"
+    )
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _demo(arguments.folder, arguments.seed, arguments.events, datetime.now(UTC).date())
+    except (CommandError, PartError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("demo: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _demo(folder: Path, seed: int, size: int, day: date) -> None:
+    with Steps() as say, running_kafka() as kafka, running_registry() as registry:
+        say(f"Kafka is at {kafka.bootstrap_servers}, the schema registry at {registry.url}")
+        workspace = Workspace.create(folder, HERE, _settings(kafka.bootstrap_servers, registry.url))
+        workspace.tell_windows_apart_by_second()
+        workspace.run("topics", "create")
+        say(f"topics made; settings, tables and exports are in {folder}")
+        halves = _write_halves(folder, day_of_events(seed, size, day), size)
+        say(f"{size:,} events of {day} generated, of all nine kinds")
+        with workspace.workers(WORKERS):
+            say(f"{WORKERS} workers run")
+            instants = []
+            for half in halves:
+                workspace.run("publish", str(half))
+                instants.append(next_second())
+                say(f"{half.name} published; its window ends at {instants[-1]:%H:%M:%S} UTC")
+            for instant in instants:
+                workspace.run("close", "--at", instant.isoformat())
+                say(f"window closed, for all exports: {instant:%H:%M:%S} UTC")
+        say("the workers have left")
+        drops = Drop.all_in(workspace.transferbox)
+        for drop in drops:
+            workspace.run("verify", str(drop.file))
+    show(workspace, drops)
+
+
+def _settings(bootstrap_servers: str, registry_url: str) -> dict[str, object]:
+    """Settings for one machine, and batches of seconds: a demo doesn't wait for a minute."""
+    prefix = f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    return {
+        "kafka": {
+            "bootstrap_servers": bootstrap_servers,
+            "topic_prefix": prefix,
+            "replication_factor": 1,
+            "min_insync_replicas": 1,
+        },
+        "registry": {"url": registry_url},
+        "worker": {"group": prefix, "batch_seconds": 3},
+        "close": {"delay_seconds": 2, "wait_seconds": 120},
+    }
+
+
+def _write_halves(folder: Path, events: Iterator[JsonEvent], size: int) -> list[Path]:
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+    halves = [folder / "morning.jsonl", folder / "afternoon.jsonl"]
+    for file in halves:
+        with file.open("w", encoding="utf-8") as out:
+            out.writelines(encode(event) + "\n" for event in islice(events, (size + 1) // 2))
+    return halves
+
+
+class Steps:
+    """Says what was done, and how long after the start."""
+
+    def __enter__(self) -> "Steps":
+        self._began = time.monotonic()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self("Kafka and the registry are stopped")
+
+    def __call__(self, what: str) -> None:
+        """Say it."""
+        print(f"{time.monotonic() - self._began:6.1f} s  {what}", flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

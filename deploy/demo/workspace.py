@@ -1,0 +1,119 @@
+"""A folder with everything that deltadrop needs, and its commands run there as processes."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+COMMAND = (sys.executable, "-m", "deltadrop")
+LEAVE_SECONDS = 30
+"""How long a worker may take to finish its batch and leave."""
+
+
+class CommandError(Exception):
+    """A command of deltadrop failed, or a worker did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Settings, table and export definitions in a folder; what workers and closes write goes there
+    too.
+    """
+
+    folder: Path
+
+    @classmethod
+    def create(cls, folder: Path, definitions: Path, settings: dict[str, Any]) -> "Workspace":
+        """Make the folder anew, with the tables and exports of `definitions`."""
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(definitions / "tables", folder / "tables")
+        shutil.copytree(definitions / "exports", folder / "exports")
+        text = yaml.safe_dump({"root": ".", **settings}, sort_keys=False)
+        (folder / "deltadrop.yaml").write_text(text, encoding="utf-8")
+        (folder / "logs").mkdir()
+        return cls(folder)
+
+    @property
+    def config(self) -> Path:
+        """The settings file."""
+        return self.folder / "deltadrop.yaml"
+
+    @property
+    def transferbox(self) -> Path:
+        """Where the drops are."""
+        return self.folder / "transferbox"
+
+    def tell_windows_apart_by_second(self) -> None:
+        """Add the time to the names of all drops: here several windows close on one day."""
+        for file in (self.folder / "exports").glob("*.yaml"):
+            text = file.read_text(encoding="utf-8")
+            named = re.sub(r'^suffix: "([^"]*)"', r'suffix: "\1-HHmmss"', text, flags=re.MULTILINE)
+            file.write_text(named, encoding="utf-8")
+
+    def run(self, *arguments: str) -> str:
+        """Run a command to its end and give what it printed; raises CommandError if it fails."""
+        done = subprocess.run(
+            (*COMMAND, *arguments, "--config", str(self.config)),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            said = (done.stderr or done.stdout).strip()
+            raise CommandError(
+                f"deltadrop {' '.join(arguments)} ended with {done.returncode}: {said}"
+            )
+        return done.stdout
+
+    @contextmanager
+    def workers(self, count: int) -> Iterator[None]:
+        """Let so many workers run; at the end they finish their batches and leave."""
+        with ExitStack() as running:
+            for number in range(1, count + 1):
+                running.enter_context(self._worker(self.folder / "logs" / f"worker-{number}.log"))
+            yield
+
+    @contextmanager
+    def _worker(self, log: Path) -> Iterator[None]:
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                (*COMMAND, "worker", "--config", str(self.config)),
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+        try:
+            yield
+            if process.poll() is not None:
+                raise CommandError(f"a worker ended by itself; see {log}")
+        finally:
+            _stop(process)
+
+
+def next_second() -> datetime:
+    """Wait for the next whole second and give it: a good instant to cut a window at."""
+    now = datetime.now(UTC)
+    instant = now.replace(microsecond=0) + timedelta(seconds=1)
+    time.sleep((instant - now).total_seconds())
+    return instant
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(LEAVE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
