@@ -8,7 +8,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, NoReturn
 
 import numpy as np
 
@@ -39,6 +39,8 @@ class CsvCheck:
         mark = re.escape(self._separator)
         field = rb'(?:"[^"]*(?:""[^"]*)*"|[^"\r\n' + mark + rb"]*)"
         self._field = re.compile(field)
+        more = b"(?:" + mark + field + b"){%d}" % (len(self._headers) - 1)
+        self._right = re.compile(field + more + rb"\n")
         self._line = re.compile(field + rb"(?:" + mark + field + rb")*\n")
 
     def read(self, content: Iterable[bytes]) -> None:
@@ -81,18 +83,19 @@ class CsvCheck:
     def _read_one_by_one(self, piece: bytes) -> None:
         position = 0
         while position < len(piece):
-            line = self._line.match(piece, position)
+            line = self._right.match(piece, position)
             if line is None:
-                raise SpoiltError(
-                    "dialect", f"row {self.rows + 1}: a quote or line break out of place"
-                )
-            count = len(self._field_texts(line[0]))
-            if count != len(self._headers):
-                self._refuse_count(count)
-            self.rows += 1
+                self._refuse(self._line.match(piece, position))
             position = line.end()
+            self.rows += 1
 
-    def _refuse_count(self, count: int) -> None:
+    def _refuse(self, line: re.Match[bytes] | None) -> NoReturn:
+        if line is None:
+            what = f"row {self.rows + 1}: a quote or line break out of place"
+            raise SpoiltError("dialect", what)
+        self._refuse_count(len(self._field_texts(line[0])))
+
+    def _refuse_count(self, count: int) -> NoReturn:
         expected = len(self._headers)
         raise SpoiltError("columns", f"row {self.rows + 1} has {count} fields, not {expected}")
 
@@ -137,8 +140,9 @@ def _whole_records(content: Iterable[bytes]) -> Iterator[bytes]:
             raise SpoiltError(
                 "dialect", f"a line is over {_LONGEST_LINE} bytes: a quote may be missing"
             )
-    if rest:
+    if rest and not rest.endswith(b"\n"):
         raise SpoiltError("dialect", "the last line doesn't end: it may be cut off")
+    yield rest  # where a quote is missing or too many, its line is told
 
 
 def _last_record_end(data: bytes) -> int:

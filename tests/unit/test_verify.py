@@ -1,0 +1,216 @@
+"""What `deltadrop verify` finds in a drop that isn't what its manifest says (SPEC §7)."""
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from schemas.errors import CloseError
+from sinks.manifest import Manifest
+from sinks.verify import Verification, verify
+from tests.unit.drops import export, write_drop
+
+ROWS = pa.table(
+    {
+        "interactionId": pa.array([1, 2, 3], pa.int64()),
+        "emailAddress": ['a "quoted", one', "", None],
+    }
+)
+COLUMNS = ("interactionId", "emailAddress")
+
+
+def found(verification: Verification) -> list[tuple[str, str]]:
+    return [(finding.check, finding.what) for finding in verification.findings]
+
+
+def spoil(path: Path, change: Callable[[bytes], bytes]) -> None:
+    """Change a file, and its size and hash in the manifest too: only what is in it is wrong."""
+    content = change(path.read_bytes())
+    path.write_bytes(content)
+    manifest = path.with_name(path.name + ".manifest.json")
+    fields = json.loads(manifest.read_bytes())
+    fields["file"] |= {"bytes": len(content)}
+    manifest.write_text(json.dumps(fields))
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+@pytest.mark.parametrize("separator", ["comma", "semicolon", "tab"])
+def test_a_drop_as_it_was_written_is_well(tmp_path: Path, compression: str, separator: str) -> None:
+    told = export(*COLUMNS, compression=compression, separator=separator)
+    path, manifest = write_drop(tmp_path, told, ROWS)
+
+    verification = verify(path)
+
+    assert verification.is_well
+    assert manifest.file is not None
+    assert (verification.rows, verification.bytes, verification.sha256) == (
+        3,
+        manifest.file.bytes,
+        manifest.file.sha256,
+    )
+    assert str(verification) == (
+        f"{path}: as its manifest says: 3 rows, {manifest.file.bytes} bytes, "
+        f"SHA-256 {manifest.file.sha256}"
+    )
+
+
+def test_the_manifest_may_be_named_instead_of_the_file(tmp_path: Path) -> None:
+    path, _ = write_drop(tmp_path, export(*COLUMNS), ROWS)
+
+    assert verify(path.with_name(path.name + ".manifest.json")).file == str(path)
+
+
+def test_an_empty_drop_is_well(tmp_path: Path) -> None:
+    path, _ = write_drop(tmp_path, export(*COLUMNS), ROWS.slice(0, 0))
+
+    assert verify(path).is_well
+
+
+def test_one_column_that_is_empty_is_a_row(tmp_path: Path) -> None:
+    path, _ = write_drop(tmp_path, export("emailAddress"), ROWS.slice(2, 1))
+
+    assert path.read_bytes() == b"emailAddress\n\n"
+    assert verify(path).is_well
+
+
+def test_a_drop_larger_than_a_piece_is_read_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sinks.verify._PIECE", 7)
+    for compression in ("none", "gzip"):
+        path, _ = write_drop(tmp_path, export(*COLUMNS, compression=compression), ROWS)
+
+        assert verify(path).findings == ()
+
+
+def test_other_bytes_are_found_by_the_hash(tmp_path: Path) -> None:
+    path, manifest = write_drop(tmp_path, export(*COLUMNS), ROWS)
+    path.write_bytes(path.read_bytes().replace(b"3,", b"4,"))
+
+    verification = verify(path)
+
+    assert manifest.file is not None
+    assert found(verification) == [
+        ("SHA-256", f"is {verification.sha256}, the manifest says {manifest.file.sha256}")
+    ]
+    assert not verification.is_well
+
+
+def test_a_file_that_is_cut_off_is_found(tmp_path: Path) -> None:
+    path, manifest = write_drop(tmp_path, export(*COLUMNS), ROWS)
+    assert manifest.file is not None
+    path.write_bytes(path.read_bytes()[:-1])
+
+    checks = dict(found(verify(path)))
+
+    assert (
+        checks["bytes"] == f"are {manifest.file.bytes - 1}, the manifest says {manifest.file.bytes}"
+    )
+    assert checks["dialect"] == "the last line doesn't end: it may be cut off"
+    assert set(checks) == {"bytes", "SHA-256", "dialect"}
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "what"),
+    [
+        (lambda c: c + b"4,x\n", "rows", "are 4, the manifest says 3"),
+        (lambda c: c + b"4,x,y\n", "columns", "row 4 has 3 fields, not 2"),
+        (lambda c: c + b"4\n", "columns", "row 4 has 1 fields, not 2"),
+        (
+            lambda c: c.replace(b"emailAddress", b"mail"),
+            "header",
+            "is ['interactionId', 'mail'], the manifest says ['interactionId', 'emailAddress']",
+        ),
+        (lambda c: b"\xef\xbb\xbf" + c, "dialect", "begins with a byte order mark"),
+        (
+            lambda c: c.replace(b"\n", b"\r\n"),
+            "header",
+            "there is no header line",
+        ),
+        (
+            lambda c: c.replace(b"3,", b'3,a"b'),
+            "dialect",
+            "row 3: a quote or line break out of place",
+        ),
+        (
+            lambda c: c.replace(b"3,", b"3,a\rb"),
+            "dialect",
+            "row 3: a quote or line break out of place",
+        ),
+        (lambda c: c.replace(b"quoted", b"quot\xff"), "dialect", "isn't UTF-8 near byte 38"),
+        (lambda _: b"", "header", "the file is empty"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_told(
+    tmp_path: Path, change: Callable[[bytes], bytes], check: str, what: str
+) -> None:
+    path, _ = write_drop(tmp_path, export(*COLUMNS), ROWS)
+    spoil(path, change)
+
+    told = [one for one in found(verify(path)) if one[0] != "SHA-256"]
+
+    assert told == [(check, what)]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda c: c[:-9], "the gzip data doesn't end: the file may be cut off"),
+        (lambda c: c + b"\0", "there are bytes after the end of the gzip data"),
+        (gzip.decompress, "isn't whole gzip data: Error"),
+    ],
+)
+def test_spoilt_gzip_is_told(tmp_path: Path, change: Callable[[bytes], bytes], what: str) -> None:
+    path, _ = write_drop(tmp_path, export(*COLUMNS, compression="gzip"), ROWS)
+    spoil(path, change)
+
+    (told,) = [one for one in found(verify(path)) if one[0] != "SHA-256"]
+
+    assert told[0] == "compression"
+    assert told[1].startswith(what)
+
+
+def test_a_renamed_file_is_told(tmp_path: Path) -> None:
+    path, _ = write_drop(tmp_path, export(*COLUMNS), ROWS)
+    for one in (path, path.with_name(path.name + ".manifest.json")):
+        one.rename(tmp_path / one.name.replace("openings", "clicks"))
+
+    told = found(verify(tmp_path / "clicks_20260329.csv"))
+
+    assert told == [
+        ("name", "is 'clicks_20260329.csv', the manifest is of 'openings_20260329.csv'")
+    ]
+
+
+def test_a_skipped_window_has_a_manifest_alone(tmp_path: Path) -> None:
+    path, manifest = write_drop(tmp_path, export(*COLUMNS), ROWS.slice(0, 0))
+    skipped: Manifest = manifest.model_copy(update={"file": None})
+    path.with_name(path.name + ".manifest.json").write_bytes(skipped.to_json())
+
+    beside = verify(path)
+    path.unlink()
+
+    assert found(beside) == [("file", "is there, though its manifest says that it was skipped")]
+    assert verify(path).is_well
+
+
+def test_a_file_without_a_manifest_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CloseError) as refused:
+        verify(tmp_path / "a.csv")
+
+    assert str(refused.value) == (
+        f"{tmp_path}/a.csv.manifest.json: can't be read: No such file or directory; "
+        "a drop is verified with the manifest beside it, <file>.manifest.json"
+    )
+
+
+def test_the_json_of_a_verification_is_for_scripts(tmp_path: Path) -> None:
+    path, _ = write_drop(tmp_path, export(*COLUMNS), ROWS)
+
+    told = json.loads(verify(path).to_json())
+
+    assert set(told) == {"well", "file", "manifest", "rows", "bytes", "sha256", "findings"}
+    assert (told["well"], told["rows"], told["findings"]) == (True, 3, [])
