@@ -210,7 +210,7 @@ _LOGICAL: dict[tuple[str, str | None], pa.DataType] = {
 
 
 def arrow_type(avro_type: object) -> pa.DataType:
-    """The Arrow type of an Avro type; ValueError where columns can't hold it (maps, wide unions)."""
+    """The Arrow type of an Avro type; ValueError where there is none (maps, wide unions)."""
     match avro_type:
         case str() if avro_type in _PRIMITIVES:
             return _PRIMITIVES[avro_type]
