@@ -4,10 +4,13 @@ Most of a profile follows from its id, so that millions fit in memory; what an e
 changes is kept.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import cache
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from deploy.demo.words import (
     CATEGORIES,
@@ -18,6 +21,8 @@ from deploy.demo.words import (
     LAST_NAMES,
     MAIL_DOMAINS,
 )
+
+CAMPAIGNS = Path(__file__).with_name("campaigns.yaml")
 
 SUBSCRIPTIONS = ("newsletter", "offers", "events")
 LIFECYCLE = ("new", "active", "sleeping", "lost")
@@ -151,101 +156,11 @@ class Campaign:
         return f"{plain}_{self.id * 7919 % 46656:04x}"
 
 
-def campaigns() -> Iterator[Campaign]:
+@cache
+def campaigns() -> tuple[Campaign, ...]:
     """Campaigns of every kind and state: those that count, and those that only look so."""
-    mail, text = "EMAIL", "SMS"
-    yield Campaign(101, "Welcome series", mail, "SCENARIZED", subscription="newsletter", share=6)
-    yield Campaign(102, "Happy birthday!", mail, "SCENARIZED", share=3)
-    yield Campaign(
-        103, "Your basket is waiting", mail, "SCENARIZED", subscription="offers", share=4
-    )
-    yield Campaign(104, "Order confirmed", mail, "TRANSACTIONAL", share=8)
-    yield Campaign(
-        105,
-        "Spring collection",
-        mail,
-        "ONE_SHOT",
-        subscription="newsletter",
-        sent_days_ago=0,
-        share=20,
-    )
-    yield Campaign(
-        106,
-        "Weekend sale",
-        mail,
-        "ONE_SHOT",
-        subscription="offers",
-        share=10,
-        later={12: {"sentAt": 12}},
-    )
-    yield Campaign(
-        107,
-        "Subject lines, A or B?",
-        mail,
-        "AB_TEST",
-        subscription="newsletter",
-        sent_days_ago=0.2,
-        share=8,
-    )
-    yield Campaign(
-        108,
-        "Ten days ago",
-        mail,
-        "ONE_SHOT",
-        "FINISHED",
-        sent_days_ago=10,
-        finished_days_ago=9.9,
-        share=4,
-    )
-    yield Campaign(
-        109,
-        "Last month's sale",
-        mail,
-        "ONE_SHOT",
-        "FINISHED",
-        sent_days_ago=45,
-        finished_days_ago=44.9,
-        share=3,
-    )
-    yield Campaign(
-        110, "Winter journey", mail, "SCENARIZED", "FINISHED", finished_days_ago=3, share=2
-    )
-    yield Campaign(
-        111, "Autumn journey", mail, "SCENARIZED", "FINISHED", finished_days_ago=120, share=2
-    )
-    yield Campaign(112, "From the old engine", mail, "SCENARIZED", engine="LEGACY", share=3)
-    yield Campaign(
-        113, "Still a draft", mail, "ONE_SHOT", "DRAFT", share=1, later={16: {"state": "ACTIVE"}}
-    )
-    yield Campaign(114, "Flash sale (announced late)", mail, "ONE_SHOT", share=4, known_from=15)
-    yield Campaign(115, "Never announced", mail, "ONE_SHOT", share=1, known_from=None)
-    yield Campaign(
-        116,
-        "Store opening",
-        mail,
-        "SCENARIZED",
-        share=2,
-        later={17: {"state": "FINISHED", "finishedAt": 17}},
-    )
-    yield Campaign(201, "Parcel on its way", text, "TRANSACTIONAL", share=6)
-    yield Campaign(202, "Sale by text", text, "ONE_SHOT", sent_days_ago=0.1, share=4)
-    yield Campaign(
-        203,
-        "Old text",
-        text,
-        "ONE_SHOT",
-        "FINISHED",
-        sent_days_ago=60,
-        finished_days_ago=60,
-        share=1,
-    )
-    yield Campaign(204, "Appointment", text, "SCENARIZED", share=3)
-    for number, channel in enumerate(("PRINT", "CALL_CENTER", "CUSTOM_AUDIENCE")):
-        first, name = 301 + 10 * number, channel.replace("_", " ").capitalize()
-        yield Campaign(first, f"{name} every day", channel, "SCENARIZED", share=4)
-        yield Campaign(first + 1, f"{name} once", channel, "ONE_SHOT", sent_days_ago=2, share=2)
-        old = Campaign(first + 2, f"{name} long ago", channel, "ONE_SHOT", "FINISHED")
-        yield replace(old, sent_days_ago=90, finished_days_ago=89)
+    listed = yaml.safe_load(CAMPAIGNS.read_text(encoding="utf-8"))
+    return tuple(Campaign(**campaign) for campaign in listed)
 
 
 def store(number: int, day: date) -> dict[str, Any]:

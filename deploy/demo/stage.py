@@ -60,7 +60,7 @@ class Stage:
         self.population = [
             self._resident(number) for number in range(1, int(size * POPULATION_SHARE) + 2)
         ]
-        self.campaigns = tuple(campaigns())
+        self.campaigns = campaigns()
         self._wheels = {
             channel: tuple(
                 one for one in self.campaigns if one.channel == channel for _ in range(one.share)
