@@ -62,6 +62,10 @@ class Intent:
         """Identifier of the drop: the export and its close instant."""
         return f"{self.export}@{stamp(self.instant)}"
 
+    def definition_json(self) -> str:
+        """Return the whole definition as `Export.from_json` reads it."""
+        return json.dumps(self.definition)
+
     def to_json(self) -> bytes:
         """Serialise; the export and the instant are in the name."""
         fields = {

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import ibis
 import pyarrow as pa
+import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from schemas.derive import arrow_schema
@@ -27,11 +28,12 @@ class EventSource:
     """Tables of events on one DuckDB connection."""
 
     def __init__(
-        self, connection: Backend, partitions: Partitions, catalog: Catalog
+        self, connection: Backend, partitions: Partitions, catalog: Catalog, scratch: Path
     ) -> None:
         self._connection = connection
         self._partitions = partitions
         self._catalog = catalog
+        self._scratch = scratch
 
     def events(
         self, topic: Topic, event_types: Iterable[str], choices: Sequence[Choice]
@@ -40,50 +42,33 @@ class EventSource:
 
         Rows come in no order; `eventId` is a UUID, moments are timestamps in UTC.
         """
-        chosen = [
-            self._partitions.chosen(choice.partition, choice.tiling)
-            for choice in choices
-        ]
+        chosen = [self._partitions.chosen(choice.partition, choice.tiling) for choice in choices]
         slices = [
             piece
             for event_type in sorted(event_types)
-            for piece in self._partitions.slices(
-                builtin_name(topic, event_type), chosen
-            )
+            for piece in self._partitions.slices(builtin_name(topic, event_type), chosen)
         ]
         return self._connection.sql(_query(self._empty(topic), slices))
 
     def dead_letters(self, choices: Sequence[Choice]) -> int:
         """Count the dead letters that the choices hold."""
-        chosen = [
-            self._partitions.chosen(choice.partition, choice.tiling)
-            for choice in choices
-        ]
+        chosen = [self._partitions.chosen(choice.partition, choice.tiling) for choice in choices]
         return sum(1 for choice in chosen for _ in choice.dead_letters)
 
-    def _empty(self, topic: Topic) -> str:
-        """Name an empty table with all columns: it gives the types, also where no file has rows."""
-        name = f"none_{topic.local}"
-        if name not in self._connection.list_tables():
-            schema = pa.schema([*arrow_schema(topic, self._catalog), *META])
-            self._connection.create_table(name, _plain(schema).empty_table(), temp=True)
-        return name
-
-
-def _plain(schema: pa.Schema) -> pa.Schema:
-    """Replace dictionaries by their values' type: that is how DuckDB reads them from Parquet."""
-    return pa.schema(
-        [
-            f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f
-            for f in schema
-        ]
-    )
+    def _empty(self, topic: Topic) -> Path:
+        """Name a file without rows and with all columns: it gives the types, and what others lack."""
+        path = self._scratch / f"none-{topic.local}.parquet"
+        if not path.exists():
+            pq.write_table(
+                pa.schema([*arrow_schema(topic, self._catalog), *META]).empty_table(), path
+            )
+        return path
 
 
 def clip(
     choices: Iterable[Choice], bounds: Mapping[TopicPartition, tuple[int, int]]
 ) -> tuple[Choice, ...]:
-    """Return the part of each choice within these offsets `[first, next)`; partitions without bounds go."""
+    """Return the part of each choice within these offsets `[first, next)`; none where no bounds are."""
     return tuple(
         Choice(choice.partition, _clip(choice.tiling, *bounds[choice.partition]))
         for choice in choices
@@ -104,11 +89,9 @@ def _clip(tiling: Tiling, first: int, end: int) -> Tiling:
     return Tiling(low, high, tiles, ())
 
 
-def _query(empty: str, slices: Sequence[FileSlice]) -> str:
+def _query(empty: Path, slices: Sequence[FileSlice]) -> str:
     whole = [piece.path for piece in slices if not piece.clips]
-    selects = [f'SELECT * FROM "{empty}"']
-    if whole:
-        selects.append(f"SELECT * FROM {_files(whole)}")
+    selects = [f"SELECT * FROM {_files([empty, *whole])}"]
     selects.extend(
         f"SELECT * FROM {_files([piece.path])} WHERE {_within(piece)}"
         for piece in slices

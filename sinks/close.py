@@ -1,0 +1,174 @@
+"""A close: one window of one export becomes one proven drop. This is its story, step by step.
+
+A close that was recorded is done: running it again changes nothing. One that was killed is made
+again from its intent, with the same bytes. What can't be proven is held, and nothing is sent.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import structlog
+
+from schemas.errors import CloseError
+from sinks.completeness import Lag
+from sinks.exports import Export
+from sinks.intent import Intentions
+from sinks.ledger import Intent, Ledger, Outcome
+from sinks.locations.base import Folder, Location, Receipt
+from sinks.manifest import (
+    Balance,
+    Manifest,
+    Offsets,
+    Window,
+    columns_of,
+    dialect_of,
+    export_of,
+    file_of,
+)
+from sinks.render import Rendered, render
+from sinks.selection import Selected, Selection
+
+log = structlog.get_logger(__name__)
+
+Progress = Callable[[Sequence[Lag]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """A drop made and not delivered yet: the file in a scratch folder, and its manifest."""
+
+    file: Path | None  # None where an empty window's file is skipped
+    manifest: Manifest
+    rendered: Rendered
+    waiting: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Closer:
+    """Closes windows."""
+
+    intentions: Intentions
+    selection: Selection
+    ledger: Ledger
+    location: Location
+    scratch: Path
+
+    def close(self, export: Export, instant: dt.datetime, progress: Progress) -> Outcome:
+        """Close the window of an export that ends at an instant, and return what came of it.
+
+        Raises HeldError where the drop can't be proven complete, CloseError where it can't be made
+        or delivered; running it again is safe.
+        """
+        recorded = self.ledger.outcome(export.name, instant)
+        if recorded is not None:
+            return recorded
+        self._refuse_a_taken_name(export, instant)
+        intent = self.intentions.make(export, instant, progress)
+        # What was decided counts, also where the definition has changed since.
+        export = Export.from_json(intent.definition_json())
+        with self._made(export, intent) as drop:
+            receipts = self._deliver(export, drop)
+            outcome = self._record(intent, drop, receipts)
+        log.info("closed", drop=outcome.drop_id, file=outcome.file, rows=outcome.rows)
+        return outcome
+
+    @contextmanager
+    def _made(self, export: Export, intent: Intent) -> Iterator[Drop]:
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=self.scratch) as folder:
+            with self.selection.select(intent, export) as selected:
+                name = str(export.file_name(intent.instant))
+                file = Path(folder) / name
+                with file.open("wb") as out:
+                    rendered = render(selected.lines, export.layout, out)
+                manifest = _manifest(export, intent, name, selected, rendered)
+            manifest.balance.check(export.name, exported=rendered.rows)
+            yield Drop(file if manifest.file else None, manifest, rendered, selected.waiting)
+
+    def _deliver(self, export: Export, drop: Drop) -> tuple[Receipt, ...]:
+        folder = _folder(export)
+        receipts = []
+        if drop.file is not None:
+            receipts.append(self.location.deliver(drop.file, folder, drop.file.name))
+        with TemporaryDirectory(dir=self.scratch) as scratch:
+            manifest = Path(scratch) / "manifest.json"
+            manifest.write_bytes(drop.manifest.to_json())
+            name = _manifest_name(drop.manifest)
+            receipts.append(self.location.deliver(manifest, folder, name))
+        return tuple(receipts)
+
+    def _record(self, intent: Intent, drop: Drop, receipts: Sequence[Receipt]) -> Outcome:
+        waiting = drop.waiting
+        if waiting is not None:
+            name = self.ledger.waiting_name(intent.export, intent.instant)
+            self.ledger.store.write(name, lambda file: file.write(waiting))
+        entry, balance = drop.manifest.file, drop.manifest.balance
+        outcome = Outcome(
+            drop_id=intent.drop_id,
+            file=entry.name if entry else None,
+            rows=drop.rendered.rows,
+            bytes=drop.rendered.bytes,
+            sha256=drop.rendered.sha256,
+            balance=dict(balance.outcomes),
+            receipts=tuple(f"{receipt.location}: {receipt.address}" for receipt in receipts),
+            warnings=drop.manifest.warnings,
+            finished_at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
+        )
+        return self.ledger.record_outcome(intent, outcome)
+
+    def _refuse_a_taken_name(self, export: Export, instant: dt.datetime) -> None:
+        """Refuse a file name that another window has: two days must be told apart (SPEC §7)."""
+        name = str(export.file_name(instant))
+        begun = self.ledger.intent(export.name, instant) is not None
+        if not begun and self.location.find(_folder(export), name):
+            raise CloseError(
+                what=f"the file name {name} is taken by another window",
+                where=f"export '{export.name}'",
+                hint="give the suffix a time, as _yyyyMMdd_HHmmss, for several windows a day",
+            )
+
+
+def _manifest(
+    export: Export, intent: Intent, name: str, selected: Selected, rendered: Rendered
+) -> Manifest:
+    outcomes = {outcome.label: number for outcome, number in selected.outcomes.items()}
+    skipped = rendered.rows == 0 and export.definition.when_empty == "skip"
+    compression = export.definition.file.compression
+    topic_ids = {choice.partition.topic: choice.partition.topic_id for choice in intent.choices}
+    return Manifest(
+        drop=intent.drop_id,
+        previous_drop=intent.previous_drop,
+        export=export_of(export),
+        window=Window.of(intent.window_start, intent.instant, export.zone_name),
+        file=None if skipped else file_of(name, 0, rendered, compression),
+        dialect=dialect_of(export),
+        columns=columns_of(export),
+        offsets=tuple(
+            Offsets(
+                topic=topic,
+                topic_id=str(topic_ids[topic]),
+                partition=partition,
+                first=first,
+                next=end,
+            )
+            for topic, partitions in intent.window.items()
+            for partition, (first, end) in sorted(partitions.items())
+        ),
+        balance=Balance(input=selected.input, outcomes=outcomes),
+        late_rows=selected.late,
+        warnings=(*rendered.warnings, *selected.warnings),
+    )
+
+
+def _folder(export: Export) -> Folder:
+    return Folder(export.definition.entity, export.name)
+
+
+def _manifest_name(manifest: Manifest) -> str:
+    return f"{manifest.file.name if manifest.file else manifest.drop}.manifest.json"

@@ -1,0 +1,147 @@
+"""Decide a drop before it is made: its window, what is read for it, and the deletions to honour.
+
+What is decided here is recorded as the intent; from then on the bytes of the drop are fixed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from schemas.errors import CloseError, HeldError
+from schemas.events import Kind
+from schemas.topics import Topic
+from sinks.bases import Base, Bases
+from sinks.completeness import Completeness, Lag, Need
+from sinks.cut import Cuts, Span, TopicCut, spans
+from sinks.exports import Export
+from sinks.instants import day_before, milliseconds, stamp
+from sinks.ledger import Choice, Deletion, Intent, Ledger
+from sinks.types import Line
+from sinks.zones import zone
+from streams.layout import TopicPartition
+from streams.partitions import Partitions
+
+_MS_PER_HOUR = 3_600_000
+
+LaterDeletions = Callable[[Topic, TopicCut, Sequence[Choice]], tuple[Deletion, ...]]
+"""Finds the deletions that were recorded after a cut: see `sinks.selection.later_deletions`."""
+
+
+def topics_read(export: Export, prefix: str) -> tuple[Topic, ...]:
+    """Return the topics that an export reads: its own first, then those of its state."""
+    own = export.topic(prefix)
+    profiles = Topic(Kind.PROFILE, own.database, prefix=prefix)
+    topics = [own, profiles]
+    if export.type.line is Line.ACTIVITY:
+        topics.append(Topic(Kind.CAMPAIGN, prefix=prefix))
+    return tuple(dict.fromkeys(topics))
+
+
+@dataclass(frozen=True, slots=True)
+class Intentions:
+    """Makes intents."""
+
+    prefix: str
+    repeat_hours: int
+    partitions: Partitions
+    cuts: Cuts
+    ledger: Ledger
+    bases: Bases
+    completeness: Completeness
+    later_deletions: LaterDeletions
+
+    def make(
+        self, export: Export, instant: dt.datetime, progress: Callable[[Sequence[Lag]], None]
+    ) -> Intent:
+        """Return the intent of a close: the one recorded before, or a new one.
+
+        Raises HeldError where what it reads can't be proven complete, CloseError where an earlier
+        close of the export is after this instant or not finished.
+        """
+        recorded = self.ledger.intent(export.name, instant)
+        if recorded is not None:
+            return recorded
+        previous = self._previous(export, instant)
+        schedule = export.definition.schedule
+        start = previous or day_before(instant, schedule.hour, zone(export.zone_name))
+        topics = topics_read(export, self.prefix)
+        names = [topic.name for topic in topics]
+        # The earlier cut first: a later one is never before it.
+        starts, cuts = self.cuts.take(names, start), self.cuts.take(names, instant)
+        bases = {name: base for name in names if (base := self.bases.latest(name, start))}
+        needs = [need for name in names for need in self._needs(cuts[name], bases.get(name))]
+        choices = self.completeness.prove(needs, progress=progress)
+        between = spans(starts[names[0]], cuts[names[0]])
+        _refuse_what_was_never_stored(between, choices)
+        return self.ledger.record_intent(
+            Intent(
+                export=export.name,
+                instant=instant,
+                window_start=start,
+                previous_drop=f"{export.name}@{stamp(previous)}" if previous else None,
+                definition=json.loads(export.to_json()),
+                window={names[0]: {s.partition.partition: (s.first, s.next) for s in between}},
+                choices=choices,
+                bases={name: base.name for name, base in bases.items()},
+                deletions=self._deletions(topics, cuts, choices),
+            )
+        )
+
+    def _previous(self, export: Export, instant: dt.datetime) -> dt.datetime | None:
+        closes = list(self.ledger.closes(export.name))
+        if closes and closes[-1] > instant:
+            raise CloseError(
+                what=f"{stamp(instant)} is before this export's last cut, {stamp(closes[-1])}",
+                where=f"export '{export.name}'",
+                hint="windows are closed in order; choose an instant after its last cut",
+            )
+        if closes and self.ledger.outcome(export.name, closes[-1]) is None:
+            raise CloseError(
+                what=f"the close at {stamp(closes[-1])} was begun and not finished",
+                where=f"export '{export.name}'",
+                hint=f"finish it first: close {export.name} --at {closes[-1].isoformat()}",
+            )
+        return closes[-1] if closes else None
+
+    def _needs(self, cut: TopicCut, base: Base | None) -> list[Need]:
+        if base is None:
+            return [Need(span.partition, None, span.next) for span in spans(None, cut)]
+        remembered = milliseconds(base.cut.instant) - self.repeat_hours * _MS_PER_HOUR
+        return [
+            Need(span.partition, self._since(span.partition, span.first, remembered), span.next)
+            for span in spans(base.cut, cut)
+        ]
+
+    def _since(self, partition: TopicPartition, first: int, appended_at: int) -> int:
+        """Find where to read from, so that repeats of what was appended since are recognised."""
+        earlier = [
+            path.first
+            for path in self.partitions.coverage(partition)
+            if path.first < first
+            and (appended := self.partitions.record(path).appended)
+            and appended[1] >= appended_at
+        ]
+        return min([first, *earlier])
+
+    def _deletions(
+        self, topics: Sequence[Topic], cuts: Mapping[str, TopicCut], choices: Sequence[Choice]
+    ) -> tuple[Deletion, ...]:
+        profiles = next(topic for topic in topics if topic.kind is Kind.PROFILE)
+        own = [choice for choice in choices if choice.partition.topic == profiles.name]
+        return self.later_deletions(profiles, cuts[profiles.name], own)
+
+
+def _refuse_what_was_never_stored(window: Sequence[Span], choices: Sequence[Choice]) -> None:
+    """Hold a close whose window begins before anything that Kafka or our files still have."""
+    begins = {choice.partition: choice.tiling.first for choice in choices}
+    for span in window:
+        first = begins.get(span.partition, span.first)
+        if span.first < min(first, span.next):
+            raise HeldError(
+                what=f"offsets {span.first} to {first} of the window are not stored, nor in Kafka",
+                where=f"{span.partition.topic}/{span.partition.partition}",
+                hint="raise the topic's retention; what was lost there can't be delivered",
+            )

@@ -1,0 +1,49 @@
+"""Which closes are due: every instant that has passed and wasn't closed yet, oldest first."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from sinks.exports import Export
+from sinks.instants import day_before, due_instants
+from sinks.ledger import Ledger
+from sinks.zones import zone
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Due:
+    """A close that can run: its instant, and the name of the export."""
+
+    instant: dt.datetime
+    export: str
+
+
+def due_closes(exports: Iterable[Export], ledger: Ledger, now: dt.datetime) -> list[Due]:
+    """Return the closes that are due at `now`, oldest first; an export's own in their order.
+
+    A close that was begun and not finished comes before the export's later ones. A new export's
+    first close is at the last instant that has passed.
+    """
+    return sorted(
+        Due(instant, export.name) for export in exports for instant in _due(export, ledger, now)
+    )
+
+
+def next_close(export: Export, now: dt.datetime) -> dt.datetime:
+    """Return the next instant after `now` at which an export closes."""
+    schedule, own_zone = export.definition.schedule, zone(export.zone_name)
+    return next(iter(due_instants(now, now + dt.timedelta(days=3), schedule.hour, own_zone)))
+
+
+def _due(export: Export, ledger: Ledger, now: dt.datetime) -> Iterator[dt.datetime]:
+    schedule, own_zone = export.definition.schedule, zone(export.zone_name)
+    closes = list(ledger.closes(export.name))
+    if not closes:
+        last = day_before(next_close(export, now), schedule.hour, own_zone)
+        yield from [last] if last <= now else []
+        return
+    if ledger.outcome(export.name, closes[-1]) is None:
+        yield closes[-1]
+    yield from due_instants(closes[-1], now, schedule.hour, own_zone)
