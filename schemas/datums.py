@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Context, Decimal
-from typing import cast
+from typing import TypeVar, cast
 
 import fastavro
 import numpy as np
@@ -27,6 +27,11 @@ __all__ = ["DatumReader"]
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _EXACT = Context(prec=80)
+
+
+V = TypeVar("V")
+
+_Converter = Callable[[object], object]
 
 
 class _RefusedError(Exception):
@@ -47,6 +52,7 @@ class DatumReader:
         for field in self._fields:
             if field["name"] not in written:
                 default_array(field)
+        self._converters = {f["name"]: _converter(f["type"], f["name"]) for f in self._fields}
         self._plain_writer = fastavro.parse_schema(cast(AvroSchema, _plain(writer, reader)))
         self._plain_reader = fastavro.parse_schema(cast(AvroSchema, _plain(reader, reader)))
 
@@ -78,9 +84,7 @@ class DatumReader:
         except Exception as error:  # fastavro raises whatever it stumbles on
             raise _RefusedError(f"can't be read ({type(error).__name__})") from error
         assert isinstance(value, dict)
-        return [
-            _converted(value[field["name"]], field["type"], field["name"]) for field in self._fields
-        ]
+        return [convert(value[name]) for name, convert in self._converters.items()]
 
 
 def _plain(schema: object, reader: object) -> object:
@@ -115,41 +119,75 @@ def _plain(schema: object, reader: object) -> object:
     )
 
 
-def _converted(value: object, schema: object, what: str) -> object:
-    """The value as `_build` takes it; raises _RefusedError for one that the type can't hold."""
+def _converter(schema: object, what: str) -> _Converter:
+    """What turns fastavro's values into those that `_build` takes."""
     nullable = split_nullable(schema)
-    if value is None:
-        if nullable is None and schema not in ("null", {"type": "null"}):
-            raise _RefusedError(f"null in {what}, which is required")
-        return None
-    schema = nullable[0] if nullable else schema
+    convert = _present(nullable[0] if nullable else schema, what)
+    takes_null = nullable is not None or schema in ("null", {"type": "null"})
+
+    def converted(value: object) -> object:
+        if value is not None:
+            return convert(value)
+        if takes_null:
+            return None
+        raise _RefusedError(f"null in {what}, which is required")
+
+    return converted
+
+
+def _present(schema: object, what: str) -> _Converter:
     match schema:
-        case {"type": "record", "fields": fields} if isinstance(value, dict):
-            return [_converted(value[f["name"]], f["type"], f"{what}.{f['name']}") for f in fields]
-        case {"type": "array", "items": items} if isinstance(value, list):
-            return [_converted(item, items, what) for item in value]
-        case {"type": "enum", "symbols": symbols} if value in symbols:
-            return symbols.index(value)
-    return _leaf(value, arrow_type(schema), what)
+        case {"type": "record", "fields": fields}:
+            inside = {f["name"]: _converter(f["type"], f"{what}.{f['name']}") for f in fields}
+            return lambda value: [
+                convert(_a(dict, value, what)[name]) for name, convert in inside.items()
+            ]
+        case {"type": "array", "items": items}:
+            item = _converter(items, what)
+            return lambda value: [item(one) for one in _a(list, value, what)]
+        case {"type": "enum", "symbols": symbols}:
+            index = {symbol: place for place, symbol in enumerate(symbols)}
+            return lambda value: index[_a(str, value, what)]
+    return _leaf(arrow_type(schema), what)
 
 
-def _leaf(value: object, target: pa.DataType, what: str) -> object:
+def _a(kind: type[V], value: object, what: str) -> V:
+    if isinstance(value, kind):
+        return value
+    raise _RefusedError(f"a value of another type in {what}")
+
+
+def _leaf(target: pa.DataType, what: str) -> _Converter:
+    if target == pa.string():
+        return lambda value: _a(str, value, what)
     if target == pa.uuid():
-        if isinstance(value, str) and _UUID.fullmatch(value):
-            return bytes.fromhex(value.replace("-", ""))
+        return lambda value: _uuid(_a(str, value, what), what)
+    if pa.types.is_decimal128(target):
+        return lambda value: _decimal(_a(bytes, value, what), target, what)
+
+    def fitting(value: object) -> object:
+        if isinstance(value, datetime) and target == pa.timestamp("ms", "UTC"):
+            value = value.replace(microsecond=value.microsecond // 1000 * 1000)
+        try:
+            pa.scalar(value, target)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            raise _RefusedError(f"a value that doesn't fit in {what}") from error
+        return value
+
+    return fitting
+
+
+def _uuid(value: str, what: str) -> bytes:
+    if not _UUID.fullmatch(value):
         raise _RefusedError(f"not a UUID in {what}")
-    if pa.types.is_decimal128(target) and isinstance(value, bytes):
-        number = int.from_bytes(value, "big", signed=True)
-        if abs(number) >= 10**target.precision:
-            raise _RefusedError(f"more than {target.precision} digits in {what}")
-        return Decimal(number).scaleb(-target.scale, _EXACT)
-    if pa.types.is_timestamp(target) and isinstance(value, datetime) and target.unit == "ms":
-        value = value.replace(microsecond=value.microsecond // 1000 * 1000)
-    try:
-        pa.scalar(value, target)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        raise _RefusedError(f"a value that doesn't fit in {what}") from error
-    return value
+    return bytes.fromhex(value.replace("-", ""))
+
+
+def _decimal(value: bytes, target: pa.Decimal128Type, what: str) -> Decimal:
+    number = int.from_bytes(value, "big", signed=True)
+    if abs(number) >= 10**target.precision:
+        raise _RefusedError(f"more than {target.precision} digits in {what}")
+    return Decimal(number).scaleb(-target.scale, _EXACT)
 
 
 def _build(values: list[object], schema: object) -> pa.Array:
