@@ -1,0 +1,79 @@
+"""`verify` and `validate` as commands: what they print, and their exit codes."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from schemas.errors import CloseError, DefinitionError
+from sinks.cli_files import validate, verify
+from tests.unit.drops import export, write_drop
+
+DEMO = Path(__file__).parents[2] / "deploy" / "demo"
+ROWS = pa.table({"interactionId": pa.array([1], pa.int64())})
+
+app = typer.Typer()
+app.command()(verify)
+app.command()(validate)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with the demo's definitions, and a settings file."""
+    for name in ("tables", "exports"):
+        shutil.copytree(DEMO / name, tmp_path / name)
+    (tmp_path / "deltadrop.yaml").write_text("root: var\n")
+    return tmp_path
+
+
+def run(*arguments: object) -> tuple[int, str, BaseException | None]:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return result.exit_code, result.stdout, result.exception
+
+
+def test_verify_says_that_all_is_well(tmp_path: Path) -> None:
+    path, _ = write_drop(tmp_path, export("interactionId"), ROWS)
+
+    code, text, _ = run("verify", path)
+
+    assert (code, text.partition(": ")[2].partition(":")[0]) == (0, "as its manifest says")
+
+
+def test_verify_exits_with_1_and_says_what_is_wrong(tmp_path: Path) -> None:
+    path, _ = write_drop(tmp_path, export("interactionId"), ROWS)
+    path.write_bytes(b"interactionId\n")
+
+    code, text, _ = run("verify", path, "--json")
+
+    told = json.loads(text)
+    assert (code, told["well"]) == (1, False)
+    assert [one["check"] for one in told["findings"]] == ["bytes", "SHA-256", "rows"]
+
+
+def test_verify_of_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    _, _, error = run("verify", tmp_path / "a.csv")
+
+    assert isinstance(error, CloseError)
+
+
+def test_validate_counts_what_is_right(project: Path) -> None:
+    code, text, _ = run("validate", "--config", project / "deltadrop.yaml")
+
+    assert code == 0
+    assert text.startswith("all is well: 1 databases, 3 custom tables, 9 exports (emails-bounces, ")
+
+
+def test_validate_refuses_with_all_faults(project: Path) -> None:
+    (project / "exports" / "wrong.yaml").write_text("export: wrong\n")
+
+    _, _, error = run("validate", "--config", project / "deltadrop.yaml")
+    code, text, _ = run("validate", "--config", project / "deltadrop.yaml", "--json")
+
+    assert isinstance(error, DefinitionError)
+    told = json.loads(text)
+    assert (code, told["valid"], len(told["faults"])) == (2, False, 5)
+    assert told["faults"][0]["where"].endswith("exports/wrong.yaml:1")
