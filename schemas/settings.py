@@ -97,6 +97,21 @@ class KafkaSettings(_Section):
     partitions: Positive = 6
     retention_ms: int = Field(default=14 * _DAY_MS, ge=-1, description="-1 keeps everything")
 
+    def client_options(self) -> dict[str, object]:
+        """How kafka-python connects, in its own terms. TLS is verified (there is no way not to)."""
+        security = self.security
+        options: dict[str, object] = {
+            "bootstrap_servers": [server.strip() for server in self.bootstrap_servers.split(",")],
+            "security_protocol": security.protocol,
+            "sasl_mechanism": security.mechanism,
+            "sasl_plain_username": security.username,
+            "sasl_plain_password": security.secret(),
+            "ssl_cafile": security.ca_file,
+            "ssl_certfile": security.certificate_file,
+            "ssl_keyfile": security.key_file,
+        }
+        return {name: _text(value) for name, value in options.items() if value is not None}
+
 
 class RegistrySettings(_Section):
     """Where the Confluent-compatible schema registry is."""
@@ -160,6 +175,10 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment wins over the file, whose values come as arguments."""
         return _PlainVariables(settings_cls), env_settings, init_settings
+
+
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
 
 
 def load_settings(path: Path | None = None) -> Settings:
