@@ -1,0 +1,57 @@
+"""Put the streams' parts together from settings: for the worker, and for closes that mend holes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from schemas.decode import Decoder
+from schemas.registry import Registry
+from schemas.settings import Settings
+from schemas.tables import Catalog, load_catalog
+from schemas.topics import Topic, dead_letter_topic, topics_of
+from streams.batch import BatchWriter
+from streams.dead_letters import DeadLetterTopic
+from streams.kafka import Topics
+from streams.partitions import Partitions
+from streams.range_reader import RangeReader
+from streams.store import LocalStore
+from streams.stream import Stream, builtin_streams
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """All parts of one installation's streams; `writers` by topic name."""
+
+    settings: Settings
+    catalog: Catalog
+    topics: Mapping[str, Topic]
+    streams: Mapping[str, Sequence[Stream]]
+    partitions: Partitions
+    writers: Mapping[str, BatchWriter]
+    range_reader: RangeReader
+    kafka: Topics
+
+    @classmethod
+    def of(cls, settings: Settings) -> Streams:
+        """Make them; raises DefinitionError where a definition is wrong. Nothing is connected yet."""
+        catalog = load_catalog(settings.tables)
+        prefix = settings.kafka.topic_prefix
+        topics = {topic.name: topic for topic in topics_of(catalog, prefix)}
+        streams = {name: builtin_streams([topic]) for name, topic in topics.items()}
+        options = settings.kafka.client_options()
+        partitions = Partitions(LocalStore(settings.root))
+        dead_letters = DeadLetterTopic(dead_letter_topic(prefix), options)
+        registry = Registry(settings.registry)
+        writers = {
+            name: BatchWriter(
+                topic=name,
+                streams=streams[name],
+                decoder=Decoder(registry, topic, catalog),
+                partitions=partitions,
+                dead_letters=dead_letters,
+            )
+            for name, topic in topics.items()
+        }
+        reader = RangeReader(settings.kafka.bootstrap_servers, settings.worker.batch_bytes)
+        return cls(settings, catalog, topics, streams, partitions, writers, reader, Topics(options))
