@@ -10,6 +10,9 @@ from deploy.parts.errors import PartError
 OLDEST_JAVA = 21
 """The oldest major version that Apicurio Registry 3.3 runs on; Kafka 4.2 is content with 17."""
 
+QUICK_START_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""For what starts more than it runs: no optimising compiler, no threads to collect garbage."""
+
 
 def find_java() -> Path:
     """Find a Java launcher of version 21 or later.

@@ -10,9 +10,9 @@ from pathlib import Path
 from deploy.parts.containers import daemon_answers, kafka_container
 from deploy.parts.downloads import Download
 from deploy.parts.errors import PartError
-from deploy.parts.java import find_java
+from deploy.parts.java import QUICK_START_OPTIONS, find_java
 from deploy.parts.ports import HOST, free_port
-from deploy.parts.process import ServerProcess
+from deploy.parts.process import START_TIMEOUT_S, ServerProcess
 
 BOOTSTRAP_VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
 KAFKA_DOWNLOAD = Download("kafka-4.2.0")
@@ -132,17 +132,12 @@ def _broker_process(home: Path, properties: Mapping[str, str]) -> tuple[ServerPr
     settings.write_text(_server_properties(home, port, controller_port, properties))
     temporary = home / "tmp"
     temporary.mkdir(exist_ok=True)
-    java = [
-        str(find_java()),
-        *_JVM_OPTIONS,
-        f"-Djava.io.tmpdir={temporary}",
-        "-cp",
-        f"{KAFKA_DOWNLOAD.directory()}/*",
-    ]
-    _format(java, settings)
+    launcher = str(find_java())
+    options = [f"-Djava.io.tmpdir={temporary}", "-cp", f"{KAFKA_DOWNLOAD.directory()}/*"]
+    _format([launcher, *QUICK_START_OPTIONS, *options], settings)
     process = ServerProcess(
         "Kafka",
-        [*java, "kafka.Kafka", str(settings)],
+        [launcher, *_JVM_OPTIONS, *options, "kafka.Kafka", str(settings)],
         home / "kafka.log",
         lambda logged: "Kafka Server started" in logged,
     )
@@ -175,7 +170,7 @@ def _format(java: list[str], settings: Path) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=60,
+        timeout=START_TIMEOUT_S,
     )
     if done.returncode != 0:
         raise PartError(f"Kafka's storage can't be formatted by {settings}:\n{done.stdout}")

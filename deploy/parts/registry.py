@@ -14,7 +14,7 @@ from pathlib import Path
 
 from deploy.parts.containers import daemon_answers, registry_container
 from deploy.parts.downloads import Download
-from deploy.parts.java import find_java
+from deploy.parts.java import QUICK_START_OPTIONS, find_java
 from deploy.parts.ports import HOST, free_port
 from deploy.parts.process import ServerProcess
 
@@ -95,6 +95,7 @@ def _registry_process(home: Path, port: int) -> ServerProcess:
     command = [
         str(find_java()),
         "-Xmx512m",
+        *QUICK_START_OPTIONS,
         f"-Djava.io.tmpdir={temporary}",
         f"-Dquarkus.http.host={HOST}",
         f"-Dquarkus.http.port={port}",
