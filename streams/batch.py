@@ -6,9 +6,9 @@ both leave the same files behind.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 import numpy as np
@@ -16,9 +16,10 @@ import pyarrow as pa
 
 from streams.coverage import CoverageRecord, DeadLetter
 from streams.dead_letters import DeadLetters, Poison
+from streams.fetch import PIECE_BYTES
 from streams.layout import Batch, CoveragePath, TopicPartition
 from streams.partitions import META, Partitions, StreamRows
-from streams.records import Chunk, Flush
+from streams.records import Chunk, Flush, placed
 from streams.stream import Stream
 
 
@@ -82,27 +83,33 @@ class BatchWriter:
 
         Raises PartitionError or RegistryError; then nothing of the flush exists for a reader.
         """
-        records = _concatenated(flush.chunks)
-        decoded = self._decoder.decode(records.column("value"), records.column("key"))
+        chunks, nbytes = flush.chunks, flush.nbytes  # its owner may let go of them meanwhile
+        rows, poison = self._decoded(chunks)
         files: tuple[StreamRows, ...] = ()
-        if decoded.batch.num_rows:
+        if rows:
             files = self._partitions.write_files(
-                _with_meta(decoded, records), self.streams, flush.batch
+                pa.Table.from_batches(rows), self.streams, flush.batch
             )
-        poison = [self._poison(records, refusal) for refusal in decoded.refused]
         if poison:
             self._dead_letters.send(poison)
-        for chunk in flush.chunks:
+        for chunk in chunks:
             self._partitions.write_coverage(
-                self._coverage(flush, chunk, topic_id, files, poison)
+                self._coverage(flush.batch, chunk, topic_id, files, poison)
             )
-        return Written(flush.batch, decoded.batch.num_rows, len(poison), flush.nbytes)
+        return Written(flush.batch, sum(map(len, rows)), len(poison), nbytes)
+
+    def _decoded(self, chunks: Sequence[Chunk]) -> tuple[list[pa.RecordBatch], list[Poison]]:
+        rows: list[pa.RecordBatch] = []
+        poison: list[Poison] = []
+        for records in placed(chunks, PIECE_BYTES):
+            decoded = self._decoder.decode(records.column("value"), records.column("key"))
+            if decoded.batch.num_rows:
+                rows.append(_with_meta(decoded, records))
+            poison += [self._poison(records, refusal) for refusal in decoded.refused]
+        return rows, poison
 
     def _poison(self, records: pa.RecordBatch, refusal: Refusal) -> Poison:
-        at = {
-            name: records.column(name)[refusal.index].as_py()
-            for name in records.schema.names
-        }
+        at = {name: records.column(name)[refusal.index].as_py() for name in records.schema.names}
         return Poison(
             self.topic,
             at["partition"],
@@ -115,7 +122,7 @@ class BatchWriter:
 
     def _coverage(
         self,
-        flush: Flush,
+        batch: Batch,
         chunk: Chunk,
         topic_id: UUID,
         files: Sequence[StreamRows],
@@ -123,48 +130,20 @@ class BatchWriter:
     ) -> CoverageRecord:
         owner = TopicPartition(self.topic, topic_id, chunk.partition)
         return CoverageRecord(
-            CoveragePath(owner, chunk.first, chunk.next, flush.batch),
+            CoveragePath(owner, chunk.first, chunk.next, batch),
             {stream.name: stream.fingerprint for stream in self.streams},
-            tuple(
-                f.as_seen_by(chunk.partition)
-                for f in files
-                if chunk.partition in f.rows
-            ),
-            tuple(
-                DeadLetter(p.offset, p.reason)
-                for p in poison
-                if p.partition == chunk.partition
-            ),
-            _appended(chunk),
+            tuple(f.as_seen_by(chunk.partition) for f in files if chunk.partition in f.rows),
+            tuple(DeadLetter(p.offset, p.reason) for p in poison if p.partition == chunk.partition),
+            chunk.appended,
         )
 
 
-def _concatenated(chunks: Sequence[Chunk]) -> pa.RecordBatch:
-    tables = [
-        chunk.records.append_column(
-            "partition",
-            pa.repeat(pa.scalar(chunk.partition, pa.int32()), len(chunk.records)),
-        )
-        for chunk in chunks
-    ]
-    return pa.concat_batches(tables)
-
-
-def _with_meta(decoded: Decoded, records: pa.RecordBatch) -> pa.Table:
-    rows = pa.array(decoded.rows)
-    meta: Mapping[str, pa.Array] = {
-        "_partition": records.column("partition").take(rows),
-        "_offset": records.column("offset").take(rows),
-        "_appended_at": records.column("appended_at").take(rows).cast(META[2].type),
-    }
-    table = pa.Table.from_batches([decoded.batch])
-    for column in META:
-        table = table.append_column(column, meta[column.name])
-    return table
-
-
-def _appended(chunk: Chunk) -> tuple[int, int] | None:
-    if not len(chunk.records):
-        return None
-    times = chunk.records.column("appended_at").to_numpy()
-    return int(times.min()), int(times.max())
+def _with_meta(decoded: Decoded, records: pa.RecordBatch) -> pa.RecordBatch:
+    at = records.select(["partition", "offset", "appended_at"])
+    if len(decoded.rows) != len(records):
+        at = at.take(pa.array(decoded.rows))
+    partition, offset, appended_at = at.columns
+    return pa.RecordBatch.from_arrays(
+        [*decoded.batch.columns, partition, offset, appended_at.cast(META[2].type)],
+        schema=pa.schema([*decoded.batch.schema, *META]),
+    )

@@ -55,9 +55,7 @@ class CoverageRecord:
         content = {
             "streams": self.streams,
             "files": [[f.stream, f.path, f.rows, f.file_rows] for f in self.files],
-            "dead_letters": [
-                [letter.offset, letter.reason] for letter in self.dead_letters
-            ],
+            "dead_letters": [[letter.offset, letter.reason] for letter in self.dead_letters],
             "appended": self.appended,
         }
         return json.dumps(content, separators=(",", ":")).encode()

@@ -54,9 +54,7 @@ class DeadLetterTopic:
         """See DeadLetters.send."""
         try:
             if self._producer is None:
-                self._producer = KafkaProducer(
-                    **self._kafka, acks="all", enable_idempotence=True
-                )
+                self._producer = KafkaProducer(**self._kafka, acks="all", enable_idempotence=True)
             producer = self._producer
             sent = [
                 producer.send(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import pyarrow as pa
 from faust.types import TP
 
-from streams.records import RECORDS, Chunk, Flush
+from streams.records import Chunk, Flush
 
 MIB: Final = 1 << 20
 
@@ -20,7 +20,7 @@ class Limits:
 
     batch_bytes: int = 64 * MIB
     batch_seconds: float = 60.0
-    bytes_in_flight: int = 160 * MIB
+    bytes_in_flight: int = 128 * MIB
 
 
 @dataclass(slots=True)
@@ -55,9 +55,7 @@ class Gather:
 
     def reset(self, starts: Mapping[TP, int]) -> None:
         """Forget everything; reading begins again at these offsets."""
-        self._partitions = {
-            tp: _Partition(start, start) for tp, start in starts.items()
-        }
+        self._partitions = {tp: _Partition(start, start) for tp, start in starts.items()}
         self._since, self._bytes = {}, {}
 
     def restart(self, tp: TP, offset: int) -> None:
@@ -80,18 +78,15 @@ class Gather:
 
     def add(
         self,
-        records: Mapping[TP, pa.RecordBatch],
+        records: Mapping[TP, Sequence[pa.RecordBatch]],
         positions: Mapping[TP, int],
         now: float,
     ) -> None:
-        """Take what one fetch brought; `now` in monotonic seconds."""
-        for tp, batch in records.items():
-            first = batch.column("offset")[0].as_py()
-            part = self._partitions.setdefault(tp, _Partition(first, first))
-            part.records.append(batch)
-            part.next = max(part.next, batch.column("offset")[-1].as_py() + 1)
-            self._bytes[tp.topic] = self._bytes.get(tp.topic, 0) + batch.nbytes
-            self._since.setdefault(tp.topic, now)
+        """Take what one fetch brought, in order; `now` in monotonic seconds."""
+        for tp, pieces in records.items():
+            for piece in pieces:
+                self._add_piece(tp, piece)
+                self._since.setdefault(tp.topic, now)
         for tp, position in positions.items():
             moved = self._partitions.get(tp)
             if moved is None:
@@ -100,18 +95,35 @@ class Gather:
                 moved.next = position
                 self._since.setdefault(tp.topic, now)
 
+    def _add_piece(self, tp: TP, piece: pa.RecordBatch) -> None:
+        first = piece.column("offset")[0].as_py()
+        part = self._partitions.setdefault(tp, _Partition(first, first))
+        part.records.append(piece)
+        part.next = max(part.next, piece.column("offset")[-1].as_py() + 1)
+        self._bytes[tp.topic] = self._bytes.get(tp.topic, 0) + piece.nbytes
+
     def seconds_until_due(self, now: float) -> float:
         """How long until the oldest gathered topic is due by time."""
         if not self._since:
             return self.limits.batch_seconds
         return max(0.0, min(self._since.values()) + self.limits.batch_seconds - now)
 
-    def take_due(self, now: float, *, everything: bool = False) -> Iterator[Flush]:
-        """Yield a flush for each topic that is due: large enough, old enough, or all of them."""
+    def take_due(self, now: float) -> Iterator[Flush]:
+        """Yield a flush for each topic that is due: large enough, or old enough."""
         for topic, since in list(self._since.items()):
             large = self._bytes.get(topic, 0) >= self.limits.batch_bytes
-            if large or everything or now - since >= self.limits.batch_seconds:
+            if large or now - since >= self.limits.batch_seconds:
                 yield self._take(topic)
+
+    def take_all(self) -> Iterator[Flush]:
+        """Yield a flush for each topic of which anything is gathered."""
+        for topic in list(self._since):
+            yield self._take(topic)
+
+    def take_largest(self) -> Iterator[Flush]:
+        """Yield a flush for the topic of which most is gathered, if anything is."""
+        if self._bytes:
+            yield self._take(max(self._bytes, key=self._bytes.__getitem__))
 
     def _take(self, topic: str) -> Flush:
         del self._since[topic]
@@ -119,18 +131,6 @@ class Gather:
         chunks = []
         for tp, part in sorted(self._partitions.items()):
             if tp.topic == topic and part.next > part.first:
-                chunks.append(
-                    Chunk(tp.partition, part.first, part.next, _joined(part.records))
-                )
+                chunks.append(Chunk(tp.partition, part.first, part.next, tuple(part.records)))
                 self._partitions[tp] = _Partition(part.next, part.next)
         return Flush(topic, tuple(chunks))
-
-
-def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    if len(batches) == 1:
-        return batches[0]
-    return (
-        pa.concat_batches(batches)
-        if batches
-        else pa.RecordBatch.from_pylist([], schema=RECORDS)
-    )

@@ -22,6 +22,14 @@ class TopicIdentity:
     partitions: int
 
 
+class TopicMissingError(PartitionError):
+    """A topic doesn't exist, or no longer."""
+
+
+class TopicRecreatedError(PartitionError):
+    """A topic was deleted and created again: its offsets begin anew."""
+
+
 class Topics:
     """Looks topics up; the connection is made at the first look-up and kept."""
 
@@ -32,7 +40,8 @@ class Topics:
     def identities(self, names: Iterable[str]) -> dict[str, TopicIdentity]:
         """Look topics up by name.
 
-        Raises PartitionError where one doesn't exist or the broker doesn't answer.
+        Raises TopicMissingError where one doesn't exist, PartitionError where the broker doesn't
+        answer.
         """
         wanted = sorted(names)
         try:
@@ -49,7 +58,7 @@ class Topics:
         found = {a["name"]: a for a in answers if not a["error_code"]}
         missing = [name for name in wanted if name not in found]
         if missing:
-            raise PartitionError(
+            raise TopicMissingError(
                 what=f"topics don't exist: {', '.join(missing)}",
                 hint="create them with `deltadrop topics create`",
             )
@@ -57,6 +66,17 @@ class Topics:
             name: TopicIdentity(name, UUID(a["topic_id"]), len(a["partitions"]))
             for name, a in found.items()
         }
+
+    def refuse_recreated(self, known: Mapping[str, UUID]) -> None:
+        """Raise TopicRecreatedError where a topic isn't the one it was; else as `identities`."""
+        for name, identity in self.identities(known).items():
+            if identity.topic_id != known[name]:
+                raise TopicRecreatedError(
+                    what="the topic was deleted and created again while this worker read it",
+                    where=f"topic {name}",
+                    hint="start the worker again to read the new one; closes of its exports are"
+                    " held",
+                )
 
     def close(self) -> None:
         """Close the connection, if there is one."""

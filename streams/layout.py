@@ -15,9 +15,7 @@ from uuid import UUID
 from schemas.errors import PartitionError
 
 _BATCH: Final = re.compile(r"[0-9a-z]+")
-_OFFSET_DIGITS: Final = (
-    20  # a Kafka offset is a signed 64-bit integer: 19 digits at most
-)
+_OFFSET_DIGITS: Final = 20  # a Kafka offset is a signed 64-bit integer: 19 digits at most
 _PARTITION_DIGITS: Final = 6
 
 Batch: TypeAlias = str
@@ -51,9 +49,7 @@ class CoveragePath:
     batch: Batch
 
     def __str__(self) -> str:
-        first, end = (
-            f"{offset:0{_OFFSET_DIGITS}d}" for offset in (self.first, self.next)
-        )
+        first, end = (f"{offset:0{_OFFSET_DIGITS}d}" for offset in (self.first, self.next))
         return f"{self.partition.folder}/{first}-{end}-{self.batch}"
 
     @classmethod
@@ -91,11 +87,7 @@ class StreamFilePath:
         try:
             kind, stream, day, name = path.split("/")
             batch = name.removesuffix(".parquet")
-            if (
-                kind != "streams"
-                or not day.startswith("day=")
-                or not _BATCH.fullmatch(batch)
-            ):
+            if kind != "streams" or not day.startswith("day=") or not _BATCH.fullmatch(batch):
                 raise ValueError(path)
             if batch == name:
                 raise ValueError(path)

@@ -40,12 +40,8 @@ META: Final = (
 """Columns that every stream file has beside the event's own: where the event stood in Kafka."""
 
 _DAY_MS: Final = 86_400_000
-_ROW_GROUP: Final = (
-    256 * 1024
-)  # rows: large enough to compress, small enough to skip by statistics
-_NO_DICTIONARY: Final = frozenset(
-    {"eventId", "_offset", "interactionId", "profileId", "id"}
-)
+_ROW_GROUP: Final = 256 * 1024  # rows: large enough to compress, small enough to skip by statistics
+_NO_DICTIONARY: Final = frozenset({"eventId", "_offset", "interactionId", "profileId", "id"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +88,7 @@ class Partitions:
             held = _held(rows, stream)
             for day, table in _by_day(held):
                 path = str(StreamFilePath(stream.name, day, batch))
-                self.store.write(
-                    path, lambda file, table=table: _write_parquet(table, file)
-                )
+                self.store.write(path, lambda file, table=table: _write_parquet(table, file))
                 written.append(StreamRows(stream.name, path, _rows_by_partition(table)))
         return tuple(written)
 
@@ -135,18 +129,13 @@ class Partitions:
         fitting = [
             path
             for path, record in records.items()
-            if all(
-                record.covers(name, fingerprint)
-                for name, fingerprint in streams.items()
-            )
+            if all(record.covers(name, fingerprint) for name, fingerprint in streams.items())
         ]
         return self.chosen(partition, tile(fitting, first, next))
 
     def chosen(self, partition: TopicPartition, tiling: Tiling) -> Chosen:
         """Bring the records of a tiling chosen before (a recorded close finds its rows again)."""
-        return Chosen(
-            partition, tiling, {t.record: self._record(t.record) for t in tiling.tiles}
-        )
+        return Chosen(partition, tiling, {t.record: self._record(t.record) for t in tiling.tiles})
 
     def slices(self, stream: str, chosen: Iterable[Chosen]) -> tuple[FileSlice, ...]:
         """Return the files of a stream that these choices name, in order, each with what counts of it."""
@@ -202,9 +191,7 @@ def _held(rows: pa.Table, stream: Stream) -> pa.Table:
         if wanted:
             held = held.filter(pc.is_in(held.column(column), pa.array(sorted(wanted))))
     if stream.transform is not None:
-        batches = [
-            stream.transform(batch) for batch in held.combine_chunks().to_batches()
-        ]
+        batches = [stream.transform(batch) for batch in held.combine_chunks().to_batches()]
         held = pa.Table.from_batches(batches) if batches else held
     return held
 
@@ -220,9 +207,7 @@ def _by_day(rows: pa.Table) -> Iterator[tuple[dt.date, pa.Table]]:
 
 
 def _rows_by_partition(rows: pa.Table) -> dict[int, int]:
-    partitions, counts = np.unique(
-        rows.column("_partition").to_numpy(), return_counts=True
-    )
+    partitions, counts = np.unique(rows.column("_partition").to_numpy(), return_counts=True)
     return {int(p): int(n) for p, n in zip(partitions, counts, strict=True)}
 
 

@@ -7,7 +7,7 @@ Kafka still has the offsets.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
 import aiokafka
@@ -17,16 +17,15 @@ from aiokafka.errors import KafkaError
 
 from schemas.errors import PartitionError
 from streams.batch import BatchWriter
+from streams.fetch import ColumnConsumer
 from streams.gather import MIB
 from streams.layout import TopicPartition
-from streams.records import RECORDS, Chunk, Flush, to_columns
+from streams.records import Chunk, Flush
 
 log = structlog.get_logger(__name__)
 
 _FETCH_BYTES = 8 * MIB
-_IDLE_SECONDS = (
-    30.0  # how long a broker may bring nothing of a range that it says it has
-)
+_IDLE_SECONDS = 30.0  # how long a broker may bring nothing of a range that it says it has
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +35,7 @@ class RangeReader:
     bootstrap_servers: str
     batch_bytes: int = 64 * MIB
 
-    def read(
-        self, writer: BatchWriter, partition: TopicPartition, first: int, next: int
-    ) -> int:
+    def read(self, writer: BatchWriter, partition: TopicPartition, first: int, next: int) -> int:
         """Read offsets `[first, next)` of a partition into files and coverage; return the rows.
 
         Raises PartitionError where Kafka no longer has the offsets or can't be read.
@@ -73,7 +70,7 @@ class RangeReader:
     async def _chunks(
         self, partition: TopicPartition, first: int, end: int
     ) -> AsyncIterator[Chunk]:
-        consumer = aiokafka.AIOKafkaConsumer(
+        consumer = ColumnConsumer(
             bootstrap_servers=self.bootstrap_servers,
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -91,10 +88,7 @@ class RangeReader:
             while at < end:
                 moved = await self._fetch(consumer, tp, gathered, at)
                 at = min(moved, end)
-                if (
-                    at >= end
-                    or sum(batch.nbytes for batch in gathered) >= self.batch_bytes
-                ):
+                if at >= end or sum(batch.nbytes for batch in gathered) >= self.batch_bytes:
                     yield Chunk(tp.partition, start, at, _until(gathered, end))
                     gathered, start = [], at
         finally:
@@ -111,7 +105,7 @@ class RangeReader:
         while waited < _IDLE_SECONDS:
             fetched = (await consumer.getmany(tp, timeout_ms=500)).get(tp)
             if fetched:
-                into.append(to_columns(tp.topic, fetched))
+                into += fetched
             position: int = await consumer.position(tp)
             if position > at:
                 return position
@@ -138,11 +132,9 @@ async def _refuse_where_gone(
         )
 
 
-def _until(batches: list[pa.RecordBatch], end: int) -> pa.RecordBatch:
-    whole = (
-        pa.concat_batches(batches)
-        if batches
-        else pa.RecordBatch.from_pylist([], schema=RECORDS)
+def _until(pieces: Iterable[pa.RecordBatch], end: int) -> tuple[pa.RecordBatch, ...]:
+    """Keep the records below offset `end`."""
+    kept = (
+        piece.slice(0, int(piece.column("offset").to_numpy().searchsorted(end))) for piece in pieces
     )
-    offsets = whole.column("offset").to_numpy()
-    return whole.slice(0, int(offsets.searchsorted(end)))
+    return tuple(piece for piece in kept if len(piece))

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 import pyarrow as pa
 
-from schemas.errors import PartitionError
 from streams.layout import Batch
 
 RECORDS: Final = pa.schema(
@@ -25,66 +24,62 @@ RECORDS: Final = pa.schema(
         ("value", pa.binary()),
     ]
 )
-LOG_APPEND_TIME: Final = 1  # timestamp type of a record, KIP-32
+"""Columns of raw records of one partition."""
 
-
-class KafkaRecord(Protocol):
-    """What is used of a record that a Kafka client fetched."""
-
-    offset: int
-    timestamp: int
-    timestamp_type: int
-    key: bytes | None
-    value: bytes | None
-
-
-def to_columns(topic: str, records: Sequence[KafkaRecord]) -> pa.RecordBatch:
-    """Turn fetched records of one partition into columns by RECORDS.
-
-    Raises PartitionError where the broker didn't stamp them with its append time: windows are cut
-    by that time, so a topic with any other can't be closed (SPEC §3, DESIGN "Closing a window").
-    """
-    if any(record.timestamp_type != LOG_APPEND_TIME for record in records):
-        raise PartitionError(
-            what="its records carry their producer's time, not the broker's append time",
-            where=f"topic {topic}",
-            hint="set message.timestamp.type=LogAppendTime; `deltadrop topics check` lists such topics",
-        )
-    return pa.RecordBatch.from_arrays(
-        [
-            pa.array([record.offset for record in records], pa.int64()),
-            pa.array([record.timestamp for record in records], pa.int64()),
-            pa.array([record.key for record in records], pa.binary()),
-            pa.array([record.value for record in records], pa.binary()),
-        ],
-        schema=RECORDS,
-    )
+PLACED: Final = RECORDS.append(pa.field("partition", pa.int32()))
+"""Columns of raw records of several partitions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Offsets `[first, next)` of a partition and the records (by RECORDS) read between them.
 
-    Offsets without a record hold none: compaction or a transaction marker took their place.
+    The records come in pieces, as they were fetched, in order of offsets. Offsets without a record
+    hold none: compaction or a transaction marker took their place.
     """
 
     partition: int
     first: int
     next: int
-    records: pa.RecordBatch
+    records: tuple[pa.RecordBatch, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the records in memory."""
+        return sum(piece.nbytes for piece in self.records)
+
+    @property
+    def appended(self) -> tuple[int, int] | None:
+        """First and last append time in UTC milliseconds; None where there is no record."""
+        times = [piece.column("appended_at").to_numpy() for piece in self.records]
+        if not times:
+            return None
+        return int(min(t.min() for t in times)), int(max(t.max() for t in times))
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
 class Flush:
-    """The chunks of all partitions of a topic that become one batch; `nbytes` while in memory."""
+    """The chunks of all partitions of a topic that become one batch; `nbytes` while in memory.
+
+    `is_dropped` says that a rebalance or a seek came between: its offsets are read again, so it
+    must not be acknowledged, whether or not it was written.
+    """
 
     topic: str
     chunks: tuple[Chunk, ...]
-    batch: Batch = field(default_factory=lambda: new_batch())
+    batch: Batch = field(default_factory=lambda: new_batch())  # noqa: PLW0108 - defined below
     nbytes: int = 0
+    is_dropped: bool = False
+    is_being_written: bool = False
 
     def __post_init__(self) -> None:
-        self.nbytes = sum(chunk.records.nbytes for chunk in self.chunks)
+        self.nbytes = sum(chunk.nbytes for chunk in self.chunks)
+
+    def drop(self) -> None:
+        """Give up on it: its offsets are going to be read again."""
+        self.is_dropped = True
+        if not self.is_being_written:
+            self.release()
 
     def release(self) -> None:
         """Let go of the records: Faust keeps the last event of a stream for long."""
@@ -98,6 +93,31 @@ class FlushPart:
     flush: Flush
     partition: int
     parts: int
+
+
+def placed(chunks: Iterable[Chunk], nbytes: int) -> Iterator[pa.RecordBatch]:
+    """Yield the records of some chunks, by PLACED, joined into pieces of about `nbytes`.
+
+    A quiet topic is fetched in pieces of a few records, and each piece costs the decoder a call.
+    """
+    gathered: list[pa.RecordBatch] = []
+    size = 0
+    for chunk in chunks:
+        for records in chunk.records:
+            partition = pa.repeat(pa.scalar(chunk.partition, pa.int32()), len(records))
+            gathered.append(
+                pa.RecordBatch.from_arrays([*records.columns, partition], schema=PLACED)
+            )
+            size += records.nbytes
+            if size >= nbytes:
+                yield _joined(gathered)
+                gathered, size = [], 0
+    if gathered:
+        yield _joined(gathered)
+
+
+def _joined(pieces: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return pieces[0] if len(pieces) == 1 else pa.concat_batches(pieces)
 
 
 def new_batch() -> Batch:

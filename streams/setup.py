@@ -34,7 +34,7 @@ class Streams:
 
     @classmethod
     def of(cls, settings: Settings) -> Streams:
-        """Make them; raises DefinitionError where a definition is wrong. Nothing is connected yet."""
+        """Make them, without connecting; raises DefinitionError where a definition is wrong."""
         catalog = load_catalog(settings.tables)
         prefix = settings.kafka.topic_prefix
         topics = {topic.name: topic for topic in topics_of(catalog, prefix)}

@@ -118,9 +118,7 @@ class _explained:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(
-        self, kind: object, error: BaseException | None, trace: object
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError):
             hint = _HINTS.get(error.errno or 0, "check the disk under the root folder")
             raise PartitionError(

@@ -42,9 +42,7 @@ class Stream:
     def fingerprint(self) -> Fingerprint:
         """Hash of all that decides which rows the stream holds."""
         function = (
-            f"{self.transform.__module__}.{self.transform.__qualname__}"
-            if self.transform
-            else ""
+            f"{self.transform.__module__}.{self.transform.__qualname__}" if self.transform else ""
         )
         definition = [
             self.name,

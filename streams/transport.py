@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 from weakref import WeakSet
@@ -27,12 +27,16 @@ from aiokafka.errors import (
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from schemas.errors import DeltadropError
+from streams.fetch import PIECE_BYTES, ColumnConsumer
 from streams.gather import Gather, Limits
-from streams.records import Flush, FlushPart, to_columns
+from streams.records import Flush, FlushPart
 
 log = structlog.get_logger(__name__)
 
-_NO_ROOM_PAUSE_SECONDS = 0.02  # how soon to look again whether a flush was written
+_PAUSE_SECONDS = 0.02  # how soon to look again whether a flush was written
+_ROOM_BYTES = 2 * PIECE_BYTES  # a piece, with its offsets and times, and some reserve
+_FETCH_BYTES = 24 << 20  # fetched of one broker at once, beside what is in flight
 _POLL_SECONDS = 0.5  # a quiet topic's batch is flushed at most this late
 
 
@@ -40,7 +44,7 @@ _POLL_SECONDS = 0.5  # a quiet topic's batch is flushed at most this late
 class Fetched:
     """What one fetch brought: columns by partition, and where each stood before and stands now."""
 
-    records: Mapping[TP, pa.RecordBatch]
+    records: Mapping[TP, Sequence[pa.RecordBatch]]
     before: Mapping[TP, int]
     positions: Mapping[TP, int]
 
@@ -53,9 +57,11 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
+        consumer.__class__ = ColumnConsumer  # the driver names the class that it makes
         # The driver reads uncommitted unless its exactly-once mode is on (DESIGN, "The batch
         # transport"); the fetcher that uses the setting is made when the consumer starts.
         consumer._isolation_level = "read_committed"
+        consumer._fetch_max_bytes = _FETCH_BYTES
         return consumer
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
@@ -89,7 +95,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         return dict(starts)
 
     async def fetch(self, active: set[TP], timeout: float) -> Fetched:
-        """Fetch what has arrived, waiting up to `timeout` seconds for the first records."""
+        """Take the next piece that was fetched, waiting up to `timeout` seconds for one."""
         return await self.call_thread(self._fetch, active, timeout)
 
     async def _fetch(self, active: set[TP], timeout: float) -> Fetched:
@@ -102,7 +108,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         before = dict(self._positions(active))
         try:
             with fetcher._subscriptions.fetch_context():
-                fetched = await fetcher.fetched_records(active, timeout=timeout)
+                fetched = await fetcher.fetched_records(active, timeout=timeout, max_records=1)
         except NoOffsetForPartitionError as error:
             await self._seek_to_start(_of(error), "no offset was committed yet")
             return _NOTHING
@@ -112,7 +118,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             )
             return _NOTHING
         return Fetched(
-            {_tp(tp): to_columns(tp.topic, records) for tp, records in fetched.items()},
+            {_tp(tp): pieces for tp, pieces in fetched.items()},
             before,
             dict(self._positions(active)),
         )
@@ -123,11 +129,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             return
         for partition in subscription.assignment.tps:
             state = subscription.assignment.state_value(partition)
-            if (
-                state is not None
-                and state.has_valid_position
-                and _tp(partition) in active
-            ):
+            if state is not None and state.has_valid_position and _tp(partition) in active:
                 yield _tp(partition), state.position
 
 
@@ -139,6 +141,7 @@ class BatchConsumer(driver.Consumer):
         limits: Limits = getattr(self.app, "deltadrop_limits", Limits())
         self.gather = Gather(limits)
         self.draining = False
+        self.failure: DeltadropError | None = None
         self._flushes: WeakSet[Flush] = WeakSet()
         self._yielded: MutableMapping[TP, deque[int]] = defaultdict(deque)
 
@@ -153,37 +156,53 @@ class BatchConsumer(driver.Consumer):
     @property
     def is_drained(self) -> bool:
         """Whether nothing is gathered or waits to be written."""
-        return not self.gather.has_any and not any(
-            flush.chunks for flush in self._flushes
-        )
+        return not self.gather.has_any and not any(flush.chunks for flush in self._flushes)
 
-    async def getmany(
-        self, timeout: float
-    ) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """Gather what arrives, and yield the parts of each flush that is due."""
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
         active = set(self._get_active_partitions())
-        if (
-            self.draining
-            or not active
-            or self.bytes_in_flight >= self.gather.limits.bytes_in_flight
-        ):
-            await asyncio.sleep(_NO_ROOM_PAUSE_SECONDS)
+        if self._may_fetch and active:
+            await self._fetch(active, min(timeout, _POLL_SECONDS))
         else:
-            wait = min(
-                timeout, _POLL_SECONDS, self.gather.seconds_until_due(time.monotonic())
-            )
-            generation = self.app.consumer_generation_id
-            fetched = await self._thread.fetch(active, wait)
-            if not self.flow_active or generation != self.app.consumer_generation_id:
-                await self._seek_back()
-                return
-            self._add(fetched)
-        for flush in self.gather.take_due(time.monotonic(), everything=self.draining):
+            await asyncio.sleep(_PAUSE_SECONDS)
+        for flush in self._take_due():
             self._flushes.add(flush)
             for tp, message in self._messages(flush):
                 yield tp, message
+
+    @property
+    def _may_fetch(self) -> bool:
+        return not self.draining and self.failure is None and self._has_room
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether another piece fits; one always does where there is none yet."""
+        held = self.bytes_in_flight
+        return held == 0 or held + _ROOM_BYTES <= self.gather.limits.bytes_in_flight
+
+    async def _fetch(self, active: set[TP], timeout: float) -> None:
+        wait = min(timeout, self.gather.seconds_until_due(time.monotonic()))
+        generation = self.app.consumer_generation_id
+        try:
+            fetched = await self._thread.fetch(active, wait)
+        except DeltadropError as error:
+            self.failure = error  # the worker looks for it, and stops
+            return
+        if self.flow_active and generation == self.app.consumer_generation_id:
+            self._add(fetched)
+        else:
+            await self._seek_back()
+
+    def _take_due(self) -> Iterable[Flush]:
+        """Flushes that are due; the largest one also where many half-full ones leave no room."""
+        now = time.monotonic()
+        if self.draining:
+            return self.gather.take_all()
+        if not self._has_room and not any(flush.nbytes for flush in self._flushes):
+            return self.gather.take_largest()
+        return self.gather.take_due(now)
 
     def _add(self, fetched: Fetched) -> None:
         for tp, position in fetched.before.items():
@@ -201,24 +220,28 @@ class BatchConsumer(driver.Consumer):
         # was fetched is thrown away.
         try:
             await self.perform_seek()
-        except Exception as error:  # noqa: BLE001 - whatever the client raises during a rebalance
+        except Exception as error:
             log.warning(
                 "seek during a rebalance failed; the assignment seeks again",
                 error=str(error),
             )
 
     def _messages(self, flush: Flush) -> Iterable[tuple[TP, ConsumerMessage]]:
-        for chunk in flush.chunks:
+        generation = self.app.consumer_generation_id
+        chunks = flush.chunks
+        for chunk in chunks:
+            if flush.is_dropped:
+                return  # a rebalance came while its first parts were on their way
             tp = TP(flush.topic, chunk.partition)
             offset = chunk.next - 1
             self._yielded[tp].append(offset)
-            part = FlushPart(flush, chunk.partition, len(flush.chunks))
-            yield tp, _message(tp, offset, part, self.app.consumer_generation_id)
+            part = FlushPart(flush, chunk.partition, len(chunks))
+            yield tp, _message(tp, offset, part, generation)
 
     def _forget(self, starts: Mapping[TP, int | None] | None = None) -> None:
-        self.gather.reset(
-            {tp: start for tp, start in (starts or {}).items() if start is not None}
-        )
+        self.gather.reset({tp: start for tp, start in (starts or {}).items() if start is not None})
+        for flush in list(self._flushes):
+            flush.drop()
         self._yielded.clear()
         self._acked.clear()
         self._acked_index.clear()

@@ -24,17 +24,18 @@ from yarl import URL
 from schemas.errors import DeltadropError, PartitionError
 from streams.batch import BatchWriter, Written
 from streams.gather import Limits
-from streams.kafka import Topics
+from streams.kafka import TopicMissingError, TopicRecreatedError, Topics
 from streams.records import Flush, FlushPart
 from streams.transport import BatchConsumer
 
 log = structlog.get_logger(__name__)
 
-_FETCH_BYTES: Final = 8 << 20  # a partition's share of one fetch
+_FETCH_BYTES: Final = 4 << 20  # a partition's share of one fetch
 _COMMIT_SECONDS: Final = 1.0
 _RATE_SECONDS: Final = 10.0
 _DRAIN_SECONDS: Final = 30.0  # how long a SIGTERM may take to write what was gathered
 _RETRY_PAUSE_SECONDS: Final = 1.0
+_TOPICS_SECONDS: Final = 10.0  # how often to look whether the topics are still the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,6 @@ class Worker:
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT; raises the DeltadropError that made it stop otherwise."""
-        self._check_topics()
         asyncio.run(self._run())
         if self._failure is not None:
             raise self._failure
@@ -105,22 +105,23 @@ class Worker:
             app.agent(channel, name=f"write {topic}")(self._agent(topic))
         return app
 
-    def _check_topics(self) -> None:
+    def _remember_topics(self) -> None:
         identities = self.topics.identities(self.writers)
-        self._topic_ids = {
-            name: identity.topic_id for name, identity in identities.items()
-        }
+        self._topic_ids = {name: identity.topic_id for name, identity in identities.items()}
 
     async def _run(self) -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        await asyncio.to_thread(self._remember_topics)
         logging.getLogger("faust").setLevel(logging.ERROR)
         self.app.finalize()
         await self.app.start()
         log.info("worker started", group=self.options.group, topics=len(self.writers))
+        watch = asyncio.create_task(self._watch_topics())
         await self._until(stop)
+        watch.cancel()
         if self._failure is None:
             await self._drain()
         await self.app.stop()
@@ -128,17 +129,35 @@ class Worker:
 
     async def _until(self, stop: asyncio.Event) -> None:
         while not stop.is_set() and self._failure is None:
-            if self.app.crashed:
-                reason = self.app.crash_reason
-                self._failure = PartitionError(
-                    what=f"the stream processor ended: {reason!r}",
-                    hint="start the worker again; nothing is lost",
-                )
+            self._failure = self._failure or self._failure_of_reading()
             self._rate.report_when_due()
             try:
                 await asyncio.wait_for(stop.wait(), timeout=0.2)
             except TimeoutError:
                 continue
+
+    def _failure_of_reading(self) -> DeltadropError | None:
+        consumer = self.app.consumer
+        if isinstance(consumer, BatchConsumer) and consumer.failure is not None:
+            return consumer.failure
+        if not self.app.crashed:
+            return None
+        return PartitionError(
+            what=f"the stream processor ended: {self.app.crash_reason!r}",
+            hint="start the worker again; nothing is lost",
+        )
+
+    async def _watch_topics(self) -> None:
+        """Stop where a topic goes away, or comes back as another: its offsets begin anew."""
+        while True:
+            await asyncio.sleep(_TOPICS_SECONDS)
+            try:
+                await asyncio.to_thread(self.topics.refuse_recreated, self._topic_ids)
+            except (TopicRecreatedError, TopicMissingError) as error:
+                self._failure = self._failure or error
+                return
+            except DeltadropError as error:
+                log.warning("topics can't be checked", error=str(error))
 
     async def _drain(self) -> None:
         consumer = self.app.consumer
@@ -146,11 +165,7 @@ class Worker:
             return
         consumer.draining = True
         deadline = time.monotonic() + _DRAIN_SECONDS
-        while (
-            not consumer.is_drained
-            and time.monotonic() < deadline
-            and self._failure is None
-        ):
+        while not consumer.is_drained and time.monotonic() < deadline and self._failure is None:
             await asyncio.sleep(0.02)
         await consumer.commit()
 
@@ -162,26 +177,30 @@ class Worker:
                 assert isinstance(part, FlushPart)
                 if events and events[0].value.flush is not part.flush:
                     events = []  # the rest of that flush went with a rebalance; it's read again
+                if part.flush.is_dropped:
+                    continue
                 events.append(event)
                 if len(events) == part.parts:
                     await self._write(topic, part.flush)
-                    for done in events:
-                        done.ack()
+                    if not part.flush.is_dropped:
+                        for done in events:
+                            done.ack()
                     events = []
 
         return write
 
     async def _write(self, topic: str, flush: Flush) -> None:
+        """Write a flush, however often that takes; returns only if it's durable or dropped."""
         deadline = time.monotonic() + self.options.retry_seconds
-        while True:
+        flush.is_being_written = True
+        while not flush.is_dropped:
             try:
                 written = await asyncio.to_thread(self._write_once, topic, flush)
+            except TopicRecreatedError as error:
+                await self._fail(error)
             except DeltadropError as error:
                 if time.monotonic() >= deadline:
-                    self._failure = error
-                    await (
-                        asyncio.Event().wait()
-                    )  # never acknowledged: the worker is about to stop
+                    await self._fail(error)
                 log.warning(
                     "batch not written, trying again",
                     topic=topic,
@@ -191,25 +210,27 @@ class Worker:
                 await asyncio.sleep(_RETRY_PAUSE_SECONDS)
             except Exception as error:
                 log.exception("batch not written", topic=topic, batch=flush.batch)
-                self._failure = PartitionError(
-                    what=f"an unexpected error while writing: {error!r}",
-                    where=topic,
-                    hint="the log above shows where; nothing is lost",
+                await self._fail(
+                    PartitionError(
+                        what=f"an unexpected error while writing: {error!r}",
+                        where=topic,
+                        hint="the log above shows where; nothing is lost",
+                    )
                 )
-                await asyncio.Event().wait()
             else:
                 self._rate.add(topic, written)
-                flush.release()
-                return
+                break
+        flush.is_being_written = False
+        flush.release()
+
+    async def _fail(self, error: DeltadropError) -> None:
+        """Make the worker stop, and never return: what was being written isn't acknowledged."""
+        self._failure = self._failure or error
+        await asyncio.Event().wait()
 
     def _write_once(self, topic: str, flush: Flush) -> Written:
-        topic_id = self.topics.identities([topic])[topic].topic_id
-        if topic_id != self._topic_ids[topic]:
-            raise PartitionError(
-                what="the topic was deleted and created again while this worker read it",
-                where=f"topic {topic}",
-                hint="start the worker again to read the new one; closes of its exports are held",
-            )
+        topic_id = self._topic_ids[topic]
+        self.topics.refuse_recreated({topic: topic_id})
         return self.writers[topic].write(flush, topic_id)
 
 
