@@ -1,4 +1,4 @@
-"""Bases: what is known of a topic's ids as of some cut, kept so that a close reads only what came since.
+"""Bases: what is known of a topic's ids as of some cut, so that a close reads only what came since.
 
 A base is a folder of Parquet files and a description written last, created if absent; it never
 changes. Its name carries a format version: one of another format is not used. State at a later cut
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -44,11 +44,13 @@ class Bases:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def write(self, cut: TopicCut, tables: Mapping[str, pa.RecordBatchReader]) -> Base:
-        """Write a base; one that exists already stays."""
+    def write(
+        self, cut: TopicCut, tables: Mapping[str, Callable[[], pa.RecordBatchReader]]
+    ) -> Base:
+        """Write a base, its tables one after the other; one that exists already stays."""
         rows = {}
-        for table, reader in tables.items():
-            counted = _Counted(reader)
+        for table, read in tables.items():
+            counted = _Counted(read())
             self._store.write(self._file(cut.topic, stamp(cut.instant), table), counted.write)
             rows[table] = counted.rows
         description = {"cut": json.loads(cut.to_json()), "rows": rows}

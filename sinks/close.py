@@ -113,7 +113,7 @@ class Closer:
             drop_id=intent.drop_id,
             file=entry.name if entry else None,
             rows=drop.rendered.rows,
-            bytes=drop.rendered.bytes,
+            size=drop.rendered.bytes,
             sha256=drop.rendered.sha256,
             balance=dict(balance.outcomes),
             receipts=tuple(f"{receipt.location}: {receipt.address}" for receipt in receipts),

@@ -27,7 +27,7 @@ _SAY_AGAIN_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Offsets `[first, next)` of a partition that a close reads; `first` None: from its beginning."""
+    """Offsets `[first, next)` of a partition that a close reads; `first` None: from the start."""
 
     partition: TopicPartition
     first: int | None
@@ -43,7 +43,8 @@ class Lag:
     cut: int
 
     def __str__(self) -> str:
-        return f"{self.partition.topic}/{self.partition.partition}: covered up to {self.covered}, the cut is {self.cut}"
+        where = f"{self.partition.topic}/{self.partition.partition}"
+        return f"{where}: covered up to {self.covered}, the cut is {self.cut}"
 
 
 class Completeness:
@@ -72,9 +73,7 @@ class Completeness:
         Raises HeldError where coverage doesn't reach the cut in time, naming the partitions, or a
         hole can't be mended.
         """
-        bounded = [
-            self._bounded(need) for need in needs if need.next > (need.first or 0)
-        ]
+        bounded = [self._bounded(need) for need in needs if need.next > (need.first or 0)]
         deadline = time.monotonic() + self._wait_seconds
         said = float("-inf")
         while True:
@@ -83,9 +82,7 @@ class Completeness:
             chosen = [self._choose(need) for need in bounded]
             lags = [lag for choice in chosen for lag in _lags(choice)]
             if not lags:
-                return tuple(
-                    Choice(choice.partition, choice.tiling) for choice in chosen
-                )
+                return tuple(Choice(choice.partition, choice.tiling) for choice in chosen)
             if time.monotonic() >= deadline:
                 raise _late(lags, self._wait_seconds)
             if time.monotonic() - said >= _SAY_AGAIN_SECONDS:
@@ -106,9 +103,7 @@ class Completeness:
     def _choose(self, need: Need) -> Chosen:
         assert need.first is not None
         fingerprints = self._fingerprints(need.partition.topic)
-        return self._partitions.choose(
-            need.partition, need.first, need.next, fingerprints
-        )
+        return self._partitions.choose(need.partition, need.first, need.next, fingerprints)
 
     def _mend_holes(self, chosen: Iterable[Chosen]) -> None:
         for choice in chosen:
@@ -118,10 +113,7 @@ class Completeness:
 
     def _is_behind_coverage(self, choice: Chosen, hole: Hole) -> bool:
         """Whether workers have passed a hole; the last one may just not be read yet."""
-        return any(
-            path.next > hole.first
-            for path in self._partitions.coverage(choice.partition)
-        )
+        return any(path.next > hole.first for path in self._partitions.coverage(choice.partition))
 
     def _mend_hole(self, partition: TopicPartition, hole: Hole) -> None:
         log.warning(
@@ -134,7 +126,7 @@ class Completeness:
             self._mend(partition, hole.first, hole.next)
         except DeltadropError as error:
             raise HeldError(
-                what=f"offsets {hole.first} to {hole.next} are missing and can't be read again: {error.what}",
+                what=f"offsets {hole.first} to {hole.next} can't be read again: {error.what}",
                 where=f"{partition.topic}/{partition.partition}",
                 hint=error.hint,
             ) from error
@@ -148,7 +140,6 @@ def _lags(choice: Chosen) -> Iterable[Lag]:
 
 def _late(lags: Sequence[Lag], waited: float) -> HeldError:
     return HeldError(
-        what=f"not complete after waiting {waited:.0f} s: "
-        + "; ".join(str(lag) for lag in lags),
+        what=f"not complete after waiting {waited:.0f} s: " + "; ".join(str(lag) for lag in lags),
         hint="check that workers run (`deltadrop status`), then close again; nothing was sent",
     )

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -44,9 +45,7 @@ class TopicCut:
 
     def to_json(self) -> bytes:
         """Serialise; the topic and the instant are in the name."""
-        return json.dumps(
-            {"topic_id": str(self.topic_id), "offsets": self.offsets}
-        ).encode()
+        return json.dumps({"topic_id": str(self.topic_id), "offsets": self.offsets}).encode()
 
     @classmethod
     def from_json(cls, topic: str, instant: dt.datetime, content: bytes) -> TopicCut:
@@ -72,7 +71,8 @@ def spans(first: TopicCut | None, last: TopicCut) -> tuple[Span, ...]:
     """
     if first is not None and first.topic_id != last.topic_id:
         raise HeldError(
-            what=f"the topic was deleted and created again between {stamp(first.instant)} and {stamp(last.instant)}",
+            what="the topic was deleted and created again between "
+            f"{stamp(first.instant)} and {stamp(last.instant)}",
             where=f"topic {last.topic}",
             hint="what the old topic held after the earlier cut can't be proven delivered",
         )
@@ -87,7 +87,8 @@ def spans(first: TopicCut | None, last: TopicCut) -> tuple[Span, ...]:
 @dataclass(frozen=True, slots=True)
 class Found:
     """The first offset at or after an instant; not `sure` where the log starts with it, so that an
-    earlier one may have been there."""
+    earlier one may have been there.
+    """
 
     offset: int
     sure: bool
@@ -101,7 +102,7 @@ class Offsets(Protocol):
 
 
 class KafkaOffsets:
-    """Looks offsets up by time; only committed records count (the last stable offset is the end)."""
+    """Looks offsets up by time; only committed records count: the end is the last stable offset."""
 
     def __init__(self, kafka: Mapping[str, Any]) -> None:
         self._kafka = kafka
@@ -109,6 +110,29 @@ class KafkaOffsets:
     def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[Found]:
         """See Offsets.at; raises CloseError where the broker doesn't answer."""
         wanted = [KafkaPartition(topic, number) for number in range(partitions)]
+        with self._asking(topic) as consumer:
+            # The end is asked first: what arrives between the two answers is not before the cut.
+            ends = consumer.end_offsets(wanted)
+            starts = consumer.beginning_offsets(wanted)
+            found = consumer.offsets_for_times(dict.fromkeys(wanted, instant_ms))
+        return [self._offset(found[tp], starts[tp], ends[tp]) for tp in wanted]
+
+    def start(self, topic: str, partition: int) -> int:
+        """Return the first offset that Kafka still has of a partition."""
+        wanted = KafkaPartition(topic, partition)
+        with self._asking(topic) as consumer:
+            first: int = consumer.beginning_offsets([wanted])[wanted]
+        return first
+
+    def ends(self, topic: str, partitions: int) -> list[int]:
+        """Return the last stable offset of each partition."""
+        wanted = [KafkaPartition(topic, number) for number in range(partitions)]
+        with self._asking(topic) as consumer:
+            ends = consumer.end_offsets(wanted)
+        return [ends[tp] for tp in wanted]
+
+    @contextmanager
+    def _asking(self, topic: str) -> Iterator[KafkaConsumer]:
         try:
             consumer = KafkaConsumer(
                 **self._kafka,
@@ -117,10 +141,7 @@ class KafkaOffsets:
                 enable_auto_commit=False,
             )
             try:
-                # The end is asked first: what arrives between the two answers is not before the cut.
-                ends = consumer.end_offsets(wanted)
-                starts = consumer.beginning_offsets(wanted)
-                found = consumer.offsets_for_times(dict.fromkeys(wanted, instant_ms))
+                yield consumer
             finally:
                 consumer.close()
         except KafkaError as error:
@@ -129,7 +150,6 @@ class KafkaOffsets:
                 where=f"topic {topic}",
                 hint="check that the broker is up; run again",
             ) from error
-        return [self._offset(found[tp], starts[tp], ends[tp]) for tp in wanted]
 
     def _offset(self, found: Any, start: int, end: int) -> Found:
         if found is None:
@@ -150,23 +170,15 @@ class Cuts:
 
     def take(self, topics: Sequence[str], instant: dt.datetime) -> dict[str, TopicCut]:
         """Return each topic's cut at an instant, taking and recording those that weren't yet."""
-        cuts = {
-            name: cut
-            for name in topics
-            if (cut := self.recorded(name, instant)) is not None
-        }
+        cuts = {name: cut for name in topics if (cut := self.recorded(name, instant)) is not None}
         missing = [name for name in topics if name not in cuts]
         if not missing:
             return cuts
         for name, identity in self._topics.identities(missing).items():
-            offsets = self._look_up(
-                identity.name, identity.topic_id, identity.partitions, instant
-            )
+            offsets = self._look_up(identity.name, identity.topic_id, identity.partitions, instant)
             cut = self._monotone(TopicCut(name, identity.topic_id, instant, offsets))
             if self._store.create(self._name(name, instant), cut.to_json()):
-                log.info(
-                    "cut taken", topic=name, instant=stamp(instant), offsets=cut.offsets
-                )
+                log.info("cut taken", topic=name, instant=stamp(instant), offsets=cut.offsets)
             recorded = self.recorded(name, instant)
             assert recorded is not None  # created just now, here or by another closer
             cuts[name] = recorded
@@ -175,9 +187,7 @@ class Cuts:
     def recorded(self, topic: str, instant: dt.datetime) -> TopicCut | None:
         """Return a cut taken before, if there is one."""
         try:
-            return TopicCut.from_json(
-                topic, instant, self._store.read(self._name(topic, instant))
-            )
+            return TopicCut.from_json(topic, instant, self._store.read(self._name(topic, instant)))
         except FileNotFoundError:
             return None
 
@@ -196,23 +206,17 @@ class Cuts:
         return tuple(
             answer.offset
             if answer.sure
-            else self._from_files(
-                TopicPartition(topic, topic_id, number), instant, answer.offset
-            )
+            else self._from_files(TopicPartition(topic, topic_id, number), instant, answer.offset)
             for number, answer in enumerate(found)
         )
 
-    def _from_files(
-        self, partition: TopicPartition, instant: dt.datetime, log_start: int
-    ) -> int:
+    def _from_files(self, partition: TopicPartition, instant: dt.datetime, log_start: int) -> int:
         """Find a late cut in our own files; the log's start where they hold nothing so late."""
         at = milliseconds(instant)
         for path in self._partitions.coverage(partition):
             record = self._partitions.record(path)
             if record.appended is not None and record.appended[1] >= at:
-                firsts = [
-                    self._first_at(file.path, partition, at) for file in record.files
-                ]
+                firsts = [self._first_at(file.path, partition, at) for file in record.files]
                 return min([*firsts, log_start])
         return log_start
 
@@ -227,15 +231,11 @@ class Cuts:
         return smallest if smallest is not None else _NO_OFFSET
 
     def _monotone(self, cut: TopicCut) -> TopicCut:
-        """Clamp a cut between its recorded neighbours: never past a later one, nor before an earlier."""
+        """Clamp a cut between its recorded neighbours: never past a later one, nor before one."""
         offsets = cut.offsets
         for instant in self.instants():
             other = self.recorded(cut.topic, instant)
-            if (
-                other is None
-                or other.topic_id != cut.topic_id
-                or instant == cut.instant
-            ):
+            if other is None or other.topic_id != cut.topic_id or instant == cut.instant:
                 continue
             bound = min if instant > cut.instant else max
             # A partition that the other cut doesn't know was not there yet.

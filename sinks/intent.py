@@ -90,6 +90,10 @@ class Intentions:
             )
         )
 
+    def prove(self, cut: TopicCut, base: Base | None) -> tuple[Choice, ...]:
+        """Return a whole tiling of a topic from its base (or its beginning) to a cut."""
+        return self.completeness.prove(self._needs(cut, base), progress=lambda _: None)
+
     def _previous(self, export: Export, instant: dt.datetime) -> dt.datetime | None:
         closes = list(self.ledger.closes(export.name))
         if closes and closes[-1] > instant:

@@ -50,9 +50,7 @@ class Intent:
     window_start: dt.datetime
     previous_drop: str | None
     definition: Mapping[str, Any]
-    window: Mapping[
-        str, Mapping[int, tuple[int, int]]
-    ]  # topic → partition → [first, next)
+    window: Mapping[str, Mapping[int, tuple[int, int]]]  # topic → partition → [first, next)
     choices: tuple[Choice, ...]
     bases: Mapping[str, str]  # topic → name of the base its state starts from
     deletions: tuple[Deletion, ...] = ()
@@ -74,14 +72,11 @@ class Intent:
             "previous_drop": self.previous_drop,
             "definition": self.definition,
             "window": {
-                topic: {str(p): list(b) for p, b in ps.items()}
-                for topic, ps in self.window.items()
+                topic: {str(p): list(b) for p, b in ps.items()} for topic, ps in self.window.items()
             },
             "choices": [_choice_to_list(choice) for choice in self.choices],
             "bases": self.bases,
-            "deletions": [
-                [d.profile_id, d.occurred_at, d.appended_at] for d in self.deletions
-            ],
+            "deletions": [[d.profile_id, d.occurred_at, d.appended_at] for d in self.deletions],
         }
         return (json.dumps(fields, indent=1) + "\n").encode()
 
@@ -112,7 +107,7 @@ class Outcome:
     drop_id: str
     file: str | None  # None where an empty window was skipped
     rows: int
-    bytes: int
+    size: int  # bytes
     sha256: str
     balance: Mapping[str, int]
     receipts: tuple[str, ...]
@@ -142,9 +137,7 @@ class Ledger:
 
     def record_intent(self, intent: Intent) -> Intent:
         """Record an intent and return it, or the one that was recorded for this close before."""
-        self.store.create(
-            self._name(intent.export, intent.instant, "intent"), intent.to_json()
-        )
+        self.store.create(self._name(intent.export, intent.instant, "intent"), intent.to_json())
         recorded = self.intent(intent.export, intent.instant)
         assert recorded is not None  # created just now, here or by another closer
         return recorded
@@ -154,16 +147,14 @@ class Ledger:
 
         Raises LedgerError where the recorded one has other bytes: two closers disagreed.
         """
-        self.store.create(
-            self._name(intent.export, intent.instant, "outcome"), outcome.to_json()
-        )
+        self.store.create(self._name(intent.export, intent.instant, "outcome"), outcome.to_json())
         recorded = self.outcome(intent.export, intent.instant)
         assert recorded is not None
         if (recorded.sha256, recorded.balance) != (outcome.sha256, outcome.balance):
             raise LedgerError(
-                what=f"the close was recorded with sha256 {recorded.sha256}, this run made {outcome.sha256}",
+                what=f"recorded with sha256 {recorded.sha256}, this run made {outcome.sha256}",
                 where=intent.drop_id,
-                hint="a close must give the same bytes on every run: keep both files and report this",
+                hint="a close must give the same bytes each time: keep both files, report this",
             )
         return recorded
 
@@ -198,10 +189,7 @@ class Ledger:
 
 def _choice_to_list(choice: Choice) -> list[Any]:
     owner, tiling = choice.partition, choice.tiling
-    tiles = [
-        [t.record.first, t.record.next, t.record.batch, t.first, t.next]
-        for t in tiling.tiles
-    ]
+    tiles = [[t.record.first, t.record.next, t.record.batch, t.first, t.next] for t in tiling.tiles]
     holes = [[hole.first, hole.next] for hole in tiling.holes]
     return [
         owner.topic,
@@ -222,9 +210,7 @@ def _choice_from_list(fields: list[Any]) -> Choice:
         Tiling(
             first,
             end,
-            tuple(
-                Tile(CoveragePath(owner, t[0], t[1], t[2]), t[3], t[4]) for t in tiles
-            ),
+            tuple(Tile(CoveragePath(owner, t[0], t[1], t[2]), t[3], t[4]) for t in tiles),
             tuple(Hole(*hole) for hole in holes),
         ),
     )

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,7 @@ from ibis.backends.duckdb import Backend
 from schemas.events import KINDS, EventType, Kind
 from schemas.tables import Catalog
 from schemas.topics import Topic
-from sinks.bases import Bases
+from sinks.bases import Base, Bases
 from sinks.cut import TopicCut
 from sinks.exports import Export
 from sinks.instants import milliseconds
@@ -52,7 +53,9 @@ _EVERYTHING: Final = (1 << 63) - 1
 class Selected:
     """What a drop holds: its lines in order, what became of every record, and what waits.
 
-    `waiting` is a Parquet file for the next close (`Ledger.waiting_name`). `input` is counted by itself, before any rule: the balance is held against it. `late` counts the window's records that occurred before it began, by UTC day of the event.
+    `waiting` is a Parquet file for the next close (`Ledger.waiting_name`). `input` is counted by
+    itself, before any rule: the balance is held against it. `late` counts the window's records that
+    occurred before it began, by UTC day of the event.
     """
 
     lines: Iterator[pa.RecordBatch]
@@ -108,6 +111,13 @@ class Selection:
         return tuple(
             sorted(found, key=lambda one: (one.profile_id, one.appended_at, one.occurred_at))
         )
+
+    def remake(
+        self, topic: Topic, cut: TopicCut, base: str | None, choices: Sequence[Choice]
+    ) -> Base:
+        """Make a base of a topic at a cut from the one before it and the rows since."""
+        with self._reading({topic.name: base} if base else {}, choices) as reading:
+            return self.bases.write(cut, reading.state(topic))
 
     def _covered_beyond(self, topic: Topic, cut: TopicCut) -> tuple[Choice, ...]:
         found = []
@@ -251,13 +261,28 @@ class _Reading:
         events = self.source.events(topic, KINDS[topic.kind].event_types, self._since(topic))
         return fold_campaigns(self._base(topic, "campaigns"), events, self.repeated(topic))
 
-    def _firsts(self, topic: Topic, before: Mapping[int, tuple[int, int]]) -> Firsts:
+    def _firsts(self, topic: Topic, before: Mapping[int, tuple[int, int]] | None = None) -> Firsts:
         interactions, links = self._base(topic, "interactions"), self._base(topic, "links")
         base = (
             Firsts(interactions, links) if interactions is not None and links is not None else None
         )
         events = self.source.events(topic, _FIRSTS, self._since(topic, before))
         return fold_firsts(base, events, self.repeated(topic), self._selection.firsts_days)
+
+    def state(self, topic: Topic) -> dict[str, Callable[[], pa.RecordBatchReader]]:
+        """Say how each table of a base is read, in order of ids: closes skip by statistics."""
+        match topic.kind:
+            case Kind.PROFILE:
+                tables = {"rows": self._profiles(topic).order_by("profileId")}
+            case Kind.CAMPAIGN:
+                tables = {"campaigns": self._campaigns().order_by("campaignId")}
+            case _:
+                firsts = self._firsts(topic)
+                tables = {
+                    "interactions": firsts.interactions.order_by("interactionId"),
+                    "links": firsts.links.order_by("interactionId", "clickedUrl"),
+                }
+        return {name: partial(streamed, table) for name, table in tables.items()}
 
     def _of(self, topic: Topic) -> tuple[Choice, ...]:
         return tuple(choice for choice in self._choices if choice.partition.topic == topic.name)

@@ -56,7 +56,7 @@ class EventSource:
         return sum(1 for choice in chosen for _ in choice.dead_letters)
 
     def _empty(self, topic: Topic) -> Path:
-        """Name a file without rows and with all columns: it gives the types, and what others lack."""
+        """Name a file without rows: it gives the types, and the columns that others lack."""
         path = self._scratch / f"none-{topic.local}.parquet"
         if not path.exists():
             pq.write_table(
@@ -68,7 +68,7 @@ class EventSource:
 def clip(
     choices: Iterable[Choice], bounds: Mapping[TopicPartition, tuple[int, int]]
 ) -> tuple[Choice, ...]:
-    """Return the part of each choice within these offsets `[first, next)`; none where no bounds are."""
+    """Return the part of each choice within its bounds `[first, next)`; none without bounds."""
     return tuple(
         Choice(choice.partition, _clip(choice.tiling, *bounds[choice.partition]))
         for choice in choices

@@ -1,0 +1,162 @@
+"""Commands that close windows, and say what was closed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from schemas.errors import DefinitionError, DeltadropError, Fault, WrongInputError
+from schemas.settings import load_settings
+from sinks.completeness import Lag
+from sinks.exports import Export
+from sinks.instants import stamp
+from sinks.ledger import Outcome
+from sinks.schedule import Due, due_closes
+from sinks.setup import Sinks
+from sinks.status import status_of
+
+__all__ = ["close", "history", "status"]
+
+Config = Annotated[Path | None, typer.Option(help="The settings' file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
+
+
+def close(
+    exports: Annotated[
+        list[str] | None, typer.Argument(help="Exports to close; all without.")
+    ] = None,
+    at: Annotated[str | None, typer.Option(help="The instant, ISO 8601 with zone.")] = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Close every due window that isn't closed yet, oldest first; or the one that ends at --at.
+
+    Exits with 0 if all were closed, 3 if one was held, 1 if one failed; the others were closed all
+    the same.
+    """
+    settings = load_settings(config)
+    sinks = Sinks.of(settings)
+    chosen = _chosen(sinks, exports or [])
+    now = dt.datetime.now(dt.UTC)
+    due = _due_at(chosen, _instant(at, now)) if at else due_closes(chosen, sinks.ledger, now)
+    failures: dict[str, DeltadropError] = {}
+    for instant in sorted({one.instant for one in due}):
+        _wait_until(instant + dt.timedelta(seconds=settings.close.delay_seconds))
+        for one in (one for one in due if one.instant == instant and one.export not in failures):
+            _close_one(sinks, one, failures, as_json)
+        sinks.rebase.remake_where_due(sinks.streams.topics.values(), instant)
+    if not due and not as_json:
+        typer.echo("nothing is due")
+    if failures:
+        raise typer.Exit(max(error.exit_code for error in failures.values()))
+
+
+def history(
+    export: Annotated[str | None, typer.Argument(help="One export; all without.")] = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what was closed: window, file, rows, checksum; newest last."""
+    sinks = Sinks.of(load_settings(config))
+    for one in _chosen(sinks, [export] if export else []):
+        for instant in sinks.ledger.closes(one.name):
+            outcome = sinks.ledger.outcome(one.name, instant)
+            if as_json:
+                told = asdict(outcome) if outcome else None
+                typer.echo(
+                    json.dumps(
+                        {"export": one.name, "instant": instant.isoformat(), "outcome": told}
+                    )
+                )
+            else:
+                typer.echo(_line(one.name, instant, outcome))
+
+
+def status(config: Config = None, as_json: AsJson = False) -> None:
+    """Show lag by partition, and of each export the last close, the next, and what blocks it."""
+    told = status_of(Sinks.of(load_settings(config)), dt.datetime.now(dt.UTC))
+    typer.echo(told.to_json() if as_json else str(told))
+
+
+def _close_one(sinks: Sinks, due: Due, failures: dict[str, DeltadropError], as_json: bool) -> None:
+    export = next(one for one in sinks.exports if one.name == due.export)
+
+    def progress(lags: Sequence[Lag]) -> None:
+        typer.echo(f"{due.export}: waiting for " + "; ".join(str(lag) for lag in lags), err=True)
+
+    try:
+        outcome = sinks.closer.close(export, due.instant, progress)
+    except DeltadropError as error:
+        failures[due.export] = error
+        typer.echo(f"{due.export} at {due.instant.isoformat()}: {error}", err=True)
+        return
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {"export": due.export, "instant": due.instant.isoformat(), **asdict(outcome)}
+            )
+        )
+    else:
+        typer.echo(_line(due.export, due.instant, outcome))
+
+
+def _line(export: str, instant: dt.datetime, outcome: Outcome | None) -> str:
+    when = f"{export}  {stamp(instant)}"
+    if outcome is None:
+        return f"{when}  begun, not finished: close it again"
+    if outcome.file is None:
+        return f"{when}  no rows: no file, the manifest says so"
+    warned = "".join(f"  ({warning})" for warning in outcome.warnings)
+    size = f"{outcome.rows:,} rows  {outcome.size:,} bytes"
+    return f"{when}  {outcome.file}  {size}  {outcome.sha256[:12]}{warned}"
+
+
+def _chosen(sinks: Sinks, names: Sequence[str]) -> list[Export]:
+    known = {export.name: export for export in sinks.exports}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        valid = ", ".join(known) or "none is defined"
+        raise WrongInputError(
+            [Fault("", f"there is no export '{name}'", f"choose from {valid}") for name in unknown]
+        )
+    if not known:
+        folder = str(sinks.settings.exports)
+        raise DefinitionError(
+            [Fault(folder, "no export is defined", "add a YAML file that begins with export: NAME")]
+        )
+    return [known[name] for name in names] if names else list(sinks.exports)
+
+
+def _due_at(exports: Sequence[Export], instant: dt.datetime) -> list[Due]:
+    return sorted(Due(instant, export.name) for export in exports)
+
+
+def _instant(text: str, now: dt.datetime) -> dt.datetime:
+    try:
+        instant = dt.datetime.fromisoformat(text)
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        raise WrongInputError(
+            [Fault("--at", f"'{text}' isn't an instant", "write it as 2026-03-28T06:00:00+01:00")]
+        )
+    if instant > now:
+        raise WrongInputError(
+            [Fault("--at", f"{text} hasn't come yet", "choose an instant in the past")]
+        )
+    whole = instant.astimezone(dt.UTC)
+    return whole.replace(microsecond=whole.microsecond // 1000 * 1000)
+
+
+def _wait_until(moment: dt.datetime) -> None:
+    """Wait until what was appended before an instant can be read (close.delay_seconds)."""
+    seconds = (moment - dt.datetime.now(dt.UTC)).total_seconds()
+    if seconds > 0:
+        time.sleep(seconds)

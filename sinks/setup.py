@@ -1,0 +1,83 @@
+"""Put the parts of closes together from settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schemas.settings import Settings
+from sinks.bases import Bases
+from sinks.close import Closer
+from sinks.completeness import Completeness
+from sinks.cut import Cuts, KafkaOffsets
+from sinks.exports import Export, load_exports
+from sinks.intent import Intentions
+from sinks.ledger import Ledger
+from sinks.locations import Transferbox
+from sinks.rebase import Rebase
+from sinks.selection import Selection
+from streams.layout import TopicPartition
+from streams.setup import Streams
+
+
+@dataclass(frozen=True, slots=True)
+class Sinks:
+    """All parts of one installation's closes."""
+
+    settings: Settings
+    streams: Streams
+    exports: tuple[Export, ...]
+    cuts: Cuts
+    ledger: Ledger
+    closer: Closer
+    rebase: Rebase
+    offsets: KafkaOffsets
+
+    @classmethod
+    def of(cls, settings: Settings) -> Sinks:
+        """Make them, without connecting; raises DefinitionError where a definition is wrong."""
+        streams = Streams.of(settings)
+        store, partitions = streams.partitions.store, streams.partitions
+        prefix, scratch = settings.kafka.topic_prefix, settings.root / "scratch"
+        offsets = KafkaOffsets(settings.kafka.client_options())
+        cuts = Cuts(store, streams.kafka, offsets, partitions)
+        ledger, bases = Ledger(store), Bases(store)
+        selection = Selection(
+            prefix=prefix,
+            catalog=streams.catalog,
+            partitions=partitions,
+            bases=bases,
+            ledger=ledger,
+            scratch=scratch,
+            memory_limit=settings.close.memory_limit,
+            firsts_days=settings.close.firsts_days,
+            repeat_hours=settings.close.repeat_hours,
+        )
+        intentions = Intentions(
+            prefix=prefix,
+            repeat_hours=settings.close.repeat_hours,
+            partitions=partitions,
+            cuts=cuts,
+            ledger=ledger,
+            bases=bases,
+            completeness=_completeness(settings, streams, offsets),
+            later_deletions=selection.later_deletions,
+        )
+        closer = Closer(
+            intentions, selection, ledger, Transferbox(settings.root / "transferbox"), scratch
+        )
+        exports = load_exports(settings.exports, streams.catalog)
+        rebase = Rebase(cuts, bases, intentions, selection)
+        return cls(settings, streams, exports, cuts, ledger, closer, rebase, offsets)
+
+
+def _completeness(settings: Settings, streams: Streams, offsets: KafkaOffsets) -> Completeness:
+    def mend(partition: TopicPartition, first: int, end: int) -> object:
+        return streams.range_reader.read(streams.writers[partition.topic], partition, first, end)
+
+    return Completeness(
+        streams.partitions,
+        fingerprints=lambda topic: {s.name: s.fingerprint for s in streams.streams[topic]},
+        mend=mend,
+        log_start=lambda partition: offsets.start(partition.topic, partition.partition),
+        wait_seconds=settings.close.wait_seconds,
+    )

@@ -1,0 +1,111 @@
+"""What an operator sees at a glance: how far the workers are, what is due, and what blocks it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+from sinks.exports import Export
+from sinks.intent import topics_read
+from sinks.schedule import due_closes, next_close
+from sinks.setup import Sinks
+from streams.coverage import tile
+from streams.layout import TopicPartition
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionStatus:
+    """How far a partition is stored: `covered` without a hole, of the last stable offset `end`."""
+
+    topic: str
+    partition: int
+    covered: int
+    end: int
+    holes: int
+
+    @property
+    def lag(self) -> int:
+        """Offsets that are in Kafka and not stored yet."""
+        return self.end - self.covered
+
+
+@dataclass(frozen=True, slots=True)
+class ExportStatus:
+    """Where an export stands: its last close, those that are due, the next, and what blocks it."""
+
+    export: str
+    last: str | None
+    due: tuple[str, ...]
+    next: str
+    blocked_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The status of an installation."""
+
+    partitions: tuple[PartitionStatus, ...]
+    exports: tuple[ExportStatus, ...]
+
+    def to_json(self) -> str:
+        """Serialise, for scripts."""
+        return json.dumps(asdict(self), indent=2)
+
+    def __str__(self) -> str:
+        """For people."""
+        return "\n".join([*_partition_lines(self.partitions), "", *_export_lines(self.exports)])
+
+
+def status_of(sinks: Sinks, now: dt.datetime) -> Status:
+    """Look at Kafka, coverage and ledger; changes nothing."""
+    partitions = tuple(_partitions(sinks))
+    return Status(
+        partitions, tuple(_export(sinks, export, partitions, now) for export in sinks.exports)
+    )
+
+
+def _partitions(sinks: Sinks) -> Iterator[PartitionStatus]:
+    for name, identity in sorted(sinks.streams.kafka.identities(sinks.streams.topics).items()):
+        for number, end in enumerate(sinks.offsets.ends(name, identity.partitions)):
+            paths = sinks.streams.partitions.coverage(
+                TopicPartition(name, identity.topic_id, number)
+            )
+            first = min((path.first for path in paths), default=0)
+            holes = tile(paths, first, end).holes
+            covered = holes[0].first if holes else end
+            inner = sum(1 for hole in holes if any(path.next > hole.first for path in paths))
+            yield PartitionStatus(name, number, covered, end, inner)
+
+
+def _export(
+    sinks: Sinks, export: Export, partitions: Sequence[PartitionStatus], now: dt.datetime
+) -> ExportStatus:
+    closes = list(sinks.ledger.closes(export.name))
+    due = [one.instant.isoformat() for one in due_closes([export], sinks.ledger, now)]
+    topics = {topic.name for topic in topics_read(export, sinks.settings.kafka.topic_prefix)}
+    lags = [one for one in partitions if one.topic in topics and one.lag > 0]
+    return ExportStatus(
+        export.name,
+        closes[-1].isoformat() if closes else None,
+        tuple(due),
+        next_close(export, now).isoformat(),
+        tuple(f"{one.topic}/{one.partition} lags by {one.lag:,}" for one in lags) if due else (),
+    )
+
+
+def _partition_lines(partitions: Sequence[PartitionStatus]) -> Iterator[str]:
+    width = max((len(one.topic) for one in partitions), default=0)
+    for one in partitions:
+        holes = f"  {one.holes} holes" if one.holes else ""
+        stored = f"stored {one.covered:>12,} of {one.end:>12,}  lag {one.lag:>10,}"
+        yield f"{one.topic:{width}}  {one.partition:3}  {stored}{holes}"
+
+
+def _export_lines(exports: Sequence[ExportStatus]) -> Iterator[str]:
+    width = max((len(one.export) for one in exports), default=0)
+    for one in exports:
+        due = f"due: {', '.join(one.due)}" if one.due else f"next {one.next}"
+        blocked = f"  waits for {'; '.join(one.blocked_by)}" if one.blocked_by else ""
+        yield f"{one.export:{width}}  last {one.last or 'never'}  {due}{blocked}"
