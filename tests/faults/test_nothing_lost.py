@@ -1,0 +1,239 @@
+"""Nothing lost, nothing doubled: every change is in exactly one drop, whatever crashes (SPEC §3).
+
+Traffic of all nine kinds goes on while workers are killed, frozen, told to leave and replaced, and
+closes are killed. The drops of all nine exports must equal, line for line, what a plain reading of
+the topics (`truth`) gives, judged by the naive model. The seed is in the test's name and in every
+failure.
+"""
+
+import gzip
+import subprocess
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.demo.workspace import Workspace, next_second
+from deploy.parts import KafkaBroker, SchemaRegistry
+from sinks.instants import stamp
+from tests.faults.processes import Workers, start, tormented_workers
+from tests.faults.traffic import Traffic
+from tests.faults.truth import Truth, cut_at
+from tests.model.closes import Close, drops_of
+from tests.model.definition import export_of
+from tests.model.history import Cut, History, Recorded
+from tests.model.tables import Database
+
+SHOP = Path("deploy/demo")
+SESSION_SECONDS = 6.0
+WINDOWS = 3
+
+
+@dataclass(frozen=True)
+class Torment:
+    """How much traffic, over how many seconds, and what happens to the workers meanwhile."""
+
+    events: int
+    seconds: float
+    kills: int
+    freezes: int
+
+
+SHORT = Torment(events=12_000, seconds=45, kills=6, freezes=1)
+LONG = Torment(events=60_000, seconds=240, kills=24, freezes=3)
+
+
+@pytest.mark.parametrize("seed", [pytest.param(20261124, id="seed-20261124")])
+@pytest.mark.timeout(600)
+def test_nothing_is_lost_and_nothing_doubled(
+    seed: int, kafka: KafkaBroker, registry: SchemaRegistry, tmp_path: Path
+) -> None:
+    hold_drops_against_the_truth(seed, SHORT, kafka, registry, tmp_path)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", [pytest.param(seed, id=f"seed-{seed}") for seed in range(1, 6)])
+@pytest.mark.timeout(1800)
+def test_nothing_is_lost_and_nothing_doubled_for_long(
+    seed: int, kafka: KafkaBroker, registry: SchemaRegistry, tmp_path: Path
+) -> None:
+    hold_drops_against_the_truth(seed, LONG, kafka, registry, tmp_path)
+
+
+def hold_drops_against_the_truth(
+    seed: int, torment: Torment, kafka: KafkaBroker, registry: SchemaRegistry, folder: Path
+) -> None:
+    prefix = f"kill{seed}x{time.time_ns() // 1_000_000 % 10_000_000}"
+    workspace = _workspace(folder, kafka, registry, prefix)
+    workspace.run("topics", "create")
+    topics = _topics(prefix)
+    random = Random(seed)
+    traffic = Traffic(
+        workspace, seed, torment.events, torment.seconds, topics, kafka.bootstrap_servers
+    )
+    instants: list[datetime] = []
+    with tormented_workers(workspace, random, SESSION_SECONDS) as crew:
+        crew.add()
+        crew.add()
+        traffic.start()
+        finisher = None
+        for window in range(WINDOWS):
+            _torment(crew, random, torment, window)
+            _wait_for(finisher)
+            instants.append(next_second())
+            _close_and_kill(workspace, random, instants[-1])
+            finisher = start(workspace, "close", "--at", instants[-1].isoformat())
+        traffic.join()
+        _wait_for(finisher)
+        assert traffic.failure is None, f"seed {seed}: {traffic.failure}"
+        crew.replace_dead()
+        for instant in instants:
+            workspace.run("close", "--at", instant.isoformat())
+        assert crew.kills >= torment.kills
+    records = Truth(kafka.bootstrap_servers, registry.url, prefix).records(topics)
+    assert len(records) >= torment.events
+    _compare(seed, workspace.folder, prefix, records, instants)
+
+
+def _torment(crew: Workers, random: Random, torment: Torment, window: int) -> None:
+    """A third of all that is to happen, at random moments of a third of the time."""
+    share = torment.kills // WINDOWS + (window < torment.kills % WINDOWS)
+    freezes = torment.freezes // WINDOWS + (window < torment.freezes % WINDOWS)
+    acts = [crew.kill_one] * share + [crew.freeze_one] * freezes + [crew.add, crew.leave_one]
+    random.shuffle(acts)
+    for act in acts:
+        time.sleep(random.uniform(0.2, 2 * torment.seconds / WINDOWS / len(acts)))
+        crew.replace_dead()
+        if act == crew.leave_one and len(crew.running) < 2:
+            crew.add()
+        act()
+
+
+def _close_and_kill(workspace: Workspace, random: Random, instant: datetime) -> None:
+    """Begin the close and kill it at a random moment, twice."""
+    for _ in range(2):
+        close = start(workspace, "close", "--at", instant.isoformat())
+        time.sleep(random.uniform(0.5, 8.0))
+        close.kill()
+        close.wait()
+
+
+def _wait_for(close: subprocess.Popen[bytes] | None) -> None:
+    """Wait for a close that goes on while workers are tormented; it's run once more at the end."""
+    if close is not None:
+        close.wait(timeout=300)
+
+
+def _compare(
+    seed: int, folder: Path, prefix: str, records: list[Recorded], instants: list[datetime]
+) -> None:
+    database = Database.load(SHOP / "tables" / "shop.yaml")
+    history = History(records)
+    cuts = [cut_at(records, instant) for instant in instants]
+    exports = sorted((folder / "exports").glob("*.yaml"))
+    assert len(exports) == 9
+    for file in exports:
+        definition = yaml.safe_load(file.read_text(encoding="utf-8"))
+        name = definition["export"]
+        intents = [_intent(folder, name, instant) for instant in instants]
+        closes = [
+            Close(cut, {database.name: frozenset(d[0] for d in intent["deletions"])})
+            for cut, intent in zip(cuts, intents, strict=True)
+        ]
+        export = export_of(definition, database, prefix)
+        drops = drops_of(history, export, Cut(0, {}), closes)
+        assert any(drop.lines for drop in drops), (
+            f"seed {seed}: {name} exported nothing: a test that can't fail"
+        )
+        for instant, drop in zip(instants, drops, strict=True):
+            outcome = _outcome(folder, name, instant)
+            balance = {outcome_: n for outcome_, n in outcome["balance"].items() if n}
+            wanted = {outcome_: n for outcome_, n in drop.balance.items() if n}
+            got = _text(folder, outcome["file"])
+            want = "" if outcome["file"] is None and not drop.lines else drop.text()
+            _keep(folder, seed, name, instant, got, want)
+            assert got == want, f"seed {seed}: {name} at {instant} differs from the truth"
+            assert balance == wanted, f"seed {seed}: {name} at {instant}: the balance differs"
+
+
+def _text(folder: Path, file: str | None) -> str:
+    """The CSV of a drop; empty where an empty window's file was skipped."""
+    if file is None:
+        return ""
+    content = next((folder / "transferbox").rglob(file)).read_bytes()
+    return (gzip.decompress(content) if file.endswith(".gz") else content).decode("utf-8")
+
+
+def _intent(folder: Path, export: str, instant: datetime) -> dict[str, Any]:
+    return _entry(folder, export, instant, "intent")
+
+
+def _outcome(folder: Path, export: str, instant: datetime) -> dict[str, Any]:
+    return _entry(folder, export, instant, "outcome")
+
+
+def _entry(folder: Path, export: str, instant: datetime, entry: str) -> dict[str, Any]:
+    path = folder / "ledger" / "exports" / export / stamp(instant) / f"{entry}.json"
+    loaded: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+def _keep(folder: Path, seed: int, name: str, instant: datetime, got: str, wanted: str) -> None:
+    """Keep both texts of a failure beside the logs."""
+    if got != wanted:
+        (folder / f"{name}-{stamp(instant)}-got.csv").write_text(got, encoding="utf-8")
+        (folder / f"{name}-{stamp(instant)}-wanted-seed{seed}.csv").write_text(
+            wanted, encoding="utf-8"
+        )
+
+
+def _workspace(
+    folder: Path, kafka: KafkaBroker, registry: SchemaRegistry, prefix: str
+) -> Workspace:
+    settings = {
+        "kafka": {
+            "bootstrap_servers": kafka.bootstrap_servers,
+            "topic_prefix": prefix,
+            "replication_factor": 1,
+            "min_insync_replicas": 1,
+            "partitions": 3,
+        },
+        "registry": {"url": registry.url},
+        "worker": {
+            "group": prefix,
+            "batch_bytes": 200_000,
+            "batch_seconds": 0.7,
+            "session_timeout_seconds": SESSION_SECONDS,
+        },
+        "close": {"delay_seconds": 1, "wait_seconds": 90},
+    }
+    workspace = Workspace.create(folder / "site", SHOP, settings)
+    workspace.tell_windows_apart_by_second()
+    return workspace
+
+
+def _topics(prefix: str) -> list[str]:
+    kinds = [
+        "profile",
+        "subscription-update",
+        "segment-transition",
+        "marketing-consent",
+        "email-activity",
+        "sms-activity",
+        "file-activity",
+    ]
+    tables = [
+        yaml.safe_load(file.read_text())["table"]
+        for file in (SHOP / "tables").glob("*.yaml")
+        if file.stem != "shop"
+    ]
+    return [
+        f"{prefix}.campaign",
+        *(f"{prefix}.shop.{kind}" for kind in kinds),
+        *(f"{prefix}.shop.row.{table}" for table in tables),
+    ]

@@ -1,0 +1,80 @@
+"""Traffic of all nine kinds, with poison in it, at a steady pace while a test torments the rest."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+from kafka import KafkaProducer
+
+from deploy.demo.generator import day_of_events
+from deploy.demo.workspace import Workspace
+
+PIECE = 500
+"""Events that one `deltadrop publish` sends."""
+
+POISON = (b"", b"no magic", b"\0\0\0\0\1\2", b"\0\x7f\xff\xff\xff rubbish", None)
+
+
+class Traffic(threading.Thread):
+    """Publishes a generated day in pieces, by a command each; poison goes in between by hand."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        seed: int,
+        size: int,
+        seconds: float,
+        topics: list[str],
+        bootstrap: str,
+    ) -> None:
+        super().__init__(daemon=True)
+        self._workspace = workspace
+        self._random = Random(seed)
+        self._events = day_of_events(seed=seed, size=size, day=datetime.now(UTC).date())
+        self._pause = seconds * PIECE / size
+        self._topics = topics
+        self._bootstrap = bootstrap
+        self.published = 0
+        self.poisoned = 0
+        self.failure: str | None = None
+
+    def run(self) -> None:
+        producer = KafkaProducer(bootstrap_servers=self._bootstrap)
+        try:
+            for piece in _pieces(self._events):
+                began = time.monotonic()
+                self._publish(piece)
+                self._poison(producer)
+                time.sleep(max(0.0, self._pause - (time.monotonic() - began)))
+        except Exception as error:
+            self.failure = repr(error)
+        finally:
+            producer.close()
+
+    def _publish(self, events: list[dict[str, Any]]) -> None:
+        file = self._workspace.folder / "piece.jsonl"
+        text = "".join(json.dumps(event) + "\n" for event in events)
+        file.write_text(text, encoding="utf-8")
+        self._workspace.run("publish", str(file))
+        self.published += len(events)
+
+    def _poison(self, producer: KafkaProducer) -> None:
+        value = self._random.choice(POISON)
+        producer.send(self._random.choice(self._topics), key=b"1", value=value)
+        producer.flush()
+        self.poisoned += 1
+
+
+def _pieces(events: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    piece: list[dict[str, Any]] = []
+    for event in events:
+        piece.append(event)
+        if len(piece) == PIECE:
+            yield piece
+            piece = []
+    if piece:
+        yield piece
