@@ -1,0 +1,151 @@
+"""The commands `publish` and `topics create|check`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Annotated, TypeAlias
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from producers.jsonl import Outcome, publish_lines, publish_right_lines
+from producers.publisher import Publisher
+from producers.topics import TopicKeeper, TopicsReport, wanted_topics
+from schemas.errors import Fault, WrongInputError
+from schemas.settings import Settings, load_settings
+from schemas.tables import load_catalog
+
+__all__ = ["publish", "topics"]
+
+Config: TypeAlias = Annotated[Path | None, typer.Option(help="The settings' file.")]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="For scripts.")]
+
+_STDIN = Path("-")
+_TELL_SECONDS = 2.0
+"""How often a plain line tells of progress where there is no terminal."""
+
+Tell: TypeAlias = Callable[[str, int], None]
+
+
+def publish(
+    file: Annotated[Path, typer.Argument(help="JSON Lines, one event a line; - reads stdin.")],
+    config: Config = None,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Send the right lines, whatever the others are.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Publish events from JSON Lines; if any line is wrong, nothing is sent.
+
+    Exits with 0 if every line was sent, 2 if lines were wrong, with a line for each, 1 if Kafka or
+    the registry failed.
+    """
+    settings = load_settings(config)
+    try:
+        with _opened(file) as lines, _told(as_json) as tell:
+            outcome = _published(settings, lines, str(file), keep_going, tell)
+    except WrongInputError as error:
+        if not as_json:
+            raise
+        typer.echo(_as_json(Outcome(refused=len(error.faults), faults=list(error.faults))))
+        raise typer.Exit(error.exit_code) from error
+    typer.echo(_as_json(outcome) if as_json else f"{outcome.sent} events sent")
+    if outcome.refused and as_json:
+        raise typer.Exit(WrongInputError.exit_code)
+    outcome.raise_if_refused()
+
+
+def _published(
+    settings: Settings, lines: IO[bytes], name: str, keep_going: bool, tell: Tell
+) -> Outcome:
+    catalog = load_catalog(settings.tables)
+    prefix = settings.kafka.topic_prefix
+
+    def connect() -> Publisher:
+        return Publisher(settings, settings.registry, catalog)
+
+    if not keep_going:
+        return publish_lines(lines, name, catalog, prefix, connect, tell)
+    with connect() as publisher:
+        return publish_right_lines(lines, name, catalog, prefix, publisher, tell)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[IO[bytes]]:
+    if file == _STDIN:
+        yield sys.stdin.buffer
+        return
+    try:
+        lines = file.open("rb")
+    except OSError as error:
+        raise WrongInputError([Fault(str(file), f"can't be read: {error.strerror}")]) from error
+    with lines:
+        yield lines
+
+
+@contextmanager
+def _told(as_json: bool) -> Iterator[Tell]:
+    """Progress on stderr: a line that moves on a terminal, a plain line now and then elsewhere."""
+    if as_json:
+        yield lambda step, done: None
+    elif sys.stderr.isatty():
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+            task = bars.add_task("reading", total=None)
+            yield lambda step, done: bars.update(task, description=f"{done:,} events {step}")
+    else:
+        yield _PlainLines()
+
+
+class _PlainLines:
+    def __init__(self) -> None:
+        self._next = time.monotonic() + _TELL_SECONDS
+
+    def __call__(self, step: str, done: int) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _TELL_SECONDS
+            typer.echo(f"{done} events {step}", err=True)
+
+
+def _as_json(outcome: Outcome) -> str:
+    return json.dumps(asdict(outcome))
+
+
+topics = typer.Typer(help="Create and check the Kafka topics.", no_args_is_help=True)
+
+
+@topics.command()
+def create(config: Config = None, as_json: AsJson = False) -> None:
+    """Create the topics that are missing, then check all of them."""
+    settings = load_settings(config)
+    names = wanted_topics(load_catalog(settings.tables), settings.kafka)
+    with TopicKeeper(settings.kafka) as keeper:
+        _tell_topics(keeper.create(names), as_json)
+
+
+@topics.command()
+def check(config: Config = None, as_json: AsJson = False) -> None:
+    """Check that the topics are there and as they must be; exits with 1 if one isn't."""
+    settings = load_settings(config)
+    names = wanted_topics(load_catalog(settings.tables), settings.kafka)
+    with TopicKeeper(settings.kafka) as keeper:
+        _tell_topics(keeper.check(names), as_json)
+
+
+def _tell_topics(report: TopicsReport, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"right": not report.wrong, **asdict(report)}))
+        if report.wrong:
+            raise typer.Exit(1)
+        return
+    for warning in report.warnings():
+        typer.echo(warning, err=True)
+    report.raise_if_wrong()
+    typer.echo(f"all is well: {len(report.created)} topics created, {len(report.present)} there")

@@ -1,0 +1,287 @@
+"""Sends events to Kafka and answers for them.
+
+Idempotent, acks=all, keyed by the entity's id, so that one entity's events stay in order. Nothing
+is sent that would end as a dead letter, every wait has a bound, and `flush` counts an event as sent
+only when all replicas in sync have it. kafka-python's own queue has no bound, so this one keeps
+count of what is on its way. This is the one module of `producers` that sends.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
+
+from producers.connection import connection_options, explained, translated
+from producers.encode import Encoded, EventEncoder, WrongEventError
+from producers.event import Event
+from producers.leaves import PYTHON_LEAVES
+from schemas.derive import avro_schema
+from schemas.errors import PublishError
+from schemas.registry import Registry, wire_header
+from schemas.settings import KafkaSettings, RegistrySettings, Settings
+from schemas.tables import Catalog
+from schemas.topics import Topic
+
+__all__ = ["Publisher"]
+
+_CHUNK = 2_000
+"""Events of a bulk that are checked together."""
+
+_MAX_EVENT_BYTES = 1_000_000
+"""Key and value of one event; Kafka takes messages of up to 1,048,588 bytes unless told otherwise.
+"""
+
+_BATCH_BYTES = 256 * 1024
+_LINGER_MS = 20
+_REQUEST_MS = 10_000
+_MAX_IN_FLIGHT_BYTES = 32 * 1024 * 1024
+_MAX_IN_FLIGHT = 50_000
+_DELIVERY_SECONDS = 30.0
+_SHOWN_FAILURES = 3
+
+
+class Publisher:
+    """Publishes events of a catalog's databases; use it as a context manager, from one thread."""
+
+    def __init__(
+        self,
+        kafka: Settings | KafkaSettings | str,
+        registry: Registry | RegistrySettings | str,
+        catalog: Catalog,
+        *,
+        delivery_seconds: float = _DELIVERY_SECONDS,
+    ) -> None:
+        """kafka: settings, or just the bootstrap servers. registry: a registry, its settings or
+        URL.
+
+        delivery_seconds: how long an event may take to arrive before it counts as not sent.
+
+        Raises PublishError if Kafka doesn't answer.
+        """
+        self._kafka = _kafka_settings(kafka)
+        self._registry = registry if isinstance(registry, Registry) else Registry(registry)
+        self._catalog = catalog
+        self._encoder = EventEncoder(catalog, self._kafka.topic_prefix, PYTHON_LEAVES)
+        self._routes: dict[Topic, _Route] = {}
+        self._delivery_seconds = max(delivery_seconds, (_REQUEST_MS + _LINGER_MS) / 1000)
+        self._in_flight = _InFlight(self._delivery_seconds)
+        self._where = f"Kafka {self._kafka.bootstrap_servers}"
+        with translated(PublishError, self._where):
+            self._producer = KafkaProducer(
+                **connection_options(self._kafka),
+                enable_idempotence=True,
+                acks="all",
+                allow_auto_create_topics=False,
+                batch_size=_BATCH_BYTES,
+                linger_ms=_LINGER_MS,
+                request_timeout_ms=_REQUEST_MS,
+                max_block_ms=_REQUEST_MS,
+                delivery_timeout_ms=int(self._delivery_seconds * 1000),
+            )
+
+    def publish(self, event: Event) -> UUID:
+        """Check one event and hand it to Kafka; gives its id. `flush` tells whether it arrived.
+
+        Raises WrongEventError if it breaks its schema or contract; PublishError if the queue stays
+        full, Kafka can't be reached, or an earlier event wasn't delivered.
+        """
+        encoded = self._encoder.encode(event)
+        for reason in self._encoder.check([encoded]).values():
+            raise WrongEventError(reason)
+        self.send([encoded])
+        return UUID(encoded.event_id)
+
+    def publish_many(self, events: Iterable[Event]) -> int:
+        """Check and send many events, a few thousand at a time; gives how many were handed to
+        Kafka.
+
+        Raises as `publish` does; of the chunk that holds a wrong event, none is sent.
+        """
+        remaining = iter(events)
+        count = 0
+        while chunk := list(islice(remaining, _CHUNK)):
+            encoded = []
+            for index, event in enumerate(chunk):
+                try:
+                    encoded.append(self._encoder.encode(event))
+                except WrongEventError as error:
+                    where = f"event {count + index}"
+                    raise WrongEventError(error.what, where=where, hint=error.hint) from error
+            for index, reason in sorted(self._encoder.check(encoded).items()):
+                raise WrongEventError(reason, where=f"event {count + index}")
+            self.send(encoded)
+            count += len(chunk)
+        return count
+
+    def send(self, events: Sequence[Encoded]) -> None:
+        """Hand encoded and checked events to Kafka, in order; raises PublishError."""
+        self._in_flight.raise_failures()
+        for event in events:
+            route = self._routes.get(event.topic) or self._registered(event.topic)
+            value = route.header + event.datum
+            size = len(event.key) + len(value)
+            if size > _MAX_EVENT_BYTES:
+                what = f"the event has {size} bytes, more than the {_MAX_EVENT_BYTES} that are sent"
+                raise PublishError(what, where=f"event {event.event_id}")
+            self._in_flight.make_room(size)
+            self._in_flight.add(
+                self._handed_over(event, route.topic_name, value), size, event.event_id
+            )
+
+    def flush(self, timeout: float | None = None) -> int:
+        """Wait until everything has arrived; gives how many events did since the last flush.
+
+        timeout: seconds, by default a little more than an event may take.
+
+        Raises PublishError if one or more were not delivered, or if that isn't known in time.
+        """
+        seconds = self._delivery_seconds + 5 if timeout is None else timeout
+        with suppress(KafkaTimeoutError):  # what hasn't arrived is counted below
+            self._producer.flush(seconds)
+        return self._in_flight.settle()
+
+    def close(self) -> None:
+        """Flush, and let go of the connection; raises as `flush` does."""
+        try:
+            self.flush()
+        finally:
+            with translated(PublishError, self._where):
+                self._producer.close(timeout=self._delivery_seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+            return
+        with suppress(KafkaError):  # the error that ends the block says more
+            self._producer.close(timeout=self._delivery_seconds)
+
+    def _registered(self, topic: Topic) -> _Route:
+        schema_id = self._registry.register(topic, avro_schema(topic, self._catalog))
+        self._routes[topic] = _Route(topic.name, wire_header(schema_id))
+        return self._routes[topic]
+
+    def _handed_over(self, event: Encoded, topic_name: str, value: bytes) -> Any:
+        where = f"topic {topic_name}"
+        try:
+            return self._producer.send(topic_name, value, event.key)
+        except KafkaTimeoutError as error:
+            what = f"the topic can't be reached ({explained(error)})"
+            hint = "does it exist (`deltadrop topics check`), and is Kafka up?"
+            raise PublishError(what, where=where, hint=hint) from error
+        except MessageSizeTooLargeError as error:
+            raise PublishError(explained(error), where=f"event {event.event_id}") from error
+        except (KafkaError, ValueError) as error:
+            raise PublishError(f"can't be sent ({explained(error)})", where=where) from error
+
+
+def _kafka_settings(kafka: Settings | KafkaSettings | str) -> KafkaSettings:
+    if isinstance(kafka, str):
+        return KafkaSettings(bootstrap_servers=kafka)
+    return kafka.kafka if isinstance(kafka, Settings) else kafka
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """Where the events of a topic go, and what their values begin with."""
+
+    topic_name: str
+    header: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """An event on its way: kafka-python's future, its size, and its id."""
+
+    future: Any
+    size: int
+    event_id: str
+
+
+class _InFlight:
+    """What was handed to Kafka and isn't settled: bounded, in order."""
+
+    def __init__(self, wait_seconds: float) -> None:
+        self._wait_seconds = wait_seconds
+        self._pending: deque[_Pending] = deque()
+        self._bytes = 0
+        self._arrived = 0
+        self._failed: list[tuple[str, str]] = []
+
+    def add(self, future: Any, size: int, event_id: str) -> None:
+        """Note an event that was handed over."""
+        self._pending.append(_Pending(future, size, event_id))
+        self._bytes += size
+
+    def make_room(self, size: int) -> None:
+        """Wait, with a bound, until an event of `size` bytes may be added; PublishError if not.
+
+        Also raises once an earlier event wasn't delivered: the ones after it may overtake it.
+        """
+        if self._fits(size):
+            return
+        deadline = time.monotonic() + self._wait_seconds
+        while not self._fits(size) and not self._failed:
+            oldest = self._pending[0]
+            try:
+                oldest.future.get(timeout=max(0.0, deadline - time.monotonic()))
+            except KafkaError as error:
+                if not oldest.future.is_done:
+                    what = f"the queue stays full ({len(self._pending)} events on their way)"
+                    raise PublishError(what, hint="is Kafka up, and keeping pace?") from error
+            self._reap()
+        self.raise_failures()
+
+    def raise_failures(self) -> None:
+        """Raise PublishError if any event is known not to have been delivered."""
+        self._reap()
+        if self._failed:
+            self.settle()
+
+    def settle(self) -> int:
+        """How many events arrived since the last time; PublishError if others didn't."""
+        self._reap()
+        failed, unknown, arrived = self._failed, len(self._pending), self._arrived
+        self._failed, self._arrived = [], 0
+        if not failed and not unknown:
+            return arrived
+        parts = [f"{arrived} events were sent"]
+        if failed:
+            shown = "; ".join(
+                f"event {event_id}: {why}" for event_id, why in failed[:_SHOWN_FAILURES]
+            )
+            parts.append(f"{len(failed)} were not ({shown})")
+        if unknown:
+            parts.append(f"of {unknown} it isn't known")
+        hint = "publish those again with the same event ids: what arrived after all isn't doubled"
+        raise PublishError(", ".join(parts), hint=hint)
+
+    def _fits(self, size: int) -> bool:
+        return self._bytes + size <= _MAX_IN_FLIGHT_BYTES and len(self._pending) < _MAX_IN_FLIGHT
+
+    def _reap(self) -> None:
+        pending = self._pending
+        while pending and pending[0].future.is_done:
+            done = pending.popleft()
+            self._bytes -= done.size
+            if done.future.failed():
+                self._failed.append((done.event_id, explained(done.future.exception)))
+            else:
+                self._arrived += 1

@@ -1,0 +1,188 @@
+"""Makes the topics that a catalog asks for, and refuses those that can't carry events safely.
+
+Windows are cut by offsets and append times, so a topic must stamp append times itself, must keep
+what it was given, and must not elect a leader that lacks records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
+
+from producers.connection import connection_options, translated
+from schemas.errors import TopicError
+from schemas.settings import KafkaSettings
+from schemas.tables import Catalog
+from schemas.topics import dead_letter_topic, topics_of
+
+__all__ = ["Finding", "TopicKeeper", "TopicsReport", "wanted_topics"]
+
+_SAFE_REPLICATION = 3
+_SAFE_IN_SYNC = 2
+_NO_LIMIT = -1
+_UNKNOWN_TOPIC = 3
+"""Kafka's error code UNKNOWN_TOPIC_OR_PARTITION."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about a topic that is wrong, or, as a warning, unsafe."""
+
+    topic: str
+    what: str
+    hint: str
+    is_warning: bool = False
+
+    def __str__(self) -> str:
+        return f"topic {self.topic}: {self.what}; {self.hint}"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicsReport:
+    """What was made, what was there, and what was found."""
+
+    created: tuple[str, ...]
+    present: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def wrong(self) -> tuple[Finding, ...]:
+        """The findings that refuse."""
+        return tuple(finding for finding in self.findings if not finding.is_warning)
+
+    def warnings(self) -> list[str]:
+        """A line for each warning, with the topics that it is about."""
+        topics: dict[tuple[str, str], list[str]] = {}
+        for finding in self.findings:
+            if finding.is_warning:
+                topics.setdefault((finding.what, finding.hint), []).append(finding.topic)
+        return [
+            f"warning: {what}: {', '.join(names)}; {hint}" for (what, hint), names in topics.items()
+        ]
+
+    def raise_if_wrong(self) -> None:
+        """Raise TopicError with every finding that refuses, a line each."""
+        if self.wrong:
+            raise TopicError("\n".join(str(finding) for finding in self.wrong))
+
+
+def wanted_topics(catalog: Catalog, kafka: KafkaSettings) -> tuple[str, ...]:
+    """The names of all topics: those of events, and that of dead letters."""
+    names = [topic.name for topic in topics_of(catalog, kafka.topic_prefix)]
+    return (*names, dead_letter_topic(kafka.topic_prefix))
+
+
+class TopicKeeper:
+    """Creates and checks topics; a context manager. Raises TopicError if Kafka doesn't answer."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+        self._where = f"Kafka {kafka.bootstrap_servers}"
+        with translated(TopicError, self._where):
+            self._admin = KafkaAdminClient(**connection_options(kafka))
+
+    def create(self, names: Iterable[str]) -> TopicsReport:
+        """Create the topics that are missing, then check all of them."""
+        wanted = tuple(names)
+        with translated(TopicError, self._where):
+            known = self._described(wanted)
+            missing = [name for name in wanted if name not in known]
+            if missing:
+                plan = {name: self._plan() for name in missing}
+                self._admin.create_topics(plan, wait_for_metadata=True)
+        return self._report(wanted, missing)
+
+    def check(self, names: Iterable[str]) -> TopicsReport:
+        """Check that the topics are there, and as they must be."""
+        return self._report(tuple(names), [])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._admin.close()
+
+    def _plan(self) -> dict[str, object]:
+        kafka = self._kafka
+        in_sync = min(kafka.min_insync_replicas, kafka.replication_factor)
+        return {
+            "num_partitions": kafka.partitions,
+            "replication_factor": kafka.replication_factor,
+            "configs": {
+                "message.timestamp.type": "LogAppendTime",
+                "retention.ms": str(kafka.retention_ms),
+                "cleanup.policy": "delete",
+                "min.insync.replicas": str(in_sync),
+                "unclean.leader.election.enable": "false",
+            },
+        }
+
+    def _report(self, wanted: tuple[str, ...], created: list[str]) -> TopicsReport:
+        with translated(TopicError, self._where):
+            described = self._described(wanted)
+            configs = self._configs(described)
+        findings: list[Finding] = []
+        for name in wanted:
+            if name in described:
+                partitions = described[name]["partitions"]
+                findings += _findings(name, partitions, configs[name], self._kafka)
+            else:
+                findings.append(Finding(name, "doesn't exist", "run `deltadrop topics create`"))
+        present = tuple(name for name in wanted if name in described and name not in created)
+        return TopicsReport(tuple(created), present, tuple(findings))
+
+    def _described(self, names: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+        answers = self._admin.describe_topics(list(names))
+        return {one["name"]: one for one in answers if one["error_code"] != _UNKNOWN_TOPIC}
+
+    def _configs(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+        if not resources:
+            return {}
+        answer = self._admin.describe_configs(resources, config_filter="all")["topic"]
+        return {
+            name: {key: str(one["value"]) for key, one in config.items()}
+            for name, config in answer.items()
+        }
+
+
+def _findings(
+    name: str, partitions: list[Mapping[str, Any]], config: Mapping[str, str], kafka: KafkaSettings
+) -> Iterator[Finding]:
+    def wrong(key: str, right: str, is_warning: bool = False) -> Finding:
+        return Finding(name, f"{key} is {config.get(key)}", f"it should be {right}", is_warning)
+
+    if config.get("message.timestamp.type") != "LogAppendTime":
+        yield wrong("message.timestamp.type", "LogAppendTime")
+    if "compact" in config.get("cleanup.policy", ""):
+        yield wrong("cleanup.policy", "delete: compaction removes facts")
+    if config.get("unclean.leader.election.enable") == "true":
+        yield wrong("unclean.leader.election.enable", "false")
+    if not _keeps(int(config["retention.ms"]), kafka.retention_ms):
+        yield wrong("retention.ms", f"{kafka.retention_ms} (kafka.retention_ms) or more")
+    if len(partitions) < kafka.partitions:
+        what = f"has {len(partitions)} partitions"
+        yield Finding(name, what, f"it should have {kafka.partitions} (kafka.partitions) or more")
+    if int(config.get("retention.bytes", _NO_LIMIT)) != _NO_LIMIT:
+        yield wrong("retention.bytes", f"{_NO_LIMIT}: it may remove events early", True)
+    replication = min((len(one["replica_nodes"]) for one in partitions), default=0)
+    if replication < _SAFE_REPLICATION:
+        what = f"has {replication} replicas"
+        yield Finding(name, what, f"{_SAFE_REPLICATION} survive the loss of a broker", True)
+    if int(config["min.insync.replicas"]) < _SAFE_IN_SYNC:
+        yield wrong("min.insync.replicas", f"{_SAFE_IN_SYNC} or more", True)
+
+
+def _keeps(retention: int, wanted: int) -> bool:
+    """Whether a retention of so many milliseconds (-1: for ever) is as long as wanted."""
+    return retention == _NO_LIMIT or (wanted != _NO_LIMIT and retention >= wanted)
