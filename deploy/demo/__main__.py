@@ -9,7 +9,6 @@ import argparse
 import json
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from itertools import islice
@@ -18,7 +17,7 @@ from pathlib import Path
 from deploy.demo.generator import day_of_events
 from deploy.demo.report import Drop, show
 from deploy.demo.stage import JsonEvent
-from deploy.demo.workspace import CommandError, Workspace, next_second
+from deploy.demo.workspace import CommandError, Steps, Workspace, next_second
 from deploy.parts import PartError, running_kafka, running_registry
 
 HERE = Path(__file__).parent
@@ -47,7 +46,8 @@ def main() -> int:
 
 
 def _demo(folder: Path, seed: int, size: int, day: date) -> None:
-    with Steps() as say, running_kafka() as kafka, running_registry() as registry:
+    say = Steps()
+    with running_kafka() as kafka, running_registry() as registry:
         say(f"Kafka is at {kafka.bootstrap_servers}, the schema registry at {registry.url}")
         workspace = Workspace.create(folder, HERE, _settings(kafka.bootstrap_servers, registry.url))
         workspace.tell_windows_apart_by_second()
@@ -69,6 +69,8 @@ def _demo(folder: Path, seed: int, size: int, day: date) -> None:
         drops = Drop.all_in(workspace.transferbox)
         for drop in drops:
             workspace.run("verify", str(drop.file))
+        say("every drop verified")
+    say("Kafka and the registry are stopped")
     show(workspace, drops)
 
 
@@ -95,21 +97,6 @@ def _write_halves(folder: Path, events: Iterator[JsonEvent], size: int) -> list[
         with file.open("w", encoding="utf-8") as out:
             out.writelines(encode(event) + "\n" for event in islice(events, (size + 1) // 2))
     return halves
-
-
-class Steps:
-    """Says what was done, and how long after the start."""
-
-    def __enter__(self) -> "Steps":
-        self._began = time.monotonic()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self("Kafka and the registry are stopped")
-
-    def __call__(self, what: str) -> None:
-        """Say it."""
-        print(f"{time.monotonic() - self._began:6.1f} s  {what}", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import gzip
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,11 @@ class Drop:
     def window_end(self) -> str:
         """The close's instant, local."""
         return str(self.manifest["window"]["end"]["local"])
+
+    @property
+    def closed_at(self) -> datetime:
+        """The close's instant."""
+        return datetime.fromisoformat(self.manifest["window"]["end"]["utc"])
 
     def lines(self, count: int) -> list[str]:
         """The first lines of the file, unpacked."""

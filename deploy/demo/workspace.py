@@ -101,6 +101,17 @@ class Workspace:
             _stop(process)
 
 
+class Steps:
+    """Says what was done, and how many seconds after the start."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def __call__(self, what: str) -> None:
+        """Say it."""
+        print(f"{time.monotonic() - self._began:6.1f} s  {what}", flush=True)
+
+
 def next_second() -> datetime:
     """Wait for the next whole second and give it: a good instant to cut a window at."""
     now = datetime.now(UTC)

@@ -8,23 +8,21 @@ others. The ids are the source's own, so that the same input gives the same even
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import groupby
-from typing import Any
 from uuid import UUID, uuid5
 
 from examples.cdnow.source import Purchase
-
-JsonEvent = dict[str, Any]
+from producers import Event
+from schemas.events import EventType, Kind, Source
 
 DATABASE = "music"
-SOURCE = "ETL"
 NAMESPACE = UUID("5b6f4a62-0d0f-4c0e-9c39-6a3f1f2c7e10")
 """Of this example's event ids: the same event always has the same one, so that publishing a month
 twice within two days counts it once.
 """
-OPENING_HOUR = time(12)
+OPENING_HOUR = time(12, tzinfo=UTC)
 """The source has days only. Noon in UTC is the same day nearly everywhere."""
 
 
@@ -53,23 +51,23 @@ class Book:
         self._customers: dict[int, Customer] = {}
         self._today: Counter[tuple[int, date]] = Counter()
 
-    def events(self, purchases: Iterable[Purchase]) -> Iterator[JsonEvent]:
+    def events(self, purchases: Iterable[Purchase]) -> Iterator[Event]:
         """Yield two events a purchase, in order."""
         for purchase in purchases:
             moment = self._moment(purchase)
             yield _row(purchase, moment)
             yield self._profile(purchase, moment)
 
-    def _moment(self, purchase: Purchase) -> str:
+    def _moment(self, purchase: Purchase) -> datetime:
         """When it happened: a customer's purchases of one day are a second apart. Equal moments
         would make an update of a creation that is none (SPEC §3, UPDATE).
         """
         key = (purchase.customer, purchase.day)
         self._today[key] += 1
         opening = datetime.combine(purchase.day, OPENING_HOUR)
-        return f"{(opening + timedelta(seconds=self._today[key] - 1)).isoformat()}Z"
+        return opening + timedelta(seconds=self._today[key] - 1)
 
-    def _profile(self, purchase: Purchase, moment: str) -> JsonEvent:
+    def _profile(self, purchase: Purchase, moment: datetime) -> Event:
         known = purchase.customer in self._customers
         if not known:
             self._customers[purchase.customer] = Customer(purchase.day, purchase.day)
@@ -82,33 +80,28 @@ class Book:
             "customerId": f"{purchase.customer:05}",
             "purchases": customer.purchases,
             "cds": customer.cds,
-            "spent": f"{customer.spent:.2f}",
-            "firstPurchase": customer.first.isoformat(),
-            "lastPurchase": customer.last.isoformat(),
+            "spent": customer.spent,
+            "firstPurchase": customer.first,
+            "lastPurchase": customer.last,
         }
-        body = {"profileId": purchase.customer, "attributes": attributes}
-        return _event("profile", "UPDATED" if known else "CREATED", moment, purchase, body)
+        payload = {"profileId": purchase.customer, "attributes": attributes}
+        event_type = EventType.UPDATED if known else EventType.CREATED
+        return _event(Kind.PROFILE, event_type, moment, purchase, payload)
 
 
-def _row(purchase: Purchase, moment: str) -> JsonEvent:
-    attributes = {
-        "purchasedOn": purchase.day.isoformat(),
-        "cds": purchase.cds,
-        "amount": f"{purchase.dollars:.2f}",
-    }
+def _row(purchase: Purchase, moment: datetime) -> Event:
+    attributes = {"purchasedOn": purchase.day, "cds": purchase.cds, "amount": purchase.dollars}
     ids = {"table": "purchases", "id": purchase.number, "profileId": purchase.customer}
-    return _event("row", "CREATED", moment, purchase, {**ids, "attributes": attributes})
+    payload = {**ids, "attributes": attributes}
+    return _event(Kind.ROW, EventType.CREATED, moment, purchase, payload)
 
 
 def _event(
-    kind: str, event_type: str, moment: str, purchase: Purchase, body: JsonEvent
-) -> JsonEvent:
-    return {
-        "kind": kind,
-        "eventId": str(uuid5(NAMESPACE, f"{kind} {purchase.number}")),
-        "eventType": event_type,
-        "database": DATABASE,
-        "source": SOURCE,
-        "occurredAt": moment,
-        **body,
-    }
+    kind: Kind,
+    event_type: EventType,
+    moment: datetime,
+    purchase: Purchase,
+    payload: dict[str, object],
+) -> Event:
+    event_id = uuid5(NAMESPACE, f"{kind} {purchase.number}")
+    return Event(kind, event_type, DATABASE, Source.ETL, moment, payload, event_id)

@@ -45,6 +45,12 @@ class Case:
         return (self.folder / "expected.csv").read_bytes().decode("utf-8")
 
     @property
+    def manifest(self) -> dict[str, Any]:
+        """The golden manifest, without what the clock tells."""
+        text = (self.folder / "manifest.json").read_text(encoding="utf-8")
+        return dict(json.loads(text))
+
+    @property
     def story(self) -> dict[int, str]:
         """Line number of `events.jsonl` → outcome; lines that are no input of the export are left
         out.

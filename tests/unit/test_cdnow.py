@@ -1,12 +1,16 @@
 """The CDNOW example: its events, read by the naive model, give what pandas makes of the source."""
 
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from examples.cdnow import source
 from examples.cdnow.convert import Book, months
 from examples.cdnow.expected import COLUMNS, expected_drops, summary
+from producers import Event
 from tests.model import Close, Cut, Database, Export, History, Recorded, drops_of, topic_name
 from tests.model.history import milliseconds
 
@@ -47,24 +51,25 @@ def test_a_purchase_is_a_row_and_the_customers_profile_as_it_now_is(file: Path) 
     [(month, purchases), *_] = months(source.read(file))
     row, created, *_, updated = list(Book().events(purchases))
     assert month == "1997-01"
-    assert (row["kind"], row["table"], row["profileId"]) == ("row", "purchases", 1)
-    assert created["eventType"] == "CREATED"
-    assert updated["eventType"] == "UPDATED"
-    assert updated["attributes"] == {
+    assert (row.kind, row.payload["table"], row.payload["profileId"]) == ("row", "purchases", 1)
+    assert created.event_type == "CREATED"
+    assert updated.event_type == "UPDATED"
+    assert updated.payload["attributes"] == {
         "customerId": "00004",
         "purchases": 2,
         "cds": 4,
-        "spent": "59.06",
-        "firstPurchase": "1997-01-01",
-        "lastPurchase": "1997-01-18",
+        "spent": Decimal("59.06"),
+        "firstPurchase": date(1997, 1, 1),
+        "lastPurchase": date(1997, 1, 18),
     }
 
 
 def test_two_purchases_of_a_day_have_different_moments(file: Path) -> None:
     [(_, purchases), *_] = months(source.read(file))
     events = list(Book().events(purchases))
-    second = [event["occurredAt"] for event in events if event.get("profileId") == 2][::2]
-    assert second == ["1997-01-12T12:00:00Z", "1997-01-12T12:00:01Z"]
+    second = [event.occurred_at for event in events if event.payload["profileId"] == 2][::2]
+    noon = datetime(1997, 1, 12, 12, tzinfo=UTC)
+    assert second == [noon, noon + timedelta(seconds=1)]
 
 
 def test_the_same_input_gives_the_same_events(file: Path) -> None:
@@ -79,7 +84,7 @@ def test_pandas_and_the_model_see_the_same_drops(file: Path, pytestconfig: pytes
     database = Database.load(pytestconfig.rootpath / TABLES / "music.yaml")
     book, records, closes, names = Book(), list[Recorded](), list[Close](), []
     for month, purchases in months(source.read(file)):
-        for event in book.events(purchases):
+        for event in map(_json_like, book.events(purchases)):
             topic = topic_name(event["kind"], "music", event.get("table", ""))
             offset = sum(record.topic == topic for record in records)
             records.append(Recorded(topic, 0, offset, milliseconds("2026-01-01T00:00:00Z"), event))
@@ -103,3 +108,22 @@ def test_the_summary_counts_each_customer_once(file: Path) -> None:
         "CDs": "17",
         "dollars": "211.34",
     }
+
+
+def _json_like(event: Event) -> dict[str, Any]:
+    """The event as the model reads it (SPEC §8)."""
+    attributes: Any = event.payload["attributes"]
+    return {
+        "kind": event.kind,
+        "eventId": str(event.event_id),
+        "eventType": event.event_type,
+        "database": event.database,
+        "source": event.source,
+        "occurredAt": event.occurred_at.isoformat(),
+        **event.payload,
+        "attributes": {name: _plain(value) for name, value in attributes.items()},
+    }
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, date | Decimal) else value
