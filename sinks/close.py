@@ -43,6 +43,7 @@ Progress = Callable[[Sequence[Lag]], None]
 class Drop:
     """A drop made and not delivered yet: the file in a scratch folder, and its manifest."""
 
+    name: str
     file: Path | None  # None where an empty window's file is skipped
     manifest: Manifest
     rendered: Rendered
@@ -89,18 +90,17 @@ class Closer:
                     rendered = render(selected.lines, export.layout, out)
                 manifest = _manifest(export, intent, name, selected, rendered)
             manifest.balance.check(export.name, exported=rendered.rows)
-            yield Drop(file if manifest.file else None, manifest, rendered, selected.waiting)
+            yield Drop(name, file if manifest.file else None, manifest, rendered, selected.waiting)
 
     def _deliver(self, export: Export, drop: Drop) -> tuple[Receipt, ...]:
         folder = _folder(export)
         receipts = []
         if drop.file is not None:
-            receipts.append(self.location.deliver(drop.file, folder, drop.file.name))
+            receipts.append(self.location.deliver(drop.file, folder, drop.name))
         with TemporaryDirectory(dir=self.scratch) as scratch:
             manifest = Path(scratch) / "manifest.json"
             manifest.write_bytes(drop.manifest.to_json())
-            name = _manifest_name(drop.manifest)
-            receipts.append(self.location.deliver(manifest, folder, name))
+            receipts.append(self.location.deliver(manifest, folder, f"{drop.name}.manifest.json"))
         return tuple(receipts)
 
     def _record(self, intent: Intent, drop: Drop, receipts: Sequence[Receipt]) -> Outcome:
@@ -168,7 +168,3 @@ def _manifest(
 
 def _folder(export: Export) -> Folder:
     return Folder(export.definition.entity, export.name)
-
-
-def _manifest_name(manifest: Manifest) -> str:
-    return f"{manifest.file.name if manifest.file else manifest.drop}.manifest.json"
