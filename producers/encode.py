@@ -16,7 +16,7 @@ from uuid import uuid4
 import fastavro
 
 from producers.event import Event
-from producers.leaves import Leaves, decimal_leaf
+from producers.leaves import PYTHON_LEAVES, Leaves, decimal_leaf
 from schemas.decode import Decoder
 from schemas.definitions import choices
 from schemas.derive import AvroSchema, avro_schema
@@ -120,7 +120,7 @@ class _TopicEncoder:
         self._schema = fastavro.parse_schema(schema)
         self._decoder = Decoder(_Own(schema), topic, catalog)
         types = {field["name"]: field["type"] for field in schema["fields"]}
-        self._header = {name: _field(types[name], name, leaves) for name in HEADER_FIELDS}
+        self._header = {name: _field(types[name], name, PYTHON_LEAVES) for name in HEADER_FIELDS}
         self._payload = {
             event_type: {
                 name: _field(types[name], name, leaves) for name in payload.fields if name in types

@@ -19,7 +19,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
+from kafka.errors import KafkaError, KafkaTimeoutError
 
 from producers.connection import connection_options, explained, translated
 from producers.encode import Encoded, EventEncoder, WrongEventError
@@ -174,22 +174,28 @@ class Publisher:
             self._producer.close(timeout=self._delivery_seconds)
 
     def _registered(self, topic: Topic) -> _Route:
+        try:
+            self._producer.partitions_for(topic.name)
+        except KafkaError as error:
+            raise _not_sent(topic.name, error) from error
         schema_id = self._registry.register(topic, avro_schema(topic, self._catalog))
         self._routes[topic] = _Route(topic.name, wire_header(schema_id))
         return self._routes[topic]
 
     def _handed_over(self, event: Encoded, topic_name: str, value: bytes) -> Any:
-        where = f"topic {topic_name}"
         try:
             return self._producer.send(topic_name, value, event.key)
-        except KafkaTimeoutError as error:
-            what = f"the topic can't be reached ({explained(error)})"
-            hint = "does it exist (`deltadrop topics check`), and is Kafka up?"
-            raise PublishError(what, where=where, hint=hint) from error
-        except MessageSizeTooLargeError as error:
-            raise PublishError(explained(error), where=f"event {event.event_id}") from error
         except (KafkaError, ValueError) as error:
-            raise PublishError(f"can't be sent ({explained(error)})", where=where) from error
+            raise _not_sent(topic_name, error) from error
+
+
+def _not_sent(topic_name: str, error: Exception) -> PublishError:
+    where = f"topic {topic_name}"
+    if isinstance(error, KafkaTimeoutError):
+        what = f"the topic can't be reached ({explained(error)})"
+        hint = "does it exist (`deltadrop topics check`), and is Kafka up?"
+        return PublishError(what, where=where, hint=hint)
+    return PublishError(f"can't be sent ({explained(error)})", where=where)
 
 
 def _kafka_settings(kafka: Settings | KafkaSettings | str) -> KafkaSettings:
