@@ -15,14 +15,15 @@ from typing import Final
 
 from isal import isal_zlib
 
+__all__ = ["BLOCK_BYTES", "Deflated", "blocks", "deflate", "member"]
+
 BLOCK_BYTES: Final = 2 * 1024 * 1024
 """Enough that the lost window (32 KiB a block) costs nothing, little enough to keep several in
 flight.
 """
 _LEVEL: Final = 1
-"""isal's level 1 takes the time of level 0 on CSV and gives 20 % smaller files; 2 is 0.1 %
-smaller, 7 % slower.
-"""
+"""isal's level 1 takes 5 % more time than 0 on a drop of openings, whose files it makes 18 % smaller;
+level 2 gains 0.1 % more for another 5 %, level 3 takes twice as long and gains nothing."""
 _HEADER: Final = bytes([0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 255])
 """Magic, deflate, no flags, no time, no hint, operating system unknown."""
 _END_OF_DEFLATE: Final = bytes([3, 0])

@@ -14,6 +14,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+__all__ = [
+    "Digits",
+    "Whole",
+    "as_strings",
+    "constant",
+    "day_digits",
+    "hex_digits",
+    "side_by_side",
+    "time_digits",
+]
+
 Digits = npt.NDArray[np.void]
 """ASCII text of one width, one element a value."""
 Whole = npt.NDArray[np.int64]

@@ -30,6 +30,18 @@ from sinks.digits import (
     time_digits,
 )
 
+__all__ = [
+    "ISO_WITH_OFFSET",
+    "MOMENT_FORMATS",
+    "BooleanFormat",
+    "DatePattern",
+    "Formatted",
+    "Mask",
+    "TimePattern",
+    "ValueFormats",
+    "format_values",
+]
+
 Mask = npt.NDArray[np.bool_]
 DAY_MS: Final = 86_400_000
 FIRST_MS: Final = -62_135_596_800_000

@@ -26,6 +26,17 @@ import pyarrow.compute as pc
 from sinks import compress
 from sinks.formats import Mask, ValueFormats, format_values
 
+__all__ = [
+    "Compression",
+    "Layout",
+    "Rendered",
+    "RenderedColumn",
+    "Separator",
+    "format_lines",
+    "header_line",
+    "render",
+]
+
 _CHUNK_ROWS: Final = 65_536
 """Rows that one thread formats at a time: some 10 MB of text, small enough to stay near the
 processor's caches.

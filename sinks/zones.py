@@ -19,6 +19,8 @@ import numpy as np
 
 from sinks.digits import Whole
 
+__all__ = ["OffsetTable", "offset_table", "offsets", "zone", "zone_names"]
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STEP_SECONDS = 28 * 86_400
 """Yearly clock changes are looked for in steps of four weeks: no zone's rule changes twice within
