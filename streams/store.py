@@ -132,6 +132,7 @@ _HINTS: Final = {
     errno.ENOSPC: "free some space, or point `root` to a larger disk; nothing is lost",
     errno.EACCES: "let the user that runs deltadrop write there; nothing is lost",
     errno.EROFS: "mount it for writing; nothing is lost",
+    errno.EEXIST: "a file is in the place of a folder: move it away; nothing is lost",
     errno.ENOTDIR: "a file is in the place of a folder: move it away; nothing is lost",
 }
 

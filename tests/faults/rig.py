@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import pytest
 from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka import TopicPartition as ConfluentPartition
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -43,7 +45,8 @@ def create_topic(
 
 
 def delete_topic(kafka: str, name: str) -> None:
-    for gone in AdminClient({"bootstrap.servers": kafka}).delete_topics([name]).values():
+    admin = AdminClient({"bootstrap.servers": kafka})
+    for gone in admin.delete_topics([name]).values():
         gone.result()
 
 
@@ -132,6 +135,12 @@ class Site:
     def said(self, number: int = -1) -> str:
         return self.log(number).read_text(errors="replace")
 
+    def failure(self, number: int = -1) -> str:
+        """The one line that a worker which failed ended with."""
+        lines = [line for line in self.said(number).splitlines() if line.startswith("FAILED ")]
+        assert len(lines) == 1, self.said(number)
+        return lines[0].removeprefix("FAILED ")
+
     def most(self, number: int = -1) -> dict[str, int]:
         """What a worker said at its end: the most bytes in flight, and its peak memory."""
         line = next(line for line in self.said(number).splitlines() if line.startswith("MOST "))
@@ -213,6 +222,49 @@ class Site:
                 process.send_signal(signal.SIGCONT)
                 process.kill()
                 process.wait()
+
+
+class Traffic(threading.Thread):
+    """Publishes numbered values at a steady pace until left."""
+
+    def __init__(self, site: Site, per_second: int) -> None:
+        super().__init__(daemon=True)
+        self._site = site
+        self._per_second = per_second
+        self._left = threading.Event()
+        self.published = 0
+
+    def run(self) -> None:
+        sender = producer(self._site.kafka)
+        while not self._left.wait(0.1):
+            for value in numbered(self._per_second // 10, self.published):
+                sender.produce(self._site.topic, key=value[:12], value=value)
+                self.published += 1
+            sender.poll(0)
+        assert sender.flush(60) == 0
+
+    def __enter__(self) -> Traffic:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._left.set()
+        self.join()
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Callable[[str], object]]:
+    """Put a disk of its own in the place of a folder; gives a function that makes it larger."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk needs root (CAP_SYS_ADMIN)")
+    try:
+        yield lambda size: subprocess.run(
+            ["mount", "-o", f"remount,size={size}", str(folder)], check=True
+        )
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def assert_exactly(site: Site, numbers: Iterable[int]) -> None:
