@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import chain
 from typing import BinaryIO, Final, TypeVar
 
 import numpy as np
@@ -28,7 +29,9 @@ from sinks.formats import Mask, ValueFormats, format_values
 
 __all__ = [
     "Compression",
+    "Counts",
     "Layout",
+    "Lines",
     "Rendered",
     "RenderedColumn",
     "Separator",
@@ -107,19 +110,37 @@ def render(
     and bytes don't depend on `threads` (default: one a processor) nor on where a batch ends.
     """
     pool = _Pool(threads or os.cpu_count() or 1)
+    totals, written = _Totals(), _Written(out)
     try:
-        progress = _Progress()
         chunks = _chunks(batches, [column.name for column in layout.columns])
-        lines = pool.in_order(lambda chunk: format_lines(chunk, layout), chunks)
-        texts = progress.counted(lines, header_line(layout))
-        written = _Written(out)
-        for part in _gzipped(pool, texts) if layout.compression is Compression.GZIP else texts:
+        for part in _parts(pool, chunks, layout, totals):
             written.add(part)
     finally:
         pool.close()
-    return Rendered(
-        progress.rows, written.bytes, written.sha256.hexdigest(), progress.warnings(layout)
-    )
+    warnings = totals.warnings(layout)
+    return Rendered(totals.rows, written.bytes, written.sha256.hexdigest(), warnings)
+
+
+def _parts(
+    pool: _Pool, chunks: Iterable[pa.RecordBatch], layout: Layout, totals: _Totals
+) -> Iterator[memoryview | bytes]:
+    """The file's bytes, piece by piece; each chunk is formatted and compressed by one thread."""
+
+    def plain(chunk: pa.RecordBatch) -> tuple[Counts, memoryview]:
+        lines = format_lines(chunk, layout)
+        return lines.counts, lines.text
+
+    def deflated(chunk: pa.RecordBatch) -> tuple[Counts, compress.Deflated]:
+        lines = format_lines(chunk, layout)
+        return lines.counts, compress.deflate(lines.text)
+
+    header = header_line(layout)
+    if layout.compression is Compression.GZIP:
+        blocks = totals.adding(pool.in_order(deflated, chunks))
+        yield from compress.member(chain([compress.deflate(header)], blocks))
+    else:
+        yield header
+        yield from totals.adding(pool.in_order(plain, chunks))
 
 
 def header_line(layout: Layout) -> bytes:
@@ -131,13 +152,20 @@ def header_line(layout: Layout) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
-    """Some rows as text, each with its line break, and what of each column was worth a warning."""
+class Counts:
+    """Rows, and values that are worth a warning, by column."""
 
-    text: memoryview
     rows: int
     holding_separator: Counter[str]
     out_of_range: Counter[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Some rows as text, each with its line break."""
+
+    text: memoryview
+    counts: Counts
 
 
 def format_lines(chunk: pa.RecordBatch, layout: Layout) -> Lines:
@@ -153,9 +181,8 @@ def format_lines(chunk: pa.RecordBatch, layout: Layout) -> Lines:
             formatted.text if formatted.plain else _quoted(formatted.text, layout.separator)
         )
     fields[-1] = _joined([fields[-1], pa.scalar("")], "\n")
-    return Lines(
-        _text_of(_joined(fields, layout.separator)), chunk.num_rows, holding_separator, out_of_range
-    )
+    counts = Counts(chunk.num_rows, holding_separator, out_of_range)
+    return Lines(_text_of(_joined(fields, layout.separator)), counts)
 
 
 def _joined(fields: Sequence[pa.Array | pa.Scalar], separator: str) -> pa.Array:
@@ -245,11 +272,7 @@ class _Pool:
         self._threads.shutdown(cancel_futures=True)
 
 
-def _gzipped(pool: _Pool, texts: Iterable[memoryview]) -> Iterator[bytes]:
-    return compress.member(pool.in_order(compress.deflate, compress.blocks(texts)))
-
-
-class _Progress:
+class _Totals:
     """What the chunks add up to, while they pass."""
 
     def __init__(self) -> None:
@@ -257,13 +280,13 @@ class _Progress:
         self._holding_separator: Counter[str] = Counter()
         self._out_of_range: Counter[str] = Counter()
 
-    def counted(self, lines: Iterable[Lines], header: bytes) -> Iterator[memoryview]:
-        yield memoryview(header)
-        for some in lines:
-            self.rows += some.rows
-            self._holding_separator += some.holding_separator
-            self._out_of_range += some.out_of_range
-            yield some.text
+    def adding(self, made: Iterable[tuple[Counts, Result]]) -> Iterator[Result]:
+        """Add the counts up, pass the rest on."""
+        for counts, part in made:
+            self.rows += counts.rows
+            self._holding_separator += counts.holding_separator
+            self._out_of_range += counts.out_of_range
+            yield part
 
     def warnings(self, layout: Layout) -> tuple[str, ...]:
         separator = layout.formats.values_separator
