@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,11 @@ __all__ = ["Decoded", "Decoder", "RecordDecoder", "Refused"]
 
 _CHUNK_ROWS = 32_768
 """Values decoded at a time: their vectors stay in the processor's cache."""
+
+Values: TypeAlias = Sequence[bytes | None] | pa.BinaryArray
+"""Values or keys as they stand in Kafka; an Arrow array is read where it lies."""
+
+_TOMBSTONE = "null value (a tombstone)"
 
 _CHUNK_BYTES = 512 * 1024 * 1024
 """And their bytes at most: Arrow's string views address 2 GiB."""
@@ -68,9 +74,7 @@ class RecordDecoder:
         self._columns = columns
         self._plans: dict[int, _Plan | str] = {}
 
-    def decode(
-        self, values: Sequence[bytes | None], flags: Flags
-    ) -> tuple[pa.RecordBatch, IntArray]:
+    def decode(self, values: Values, flags: Flags) -> tuple[pa.RecordBatch, IntArray]:
         """The rows that can be decoded and their indexes; the others are refused in `flags`.
 
         Raises RegistryError if a schema can't be looked up now.
@@ -150,7 +154,7 @@ class Decoder:
         self._records = RecordDecoder(registry, avro_schema(topic, catalog), columns)
         self._contract = Contract(topic, catalog)
 
-    def decode(self, values: Sequence[bytes | None], keys: Sequence[bytes | None]) -> Decoded:
+    def decode(self, values: Values, keys: Values) -> Decoded:
         """Decode a batch: values and their keys, in order. Raises RegistryError; nothing else,
         whatever the bytes.
         """
@@ -205,11 +209,12 @@ class _Joined:
     offset: int
 
     @classmethod
-    def of(cls, values: Sequence[bytes], length: IntArray, offset: int) -> _Joined:
+    def of(cls, values: Sequence[bytes] | pa.BinaryArray, length: IntArray, offset: int) -> _Joined:
         """values: those from index `offset` of the batch on."""
         padding = b"\0" * PADDING
         end = np.cumsum(length) + PADDING
-        return cls(Windows.over(b"".join((padding, *values, padding))), end - length, end, offset)
+        joined = b"".join((padding, *_pieces(values), padding))
+        return cls(Windows.over(joined), end - length, end, offset)
 
     def by_schema(self, flags: Flags) -> list[tuple[int, IntArray]]:
         """(schema id, rows) of all values that have a wire header and aren't refused yet."""
@@ -238,14 +243,32 @@ class _Joined:
         return self.windows.data[self.start[local] + WIRE_HEADER : self.end[local]]
 
 
-def _measured(values: Sequence[bytes | None], flags: Flags) -> tuple[Sequence[bytes], IntArray]:
+def _pieces(values: Sequence[bytes] | pa.BinaryArray) -> Sequence[bytes | memoryview]:
+    """What to join: an Arrow array's values lie behind each other already."""
+    if not isinstance(values, pa.BinaryArray):
+        return values
+    ends = _ends(values)
+    data = values.buffers()[2]
+    return [memoryview(data)[ends[0] : ends[-1]]] if data is not None else []
+
+
+def _ends(values: pa.BinaryArray) -> npt.NDArray[np.int32]:
+    """Where an Arrow array's values end, behind where its first one begins."""
+    if not len(values):
+        return np.zeros(1, np.int32)
+    ends = np.frombuffer(values.buffers()[1], np.int32)
+    return ends[values.offset : values.offset + len(values) + 1]
+
+
+def _measured(values: Values, flags: Flags) -> tuple[Sequence[bytes] | pa.BinaryArray, IntArray]:
     """The values and their lengths; null ones are refused and stand as empty."""
+    if isinstance(values, pa.BinaryArray):
+        flags.refuse(_nulls(values), _TOMBSTONE)
+        return values, np.diff(_ends(values)).astype(np.int64)
     try:
-        return values, np.fromiter(map(len, values), np.int64, len(values))  # type: ignore[arg-type,return-value]
+        return values, np.fromiter(map(len, values), np.int64, len(values))
     except TypeError:
-        flags.refuse(
-            np.flatnonzero([value is None for value in values]), "null value (a tombstone)"
-        )
+        flags.refuse(np.flatnonzero([value is None for value in values]), _TOMBSTONE)
         return _measured([value or b"" for value in values], flags)
 
 
@@ -272,8 +295,14 @@ def _grouped(keys: IntArray, rows: IntArray) -> list[tuple[int, IntArray]]:
     return list(zip(map(int, found), np.split(rows[order], starts[1:]), strict=True))
 
 
-def _missing(keys: Sequence[bytes | None]) -> IntArray:
+def _nulls(values: pa.BinaryArray) -> IntArray:
+    return np.flatnonzero(values.is_null()) if values.null_count else np.zeros(0, np.int64)
+
+
+def _missing(keys: Values) -> IntArray:
     """The indexes of null keys."""
+    if isinstance(keys, pa.BinaryArray):
+        return _nulls(keys)
     if all(keys):
         return np.zeros(0, np.int64)
     return np.flatnonzero([key is None for key in keys])

@@ -126,7 +126,7 @@ class DatabaseDefinition(_Definition):
     """A database: one table of profiles. Its YAML begins with `database: <name>`."""
 
     name: Name = Field(alias="database")
-    attributes: Annotated[tuple[AttributeDefinition, ...], Field(min_length=1)]
+    attributes: tuple[AttributeDefinition, ...]
     business_key: Name | None = None
     subscriptions: tuple[Label, ...] = ()
     segmentations: tuple[SegmentationDefinition, ...] = ()
@@ -168,7 +168,7 @@ class TableDefinition(_Definition):
     name: Name = Field(alias="table")
     kind: TableKind
     database: Name
-    attributes: Annotated[tuple[AttributeDefinition, ...], Field(min_length=1)]
+    attributes: tuple[AttributeDefinition, ...]
     business_key: Name | None = None
 
     @model_validator(mode="after")
@@ -262,6 +262,8 @@ def _attribute(name: str, attributes: Iterable[AttributeDefinition]) -> Attribut
 
 
 def _check_attributes(attributes: Sequence[AttributeDefinition], taken: Sequence[str]) -> None:
+    if not attributes:
+        raise AtError(("attributes",), "lists none; there must be at least one")
     names = [attribute.name for attribute in attributes]
     _refuse_doubles("attributes", names)
     for index, name in enumerate(names):

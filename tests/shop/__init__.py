@@ -1,0 +1,1 @@
+"""Events of the demonstration's shop, with only the telling fields written out."""
