@@ -1,0 +1,253 @@
+"""Closes over records in memory: the rules under test, asked as a close asks them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import ibis
+import pyarrow as pa
+from ibis.backends.duckdb import Backend
+from ibis.util import gen_name
+
+from schemas.derive import arrow_schema
+from schemas.events import KINDS, Kind
+from schemas.tables import Catalog
+from schemas.topics import Topic
+from sinks.columns import Subject
+from sinks.rules import (
+    EMAIL_RULES,
+    ROW_RULES,
+    ActivityFacts,
+    Outcome,
+    RowFacts,
+    balance,
+    drop_of_activities,
+    drop_of_rows,
+)
+from sinks.state import Firsts, fold_campaigns, fold_firsts, fold_rows, repeats
+from sinks.state.engine import fetched, streamed
+from sinks.types import EXPORT_TYPES, Line, columns_on_offer
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NAMESPACE = uuid.UUID(int=0)
+META = [
+    pa.field("_partition", pa.int32()),
+    pa.field("_offset", pa.int64()),
+    pa.field("_appended_at", pa.timestamp("ms", "UTC")),
+]
+Position = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record of a topic; `event` as SPEC §8 writes it; append time in UTC milliseconds."""
+
+    topic: Topic
+    partition: int
+    offset: int
+    appended_at: int
+    event: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CutAt:
+    """An instant (UTC milliseconds), and by topic and partition the first offset after the cut."""
+
+    instant: int
+    offsets: Mapping[tuple[Topic, int], int]
+
+    def is_after(self, record: Record) -> bool:
+        return record.offset < self.offsets.get((record.topic, record.partition), 0)
+
+
+NOTHING = CutAt(0, {})
+
+
+@dataclass(frozen=True)
+class Closed:
+    """What a close gave: each input record's outcome, the lines, the waiting facts, the counts."""
+
+    outcomes: Mapping[Position, str]
+    lines: pa.Table
+    balance: Mapping[str, int]
+    warnings: int
+
+
+@dataclass
+class Closer:
+    """Closes one export again and again. `base_at`: the cut of the bases, None for none."""
+
+    engine: Backend
+    catalog: Catalog
+    export_type: str
+    event_type: str
+    database: str = "shop"
+    prefix: str = "deltadrop"
+    firsts_days: int = 400
+    waiting: pa.Table | None = None
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(self.catalog.databases[self.database])
+
+    def topic(self, kind: Kind) -> Topic:
+        return Topic(kind, None if kind is Kind.CAMPAIGN else self.database, None, self.prefix)
+
+    def close(
+        self,
+        records: Sequence[Record],
+        start: CutAt,
+        cut: CutAt,
+        deleted_later: Iterable[int] = (),
+        base: CutAt | None = None,
+    ) -> Closed:
+        """Close the window between two cuts. base: a cut not after `start` at which bases were made."""
+        export = EXPORT_TYPES[self.export_type]
+        columns = columns_on_offer(export, export.increments[self.event_type], self.subject)
+        told = Told(self, records, base)
+        later = self.table(pa.table({"profileId": pa.array(deleted_later, pa.int64())}))
+        if export.line is Line.ROW:
+            facts = RowFacts(
+                window=told.between(start, cut, self.topic(Kind.PROFILE)),
+                repeated=told.repeated(self.topic(Kind.PROFILE), cut),
+                before=told.profiles(start),
+                deleted_later=later,
+            )
+            rows = drop_of_rows(ROW_RULES[self.event_type], facts, columns)
+            return _closed(rows.verdicts, rows.lines, rows.missed_deletions())
+        topic = self.topic(Kind.EMAIL_ACTIVITY)
+        feeds = [str(kind) for kind in export.increments[self.event_type].feeds]
+        rule = EMAIL_RULES[self.event_type]
+        activity = ActivityFacts(
+            window=told.between(start, cut, topic, feeds),
+            repeated=told.repeated(topic, cut),
+            campaigns=told.campaigns(cut),
+            profiles=told.profiles(cut),
+            firsts=told.firsts(start) if rule.firsts else None,
+            waiting=None if self.waiting is None else self.table(self.waiting),
+            deleted_later=later,
+        )
+        instant = EPOCH + timedelta(milliseconds=cut.instant)
+        drop = drop_of_activities(rule, activity, columns, instant, self.firsts_days)
+        self.waiting = streamed(drop.waiting).read_all()
+        return _closed(drop.verdicts, drop.lines, drop.never_seen())
+
+    def table(self, content: pa.Table) -> ibis.Table:
+        return self.engine.create_table(gen_name("told"), content, temp=True)
+
+
+@dataclass
+class Told:
+    """The records as a close reads them: tables of events, and states from a base or from nothing."""
+
+    closer: Closer
+    records: Sequence[Record]
+    base: CutAt | None
+
+    def between(
+        self, start: CutAt, cut: CutAt, topic: Topic, event_types: Sequence[str] | None = None
+    ) -> ibis.Table:
+        wanted = event_types or [str(kind) for kind in KINDS[topic.kind].event_types]
+        chosen = [
+            record
+            for record in self.records
+            if record.topic == topic
+            and cut.is_after(record)
+            and not start.is_after(record)
+            and record.event["eventType"] in wanted
+        ]
+        return self.closer.table(table_of(chosen, topic, self.closer.catalog))
+
+    def repeated(self, topic: Topic, cut: CutAt) -> ibis.Table:
+        return repeats(self.between(NOTHING, cut, topic))
+
+    def profiles(self, cut: CutAt) -> ibis.Table:
+        topic = self.closer.topic(Kind.PROFILE)
+        state = None
+        for first, last in self._steps(cut):
+            since = self.between(first, last, topic)
+            state = fold_rows(state, since, self.repeated(topic, last))
+        assert state is not None
+        return state
+
+    def campaigns(self, cut: CutAt) -> ibis.Table:
+        topic = self.closer.topic(Kind.CAMPAIGN)
+        state = None
+        for first, last in self._steps(cut):
+            since = self.between(first, last, topic)
+            state = fold_campaigns(state, since, self.repeated(topic, last))
+        assert state is not None
+        return state
+
+    def firsts(self, cut: CutAt) -> Firsts:
+        topic = self.closer.topic(Kind.EMAIL_ACTIVITY)
+        state = None
+        for first, last in self._steps(cut):
+            since = self.between(first, last, topic, ["OPENED", "CLICKED"])
+            repeated = self.repeated(topic, last)
+            state = fold_firsts(state, since, repeated, self.closer.firsts_days)
+        assert state is not None
+        return state
+
+    def _steps(self, cut: CutAt) -> list[tuple[CutAt, CutAt]]:
+        if self.base is None:
+            return [(NOTHING, cut)]
+        return [(NOTHING, self.base), (self.base, cut)]
+
+
+def _closed(verdicts: ibis.Table, lines: ibis.Table, warnings: int) -> Closed:
+    outcomes = {
+        (row["_partition"], row["_offset"]): Outcome(row["outcome"]).label
+        for row in fetched(verdicts)
+    }
+    counted = {outcome.label: number for outcome, number in balance(verdicts).items() if number}
+    assert sum(counted.values()) == len(outcomes)
+    return Closed(outcomes, streamed(lines).read_all(), counted, warnings)
+
+
+def table_of(records: Iterable[Record], topic: Topic, catalog: Catalog) -> pa.Table:
+    """The table of a topic's records: as the streams' files hold them, texts instead of dictionaries."""
+    schema = pa.schema([_plain(f) for f in [*arrow_schema(topic, catalog), *META]])
+    rows = [_row(record, schema) for record in records]
+    return pa.table(
+        [pa.array([row.get(f.name) for row in rows], f.type) for f in schema], schema=schema
+    )
+
+
+def _plain(column: pa.Field) -> pa.Field:
+    if column.name == "eventId":
+        return pa.field("eventId", pa.string())
+    kind = column.type
+    return column.with_type(kind.value_type) if pa.types.is_dictionary(kind) else column
+
+
+def _row(record: Record, schema: pa.Schema) -> dict[str, Any]:
+    event = {name: _value(value, schema, name) for name, value in record.event.items()}
+    event["eventId"] = str(uuid.uuid5(NAMESPACE, str(record.event["eventId"])))
+    appended_at = EPOCH + timedelta(milliseconds=record.appended_at)
+    place = {"_partition": record.partition, "_offset": record.offset, "_appended_at": appended_at}
+    return {**event, **place}
+
+
+def _value(value: Any, schema: pa.Schema, name: str) -> Any:
+    return _typed(value, schema.field(name).type) if name in schema.names else value
+
+
+def _typed(value: Any, kind: pa.DataType) -> Any:
+    if value is None:
+        return None
+    if pa.types.is_struct(kind):
+        return {f.name: _typed(value.get(f.name), f.type) for f in kind}
+    if pa.types.is_timestamp(kind):
+        moment = datetime.fromisoformat(value)
+        return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    if pa.types.is_date(kind):
+        return date.fromisoformat(value)
+    if pa.types.is_decimal(kind):
+        return Decimal(str(value)).quantize(Decimal(1).scaleb(-kind.scale))
+    return value
