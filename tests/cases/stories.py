@@ -1,0 +1,163 @@
+"""Reads case files, and runs their stories (see README.md)."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import ibis
+import yaml
+
+from schemas.events import Kind
+from schemas.tables import Catalog
+from schemas.topics import Topic
+from sinks.types import EXPORT_TYPES
+from tests.cases.closes import EPOCH, NOTHING, Closed, Closer, CutAt, Record
+
+HERE = Path(__file__).parent
+DAY_ONE = datetime.fromisoformat("2026-03-01T00:00:00+00:00")
+MOMENT = re.compile(r"(?:day (\d+) )?(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{3}))?)?")
+KINDS = {
+    "email": Kind.EMAIL_ACTIVITY,
+    "profile": Kind.PROFILE,
+    "campaign": Kind.CAMPAIGN,
+}
+TOLD_OF = {"at", "occurred", "partition", "id", "becomes", *KINDS}
+MOMENTS = {"sentAt", "finishedAt", "creationMoment", "updateMoment"}
+USUAL: Mapping[str, Mapping[str, Any]] = {
+    "email": {
+        "interactionId": 1,
+        "campaignId": 9,
+        "profileId": 1,
+        "emailAddress": "ada@shop.example",
+    },
+    "profile": {"profileId": 1},
+    "campaign": {
+        "campaignId": 9,
+        "name": "Spring sale",
+        "technicalName": "springsale_x",
+        "channel": "EMAIL",
+        "campaignKind": "SCENARIZED",
+        "state": "ACTIVE",
+        "engine": "CURRENT",
+    },
+}
+USUAL_OF_TYPE: Mapping[str, Mapping[str, Any]] = {
+    "CLICKED": {"clickedUrl": "/a"},
+    "NOT_SENT": {"statusCategory": "FILTERED", "status": "CONTROL_SAMPLE"},
+    "BOUNCED": {"bounceStatusCategory": "HARD_BOUNCE", "bounceStatus": "UNKNOWN_USER"},
+    "UNSUBSCRIBED": {"source": "UNSUBSCRIBE_LINK"},
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One story of a case file."""
+
+    file: str
+    name: str
+    export_type: str
+    event_type: str
+    background: Sequence[Mapping[str, Any]]
+    story: Sequence[Mapping[str, Any]]
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.name}"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What a story came to, beside what it told: of events by their place in it, and of closes."""
+
+    told: Mapping[int, list[str]]
+    became: Mapping[int, list[str]]
+    closes: Sequence[tuple[Mapping[str, Any], Closed]]
+
+
+def cases() -> Iterator[Case]:
+    """Yield the cases of every file here."""
+    for path in sorted(HERE.glob("*.yaml")):
+        rules = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for case in rules["cases"]:
+            export_type, event_type = case.get("export", rules["export"]).split()
+            background = [] if case.get("alone") else rules.get("background", [])
+            yield Case(path.stem, case["name"], export_type, event_type, background, case["story"])
+
+
+def moment(text: str) -> datetime:
+    """Read `[day N ]HH:MM[:SS[.mmm]]`."""
+    match = MOMENT.fullmatch(text)
+    assert match, f"not a moment: {text!r}"
+    day, hour, minute, second, milli = (int(part or 0) for part in match.groups())
+    time = timedelta(hours=hour, minutes=minute, seconds=second, milliseconds=milli)
+    return DAY_ONE + timedelta(days=max(day, 1) - 1) + time
+
+
+def ending(case: Case, catalog: Catalog) -> Ending:
+    """Tell a story to the end."""
+    engine = ibis.duckdb.connect(threads=1)
+    closer = Closer(engine, catalog, case.export_type, case.event_type)
+    feeds = EXPORT_TYPES[case.export_type].increments[case.event_type].feeds
+    records: list[Record] = []
+    places: dict[tuple[Topic, int, int], int] = {}
+    told: dict[int, list[str]] = {}
+    became: dict[int, list[str]] = defaultdict(list)
+    closes, start = [], NOTHING
+    steps = [*((False, step) for step in case.background), *((True, step) for step in case.story)]
+    for number, (asserted, step) in enumerate(steps):
+        if "close" in step:
+            cut = _cut(records, moment(step["close"]))
+            closed = closer.close(records, start, cut, step.get("deleted_later", ()))
+            closes.append((step, closed))
+            topic = closer.topic(EXPORT_TYPES[case.export_type].kind)
+            for position, outcome in closed.outcomes.items():
+                became[places[(topic, *position)]].append(outcome)
+            start = cut
+            continue
+        record = _record(closer, records, number, step)
+        records.append(record)
+        places[record.topic, record.partition, record.offset] = number
+        own = record.topic.kind is EXPORT_TYPES[case.export_type].kind
+        if asserted and own and record.event["eventType"] in feeds:
+            assert "becomes" in step, f"tell what becomes of {step}"
+            expected = step["becomes"]
+            told[number] = [expected] if isinstance(expected, str) else expected
+    engine.disconnect()
+    return Ending(told, {number: became[number] for number in told}, closes)
+
+
+def _record(
+    closer: Closer, records: Sequence[Record], number: int, step: Mapping[str, Any]
+) -> Record:
+    kind = next(name for name in KINDS if name in step)
+    topic, event_type = closer.topic(KINDS[kind]), step[kind]
+    partition, at = step.get("partition", 0), moment(step["at"])
+    offset = sum(one.topic == topic and one.partition == partition for one in records)
+    event = {
+        "eventId": step.get("id", f"event-{number}"),
+        "eventType": event_type,
+        "database": "shop",
+        "source": "AUTOMATION",
+        "occurredAt": moment(step.get("occurred", step["at"])).isoformat(),
+        **USUAL[kind],
+        **USUAL_OF_TYPE.get(event_type, {}),
+        **{name: value for name, value in step.items() if name not in TOLD_OF},
+    }
+    for name in MOMENTS & step.keys():
+        event[name] = moment(step[name]).isoformat()
+    if kind == "profile" and event_type != "DELETED":
+        event.setdefault("attributes", {"customerId": f"C{event['profileId']}"})
+    appended_at = (at - EPOCH) // timedelta(milliseconds=1)
+    return Record(topic, partition, offset, appended_at, event)
+
+
+def _cut(records: Sequence[Record], instant: datetime) -> CutAt:
+    ends: dict[tuple[Topic, int], int] = {}
+    for one in records:
+        ends[one.topic, one.partition] = one.offset + 1
+    return CutAt((instant - EPOCH) // timedelta(milliseconds=1), ends)
