@@ -1,0 +1,64 @@
+"""Run all benchmarks, print what they found, and write it to ``benchmarks/results.json``.
+
+``--quick`` runs everything once on little data: its figures say nothing, but everything has run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from benchmarks import report
+from benchmarks.compare import Place, Rounds, Scale, run_rounds
+from benchmarks.topic import fill
+from benchmarks.window import Closes, time_closes
+from benchmarks.window_data import WindowScale
+from deploy.parts import running_kafka, running_registry
+
+_RESULTS: Final = Path(__file__).parent / "results.json"
+_FULL: Final = Scale(events=4_000_000, batch_events=200_000, rounds=3)
+_QUICK: Final = Scale(events=30_000, batch_events=5_000, rounds=1)
+_QUICK_WINDOW: Final = WindowScale(rows=20_000, profiles=3_000, campaigns=20, earlier=60_000)
+_OFFSET_AND_TIME: Final = 16  # bytes of a record beside key and value in deltadrop's memory
+_ARROW_OFFSETS: Final = 8
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="little data, one round")
+    parser.add_argument("--results", type=Path, default=_RESULTS, help="where to write the figures")
+    arguments = parser.parse_args()
+    console = Console()
+    scale = _QUICK if arguments.quick else _FULL
+    with tempfile.TemporaryDirectory(prefix="deltadrop-benchmarks-") as folder:
+        rounds = _compare(Path(folder), scale, console)
+        console.print("Closing a window")
+        window = _QUICK_WINDOW if arguments.quick else WindowScale()
+        closes = _close(Path(folder), window, scale, console)
+    figures = report.figures_of(rounds, closes, scale)
+    report.show(figures, rounds, console)
+    report.write(figures, arguments.results)
+    console.print(f"written to {arguments.results}")
+
+
+def _compare(folder: Path, scale: Scale, console: Console) -> Rounds:
+    console.print("Starting Kafka and the schema registry")
+    with running_kafka(folder / "kafka") as kafka, running_registry() as registry:
+        console.print(f"Publishing {scale.events:,} events")
+        record_bytes = fill(kafka.bootstrap_servers, registry.url, scale.events)
+        batch_bytes = int(scale.batch_events * (record_bytes + _OFFSET_AND_TIME + _ARROW_OFFSETS))
+        place = Place(kafka.bootstrap_servers, registry.url, folder)
+        return run_rounds(place, scale, batch_bytes, console.print)
+
+
+def _close(folder: Path, window: WindowScale, scale: Scale, console: Console) -> Closes:
+    return time_closes(folder, window, scale.rounds, console.print)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""What the benchmarks found: `results.json`, a readable table, and which floors are met."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.compare import BYTEWAX, EVERYTHING, FAUST, OURS, PEERS, QUIX_STREAMS, Rounds, Scale
+from benchmarks.window import Closes
+
+_PACKAGES: Final = (
+    "aiokafka",
+    "bytewax",
+    "confluent-kafka",
+    "duckdb",
+    "fastavro",
+    "faust-streaming",
+    "ibis-framework",
+    "numpy",
+    "pyarrow",
+    "quixstreams",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """A figure that must be at least, or at most, a limit."""
+
+    figure: str
+    limit: float
+    says: str
+    at_most: bool = False
+
+    def is_met(self, figures: Mapping[str, Any]) -> bool:
+        """Whether the figures keep it."""
+        value = float(figures[self.figure])
+        return value <= self.limit if self.at_most else value >= self.limit
+
+
+FLOORS: Final = (
+    Floor("worker_vs_faust", 20, "worker against stock Faust"),
+    Floor("worker_vs_quixstreams", 4, "worker against Quix Streams"),
+    Floor("worker_vs_bytewax", 2.5, "worker against Bytewax"),
+    Floor("worker_peak_mb", 600, "worker's memory in MB", at_most=True),
+    Floor("close_rows_per_s", 1_000_000, "close, rows a second"),
+    Floor("close_gzip_vs_plain", 0.85, "close with gzip against without"),
+    Floor("close_peak_mb", 1_500, "close's memory in MB", at_most=True),
+)
+
+
+def figures_of(rounds: Rounds, closes: Closes, scale: Scale) -> dict[str, Any]:
+    """All figures under their names in `results.json`; no date, so that runs compare by line."""
+    return {
+        "worker_events_per_s": round(rounds.rate(OURS)),
+        "worker_events_per_cpu_s": round(rounds.rate_per_cpu(OURS)),
+        "worker_vs_faust": round(rounds.ratio(FAUST), 1),
+        "worker_vs_quixstreams": round(rounds.ratio(QUIX_STREAMS), 1),
+        "worker_vs_bytewax": round(rounds.ratio(BYTEWAX), 1),
+        "worker_peak_mb": round(rounds.peak_mb(OURS)),
+        "worker_all_events_per_s": round(rounds.rate(EVERYTHING)),
+        "worker_all_peak_mb": round(rounds.peak_mb(EVERYTHING)),
+        "faust_events_per_s": round(rounds.rate(FAUST)),
+        "faust_events_per_cpu_s": round(rounds.rate_per_cpu(FAUST)),
+        "faust_peak_mb": round(rounds.peak_mb(FAUST)),
+        "quixstreams_events_per_s": round(rounds.rate(QUIX_STREAMS)),
+        "quixstreams_events_per_cpu_s": round(rounds.rate_per_cpu(QUIX_STREAMS)),
+        "quixstreams_peak_mb": round(rounds.peak_mb(QUIX_STREAMS)),
+        "bytewax_events_per_s": round(rounds.rate(BYTEWAX)),
+        "bytewax_events_per_cpu_s": round(rounds.rate_per_cpu(BYTEWAX)),
+        "bytewax_peak_mb": round(rounds.peak_mb(BYTEWAX)),
+        "close_window_rows": closes.window_rows,
+        "close_drop_rows": closes.drop_rows,
+        "close_rows_per_s": round(closes.window_rows / closes.plain_s),
+        "close_gzip_rows_per_s": round(closes.window_rows / closes.gzip_s),
+        "close_gzip_vs_plain": round(closes.plain_s / closes.gzip_s, 2),
+        "close_peak_mb": round(closes.peak_mb),
+        "close_2m_s": round(closes.plain_s, 2),
+        "topic_events": scale.events,
+        "batch_events": scale.batch_events,
+        "rounds": scale.rounds,
+        "machine": _machine(),
+        "versions": {"python": platform.python_version()}
+        | {package: version(package) for package in _PACKAGES},
+    }
+
+
+def write(figures: Mapping[str, Any], file: Path) -> None:
+    """Write the figures, one a line."""
+    file.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def show(figures: Mapping[str, Any], rounds: Rounds, console: Console) -> None:
+    """Print tables of rates, ratios and memory, and which floors are met."""
+    console.print(_worker_table(rounds))
+    console.print(_close_table(figures))
+    for floor in FLOORS:
+        sign = "at most" if floor.at_most else "at least"
+        met = "met   " if floor.is_met(figures) else "MISSED"
+        console.print(
+            f"{met} {floor.says}: {figures[floor.figure]:,} ({sign} {floor.limit:,})",
+            highlight=False,
+        )
+
+
+def _worker_table(rounds: Rounds) -> Table:
+    table = Table(title="From Kafka to Parquet: the same topic, the same filter, one process each")
+    table.add_column("system")
+    for heading in ("events", "events/s", "deltadrop is", "events/s of CPU", "peak MB"):
+        table.add_column(heading, justify="right")
+    for system in (OURS, *PEERS, EVERYTHING):
+        ratio = f"{rounds.ratio(system):,.1f}×" if system in PEERS else ""
+        table.add_row(
+            system.name,
+            f"{rounds.outcomes[system][0].events:,}",
+            f"{rounds.rate(system):,.0f}",
+            ratio,
+            f"{rounds.rate_per_cpu(system):,.0f}",
+            f"{rounds.peak_mb(system):,.0f}",
+        )
+    return table
+
+
+def _close_table(figures: Mapping[str, Any]) -> Table:
+    table = Table(
+        title="Close of a window of first openings, from the cut to the file in its place"
+    )
+    table.add_column("window")
+    table.add_column("file")
+    table.add_column("rows/s", justify="right")
+    window = f"{figures['close_window_rows']:,} rows, {figures['close_drop_rows']:,} in the drop"
+    table.add_row(window, "plain", f"{figures['close_rows_per_s']:,}")
+    table.add_row("the same", "gzip", f"{figures['close_gzip_rows_per_s']:,}")
+    table.caption = f"peak {figures['close_peak_mb']:,} MB"
+    return table
+
+
+def _machine() -> dict[str, object]:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "system": platform.system(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(memory / 1e9),
+    }
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

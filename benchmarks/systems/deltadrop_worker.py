@@ -1,0 +1,98 @@
+"""deltadrop: its worker as it runs in production, with one stream that holds what the job wants.
+
+Everything is on: coverage records, dead letters, offsets in the rows, files flushed to the disk,
+the contract's checks.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from benchmarks.job import EVENT_TYPES, SOURCES, TOPIC, Job
+from benchmarks.stopwatch import Stopwatch
+from benchmarks.topic import catalog
+from schemas.decode import Decoder
+from schemas.registry import Registry
+from schemas.topics import dead_letter_topic
+from streams.batch import BatchWriter, Written
+from streams.dead_letters import DeadLetterTopic
+from streams.gather import Limits
+from streams.kafka import Topics
+from streams.partitions import Partitions
+from streams.records import Flush
+from streams.store import LocalStore
+from streams.stream import Stream, builtin_streams
+from streams.transport import BatchConsumer
+from streams.worker import Worker, WorkerOptions
+
+BUILTIN: Final = "builtin"
+"""Second argument of a run that stores all events in the built-in streams, as production does."""
+
+_LOOK_SECONDS: Final = 0.002
+
+
+class TimedWriter(BatchWriter):
+    """The worker's writer, which also tells the stopwatch what is durable."""
+
+    def __init__(self, watch: Stopwatch, job: Job, streams: tuple[Stream, ...]) -> None:
+        kafka = {"bootstrap_servers": job.bootstrap_servers}
+        super().__init__(
+            topic=TOPIC.name,
+            streams=streams,
+            decoder=Decoder(Registry(job.registry_url), TOPIC, catalog()),
+            partitions=Partitions(LocalStore(job.output)),
+            dead_letters=DeadLetterTopic(dead_letter_topic(TOPIC.prefix), kafka),
+        )
+        self._watch = watch
+        self._events = 0
+
+    def write(self, flush: Flush, topic_id: UUID) -> Written:
+        """See BatchWriter.write."""
+        written = super().write(flush, topic_id)
+        self._events += written.rows + written.dead_letters
+        self._watch.durable(self._events)
+        return written
+
+
+def main(job: Job, streams: tuple[Stream, ...]) -> None:
+    """Run the job; the process ends when it is done."""
+    quiet = structlog.make_filtering_bound_logger(logging.ERROR)
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(wrapper_class=quiet, processors=[plain])
+    watch = Stopwatch(job)
+    options = WorkerOptions(
+        bootstrap_servers=job.bootstrap_servers,
+        group=job.group,
+        limits=Limits(batch_bytes=job.batch_bytes, bytes_in_flight=96 << 20),
+    )
+    topics = Topics({"bootstrap_servers": job.bootstrap_servers})
+    worker = Worker(options, {TOPIC.name: TimedWriter(watch, job, streams)}, topics)
+    threading.Thread(target=_watch_arrivals, args=(worker, watch), daemon=True).start()
+    worker.run()
+
+
+def _watch_arrivals(worker: Worker, watch: Stopwatch) -> None:
+    """Start the stopwatch when the transport has the first records."""
+    while True:
+        consumer = worker.app.consumer if worker.app.started else None
+        if isinstance(consumer, BatchConsumer) and consumer.bytes_in_flight:
+            watch.start()
+            return
+        time.sleep(_LOOK_SECONDS)
+
+
+def wanted_stream() -> Stream:
+    """The job's filter as a stream."""
+    return Stream("benchmark", TOPIC.name, EVENT_TYPES, SOURCES)
+
+
+if __name__ == "__main__":
+    given = Job.from_json(sys.argv[1])
+    main(given, builtin_streams([TOPIC]) if BUILTIN in sys.argv[2:] else (wanted_stream(),))
