@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 from uuid import UUID
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from streams.coverage import CoverageRecord, DeadLetter
@@ -38,9 +39,17 @@ class Refusal(Protocol):
 class Decoded(Protocol):
     """Decoded rows, which records they are of, and the refused ones."""
 
-    batch: pa.RecordBatch
-    rows: np.ndarray
-    refused: Sequence[Refusal]
+    @property
+    def batch(self) -> pa.RecordBatch:
+        """The decoded rows, in order."""
+
+    @property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """For each row, the index of its record, ascending."""
+
+    @property
+    def refused(self) -> Sequence[Refusal]:
+        """The other records."""
 
 
 class Decoder(Protocol):

@@ -96,7 +96,7 @@ class Hole:
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
-    """A choice of tiles for `[first, next)` of a partition, in order, and the holes between them."""
+    """A choice of tiles for `[first, next)` of a partition, in order, and the holes between."""
 
     first: int
     next: int
@@ -109,26 +109,26 @@ class Tiling:
         return not self.holes
 
 
-def tile(records: Iterable[CoveragePath], first: int, next: int) -> Tiling:
-    """Choose records that cover `[first, next)`, each offset once.
+def tile(records: Iterable[CoveragePath], first: int, end: int) -> Tiling:
+    """Choose records that cover `[first, end)`, each offset once.
 
     The rule: at each offset, of the records that cover it, the one that reaches furthest; of those
     that reach equally far, the first by name. It depends on nothing but the names.
     """
-    candidates = sorted(r for r in records if r.next > first and r.first < next)
+    candidates = sorted(r for r in records if r.next > first and r.first < end)
     tiles: list[Tile] = []
     holes: list[Hole] = []
     at = first
     remaining: Sequence[CoveragePath] = candidates
-    while at < next:
+    while at < end:
         remaining = [record for record in remaining if record.next > at]
         here = [record for record in remaining if record.first <= at]
         if here:
             chosen = min(here, key=lambda record: (-record.next, str(record)))
-            end = min(chosen.next, next)
-            tiles.append(Tile(chosen, at, end))
+            upto = min(chosen.next, end)
+            tiles.append(Tile(chosen, at, upto))
         else:
-            end = min((record.first for record in remaining), default=next)
-            holes.append(Hole(at, end))
-        at = end
-    return Tiling(first, next, tuple(tiles), tuple(holes))
+            upto = min((record.first for record in remaining), default=end)
+            holes.append(Hole(at, upto))
+        at = upto
+    return Tiling(first, end, tuple(tiles), tuple(holes))

@@ -15,10 +15,11 @@ import struct
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import aiokafka
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from aiokafka import codec
 from aiokafka.consumer import consumer as aiokafka_consumer
@@ -29,6 +30,8 @@ from aiokafka.record.util import calc_crc32c
 
 from schemas.errors import PartitionError
 from streams.records import RECORDS
+
+IntArray: TypeAlias = npt.NDArray[np.int64]
 
 _HEADER: Final = struct.Struct(">qiibIhiqqqhii")
 _LENGTH_ENDS: Final = 12  # bytes of base offset and length, which the length doesn't count
@@ -133,6 +136,8 @@ class KafkaBatches:
 class ColumnRecords(aiokafka_fetcher.PartitionRecords):  # type: ignore[misc]
     """What a fetch brought of one partition, as record batches by RECORDS instead of records."""
 
+    next_fetch_offset: int
+
     def _unpack_records(self) -> Iterator[pa.RecordBatch]:
         group: list[KafkaBatch] = []
         payloads: list[bytes | memoryview] = []
@@ -166,7 +171,7 @@ class ColumnRecords(aiokafka_fetcher.PartitionRecords):  # type: ignore[misc]
             yield columns.slice(int(wanted))
 
     def _is_skipped(self, batch: KafkaBatch) -> bool:
-        """Whether a batch holds no event: a marker, or records of an aborted transaction (KIP-98)."""
+        """Whether a batch holds no event: a marker, or aborted records (KIP-98)."""
         if self._check_crcs and not batch.validate_crc():
             raise CorruptRecordException(f"Invalid CRC - {self._tp} at {batch.base_offset}")
         if self._isolation_level == aiokafka_fetcher.READ_COMMITTED and batch.producer_id >= 0:
@@ -184,7 +189,8 @@ def _refuse_producers_time(topic: str, batch: KafkaBatch) -> None:
         raise PartitionError(
             what="its records carry their producer's time, not the broker's append time",
             where=f"topic {topic}",
-            hint="set message.timestamp.type=LogAppendTime; `deltadrop topics check` lists such topics",
+            hint="set message.timestamp.type=LogAppendTime; `deltadrop topics check` lists such"
+            " topics",
         )
 
 
@@ -225,7 +231,7 @@ def _columns(data: bytes, batches: list[KafkaBatch], sizes: list[int]) -> pa.Rec
     )
 
 
-def _walk_all(data: bytes, batches: list[KafkaBatch], sizes: list[int]) -> np.ndarray:
+def _walk_all(data: bytes, batches: list[KafkaBatch], sizes: list[int]) -> IntArray:
     starts: list[int] = []
     at = 0
     for batch, size in zip(batches, sizes, strict=True):
@@ -278,11 +284,11 @@ def _long_varint(data: bytes, at: int) -> tuple[int, int]:
 class _Fields:
     """Reads one field of all records at a time; `at` is where each record's next one begins."""
 
-    def __init__(self, data: np.ndarray, at: np.ndarray) -> None:
+    def __init__(self, data: npt.NDArray[np.uint8], at: IntArray) -> None:
         self._data = data
         self.at = at
 
-    def varint(self) -> np.ndarray:
+    def varint(self) -> IntArray:
         """Read a zigzag-encoded integer of each record."""
         try:
             byte = self._data[self.at]
@@ -298,10 +304,11 @@ class _Fields:
                 longer = longer[byte > 0x7F]
         except IndexError:
             raise CorruptRecordException("a record is cut off") from None
-        return (value >> np.uint64(1)).astype(np.int64) ^ -(value & np.uint64(1)).astype(np.int64)
+        sign = -(value & np.uint64(1)).astype(np.int64)
+        return (value >> np.uint64(1)).astype(np.int64) ^ sign
 
-    def binary(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Read the place of each record's bytes: where they begin, end, and whether they are null."""
+    def binary(self) -> tuple[IntArray, IntArray, npt.NDArray[np.bool_]]:
+        """Read where each record's bytes begin and end, and whether they are null."""
         length = self.varint()
         if (length < -1).any() or (length > len(self._data)).any():
             raise CorruptRecordException("a record's key or value has an impossible length")
@@ -310,7 +317,9 @@ class _Fields:
         return begin, self.at, length < 0
 
 
-def _every_fourth(data: bytes, edges: np.ndarray, first: int, null: np.ndarray) -> pa.BinaryArray:
+def _every_fourth(
+    data: bytes, edges: npt.NDArray[np.int32], first: int, null: npt.NDArray[np.bool_]
+) -> pa.BinaryArray:
     """Cut the bytes between every fourth pair of edges out of `data`."""
     every = pa.Array.from_buffers(
         pa.binary(), len(edges) - 1, [None, pa.py_buffer(edges), pa.py_buffer(data)]

@@ -19,7 +19,7 @@ _OFFSET_DIGITS: Final = 20  # a Kafka offset is a signed 64-bit integer: 19 digi
 _PARTITION_DIGITS: Final = 6
 
 Batch: TypeAlias = str
-"""Identifier of what a worker flushed of one topic at once; unique, in lower-case letters and digits."""
+"""Identifier of what a worker flushed of one topic at once; unique, in letters and digits."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -41,7 +41,7 @@ class TopicPartition:
 
 @dataclass(frozen=True, slots=True, order=True)
 class CoveragePath:
-    """Name of a coverage record: the offsets `[first, next)` that one batch covers of a partition."""
+    """Name of a coverage record: the offsets `[first, next)` of a partition that a batch covers."""
 
     partition: TopicPartition
     first: int
@@ -66,7 +66,7 @@ class CoveragePath:
         except ValueError:
             raise PartitionError(
                 what=f"{path!r} is not the name of a coverage record",
-                hint="expected coverage/TOPIC~UUID/PARTITION/FIRST-NEXT-BATCH; nothing else belongs there",
+                hint="expected coverage/TOPIC~UUID/PARTITION/FIRST-NEXT-BATCH",
             ) from None
 
 

@@ -11,7 +11,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -88,7 +88,7 @@ class Partitions:
             held = _held(rows, stream)
             for day, table in _by_day(held):
                 path = str(StreamFilePath(stream.name, day, batch))
-                self.store.write(path, lambda file, table=table: _write_parquet(table, file))
+                self.store.write(path, partial(_write_parquet, table))
                 written.append(StreamRows(stream.name, path, _rows_by_partition(table)))
         return tuple(written)
 
@@ -117,28 +117,28 @@ class Partitions:
         self,
         partition: TopicPartition,
         first: int,
-        next: int,
+        end: int,
         streams: Mapping[str, Fingerprint],
     ) -> Chosen:
-        """Choose records that tile `[first, next)`, among those that cover all these streams."""
+        """Choose records that tile `[first, end)`, among those that cover all these streams."""
         records = {
             path: self._record(path)
             for path in self.coverage(partition)
-            if path.next > first and path.first < next
+            if path.next > first and path.first < end
         }
         fitting = [
             path
             for path, record in records.items()
             if all(record.covers(name, fingerprint) for name, fingerprint in streams.items())
         ]
-        return self.chosen(partition, tile(fitting, first, next))
+        return self.chosen(partition, tile(fitting, first, end))
 
     def chosen(self, partition: TopicPartition, tiling: Tiling) -> Chosen:
         """Bring the records of a tiling chosen before (a recorded close finds its rows again)."""
         return Chosen(partition, tiling, {t.record: self._record(t.record) for t in tiling.tiles})
 
     def slices(self, stream: str, chosen: Iterable[Chosen]) -> tuple[FileSlice, ...]:
-        """Return the files of a stream that these choices name, in order, each with what counts of it."""
+        """Return the files of a stream that these choices name, each with what counts of it."""
         clips: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
         unclipped: dict[str, int] = defaultdict(int)
         totals: dict[str, int] = {}

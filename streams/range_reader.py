@@ -35,12 +35,12 @@ class RangeReader:
     bootstrap_servers: str
     batch_bytes: int = 64 * MIB
 
-    def read(self, writer: BatchWriter, partition: TopicPartition, first: int, next: int) -> int:
-        """Read offsets `[first, next)` of a partition into files and coverage; return the rows.
+    def read(self, writer: BatchWriter, partition: TopicPartition, first: int, end: int) -> int:
+        """Read offsets `[first, end)` of a partition into files and coverage; return the rows.
 
         Raises PartitionError where Kafka no longer has the offsets or can't be read.
         """
-        return asyncio.run(self._read(writer, partition, first, next))
+        return asyncio.run(self._read(writer, partition, first, end))
 
     async def _read(
         self, writer: BatchWriter, partition: TopicPartition, first: int, end: int
@@ -126,7 +126,8 @@ async def _refuse_where_gone(
     start = (await consumer.beginning_offsets([tp]))[tp]
     if start > first:
         raise PartitionError(
-            what=f"offsets {first} to {min(start, end)} are no longer in Kafka (its log starts at {start})",
+            what=f"offsets {first} to {min(start, end)} are no longer in Kafka, whose log starts at"
+            f" {start}",
             where=f"{tp.topic}/{tp.partition}",
             hint="raise the topic's retention; what was never stored can't be delivered",
         )

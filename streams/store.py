@@ -48,9 +48,9 @@ class LocalStore:
         self.root = root
 
     def write(self, name: str, fill: Callable[[BinaryIO], object]) -> int:
-        """See Store.write; raises PartitionError where the disk is full or the folder not writable."""
+        """See Store.write; raises PartitionError where the disk is full or not writable."""
         final = self.root / name
-        with _explained(final):
+        with _Explained(final):
             aside = self._write_aside(final, fill)
             size = aside.stat().st_size
             aside.rename(final)
@@ -60,7 +60,7 @@ class LocalStore:
     def create(self, name: str, content: bytes) -> bool:
         """See Store.create; `link` fails where the name exists, so that one writer wins."""
         final = self.root / name
-        with _explained(final):
+        with _Explained(final):
             if final.exists():
                 return False
             aside = self._write_aside(final, lambda file: file.write(content))
@@ -109,7 +109,7 @@ class LocalStore:
         return aside
 
 
-class _explained:
+class _Explained:
     """Turn what the operating system says of a failed write into one message for an operator."""
 
     def __init__(self, path: Path) -> None:

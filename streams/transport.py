@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from weakref import WeakSet
 
 import aiokafka
+import faust
 import pyarrow as pa
 import structlog
 from aiokafka.errors import (
@@ -66,7 +67,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek to the committed offsets; to the log's start, said so, where there is none."""
-        return await self.call_thread(self._seek_to_committed)
+        sought: Mapping[TP, int] = await self.call_thread(self._seek_to_committed)
+        return sought
 
     async def _seek_to_committed(self) -> Mapping[TP, int]:
         consumer = self._ensure_consumer()
@@ -96,7 +98,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def fetch(self, active: set[TP], timeout: float) -> Fetched:
         """Take the next piece that was fetched, waiting up to `timeout` seconds for one."""
-        return await self.call_thread(self._fetch, active, timeout)
+        fetched: Fetched = await self.call_thread(self._fetch, active, timeout)
+        return fetched
 
     async def _fetch(self, active: set[TP], timeout: float) -> Fetched:
         consumer = self._ensure_consumer()
@@ -138,12 +141,13 @@ class BatchConsumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        limits: Limits = getattr(self.app, "deltadrop_limits", Limits())
-        self.gather = Gather(limits)
+        self.gather = Gather(self.app.limits if isinstance(self.app, BatchApp) else Limits())
         self.draining = False
         self.failure: DeltadropError | None = None
         self._flushes: WeakSet[Flush] = WeakSet()
         self._yielded: MutableMapping[TP, deque[int]] = defaultdict(deque)
+
+    _thread: BatchConsumerThread
 
     def _new_consumer_thread(self) -> BatchConsumerThread:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -161,7 +165,7 @@ class BatchConsumer(driver.Consumer):
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """Gather what arrives, and yield the parts of each flush that is due."""
         if not self.flow_active:
-            await self.wait(self.can_resume_flow)
+            await self.wait(self.can_resume_flow)  # type: ignore[arg-type]  # as Faust does
         active = set(self._get_active_partitions())
         if self._may_fetch and active:
             await self._fetch(active, min(timeout, _POLL_SECONDS))
@@ -278,6 +282,12 @@ class BatchConsumer(driver.Consumer):
         return last + 1
 
 
+class BatchApp(faust.App):
+    """A Faust app that reads in batches of some limits."""
+
+    limits: Limits = Limits()
+
+
 class BatchTransport(driver.Transport):
     """Faust transport by the name of `deltadrop`; the producer is the aiokafka driver's."""
 
@@ -285,20 +295,19 @@ class BatchTransport(driver.Transport):
 
 
 def _message(tp: TP, offset: int, part: FlushPart, generation: int) -> ConsumerMessage:
-    now = time.time()
+    value: Any = part  # Faust would have bytes, but looks at none
+    none: Any = None
     return ConsumerMessage(
         tp.topic,
         tp.partition,
         offset,
-        now,
-        None,
-        None,
-        None,
-        part,
-        None,
-        0,
-        0,
-        tp,
+        time.time(),
+        timestamp_type=none,
+        headers=None,
+        key=None,
+        value=value,
+        checksum=None,
+        tp=tp,
         generation_id=generation,
     )
 

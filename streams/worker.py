@@ -12,11 +12,12 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
 from uuid import UUID
 
 import faust
+import pyarrow as pa
 import structlog
 from faust.types import EventT, StreamT
 from yarl import URL
@@ -26,7 +27,7 @@ from streams.batch import BatchWriter, Written
 from streams.gather import Limits
 from streams.kafka import TopicMissingError, TopicRecreatedError, Topics
 from streams.records import Flush, FlushPart
-from streams.transport import BatchConsumer
+from streams.transport import BatchApp, BatchConsumer
 
 log = structlog.get_logger(__name__)
 
@@ -44,12 +45,12 @@ class WorkerOptions:
 
     bootstrap_servers: str
     group: str = "deltadrop"
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     session_timeout_seconds: float = 30.0
     retry_seconds: float = 120.0
 
 
-class _PassThrough(faust.Schema):
+class _PassThrough(faust.Schema):  # type: ignore[type-arg]  # not subscriptable at runtime
     """Faust schema that leaves keys and values as they are: an error here would be acknowledged."""
 
     def loads_key(self, app: Any, message: Any, **_: Any) -> Any:
@@ -75,13 +76,15 @@ class Worker:
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT; raises the DeltadropError that made it stop otherwise."""
+        # Arrow's own pools keep what a batch needed at its height: 580 MB at most, not 511.
+        pa.set_memory_pool(pa.system_memory_pool())
         asyncio.run(self._run())
         if self._failure is not None:
             raise self._failure
 
     def _make_app(self) -> faust.App:
         options = self.options
-        app = faust.App(
+        app = BatchApp(
             options.group,
             broker=[
                 URL(f"deltadrop://{server.strip()}")
@@ -99,7 +102,7 @@ class Worker:
             web_enabled=False,
             loghandlers=[],
         )
-        app.deltadrop_limits = options.limits
+        app.limits = options.limits
         for topic in self.writers:
             channel = app.topic(topic, schema=_PassThrough())
             app.agent(channel, name=f"write {topic}")(self._agent(topic))
@@ -129,7 +132,9 @@ class Worker:
 
     async def _until(self, stop: asyncio.Event) -> None:
         while not stop.is_set() and self._failure is None:
-            self._failure = self._failure or self._failure_of_reading()
+            failure = self._failure_of_reading()
+            if failure is not None:
+                self._failure = failure
             self._rate.report_when_due()
             try:
                 await asyncio.wait_for(stop.wait(), timeout=0.2)
@@ -171,12 +176,14 @@ class Worker:
 
     def _agent(self, topic: str) -> Callable[[StreamT[Any]], Any]:
         async def write(stream: StreamT[Any]) -> None:
+            flush: Flush | None = None
             events: list[EventT[Any]] = []
-            async for event in stream.noack().events():
-                part = event.value
+            async for event in cast("faust.Stream[Any]", stream).noack().events():
+                part: Any = event.value
                 assert isinstance(part, FlushPart)
-                if events and events[0].value.flush is not part.flush:
-                    events = []  # the rest of that flush went with a rebalance; it's read again
+                if part.flush is not flush:
+                    # The rest of a flush may have gone with a rebalance: it's read again.
+                    flush, events = part.flush, []
                 if part.flush.is_dropped:
                     continue
                 events.append(event)

@@ -1,0 +1,31 @@
+"""The command `worker`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from schemas.settings import load_settings
+from streams.gather import Limits
+from streams.setup import Streams
+from streams.worker import Worker, WorkerOptions
+
+__all__ = ["worker"]
+
+
+def worker(
+    config: Annotated[Path | None, typer.Option(help="The settings' file.")] = None,
+) -> None:
+    """Store events from Kafka in daily partitions, until SIGTERM."""
+    settings = load_settings(config)
+    streams = Streams.of(settings)
+    own = settings.worker
+    options = WorkerOptions(
+        settings.kafka.bootstrap_servers,
+        own.group,
+        Limits(own.batch_bytes, own.batch_seconds, own.max_bytes_in_flight),
+        own.session_timeout_seconds,
+    )
+    Worker(options, streams.writers, streams.kafka).run()
