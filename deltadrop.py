@@ -5,11 +5,13 @@ Exit codes: 0 done, 1 failed (run it again), 2 wrong input or definitions, 3 hel
 
 from __future__ import annotations
 
+import logging
 import sys
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+import structlog
 import typer
 from typer.core import TyperGroup
 
@@ -61,11 +63,33 @@ def _deltadrop() -> None:
 
 def main() -> None:
     """Run the command line; one clear message on stderr and an exit code where it fails."""
+    _configure_logs()
     try:
         typer.main.get_command(app)(prog_name="deltadrop")
     except DeltadropError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
+
+
+def _configure_logs() -> None:
+    """Logs go to stderr: for people on a terminal, elsewhere as JSON, a line each.
+
+    A traceback is plain: its frames' values may be somebody's data, and megabytes of it.
+    """
+    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    json_lines = structlog.processors.JSONRenderer()
+    on_terminal = sys.stderr.isatty()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *(() if on_terminal else (structlog.processors.format_exc_info,)),
+            console if on_terminal else json_lines,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
 
 
 if __name__ == "__main__":
