@@ -25,6 +25,9 @@ __all__ = ["Finding", "TopicKeeper", "TopicsReport", "wanted_topics"]
 _SAFE_REPLICATION = 3
 _SAFE_IN_SYNC = 2
 _NO_LIMIT = -1
+_LEADERS_MS = 30_000
+"""How long new topics may take to have their leaders, milliseconds."""
+
 _UNKNOWN_TOPIC = 3
 """Kafka's error code UNKNOWN_TOPIC_OR_PARTITION."""
 
@@ -94,7 +97,8 @@ class TopicKeeper:
             missing = [name for name in wanted if name not in known]
             if missing:
                 plan = {name: self._plan() for name in missing}
-                self._admin.create_topics(plan, wait_for_metadata=True)
+                self._admin.create_topics(plan)
+                self._admin.wait_for_topics(missing, timeout_ms=_LEADERS_MS)
         return self._report(wanted, missing)
 
     def check(self, names: Iterable[str]) -> TopicsReport:

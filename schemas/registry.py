@@ -68,12 +68,15 @@ class SchemaSource(Protocol):
 
 
 class Registry:
-    """A Confluent-compatible registry; keeps what it answered. Safe to use from several threads."""
+    """A Confluent-compatible registry; keeps what it answered. Safe to use from several threads.
+
+    It is asked so seldom that no connection is kept: there is nothing to close.
+    """
 
     def __init__(self, registry: RegistrySettings | str) -> None:
         settings = RegistrySettings(url=registry) if isinstance(registry, str) else registry
         self.url = settings.url
-        self._client = SchemaRegistryClient(_client_options(settings))
+        self._options = _client_options(settings)
         self._schemas: dict[int, AvroSchema] = {}
         self._unknown: dict[int, float] = {}
         self._lock = threading.Lock()
@@ -99,16 +102,23 @@ class Registry:
         Raises IncompatibleSchemaError, with the registry's reason, if it can't read what older ones
         wrote.
         """
-        with _translated(f"registry {self.url}, subject {topic.subject}"):
-            self._client.set_compatibility(topic.subject, _COMPATIBILITY)
-            return int(
-                self._client.register_schema(topic.subject, Schema(json.dumps(schema), "AVRO"))
-            )
+        candidate = Schema(json.dumps(schema), "AVRO")
+        with self._asked(f"subject {topic.subject}") as client:
+            client.set_compatibility(topic.subject, _COMPATIBILITY)
+            return int(client.register_schema(topic.subject, candidate))
+
+    @contextmanager
+    def _asked(self, about: str) -> Iterator[SchemaRegistryClient]:
+        with (
+            _translated(f"registry {self.url}, {about}"),
+            SchemaRegistryClient(self._options) as client,
+        ):
+            yield client
 
     def _fetched(self, schema_id: int) -> AvroSchema:
         try:
-            with _translated(f"registry {self.url}, schema {schema_id}"):
-                answer = self._client.get_schema(schema_id)
+            with self._asked(f"schema {schema_id}") as client:
+                answer = client.get_schema(schema_id)
                 if answer.schema_type not in (None, "AVRO") or answer.references:
                     raise UnknownSchemaError(
                         f"schema {schema_id} isn't an Avro schema on its own",
