@@ -87,9 +87,10 @@ class ActivityFacts:
 class ActivityDrop:
     """The selection of one drop.
 
-    verdicts: each input record's position, `outcome` (numbers of `Outcome`), whether its person is `_gone` and was ever
-    `_seen`, `isFirstClick`, and at how many further closes its campaign was looked up (`_waited`); kept as a table.
-    lines: the exported columns by name, in order of partition and offset. waiting: facts for the next close.
+    verdicts: each input record's position, profileId and campaignId, its `outcome` (a number of
+    `Outcome`), whether its person is `_gone` and was ever `_seen`, `isFirstClick`, and at how many
+    further closes its campaign was looked up (`_waited`); kept as a table. lines: the exported
+    columns by name, in order of partition and offset. waiting: facts for the next close.
     """
 
     verdicts: ir.Table
@@ -110,97 +111,102 @@ def drop_of_activities(
     cut: datetime,
     firsts_days: int = FIRSTS_DAYS,
 ) -> ActivityDrop:
-    """Select one drop; the verdicts are computed at once, lines and waiting facts when they are read.
+    """Select one drop; the verdicts are computed at once, lines and waiting facts when read.
 
-    columns: those of the export, as `sinks.types` declares them. cut: the instant that the window ends at, in UTC.
+    columns: those of the export, as `sinks.types` declares them. cut: the instant at which the
+    window ends, in UTC.
     """
-    judged = _judge_alone(rule, facts, cut, firsts_days)
+    records = facts.window.mutate(_waited=ibis.literal(0, "int8"), isFirstClick=_UNTOLD)
     if facts.waiting is not None:
-        judged = judged.union(_judged_before(facts.waiting, judged.columns))
-    judged = judge_people(judged, facts.profiles, facts.deleted_later)
-    verdicts = kept(_judge_campaigns(judged, facts.campaigns, cut))
-    return ActivityDrop(verdicts, _lines(facts, verdicts, columns), _left_waiting(facts, verdicts))
+        again = (facts.waiting["_waited"] + 1).cast("int8")
+        records = records.union(facts.waiting.mutate(_waited=again).select(*records.columns))
+    judged = judge_people(records.select(*_READ, *rule.reads), facts.profiles, facts.deleted_later)
+    judged = _judge_by_rule(rule, _judge_alone(rule, judged, facts, cut), facts, cut, firsts_days)
+    verdicts = kept(judged)
+    lines = _lines(facts, _with(records, verdicts, Outcome.EXPORTED), columns)
+    left = _with(records, verdicts, Outcome.WAITING).select(*records.columns)
+    return ActivityDrop(verdicts, lines, left)
+
+
+_READ: Final = (
+    *POSITION,
+    "_appended_at",
+    "_waited",
+    "occurredAt",
+    "interactionId",
+    "campaignId",
+    "profileId",
+    "isFirstClick",
+)
+"""The fields that verdicts are reached by."""
+_JUDGED: Final = (*POSITION, "profileId", "campaignId", "_waited", "_gone", "_seen")
+"""What verdicts hold beside the outcome and `isFirstClick`."""
+_UNTOLD: Final = ibis.null("boolean")
 
 
 def _judge_alone(
-    rule: ActivityRule, facts: ActivityFacts, cut: datetime, firsts_days: int
+    rule: ActivityRule, judged: ir.Table, facts: ActivityFacts, cut: datetime
 ) -> ir.Table:
-    """What a record's own window says of it: repeated, filtered, not first."""
-    needed = (
-        *POSITION,
-        "_appended_at",
-        "occurredAt",
-        "interactionId",
-        "campaignId",
-        "profileId",
-        *rule.reads,
-    )
-    judged = is_repeat(facts.window.select(*needed), facts.repeated)
-    if rule.firsts is not None and facts.firsts is not None:
-        memory = facts.firsts.touched_by(facts.window).remembered(cut, firsts_days)
-        judged = rule.firsts(judged, memory)
-    else:
-        judged = judged.mutate(_not_first=False)
-    filtered = rule.filtered(judged) if rule.filtered else ibis.literal(False)
-    if "isFirstClick" not in judged.columns:
-        judged = judged.mutate(isFirstClick=ibis.null("boolean"))
-    return judged.mutate(_filtered=filtered, _waited=ibis.literal(0, "int8")).drop(
-        *rule.reads, "interactionId"
-    )
+    """Reach the outcome of each record as if it were a first: `outcome`.
 
-
-def _judged_before(waiting: ir.Table, columns: Sequence[str]) -> ir.Table:
-    """Facts that waited keep what their own window said of them; they waited for one more close now."""
-    kept = waiting.mutate(
-        _repeat=False,
-        _filtered=False,
-        _not_first=False,
-        _waited=(waiting["_waited"] + 1).cast("int8"),
-    )
-    return kept.select(*columns)
-
-
-def _judge_campaigns(judged: ir.Table, campaigns: ir.Table, cut: datetime) -> ir.Table:
-    known = campaigns.select("campaignId", _active=is_active(campaigns, cut))
-    facts = judged.left_join(known, "campaignId")
-    unknown = facts["_active"].isnull()
+    `_contends`: whether it may be one. Facts that waited were judged in their own window.
+    """
+    marked = is_repeat(judged, facts.repeated)
+    known = facts.campaigns.select("campaignId", _active=is_active(facts.campaigns, cut))
+    of_campaign = marked.left_join(known, "campaignId")
+    waited, repeat = of_campaign["_waited"] > 0, of_campaign["_repeat"]
+    filtered = rule.filtered(of_campaign) if rule.filtered else ibis.literal(False)
+    unknown = of_campaign["_active"].isnull()
     outcome = first_that_applies(
         {
-            Outcome.DUPLICATE: facts["_repeat"],
-            Outcome.FILTERED: facts["_filtered"],
-            Outcome.NOT_FIRST: facts["_not_first"],
-            Outcome.WAITING: unknown & (facts["_waited"] < CLOSES_TO_WAIT),
+            Outcome.DUPLICATE: repeat & ~waited,
+            Outcome.FILTERED: filtered,
+            Outcome.WAITING: unknown & (of_campaign["_waited"] < CLOSES_TO_WAIT),
             Outcome.UNKNOWN_CAMPAIGN: unknown,
-            Outcome.INACTIVE_CAMPAIGN: ~facts["_active"],
+            Outcome.INACTIVE_CAMPAIGN: ~of_campaign["_active"],
         }
     )
-    return facts.select(*POSITION, "_gone", "_seen", "isFirstClick", "_waited", outcome=outcome)
+    contends = ~(repeat | waited | filtered)
+    return of_campaign.select(*judged.columns, outcome=outcome, _contends=contends)
 
 
-def _lines(facts: ActivityFacts, verdicts: ir.Table, columns: Sequence[Column]) -> ir.Table:
-    lines = _with(facts, verdicts, Outcome.EXPORTED, ("_gone", "isFirstClick"))
+def _judge_by_rule(
+    rule: ActivityRule, judged: ir.Table, facts: ActivityFacts, cut: datetime, firsts_days: int
+) -> ir.Table:
+    """Let those that contend and aren't first have that outcome; give the columns of verdicts."""
+    if rule.firsts is None or facts.firsts is None:
+        return judged.select(*_JUDGED, "isFirstClick", "outcome")
+    memory = facts.firsts.touched_by(facts.window).remembered(cut, firsts_days)
+    carried = (*_JUDGED, "interactionId", "occurredAt", *rule.reads, "outcome", "_contends")
+    told = judged.select(*carried, _told=judged["isFirstClick"])
+    firsts = rule.firsts(told, memory)
+    late = firsts["_contends"] & firsts["_not_first"]
+    outcome = late.ifelse(ibis.literal(int(Outcome.NOT_FIRST), "int8"), firsts["outcome"])
+    first_click = firsts["isFirstClick"] if "isFirstClick" in firsts.columns else _UNTOLD
+    first_click = ibis.coalesce(firsts["_told"], first_click)
+    return firsts.select(*_JUDGED, isFirstClick=first_click, outcome=outcome)
+
+
+def _with(records: ir.Table, verdicts: ir.Table, outcome: Outcome) -> ir.Table:
+    """The records of one outcome, whole, with their verdicts; ids are the verdicts' own.
+
+    So whatever is joined to them by an id is joined to these records only, not to all that are
+    read: an engine that orders joins by itself must begin with the verdicts.
+    """
+    chosen = verdicts.filter(verdicts["outcome"] == int(outcome)).drop("_waited", "outcome")
+    others = [name for name in records.columns if name not in chosen.columns]
+    return records.select(*POSITION, *others).inner_join(chosen, POSITION)
+
+
+def _lines(facts: ActivityFacts, exported: ir.Table, columns: Sequence[Column]) -> ir.Table:
     origins = origins_of(columns)
     for origin, state, key in (
         (Origin.CAMPAIGN, facts.campaigns, "campaignId"),
         (Origin.PROFILE, facts.profiles, "profileId"),
     ):
         if origin in origins:
-            fields = state.select(key, **state_fields(state, origin, columns))
-            lines = lines.left_join(fields, key).drop(f"{key}_right")
-    in_order = lines.order_by(*POSITION)
+            fields = state_fields(state, origin, columns)
+            joined = exported.left_join(state.select(key, **fields), key)
+            exported = joined.select(*exported.columns, *fields)
+    in_order = exported.order_by(*POSITION)
     return in_order.select(**values_of(columns, in_order, in_order["_gone"]))
-
-
-def _left_waiting(facts: ActivityFacts, verdicts: ir.Table) -> ir.Table:
-    return _with(facts, verdicts, Outcome.WAITING, ("isFirstClick", "_waited"))
-
-
-def _with(
-    facts: ActivityFacts, verdicts: ir.Table, outcome: Outcome, kept: tuple[str, ...]
-) -> ir.Table:
-    """The records of one outcome, whole, with these columns of their verdicts."""
-    records = facts.window
-    if facts.waiting is not None:
-        records = records.union(facts.waiting.select(*records.columns))
-    chosen = verdicts.filter(verdicts["outcome"] == int(outcome)).select(*POSITION, *kept)
-    return records.inner_join(chosen, POSITION)

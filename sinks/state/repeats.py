@@ -41,9 +41,8 @@ def repeats(prior: ir.Table, hours: int = REPEAT_HOURS) -> ir.Table:
 
 def is_repeat(records: ir.Table, repeated: ir.Table) -> ir.Table:
     """Mark each record: boolean column `_repeat`."""
-    marks = repeated.select(*POSITION, _repeat=True)
-    marked = records.left_join(marks, POSITION).drop("_partition_right", "_offset_right")
-    return marked.mutate(_repeat=marked["_repeat"].fill_null(False))
+    marked = records.left_join(repeated.select(*POSITION, _mark=True), POSITION)
+    return marked.select(*records.columns, _repeat=marked["_mark"].notnull())
 
 
 def without_repeats(records: ir.Table, repeated: ir.Table) -> ir.Table:
