@@ -121,10 +121,14 @@ def next_second() -> datetime:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        try:
+    """Ask it to leave; whatever happens while it does (a second Ctrl-C, say), it isn't left."""
+    try:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
             process.wait(LEAVE_SECONDS)
-        except subprocess.TimeoutExpired:
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        if process.poll() is None:
             process.kill()
             process.wait()
