@@ -84,7 +84,7 @@ class BatchWriter:
         self.topic = topic
         self.streams = tuple(streams)
         self._decoder = decoder
-        self._partitions = partitions
+        self.partitions = partitions
         self._dead_letters = dead_letters
 
     def write(self, flush: Flush, topic_id: UUID) -> Written:
@@ -96,13 +96,13 @@ class BatchWriter:
         rows, poison = self._decoded(chunks)
         files: tuple[StreamRows, ...] = ()
         if rows:
-            files = self._partitions.write_files(
+            files = self.partitions.write_files(
                 pa.Table.from_batches(rows), self.streams, flush.batch
             )
         if poison:
             self._dead_letters.send(poison)
         for chunk in chunks:
-            self._partitions.write_coverage(
+            self.partitions.write_coverage(
                 self._coverage(flush.batch, chunk, topic_id, files, poison)
             )
         return Written(flush.batch, sum(map(len, rows)), len(poison), nbytes)

@@ -159,6 +159,25 @@ class Partitions:
             for path in sorted(clips)
         )
 
+    def sweep(self, older_than: float) -> int:
+        """Remove what crashes left behind more than `older_than` seconds ago; return the files.
+
+        That is files that no coverage record names, and ones that weren't written to their end.
+        Younger ones may be of a batch that is being written: its record comes last. The age must
+        be well above the longest that a worker tries to write a batch.
+        """
+        store = self.store
+        half = [*store.leftovers("streams"), *store.leftovers("coverage")]
+        old = [name for name in half if store.age(name) > older_than]
+        whole = [name for name in store.names("streams") if store.age(name) > older_than]
+        # Listed after the files: a record that is written meanwhile is of a younger batch. A
+        # batch's name is in its files' and its records' names, so that no record need be read.
+        covered = {CoveragePath.parse(name).batch for name in store.names("coverage")}
+        old += [name for name in whole if StreamFilePath.parse(name).batch not in covered]
+        for name in old:
+            store.remove(name)
+        return len(old)
+
     def _read_record(self, path: CoveragePath) -> CoverageRecord:
         return CoverageRecord.from_json(path, self.store.read(str(path)))
 

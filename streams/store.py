@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
@@ -36,6 +37,12 @@ class Store(Protocol):
 
     def remove(self, name: str) -> None:
         """Remove a file; removing one that doesn't exist is no error."""
+
+    def leftovers(self, folder: str) -> Iterator[str]:
+        """Names of files below a folder that a crash left half written."""
+
+    def age(self, name: str) -> float:
+        """Seconds since a file was written; 0 where it doesn't exist."""
 
     def location(self, name: str) -> Path:
         """Where a file can be opened by a Parquet reader."""
@@ -79,21 +86,32 @@ class LocalStore:
 
     def names(self, folder: str) -> Iterator[str]:
         """See Store.names; files that are still being written aside are not among them."""
-        top = self.root / folder
-        for parent, folders, files in os.walk(top):
-            folders.sort()
-            relative = Path(parent).relative_to(self.root).as_posix()
-            for file in sorted(files):
-                if not file.startswith(_ASIDE):
-                    yield f"{relative}/{file}"
+        return (name for name in self._all(folder) if not _is_aside(name))
 
     def remove(self, name: str) -> None:
         """See Store.remove."""
         (self.root / name).unlink(missing_ok=True)
 
+    def leftovers(self, folder: str) -> Iterator[str]:
+        """See Store.leftovers."""
+        return (name for name in self._all(folder) if _is_aside(name))
+
+    def age(self, name: str) -> float:
+        """See Store.age."""
+        try:
+            return time.time() - (self.root / name).stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
     def location(self, name: str) -> Path:
         """See Store.location."""
         return self.root / name
+
+    def _all(self, folder: str) -> Iterator[str]:
+        for parent, folders, files in os.walk(self.root / folder):
+            folders.sort()
+            relative = Path(parent).relative_to(self.root).as_posix()
+            yield from (f"{relative}/{file}" for file in sorted(files))
 
     def _write_aside(self, final: Path, fill: Callable[[BinaryIO], object]) -> Path:
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -135,6 +153,10 @@ _HINTS: Final = {
     errno.EEXIST: "a file is in the place of a folder: move it away; nothing is lost",
     errno.ENOTDIR: "a file is in the place of a folder: move it away; nothing is lost",
 }
+
+
+def _is_aside(name: str) -> bool:
+    return name.rpartition("/")[2].startswith(_ASIDE)
 
 
 def _sync_folder(folder: Path) -> None:

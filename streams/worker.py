@@ -36,6 +36,7 @@ _COMMIT_SECONDS: Final = 1.0
 _RATE_SECONDS: Final = 10.0
 _DRAIN_SECONDS: Final = 30.0  # how long a SIGTERM may take to write what was gathered
 _RETRY_PAUSE_SECONDS: Final = 1.0
+_SWEEP_SECONDS: Final = 3600.0  # files without a record are a crash's leftovers at this age
 _TOPICS_SECONDS: Final = 10.0  # how often to look whether the topics are still the same
 
 
@@ -123,12 +124,23 @@ class Worker:
         await self.app.start()
         log.info("worker started", group=self.options.group, topics=len(self.writers))
         watch = asyncio.create_task(self._watch_topics())
+        sweep = asyncio.create_task(asyncio.to_thread(self._sweep))
         await self._until(stop)
         watch.cancel()
+        sweep.cancel()
         if self._failure is None:
             await self._drain()
         await self.app.stop()
         log.info("worker stopped", **self._rate.totals())
+
+    def _sweep(self) -> None:
+        for partitions in {writer.partitions for writer in self.writers.values()}:
+            try:
+                swept = partitions.sweep(max(_SWEEP_SECONDS, 10 * self.options.retry_seconds))
+            except (DeltadropError, OSError) as error:
+                log.warning("leftovers not swept", error=str(error))
+            else:
+                log.info("leftovers of crashes swept", files=swept)
 
     async def _until(self, stop: asyncio.Event) -> None:
         while not stop.is_set() and self._failure is None:
