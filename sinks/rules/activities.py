@@ -21,7 +21,7 @@ from sinks.rules.campaigns import CLOSES_TO_WAIT, is_active
 from sinks.rules.firsts import judge_clicks, judge_firsts
 from sinks.rules.lines import origins_of, state_fields, values_of
 from sinks.rules.outcome import Outcome, first_that_applies
-from sinks.rules.people import judge_people
+from sinks.rules.people import never_seen, with_people
 from sinks.state.engine import fetched, kept
 from sinks.state.firsts import FIRSTS_DAYS, Firsts
 from sinks.state.order import POSITION
@@ -87,21 +87,20 @@ class ActivityFacts:
 class ActivityDrop:
     """The selection of one drop.
 
-    verdicts: each input record's position, profileId and campaignId, its `outcome` (a number of
-    `Outcome`), whether its person is `_gone` and was ever `_seen`, `isFirstClick`, and at how many
-    further closes its campaign was looked up (`_waited`); kept as a table. lines: the exported
-    columns by name, in order of partition and offset. waiting: facts for the next close.
+    verdicts: each input record's position and profileId, its `outcome` (a number of `Outcome`),
+    `isFirstClick`, and at how many further closes its campaign was looked up (`_waited`). lines:
+    the exported columns by name, in order of partition and offset. waiting: facts for the next
+    close. unseen: the exported records whose profile no event ever told of.
     """
 
     verdicts: ir.Table
     lines: ir.Table
     waiting: ir.Table
+    unseen: ir.Table
 
     def never_seen(self) -> int:
         """Count the lines whose profile no event ever told of: the report says so."""
-        judged = self.verdicts
-        unseen = (judged["outcome"] == int(Outcome.EXPORTED)) & ~judged["_seen"] & ~judged["_gone"]
-        return int(fetched(judged.agg(lines=unseen.sum().fill_null(0)))[0]["lines"])
+        return int(fetched(self.unseen.agg(lines=self.unseen.count()))[0]["lines"])
 
 
 def drop_of_activities(
@@ -120,38 +119,36 @@ def drop_of_activities(
     if facts.waiting is not None:
         again = (facts.waiting["_waited"] + 1).cast("int8")
         records = records.union(facts.waiting.mutate(_waited=again).select(*records.columns))
-    judged = judge_people(records.select(*_READ, *rule.reads), facts.profiles, facts.deleted_later)
-    judged = _judge_by_rule(rule, _judge_alone(rule, judged, facts, cut), facts, cut, firsts_days)
-    verdicts = kept(judged)
-    lines = _lines(facts, _with(records, verdicts, Outcome.EXPORTED), columns)
-    left = _with(records, verdicts, Outcome.WAITING).select(*records.columns)
-    return ActivityDrop(verdicts, lines, left)
+    judged = _judge_alone(rule, records, facts, cut)
+    if rule.firsts is None or facts.firsts is None:
+        verdicts = kept(judged.select(*_JUDGED, "isFirstClick", "outcome"))
+    else:
+        memory = facts.firsts.touched_by(facts.window).remembered(cut, firsts_days)
+        verdicts = _judge_firsts(rule.firsts(judged, memory))
+    exported = verdicts.filter(verdicts["outcome"] == int(Outcome.EXPORTED))
+    left = verdicts.filter(verdicts["outcome"] == int(Outcome.WAITING))
+    return ActivityDrop(
+        verdicts,
+        _lines(facts, _with(records, exported), columns),
+        _with(records, left).select(*records.columns),
+        never_seen(exported, facts.profiles, facts.deleted_later),
+    )
 
 
-_READ: Final = (
-    *POSITION,
-    "_appended_at",
-    "_waited",
-    "occurredAt",
-    "interactionId",
-    "campaignId",
-    "profileId",
-    "isFirstClick",
-)
-"""The fields that verdicts are reached by."""
-_JUDGED: Final = (*POSITION, "profileId", "campaignId", "_waited", "_gone", "_seen")
+_JUDGED: Final = (*POSITION, "profileId", "_waited")
 """What verdicts hold beside the outcome and `isFirstClick`."""
 _UNTOLD: Final = ibis.null("boolean")
 
 
 def _judge_alone(
-    rule: ActivityRule, judged: ir.Table, facts: ActivityFacts, cut: datetime
+    rule: ActivityRule, records: ir.Table, facts: ActivityFacts, cut: datetime
 ) -> ir.Table:
     """Reach the outcome of each record as if it were a first: `outcome`.
 
     `_contends`: whether it may be one. Facts that waited were judged in their own window.
     """
-    marked = is_repeat(judged, facts.repeated)
+    carried = [*_JUDGED, "interactionId", "occurredAt", "isFirstClick", *rule.reads]
+    marked = is_repeat(records.select(*carried, "campaignId"), facts.repeated)
     known = facts.campaigns.select("campaignId", _active=is_active(facts.campaigns, cut))
     of_campaign = marked.left_join(known, "campaignId")
     waited, repeat = of_campaign["_waited"] > 0, of_campaign["_repeat"]
@@ -167,46 +164,35 @@ def _judge_alone(
         }
     )
     contends = ~(repeat | waited | filtered)
-    return of_campaign.select(*judged.columns, outcome=outcome, _contends=contends)
+    told = of_campaign["isFirstClick"]
+    carried.remove("isFirstClick")
+    return of_campaign.select(*carried, isFirstClick=told, outcome=outcome, _contends=contends)
 
 
-def _judge_by_rule(
-    rule: ActivityRule, judged: ir.Table, facts: ActivityFacts, cut: datetime, firsts_days: int
-) -> ir.Table:
+def _judge_firsts(judged: ir.Table) -> ir.Table:
     """Let those that contend and aren't first have that outcome; give the columns of verdicts."""
-    if rule.firsts is None or facts.firsts is None:
-        return judged.select(*_JUDGED, "isFirstClick", "outcome")
-    memory = facts.firsts.touched_by(facts.window).remembered(cut, firsts_days)
-    carried = (*_JUDGED, "interactionId", "occurredAt", *rule.reads, "outcome", "_contends")
-    told = judged.select(*carried, _told=judged["isFirstClick"])
-    firsts = rule.firsts(told, memory)
-    late = firsts["_contends"] & firsts["_not_first"]
-    outcome = late.ifelse(ibis.literal(int(Outcome.NOT_FIRST), "int8"), firsts["outcome"])
-    first_click = firsts["isFirstClick"] if "isFirstClick" in firsts.columns else _UNTOLD
-    first_click = ibis.coalesce(firsts["_told"], first_click)
-    return firsts.select(*_JUDGED, isFirstClick=first_click, outcome=outcome)
+    late = judged["_contends"] & judged["_not_first"]
+    outcome = late.ifelse(ibis.literal(int(Outcome.NOT_FIRST), "int8"), judged["outcome"])
+    return judged.select(*_JUDGED, "isFirstClick", outcome=outcome)
 
 
-def _with(records: ir.Table, verdicts: ir.Table, outcome: Outcome) -> ir.Table:
-    """The records of one outcome, whole, with their verdicts; ids are the verdicts' own.
+def _with(records: ir.Table, chosen: ir.Table) -> ir.Table:
+    """The records of some verdicts, whole; their profileId is the verdicts' own.
 
-    So whatever is joined to them by an id is joined to these records only, not to all that are
-    read: an engine that orders joins by itself must begin with the verdicts.
+    So a profile can be joined to these records only, not to all that are read: an engine that
+    orders joins by itself must begin with the verdicts.
     """
-    chosen = verdicts.filter(verdicts["outcome"] == int(outcome)).drop("_waited", "outcome")
-    others = [name for name in records.columns if name not in chosen.columns]
-    return records.select(*POSITION, *others).inner_join(chosen, POSITION)
+    own = chosen.select(*POSITION, "profileId", "isFirstClick")
+    others = [name for name in records.columns if name not in own.columns]
+    return records.select(*POSITION, *others).inner_join(own, POSITION)
 
 
 def _lines(facts: ActivityFacts, exported: ir.Table, columns: Sequence[Column]) -> ir.Table:
-    origins = origins_of(columns)
-    for origin, state, key in (
-        (Origin.CAMPAIGN, facts.campaigns, "campaignId"),
-        (Origin.PROFILE, facts.profiles, "profileId"),
-    ):
-        if origin in origins:
-            fields = state_fields(state, origin, columns)
-            joined = exported.left_join(state.select(key, **fields), key)
-            exported = joined.select(*exported.columns, *fields)
+    of_profile = state_fields(facts.profiles, Origin.PROFILE, columns)
+    exported = with_people(exported, facts.profiles, of_profile, facts.deleted_later)
+    if Origin.CAMPAIGN in origins_of(columns):
+        fields = state_fields(facts.campaigns, Origin.CAMPAIGN, columns)
+        joined = exported.left_join(facts.campaigns.select("campaignId", **fields), "campaignId")
+        exported = joined.select(*exported.columns, *fields)
     in_order = exported.order_by(*POSITION)
     return in_order.select(**values_of(columns, in_order, in_order["_gone"]))
