@@ -17,7 +17,7 @@ from pathlib import Path
 from deploy.demo.generator import day_of_events
 from deploy.demo.report import Drop, show
 from deploy.demo.stage import JsonEvent
-from deploy.demo.workspace import CommandError, Steps, Workspace, next_second
+from deploy.demo.workspace import CommandError, Steps, Workspace, command, next_second
 from deploy.parts import PartError, running_kafka, running_registry
 
 HERE = Path(__file__).parent
@@ -68,7 +68,7 @@ def _demo(folder: Path, seed: int, size: int, day: date) -> None:
         say("the workers have left")
         drops = Drop.all_in(workspace.transferbox)
         for drop in drops:
-            workspace.run("verify", str(drop.file))
+            command("verify", str(drop.file))
         say("every drop verified")
     say("Kafka and the registry are stopped")
     show(workspace, drops)

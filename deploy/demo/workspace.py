@@ -63,18 +63,7 @@ class Workspace:
 
     def run(self, *arguments: str) -> str:
         """Run a command to its end and give what it printed; raises CommandError if it fails."""
-        done = subprocess.run(
-            (*COMMAND, *arguments, "--config", str(self.config)),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            said = (done.stderr or done.stdout).strip()
-            raise CommandError(
-                f"deltadrop {' '.join(arguments)} ended with {done.returncode}: {said}"
-            )
-        return done.stdout
+        return command(*arguments, "--config", str(self.config))
 
     @contextmanager
     def workers(self, count: int) -> Iterator[None]:
@@ -99,6 +88,15 @@ class Workspace:
                 raise CommandError(f"a worker ended by itself; see {log}")
         finally:
             _stop(process)
+
+
+def command(*arguments: str) -> str:
+    """Run a command of deltadrop and give what it printed; raises CommandError if it fails."""
+    done = subprocess.run((*COMMAND, *arguments), capture_output=True, text=True, check=False)
+    if done.returncode:
+        line, said = " ".join(("deltadrop", *arguments)), (done.stderr or done.stdout).strip()
+        raise CommandError(f"{line} ended with {done.returncode}: {said}")
+    return done.stdout
 
 
 class Steps:

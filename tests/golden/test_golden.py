@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from deploy.demo.report import Drop
-from deploy.demo.workspace import Workspace, next_second
+from deploy.demo.workspace import Workspace, command, next_second
 from deploy.parts import KafkaBroker, SchemaRegistry
 from tests.golden.cases import TABLES, Case, cases
 
@@ -42,7 +42,7 @@ def test_the_drop_is_the_golden_one(
         (case.folder / "manifest.json").write_text(text, encoding="utf-8")
     assert drop.file.read_bytes().decode("utf-8") == case.expected
     assert manifest == case.manifest
-    site.run("verify", str(drop.file))
+    command("verify", str(drop.file))
 
 
 @pytest.fixture
