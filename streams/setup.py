@@ -12,6 +12,7 @@ from schemas.tables import Catalog, load_catalog
 from schemas.topics import Topic, dead_letter_topic, topics_of
 from streams.batch import BatchWriter
 from streams.dead_letters import DeadLetterTopic
+from streams.definition import user_streams
 from streams.kafka import Topics
 from streams.partitions import Partitions
 from streams.range_reader import RangeReader
@@ -21,7 +22,11 @@ from streams.stream import Stream, builtin_streams
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """All parts of one installation's streams; `writers` by topic name."""
+    """All parts of one installation's streams, by topic name.
+
+    `streams` are the built-in ones, which hold every event and which closes read; `writers` write
+    those of users too.
+    """
 
     settings: Settings
     catalog: Catalog
@@ -43,10 +48,11 @@ class Streams:
         partitions = Partitions(LocalStore(settings.root))
         dead_letters = DeadLetterTopic(dead_letter_topic(prefix), options)
         registry = Registry(settings.registry)
+        users = user_streams(settings.streams, topics.values())
         writers = {
             name: BatchWriter(
                 topic=name,
-                streams=streams[name],
+                streams=[*streams[name], *users[name]],
                 decoder=Decoder(registry, topic, catalog),
                 partitions=partitions,
                 dead_letters=dead_letters,

@@ -87,13 +87,9 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         starts = await consumer.beginning_offsets(assigned) if assigned else {}
         for tp, start in starts.items():
             consumer.seek(tp, start)
-            log.warning(
-                "reading from the log's start",
-                topic=tp.topic,
-                partition=tp.partition,
-                offset=start,
-                why=why,
-            )
+        for topic in sorted({tp.topic for tp in starts}):
+            offsets = {tp.partition: at for tp, at in sorted(starts.items()) if tp.topic == topic}
+            log.warning("reading from the log's start", topic=topic, offsets=offsets, why=why)
         return dict(starts)
 
     async def fetch(self, active: set[TP], timeout: float) -> Fetched:

@@ -1,6 +1,7 @@
 """A worker for the tests of the transport alone: each value is a row, as it stands.
 
-`python -m tests.faults.raw_worker OPTIONS-AS-JSON` runs until SIGTERM, and says at its end how much it held at most.
+`python -m tests.faults.raw_worker OPTIONS-AS-JSON` runs until SIGTERM, and says at its end how
+much it held at most.
 """
 
 from __future__ import annotations

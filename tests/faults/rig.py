@@ -1,4 +1,4 @@
-"""What the tests of the transport share: topics, raw workers as processes, and what they left behind."""
+"""What the tests of the transport share: topics, raw workers as processes, what they leave."""
 
 from __future__ import annotations
 
@@ -268,7 +268,7 @@ def small_disk(folder: Path, size: str) -> Iterator[Callable[[str], object]]:
 
 
 def assert_exactly(site: Site, numbers: Iterable[int]) -> None:
-    """Each number published is in exactly one row, at an offset of its own; no offset is missing."""
+    """Each number published is in one row, at an offset of its own; no offset is missing."""
     rows = site.rows()
     places = rows.group_by(["_partition", "_offset"]).aggregate([])
     assert len(places) == len(rows), "an offset is read twice"

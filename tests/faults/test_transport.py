@@ -1,4 +1,4 @@
-"""The batch transport alone, on real Kafka: nothing lost, nothing doubled, whatever happens to its workers."""
+"""The batch transport alone, on real Kafka: nothing lost, nothing doubled, whatever happens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading whole record batches gives what aiokafka's own reading gives, record by record (KIP-98)."""
+"""Reading whole record batches gives what aiokafka's reading gives, record by record (KIP-98)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is gathered comes out once, in order, with every offset between covered, and none besides."""
+"""What is gathered comes out once, in order, with every offset between covered, no other."""
 
 from __future__ import annotations
 

@@ -78,7 +78,8 @@ def read(root: Path, *partitions: int, end: int) -> list[tuple[int, int, bytes]]
     chosen = [reader.choose(owner(partition), 0, end, wanted) for partition in partitions]
     rows = []
     for part in reader.slices(ALL.name, chosen):
-        table = pq.read_table(part.path, columns=["_partition", "_offset", "value"], partitioning=None)
+        columns = ["_partition", "_offset", "value"]
+        table = pq.read_table(part.path, columns=columns, partitioning=None)
         for p, offset, value in zip(*(c.to_pylist() for c in table.columns), strict=True):
             if not part.clips or any(c == p and a <= offset < b for c, a, b in part.clips):
                 rows.append((p, offset, value))
