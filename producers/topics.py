@@ -14,7 +14,7 @@ from typing import Any, Self
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from producers.connection import connection_options, translated
+from producers.connection import connection_options, translated, wait_until_reachable
 from schemas.errors import TopicError
 from schemas.settings import KafkaSettings
 from schemas.tables import Catalog
@@ -86,6 +86,7 @@ class TopicKeeper:
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
         self._where = f"Kafka {kafka.bootstrap_servers}"
+        wait_until_reachable(kafka, TopicError)
         with translated(TopicError, self._where):
             self._admin = KafkaAdminClient(**connection_options(kafka))
 
