@@ -73,7 +73,7 @@ class Completeness:
         Raises HeldError where coverage doesn't reach the cut in time, naming the partitions, or a
         hole can't be mended.
         """
-        bounded = [self._bounded(need) for need in needs if need.next > (need.first or 0)]
+        bounded = [self._bounded(need) for need in needs]
         deadline = time.monotonic() + self._wait_seconds
         said = float("-inf")
         while True:
