@@ -6,15 +6,19 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import tempfile
+import uuid
 from pathlib import Path
 from typing import Final
 
+import structlog
 from rich.console import Console
 
 from benchmarks import report
 from benchmarks.compare import Place, Rounds, Scale, run_rounds
-from benchmarks.topic import fill
+from benchmarks.job import activities
+from benchmarks.topic import fill, remove
 from benchmarks.window import Closes, time_closes
 from benchmarks.window_data import WindowScale
 from deploy.parts import running_kafka, running_registry
@@ -33,6 +37,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="little data, one round")
     parser.add_argument("--results", type=Path, default=_RESULTS, help="where to write the figures")
     arguments = parser.parse_args()
+    quiet = structlog.make_filtering_bound_logger(logging.WARNING)
+    structlog.configure(wrapper_class=quiet)
     console = Console()
     scale = _QUICK if arguments.quick else _FULL
     with tempfile.TemporaryDirectory(prefix="deltadrop-benchmarks-") as folder:
@@ -50,10 +56,15 @@ def _compare(folder: Path, scale: Scale, console: Console) -> Rounds:
     console.print("Starting Kafka and the schema registry")
     with running_kafka(folder / "kafka") as kafka, running_registry() as registry:
         console.print(f"Publishing {scale.events:,} events")
-        record_bytes = fill(kafka.bootstrap_servers, registry.url, scale.events)
+        prefix = f"benchmark-{uuid.uuid4().hex[:8]}"
+        topic = activities(prefix)
+        record_bytes = fill(topic, kafka.bootstrap_servers, registry.url, scale.events)
         batch_bytes = int(scale.batch_events * (record_bytes + _OFFSET_AND_TIME + _ARROW_OFFSETS))
-        place = Place(kafka.bootstrap_servers, registry.url, folder)
-        return run_rounds(place, scale, batch_bytes, console.print)
+        place = Place(prefix, kafka.bootstrap_servers, registry.url, folder)
+        try:
+            return run_rounds(place, scale, batch_bytes, console.print)
+        finally:
+            remove(topic, kafka.bootstrap_servers)
 
 
 def _close(folder: Path, window: WindowScale, scale: Scale, console: Console) -> Closes:

@@ -10,21 +10,28 @@ from typing import Final
 from schemas.events import EventType, Kind, Source
 from schemas.topics import Topic
 
-TOPIC: Final = Topic(Kind.EMAIL_ACTIVITY, "shop", prefix="bench")
+DATABASE: Final = "shop"
 EVENT_TYPES: Final = frozenset({EventType.OPENED.value, EventType.CLICKED.value})
 SOURCES: Final = frozenset({Source.AUTOMATION.value, Source.API.value})
 PARTITIONS: Final = 6  # deltadrop's own default for a topic
+
+
+def activities(prefix: str) -> Topic:
+    """The topic of the shop's e-mail activities under a prefix: one for each command."""
+    return Topic(Kind.EMAIL_ACTIVITY, DATABASE, prefix=prefix)
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """What one run of one system does.
 
+    topic_prefix: that of the topic, which is the same for all systems.
     events: the clock stops when so many events are in finished files (or filtered out before them).
     batch_events: events that make a file; batch_bytes: the same in bytes of records.
     output: folder of the files; result: the file to write the outcome to.
     """
 
+    topic_prefix: str
     bootstrap_servers: str
     registry_url: str
     group: str
@@ -33,6 +40,11 @@ class Job:
     batch_bytes: int
     output: Path
     result: Path
+
+    @property
+    def topic(self) -> Topic:
+        """The topic to read."""
+        return activities(self.topic_prefix)
 
     def to_json(self) -> str:
         """Serialise for the command line of a run."""

@@ -15,11 +15,12 @@ import fastavro
 from confluent_kafka import Producer
 from kafka.admin import KafkaAdminClient, NewTopic
 
-from benchmarks.job import PARTITIONS, TOPIC
+from benchmarks.job import DATABASE, EVENT_TYPES, PARTITIONS, SOURCES
 from schemas.derive import avro_schema
 from schemas.events import EventType, Source
 from schemas.registry import Registry, wire_header
 from schemas.tables import Catalog, load_catalog
+from schemas.topics import Topic
 
 _TABLES: Final = Path(__file__).parent.parent / "deploy" / "demo" / "tables"
 _SEED: Final = 20
@@ -43,21 +44,28 @@ _UUID_AT: Final = 6  # behind magic byte, schema id (4 bytes) and the length of 
 _UUID_CHARACTERS: Final = 36
 
 
+def wanted_share() -> float:
+    """What share of the topic's events the job keeps."""
+    of_types = sum(percent for kind, percent in _MIX.items() if kind in EVENT_TYPES)
+    of_sources = sum(percent for source, percent in _SOURCES.items() if source in SOURCES)
+    return of_types * of_sources / 10_000
+
+
 def catalog() -> Catalog:
     """The table definitions of the demonstration's shop."""
     return load_catalog(_TABLES)
 
 
-def fill(bootstrap_servers: str, registry_url: str, events: int) -> float:
+def fill(topic: Topic, bootstrap_servers: str, registry_url: str, events: int) -> float:
     """Create the topic and publish events; return the mean bytes of a record (key and value)."""
     admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
     configs = {"message.timestamp.type": "LogAppendTime", "retention.ms": "-1"}
     try:
-        admin.create_topics([NewTopic(TOPIC.name, PARTITIONS, 1, topic_configs=configs)])
+        admin.create_topics([NewTopic(topic.name, PARTITIONS, 1, topic_configs=configs)])
     finally:
         admin.close()
-    schema = avro_schema(TOPIC, catalog())
-    schema_id = Registry(registry_url).register(TOPIC, schema)
+    schema = avro_schema(topic, catalog())
+    schema_id = Registry(registry_url).register(topic, schema)
     producer = Producer(
         {
             "bootstrap.servers": bootstrap_servers,
@@ -71,13 +79,22 @@ def fill(bootstrap_servers: str, registry_url: str, events: int) -> float:
         nbytes += len(key) + len(value)
         while True:
             try:
-                producer.produce(TOPIC.name, value, key, partition)
+                producer.produce(topic.name, value, key, partition)
                 break
             except BufferError:
                 producer.poll(0.1)
     if producer.flush(120):
         sys.exit("the broker didn't take all events within two minutes")
     return nbytes / events
+
+
+def remove(topic: Topic, bootstrap_servers: str) -> None:
+    """Remove the topic."""
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    try:
+        admin.delete_topics([topic.name])
+    finally:
+        admin.close()
 
 
 def _records(
@@ -109,7 +126,7 @@ def _events(randomness: random.Random, count: int) -> Iterator[dict[str, object]
         yield {
             "eventId": uuid.UUID(int=0),
             "eventType": event_type.value,
-            "database": TOPIC.database,
+            "database": DATABASE,
             "source": source.value,
             "occurredAt": _MORNING + dt.timedelta(milliseconds=250 * number),
             "interactionId": 40_000_000 + randomness.randrange(4 * count),

@@ -11,7 +11,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.testing import run_main
 
-from benchmarks.job import TOPIC, Job
+from benchmarks.job import Job
 from benchmarks.stopwatch import Stopwatch
 from benchmarks.systems.rows import CHUNK, Decoder, ParquetFiles, Row, wanted
 
@@ -74,7 +74,7 @@ def main(job: Job) -> None:
     watch = Stopwatch(job)
     keep = Filter(job, watch)
     flow = Dataflow("benchmark")
-    source = KafkaSource([job.bootstrap_servers], [TOPIC.name], batch_size=_POLL)
+    source = KafkaSource([job.bootstrap_servers], [job.topic.name], batch_size=_POLL)
     messages = op.input("kafka", flow, source)
     rows = op.flat_map_batch("decode and filter", messages, keep)
     op.output("parquet", rows, ParquetSink(ParquetPartition(job, watch, keep)))

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import structlog
 
-from benchmarks.job import EVENT_TYPES, SOURCES, TOPIC, Job
+from benchmarks.job import EVENT_TYPES, SOURCES, Job
 from benchmarks.stopwatch import Stopwatch
 from benchmarks.topic import catalog
 from schemas.decode import Decoder
@@ -44,11 +44,11 @@ class TimedWriter(BatchWriter):
     def __init__(self, watch: Stopwatch, job: Job, streams: tuple[Stream, ...]) -> None:
         kafka = {"bootstrap_servers": job.bootstrap_servers}
         super().__init__(
-            topic=TOPIC.name,
+            topic=job.topic.name,
             streams=streams,
-            decoder=Decoder(Registry(job.registry_url), TOPIC, catalog()),
+            decoder=Decoder(Registry(job.registry_url), job.topic, catalog()),
             partitions=Partitions(LocalStore(job.output)),
-            dead_letters=DeadLetterTopic(dead_letter_topic(TOPIC.prefix), kafka),
+            dead_letters=DeadLetterTopic(dead_letter_topic(job.topic.prefix), kafka),
         )
         self._watch = watch
         self._events = 0
@@ -73,7 +73,7 @@ def main(job: Job, streams: tuple[Stream, ...]) -> None:
         limits=Limits(batch_bytes=job.batch_bytes, bytes_in_flight=96 << 20),
     )
     topics = Topics({"bootstrap_servers": job.bootstrap_servers})
-    worker = Worker(options, {TOPIC.name: TimedWriter(watch, job, streams)}, topics)
+    worker = Worker(options, {job.topic.name: TimedWriter(watch, job, streams)}, topics)
     threading.Thread(target=_watch_arrivals, args=(worker, watch), daemon=True).start()
     worker.run()
 
@@ -88,11 +88,14 @@ def _watch_arrivals(worker: Worker, watch: Stopwatch) -> None:
         time.sleep(_LOOK_SECONDS)
 
 
-def wanted_stream() -> Stream:
+def wanted_stream(job: Job) -> Stream:
     """The job's filter as a stream."""
-    return Stream("benchmark", TOPIC.name, EVENT_TYPES, SOURCES)
+    return Stream("benchmark", job.topic.name, EVENT_TYPES, SOURCES)
 
 
 if __name__ == "__main__":
     given = Job.from_json(sys.argv[1])
-    main(given, builtin_streams([TOPIC]) if BUILTIN in sys.argv[2:] else (wanted_stream(),))
+    main(
+        given,
+        builtin_streams([given.topic]) if BUILTIN in sys.argv[2:] else (wanted_stream(given),),
+    )

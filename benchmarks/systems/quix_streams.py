@@ -9,7 +9,7 @@ from quixstreams import Application
 from quixstreams.models import Deserializer, SerializationContext
 from quixstreams.sinks import BatchingSink, SinkBatch
 
-from benchmarks.job import TOPIC, Job
+from benchmarks.job import Job
 from benchmarks.stopwatch import Stopwatch
 from benchmarks.systems.rows import Decoder, ParquetFiles, Row, wanted
 
@@ -62,7 +62,7 @@ def main(job: Job) -> None:
         auto_create_topics=False,
         loglevel=logging.ERROR,
     )
-    topic = app.topic(TOPIC.name, value_deserializer=avro, key_deserializer="bytes")
+    topic = app.topic(job.topic.name, value_deserializer=avro, key_deserializer="bytes")
     events = app.dataframe(topic)
     events = events.filter(wanted)
     events.sink(ParquetSink(job, watch, avro))

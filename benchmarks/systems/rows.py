@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fastavro import parse_schema, schemaless_reader
 
-from benchmarks.job import EVENT_TYPES, SOURCES, TOPIC, Job
+from benchmarks.job import EVENT_TYPES, SOURCES, Job
 from benchmarks.topic import catalog
 from schemas.derive import arrow_schema
 from schemas.registry import WIRE_HEADER, Registry
@@ -58,7 +58,7 @@ class ParquetFiles:
 
     def __init__(self, job: Job) -> None:
         self._output = job.output
-        self._schema = _plain_arrow_schema()
+        self._schema = _plain_arrow_schema(job)
         self._writer: pq.ParquetWriter | None = None
         self._files = 0
 
@@ -88,10 +88,10 @@ class ParquetFiles:
         return pq.ParquetWriter(path, self._schema, compression="zstd", compression_level=1)
 
 
-def _plain_arrow_schema() -> pa.Schema:
+def _plain_arrow_schema(job: Job) -> pa.Schema:
     """The topic's columns, the event's id and enums as texts."""
     fields = []
-    for field in arrow_schema(TOPIC, catalog()):
+    for field in arrow_schema(job.topic, catalog()):
         plain = field.type == pa.uuid() or pa.types.is_dictionary(field.type)
         fields.append(pa.field(field.name, pa.string() if plain else field.type))
     return pa.schema(fields)

@@ -10,7 +10,7 @@ from typing import Any
 
 import faust
 
-from benchmarks.job import TOPIC, Job
+from benchmarks.job import Job
 from benchmarks.stopwatch import Stopwatch
 from benchmarks.systems.rows import CHUNK, Decoder, ParquetFiles, wanted
 
@@ -29,7 +29,7 @@ def main(job: Job) -> None:
         topic_disable_leader=True,
         web_enabled=False,
     )
-    topic = app.topic(TOPIC.name, key_type=bytes, value_type=bytes)
+    topic = app.topic(job.topic.name, key_type=bytes, value_type=bytes)
     watch, decode, files = Stopwatch(job), Decoder(job.registry_url), ParquetFiles(job)
 
     @app.agent(topic)
