@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from schemas.columnar import PADDING
 from schemas.derive import AvroSchema, arrow_type
+from schemas.lists import Lists
 from schemas.nodes import (
     Booleans,
     Constant,
@@ -24,7 +25,6 @@ from schemas.nodes import (
     Enums,
     Fixeds,
     Floats,
-    Lists,
     Longs,
     Node,
     Nullable,

@@ -28,12 +28,11 @@ from confluent_kafka.admin import (
 
 from deploy.parts import KafkaBroker, SchemaRegistry
 from producers.encode import WrongEventError
-from producers.event import Event
 from producers.publisher import Publisher
 from producers.topics import TopicKeeper, wanted_topics
 from schemas.decode import Decoder
 from schemas.errors import IncompatibleSchemaError, PublishError, TopicError
-from schemas.events import KINDS, EventType, Kind
+from schemas.events import KINDS, Kind
 from schemas.registry import Registry
 from schemas.settings import KafkaSettings
 from schemas.tables import AttributeDefinition, AttributeType, Catalog
@@ -373,15 +372,21 @@ def test_the_commands_create_topics_and_publish_a_file_whole_or_not_at_all(
     assert len(list(records(kafka.bootstrap_servers, site.topic(Kind.EMAIL_ACTIVITY).name))) == 5
 
 
-def test_the_ten_lines_of_the_docs_run(site: Site) -> None:
-    opened = Event(
-        kind=Kind.EMAIL_ACTIVITY,
-        event_type=EventType.OPENED,
-        database="shop",
-        source="AUTOMATION",
-        occurred_at=datetime.now(UTC),
-        payload={"interactionId": 1, "campaignId": 2, "profileId": 3},
-    )
-    with Publisher(site.kafka, site.registry, CATALOG) as publisher:
-        publisher.publish(opened)
-        assert publisher.flush() == 1
+def test_the_ten_lines_of_the_docs_run(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {
+        "tables": str(TABLES),
+        "kafka": {
+            "bootstrap_servers": site.kafka.bootstrap_servers,
+            "topic_prefix": site.kafka.topic_prefix,
+        },
+        "registry": {"url": site.registry},
+    }
+    file = tmp_path / "deltadrop.yaml"
+    file.write_text(yaml.safe_dump(config))
+    monkeypatch.setenv("DELTADROP_CONFIG", str(file))
+    page = (Path(__file__).parents[2] / "docs" / "publishing.md").read_text(encoding="utf-8")
+    exec(page.split("```python")[1].split("```")[0], {})
+    topic = site.topic(Kind.EMAIL_ACTIVITY)
+    assert len(list(records(site.kafka.bootstrap_servers, topic.name))) == 1
