@@ -17,8 +17,10 @@ from pathlib import Path
 from deploy.demo.generator import day_of_events
 from deploy.demo.report import Drop, show
 from deploy.demo.stage import JsonEvent
-from deploy.demo.workspace import CommandError, Steps, Workspace, command, next_second
+from deploy.demo.workspace import CommandError, Steps, Workspace, next_second
 from deploy.parts import PartError, running_kafka, running_registry
+from schemas.errors import DeltadropError
+from sinks.verify import verify
 
 HERE = Path(__file__).parent
 WORKERS = 2
@@ -36,7 +38,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _demo(arguments.folder, arguments.seed, arguments.events, datetime.now(UTC).date())
-    except (CommandError, PartError) as error:
+    except (CommandError, PartError, DeltadropError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -57,18 +59,18 @@ def _demo(folder: Path, seed: int, size: int, day: date) -> None:
         say(f"{size:,} events of {day} generated, of all nine kinds")
         with workspace.workers(WORKERS):
             say(f"{WORKERS} workers run")
-            instants = []
             for half in halves:
                 workspace.run("publish", str(half))
-                instants.append(next_second())
-                say(f"{half.name} published; its window ends at {instants[-1]:%H:%M:%S} UTC")
-            for instant in instants:
+                instant = next_second()
+                say(f"{half.name} published; its window ends at {instant:%H:%M:%S} UTC")
                 workspace.run("close", "--at", instant.isoformat())
-                say(f"window closed, for all exports: {instant:%H:%M:%S} UTC")
+                say("window closed, for all exports")
         say("the workers have left")
         drops = Drop.all_in(workspace.transferbox)
         for drop in drops:
-            command("verify", str(drop.file))
+            verified = verify(drop.file)
+            if not verified.is_well:
+                raise CommandError(str(verified))
         say("every drop verified")
     say("Kafka and the registry are stopped")
     show(workspace, drops)
@@ -85,7 +87,7 @@ def _settings(bootstrap_servers: str, registry_url: str) -> dict[str, object]:
             "min_insync_replicas": 1,
         },
         "registry": {"url": registry_url},
-        "worker": {"group": prefix, "batch_seconds": 3},
+        "worker": {"group": prefix, "batch_seconds": 10},
         "close": {"delay_seconds": 2, "wait_seconds": 120},
     }
 
