@@ -9,7 +9,7 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from itertools import islice
 from pathlib import Path
@@ -49,31 +49,37 @@ def main() -> int:
 
 def _demo(folder: Path, seed: int, size: int, day: date) -> None:
     say = Steps()
+    say("starting Kafka and a schema registry (the first time, they are downloaded)")
     with running_kafka() as kafka, running_registry() as registry:
-        say(f"Kafka is at {kafka.bootstrap_servers}, the schema registry at {registry.url}")
+        say(f"they are at {kafka.bootstrap_servers} and {registry.url}; making the topics")
         workspace = Workspace.create(folder, HERE, _settings(kafka.bootstrap_servers, registry.url))
         workspace.tell_windows_apart_by_second()
         workspace.run("topics", "create")
-        say(f"topics made; settings, tables and exports are in {folder}")
+        say(f"generating {size:,} events of {day}, of all nine kinds, into {folder}")
         halves = _write_halves(folder, day_of_events(seed, size, day), size)
-        say(f"{size:,} events of {day} generated, of all nine kinds")
+        say(f"starting {WORKERS} workers")
         with workspace.workers(WORKERS):
-            say(f"{WORKERS} workers run")
             for half in halves:
+                say(f"publishing {half.name}")
                 workspace.run("publish", str(half))
                 instant = next_second()
-                say(f"{half.name} published; its window ends at {instant:%H:%M:%S} UTC")
+                say(f"closing the window that ends at {instant:%H:%M:%S} UTC, for all exports")
                 workspace.run("close", "--at", instant.isoformat())
-                say("window closed, for all exports")
-        say("the workers have left")
+            say("telling the workers to leave")
         drops = Drop.all_in(workspace.transferbox)
-        for drop in drops:
-            verified = verify(drop.file)
-            if not verified.is_well:
-                raise CommandError(str(verified))
-        say("every drop verified")
-    say("Kafka and the registry are stopped")
+        say(f"verifying {len(drops)} drops")
+        _verify(drops)
+        say("stopping Kafka and the registry")
+    say("done")
     show(workspace, drops)
+
+
+def _verify(drops: Sequence[Drop]) -> None:
+    """What a partner does with `deltadrop verify`; raises CommandError where a drop is spoilt."""
+    for drop in drops:
+        verified = verify(drop.file)
+        if not verified.is_well:
+            raise CommandError(str(verified))
 
 
 def _settings(bootstrap_servers: str, registry_url: str) -> dict[str, object]:
@@ -87,7 +93,7 @@ def _settings(bootstrap_servers: str, registry_url: str) -> dict[str, object]:
             "min_insync_replicas": 1,
         },
         "registry": {"url": registry_url},
-        "worker": {"group": prefix, "batch_seconds": 10},
+        "worker": {"group": prefix, "batch_seconds": 5},
         "close": {"delay_seconds": 2, "wait_seconds": 120},
     }
 
