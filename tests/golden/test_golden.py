@@ -66,7 +66,6 @@ def site(case: Case, kafka: KafkaBroker, registry: SchemaRegistry, tmp_path: Pat
         "close": {"delay_seconds": 0.5, "wait_seconds": 60},
     }
     workspace = Workspace.create(tmp_path / "site", definitions, settings)
-    workspace.tell_windows_apart_by_second()
     workspace.run("topics", "create")
     return workspace
 
