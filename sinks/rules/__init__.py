@@ -1,7 +1,8 @@
-"""What goes into a drop (SPEC §3), as Ibis expressions over tables of records and state; a rule a module.
+"""What goes into a drop (SPEC §3), as Ibis expressions over tables of records and state; a rule a
+module.
 
-A close asks for the repeats of each topic it reads, for the states (both `sinks.state`), then for the drop of its export.
-Nothing here knows where tables come from.
+A close asks for the repeats of each topic it reads, for the states (both `sinks.state`), then for
+the drop of its export. Nothing here knows where tables come from.
 """
 
 from sinks.rules.activities import (

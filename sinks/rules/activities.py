@@ -1,7 +1,8 @@
-"""Drops of activities: which facts are exported, what becomes of the others, and the values of the lines (SPEC §3).
+"""Drops of activities: which facts are exported, what becomes of the others, and the values of the
+lines (SPEC §3).
 
-A fact is one record. Its verdict is reached on narrow columns alone, and kept; texts are read once, for the records
-that are exported.
+A fact is one record. Its verdict is reached on narrow columns alone, and kept; texts are read once,
+for the records that are exported.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ NEVER_BOUNCED: Final = "TECHNICAL"
 class ActivityRule:
     """What sets one activity export apart from the others.
 
-    filtered: which facts are never exported; reads: the fields that this looks at; firsts: which facts aren't first.
+    filtered: which facts are never exported; reads: the fields that this looks at; firsts: which
+    facts aren't first.
     """
 
     filtered: Callable[[ir.Table], ir.BooleanColumn] | None = None
@@ -69,9 +71,10 @@ EMAIL_RULES: Final[Mapping[str, ActivityRule]] = MappingProxyType(
 class ActivityFacts:
     """What a close reads for one drop of activities.
 
-    window: the records between the cuts, of the event types that feed the export. repeated: see `repeats`. campaigns,
-    profiles: their state as of the cut. firsts: as of the window's start; only where the rule asks for them.
-    waiting: what an earlier drop left in `waiting`. deleted_later: profileId of deletions recorded after the cut.
+    window: the records between the cuts, of the event types that feed the export. repeated: see
+    `repeats`. campaigns, profiles: their state as of the cut. firsts: as of the window's start;
+    only where the rule asks for them. waiting: what an earlier drop left in `waiting`.
+    deleted_later: profileId of deletions recorded after the cut.
     """
 
     window: ir.Table
@@ -115,29 +118,31 @@ def drop_of_activities(
     columns: those of the export, as `sinks.types` declares them. cut: the instant at which the
     window ends, in UTC.
     """
-    records = facts.window.mutate(_waited=ibis.literal(0, "int8"), isFirstClick=_UNTOLD)
-    if facts.waiting is not None:
-        again = (facts.waiting["_waited"] + 1).cast("int8")
-        records = records.union(facts.waiting.mutate(_waited=again).select(*records.columns))
+    records = _records(facts)
     judged = _judge_alone(rule, records, facts, cut)
-    if rule.firsts is None or facts.firsts is None:
-        verdicts = kept(judged.select(*_JUDGED, "isFirstClick", "outcome"))
-    else:
+    if rule.firsts is not None and facts.firsts is not None:
         memory = facts.firsts.touched_by(facts.window).remembered(cut, firsts_days)
-        verdicts = _judge_firsts(rule.firsts(judged, memory))
+        verdicts = _verdicts(_judge_firsts(rule.firsts(judged, memory)))
+    else:
+        verdicts = kept(_verdicts(judged))
     exported = verdicts.filter(verdicts["outcome"] == int(Outcome.EXPORTED))
     left = verdicts.filter(verdicts["outcome"] == int(Outcome.WAITING))
     return ActivityDrop(
         verdicts,
-        _lines(facts, _with(records, exported), columns),
-        _with(records, left).select(*records.columns),
+        _lines(facts, _with(facts, records, exported), columns),
+        _with(facts, records, left),
         never_seen(exported, facts.profiles, facts.deleted_later),
     )
 
 
-_JUDGED: Final = (*POSITION, "profileId", "_waited")
-"""What verdicts hold beside the outcome and `isFirstClick`."""
-_UNTOLD: Final = ibis.null("boolean")
+def _records(facts: ActivityFacts) -> ir.Table:
+    """The window's records, and those that waited: with what their own window said of them."""
+    if facts.waiting is None:
+        return facts.window
+    told = {"_waited": ibis.literal(0, "int8"), "isFirstClick": ibis.null("boolean")}
+    again = (facts.waiting["_waited"] + 1).cast("int8")
+    records = facts.window.mutate(**told)
+    return records.union(facts.waiting.mutate(_waited=again).select(*records.columns))
 
 
 def _judge_alone(
@@ -147,44 +152,56 @@ def _judge_alone(
 
     `_contends`: whether it may be one. Facts that waited were judged in their own window.
     """
-    carried = [*_JUDGED, "interactionId", "occurredAt", "isFirstClick", *rule.reads]
+    reads = [*POSITION, "profileId", "interactionId", "occurredAt", *rule.reads]
+    carried = [*reads, *(name for name in ("_waited", "isFirstClick") if name in records.columns)]
     marked = is_repeat(records.select(*carried, "campaignId"), facts.repeated)
     known = facts.campaigns.select("campaignId", _active=is_active(facts.campaigns, cut))
     of_campaign = marked.left_join(known, "campaignId")
-    waited, repeat = of_campaign["_waited"] > 0, of_campaign["_repeat"]
+    closes = of_campaign["_waited"] if "_waited" in carried else ibis.literal(0, "int8")
+    repeat = of_campaign["_repeat"] & (closes == 0)
     filtered = rule.filtered(of_campaign) if rule.filtered else ibis.literal(False)
     unknown = of_campaign["_active"].isnull()
     outcome = first_that_applies(
         {
-            Outcome.DUPLICATE: repeat & ~waited,
+            Outcome.DUPLICATE: repeat,
             Outcome.FILTERED: filtered,
-            Outcome.WAITING: unknown & (of_campaign["_waited"] < CLOSES_TO_WAIT),
+            Outcome.WAITING: unknown & (closes < CLOSES_TO_WAIT),
             Outcome.UNKNOWN_CAMPAIGN: unknown,
             Outcome.INACTIVE_CAMPAIGN: ~of_campaign["_active"],
         }
     )
-    contends = ~(repeat | waited | filtered)
-    told = of_campaign["isFirstClick"]
-    carried.remove("isFirstClick")
-    return of_campaign.select(*carried, isFirstClick=told, outcome=outcome, _contends=contends)
+    contends = ~(repeat | filtered) & (closes == 0)
+    return of_campaign.select(*carried, outcome=outcome, _contends=contends)
 
 
 def _judge_firsts(judged: ir.Table) -> ir.Table:
-    """Let those that contend and aren't first have that outcome; give the columns of verdicts."""
+    """Let those that contend and aren't first have that outcome; tell the first clicks."""
     late = judged["_contends"] & judged["_not_first"]
     outcome = late.ifelse(ibis.literal(int(Outcome.NOT_FIRST), "int8"), judged["outcome"])
-    return judged.select(*_JUDGED, "isFirstClick", outcome=outcome)
+    if "_first_click" not in judged.columns:
+        return judged.mutate(outcome=outcome)
+    first_click = judged["_first_click"]
+    if "isFirstClick" in judged.columns:
+        first_click = ibis.coalesce(judged["isFirstClick"], first_click)
+    return judged.mutate(outcome=outcome, isFirstClick=first_click)
 
 
-def _with(records: ir.Table, chosen: ir.Table) -> ir.Table:
+def _verdicts(judged: ir.Table) -> ir.Table:
+    untold = {"_waited": ibis.literal(0, "int8"), "isFirstClick": ibis.null("boolean")}
+    told = {name: judged[name] if name in judged.columns else untold[name] for name in untold}
+    return judged.select(*POSITION, "profileId", "outcome", **told)
+
+
+def _with(facts: ActivityFacts, records: ir.Table, chosen: ir.Table) -> ir.Table:
     """The records of some verdicts, whole; their profileId is the verdicts' own.
 
     So a profile can be joined to these records only, not to all that are read: an engine that
     orders joins by itself must begin with the verdicts.
     """
-    own = chosen.select(*POSITION, "profileId", "isFirstClick")
-    others = [name for name in records.columns if name not in own.columns]
-    return records.select(*POSITION, *others).inner_join(own, POSITION)
+    own = chosen.select(*POSITION, "profileId", "_waited", "isFirstClick")
+    others = [name for name in facts.window.columns if name not in own.columns]
+    joined = records.select(*POSITION, *others).inner_join(own, POSITION)
+    return joined.select(*facts.window.columns, "_waited", "isFirstClick")
 
 
 def _lines(facts: ActivityFacts, exported: ir.Table, columns: Sequence[Column]) -> ir.Table:

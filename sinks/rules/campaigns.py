@@ -13,7 +13,9 @@ from schemas.events import CampaignKind, CampaignState, Engine
 __all__ = ["CAMPAIGN_LIFE", "CLOSES_TO_WAIT", "is_active"]
 
 CAMPAIGN_LIFE: Final = timedelta(days=31)
-"""How long a campaign counts after it was finished or sent; at the end of it exactly, it no longer does."""
+"""How long a campaign counts after it was finished or sent; at the end of it exactly, it no longer
+does.
+"""
 
 CLOSES_TO_WAIT: Final = 3
 """At how many further closes a fact's unknown campaign is looked up."""
@@ -22,10 +24,12 @@ _CONTINUOUS = (CampaignKind.SCENARIZED.value, CampaignKind.TRANSACTIONAL.value)
 
 
 def is_active(campaigns: ir.Table, cut: datetime) -> ir.BooleanColumn:
-    """Whether activities of these campaigns (state as of the cut) are exported by a close at this instant (UTC).
+    """Whether activities of these campaigns (state as of the cut) are exported by a close at this
+    instant (UTC).
 
-    SCENARIZED and TRANSACTIONAL count while ACTIVE and for a while after they finished; ONE_SHOT and AB_TEST from the
-    start of their sending on, and already while ACTIVE and not sent yet; DRAFT and the LEGACY engine never.
+    SCENARIZED and TRANSACTIONAL count while ACTIVE and for a while after they finished; ONE_SHOT
+    and AB_TEST from the start of their sending on, and already while ACTIVE and not sent yet; DRAFT
+    and the LEGACY engine never.
     """
     since = ibis.literal(cut - CAMPAIGN_LIFE)
     runs = campaigns["state"] == CampaignState.ACTIVE.value

@@ -8,6 +8,8 @@ asked: an inactive one uses up the first too.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import ibis
 import ibis.expr.types as ir
 
@@ -24,40 +26,42 @@ def judge_firsts(facts: ir.Table, firsts: Firsts) -> ir.Table:
     For openings, facts are openings and clicks: a click without an earlier opening is an opening at
     the click's moment. Facts that don't `_contend` take no part.
     """
-    return _judge(facts, firsts.interactions, ("interactionId",), "_not_first")
+    left = [name for name in facts.columns if name != "occurredAt"]
+    return _judge(facts, firsts.interactions, ("interactionId",), "_not_first", left)
 
 
 def judge_clicks(facts: ir.Table, firsts: Firsts) -> ir.Table:
     """Tell which clicks aren't the first on their link (`_not_first`), and which are the first of
-    all of their interaction (`isFirstClick`).
+    all of their interaction (`_first_click`).
 
-    Links are told apart by `clickedUrl`, per interaction: a second contact has its own firsts. What
-    `isFirstClick` says already stands: of facts that waited.
+    Links are told apart by `clickedUrl`, per interaction: a second contact has its own firsts.
     """
-    judged = _judge(facts, firsts.links, ("interactionId", "clickedUrl"), "_not_first")
+    link = ("interactionId", "clickedUrl")
+    judged = _judge(facts, firsts.links, link, "_not_first", facts.columns)
     clicked = firsts.links.select("interactionId").distinct()
-    judged = _judge(judged, clicked, ("interactionId",), "_later_click")
-    first_click = ibis.coalesce(judged["isFirstClick"], ~judged["_later_click"])
-    others = [name for name in facts.columns if name != "isFirstClick"]
-    return judged.select(*others, "_not_first", isFirstClick=first_click)
+    judged = _judge(judged, clicked, ("interactionId",), "_later_click", judged.columns)
+    return judged.select(*facts.columns, "_not_first", _first_click=~judged["_later_click"])
 
 
-def _judge(facts: ir.Table, memory: ir.Table, key: tuple[str, ...], column: str) -> ir.Table:
+def _judge(
+    facts: ir.Table, memory: ir.Table, key: tuple[str, ...], column: str, left: Sequence[str]
+) -> ir.Table:
     """Mark the facts that aren't the first of their key in the window, or whose key is remembered.
 
-    memory: holds each remembered key once. The facts are sorted by moment alone, which takes half
-    the time that their places would add; ties are few, and settled apart.
+    memory: holds each remembered key once. left: the columns that are still needed. The facts are
+    sorted by moment alone, which takes half the time that their places would add; ties are few, and
+    settled apart.
     """
     marked = facts.left_join(memory.select(*key, _known=True), key)
     moment = marked["_contends"].ifelse(marked["occurredAt"], ibis.null("timestamp('UTC')"))
     in_order = ibis.window(group_by=[marked[name] for name in key], order_by=moment)
-    later = marked["_known"].notnull() | (ibis.rank().over(in_order) > 0)
-    ties = moment == moment.lead().over(in_order)
-    ranked = kept(marked.select(*facts.columns, _later=later, _ties=ties.fill_null(False)))
+    rank, number = ibis.rank().over(in_order), ibis.row_number().over(in_order)
+    later = marked["_known"].notnull() | (rank > 0)
+    ranked = kept(marked.select(*left, _later=later, _ties=~later & (number > 0)))
     lost = kept(_lost_ties(ranked, key))
     settled = ranked.left_join(lost, POSITION)
     not_first = settled["_later"] | settled["_lost"].notnull()
-    return settled.select(*facts.columns, not_first.name(column))
+    return settled.select(*left, not_first.name(column))
 
 
 def _lost_ties(ranked: ir.Table, key: tuple[str, ...]) -> ir.Table:

@@ -1,4 +1,6 @@
-"""The values of a drop's lines, column by column, from where each is declared to come (SPEC §2; `sinks.columns`)."""
+"""The values of a drop's lines, column by column, from where each is declared to come (SPEC §2;
+`sinks.columns`).
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,11 @@ def origins_of(columns: Sequence[Column]) -> frozenset[Origin]:
 
 
 def state_fields(state: ir.Table, origin: Origin, columns: Sequence[Column]) -> dict[str, ir.Value]:
-    """Take what the columns need out of a state (of campaigns, profiles, rows), under names that no event field has.
+    """Take what the columns need out of a state (of campaigns, profiles, rows), under names that no
+    event field has.
 
-    Members are taken out of their records before any join, so that only they are carried through it.
+    Members are taken out of their records before any join, so that only they are carried through
+    it.
     """
     paths = {column.path for column in columns if column.origin is origin}
     paths |= {
@@ -43,8 +47,8 @@ def values_of(
 ) -> dict[str, ir.Value]:
     """The columns' values, by column name.
 
-    facts: the exported records, with the fields that `state_fields` named. gone: whether the fact's person is gone;
-    what is personal or the profile's is empty then (SPEC §3).
+    facts: the exported records, with the fields that `state_fields` named. gone: whether the fact's
+    person is gone; what is personal or the profile's is empty then (SPEC §3).
     """
     values = {}
     for column in columns:

@@ -41,13 +41,17 @@ _LABELS: Final = {Outcome.WAITING: "waiting for its campaign"}
 
 
 def first_that_applies(conditions: dict[Outcome, ir.BooleanValue]) -> ir.IntegerColumn:
-    """Judge each record: the first outcome, in the order of the list, whose condition holds; else exported."""
+    """Judge each record: the first outcome, in the order of the list, whose condition holds; else
+    exported.
+    """
     cases = [(conditions[outcome], _number(outcome)) for outcome in sorted(conditions)]
     return ibis.cases(*cases, else_=_number(Outcome.EXPORTED))
 
 
 def balance(verdicts: ir.Table) -> dict[Outcome, int]:
-    """Count the verdicts of a drop by outcome; every outcome is there, dead letters (no verdict tells of them) as 0."""
+    """Count the verdicts of a drop by outcome; every outcome is there, dead letters (no verdict
+    tells of them) as 0.
+    """
     counted = fetched(verdicts.group_by("outcome").agg(records=verdicts.count()))
     found = {row["outcome"]: row["records"] for row in counted}
     return {outcome: found.get(outcome, 0) for outcome in Outcome}

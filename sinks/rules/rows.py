@@ -1,7 +1,7 @@
 """Drops of rows: profiles, and the rows of custom tables, as of the cut (SPEC §3, *Rows*).
 
-One line a row, by its last record in the window that qualifies. Only the current life counts; what was deleted before
-the close, or before the file is written, is not in.
+One line a row, by its last record in the window that qualifies. Only the current life counts; what
+was deleted before the close, or before the file is written, is not in.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ ROW_RULES = {"CREATION": (CREATED,), "UPDATE": (UPDATED,), "CREATION_OR_UPDATE":
 class RowFacts:
     """What a close reads for one drop of rows.
 
-    window: the records between the cuts, of all four event types. repeated: see `repeats`. before: the state at the
-    window's start; None if nothing is known. deleted_later: `key` of the deletions recorded after the cut.
-    key: profileId, or id for custom tables; origin: what the columns call these rows.
+    window: the records between the cuts, of all four event types. repeated: see `repeats`. before:
+    the state at the window's start; None if nothing is known. deleted_later: `key` of the deletions
+    recorded after the cut. key: profileId, or id for custom tables; origin: what the columns call
+    these rows.
     """
 
     window: ir.Table
@@ -52,8 +53,9 @@ class RowFacts:
 class RowDrop:
     """The selection of one drop.
 
-    verdicts: each input record's position and `outcome` (numbers of `Outcome`), and whether it is a creation of a row
-    that lived (`_missed`: a deletion was missed); kept as a table. lines: the exported columns by name, in order of id.
+    verdicts: each input record's position and `outcome` (numbers of `Outcome`), and whether it is a
+    creation of a row that lived (`_missed`: a deletion was missed); kept as a table. lines: the
+    exported columns by name, in order of id.
     """
 
     verdicts: ir.Table
@@ -79,7 +81,9 @@ def drop_of_rows(makes_lines: Sequence[str], facts: RowFacts, columns: Sequence[
 
 
 def initial_drop_of_rows(state: ir.Table, facts: RowFacts, columns: Sequence[Column]) -> RowDrop:
-    """Select every row that lives at the cut (state as of it): its balance is of live rows, by `key`, not of records."""
+    """Select every row that lives at the cut (state as of it): its balance is of live rows, by
+    `key`, not of records.
+    """
     live = state.filter(state["_live"])
     judged = _judge_later(live.select(facts.key), facts)
     outcome = first_that_applies({Outcome.ROW_GONE: judged["_later"]})
@@ -127,8 +131,8 @@ def _judge(makes_lines: Sequence[str], facts: RowFacts, state: ir.Table) -> ir.T
 
 
 def _placed_in_lives(facts: RowFacts, state: ir.Table) -> ir.Table:
-    """Tell of each record whether it belongs to the life that goes on (`_current`), or occurred before a deletion
-    (`_ended`), and whether it created a row that lived (`_missed`).
+    """Tell of each record whether it belongs to the life that goes on (`_current`), or occurred
+    before a deletion (`_ended`), and whether it created a row that lived (`_missed`).
     """
     key = facts.key
     narrow = facts.window.select(key, "eventType", "occurredAt", "_appended_at", *POSITION)

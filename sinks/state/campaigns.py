@@ -26,7 +26,9 @@ CAMPAIGN_FIELDS = (
 
 
 def fold_campaigns(base: ir.Table | None, since: ir.Table, repeated: ir.Table) -> ir.Table:
-    """The campaigns at a cut: of each the last event. since: the records of the campaign topic after the base."""
+    """The campaigns at a cut: of each the last event. since: the records of the campaign topic
+    after the base.
+    """
     told = last_of_each(without_repeats(since, repeated), "campaignId").select(*CAMPAIGN_FIELDS)
     if base is None:
         return kept(told)

@@ -23,7 +23,8 @@ def kept(result: ir.Table) -> ir.Table:
 
 
 def streamed(result: ir.Table, rows: int = BATCH_ROWS) -> pa.RecordBatchReader:
-    """Compute a table batch by batch; nothing else may run on its connection until the last is read.
+    """Compute a table batch by batch; nothing else may run on its connection until the last is
+    read.
 
     Not `to_pyarrow_batches`: Ibis 12 calls a method for it that DuckDB 2 no longer has.
     """

@@ -1,7 +1,8 @@
-"""What is remembered of openings and clicks, so that only an interaction's first ones are exported (SPEC §3).
+"""What is remembered of openings and clicks, so that only an interaction's first ones are exported
+(SPEC §3).
 
-A memory begins with an interaction's first event and lasts for `days` of append time. An event appended after that
-begins a new one: what the old one knew of links is forgotten.
+A memory begins with an interaction's first event and lasts for `days` of append time. An event
+appended after that begins a new one: what the old one knew of links is forgotten.
 """
 
 from __future__ import annotations
@@ -35,18 +36,25 @@ class Firsts:
     links: ir.Table
 
     def remembered(self, cut: datetime, days: int) -> Firsts:
-        """Leave out what is forgotten at a cut: interactions whose memory began `days` before it, or earlier."""
+        """Leave out what is forgotten at a cut: interactions whose memory began `days` before it,
+        or earlier.
+        """
         since = ibis.literal(cut - timedelta(days=days))
         interactions = self.interactions.filter(self.interactions["_first_at"] > since)
         return Firsts(interactions, self.links.semi_join(interactions, "interactionId"))
 
     def touched_by(self, facts: ir.Table) -> Firsts:
-        """Leave out what doesn't matter to these facts."""
+        """Leave out what lies outside the facts' range of interactions.
+
+        Ids count up and facts come soon after them, so most of a memory is left unread: its files
+        are in order of id. A join would have to read all of it.
+        """
+        ids = facts["interactionId"]
+        bounds = fetched(facts.agg(lowest=ids.min(), highest=ids.max()))[0]
+        lowest, highest = bounds["lowest"] or 0, bounds["highest"] or 0
         return Firsts(
-            *(
-                memory.semi_join(facts, "interactionId")
-                for memory in (self.interactions, self.links)
-            )
+            self.interactions.filter(self.interactions["interactionId"].between(lowest, highest)),
+            self.links.filter(self.links["interactionId"].between(lowest, highest)),
         )
 
 
@@ -58,7 +66,8 @@ def fold_firsts(
 ) -> Firsts:
     """The firsts at a cut.
 
-    since: the records after the base, openings and clicks, with eventType, interactionId, clickedUrl and META.
+    since: the records after the base, openings and clicks, with eventType, interactionId,
+    clickedUrl and META.
     """
     lasts = timedelta(days=days)
     facts = without_repeats(
@@ -81,7 +90,8 @@ def fold_firsts(
 def _began(base: ir.Table | None, facts: ir.Table, lasts: timedelta) -> ir.Table:
     """When the memory of each interaction that the facts touch began: interactionId, `_first_at`.
 
-    Usually the records since a base span less than a memory lasts, so each begins at most once in them.
+    Usually the records since a base span less than a memory lasts, so each begins at most once in
+    them.
     """
     if base is None:
         began = facts.group_by("interactionId").agg(_first_at=facts["_appended_at"].min())
@@ -95,7 +105,9 @@ def _began(base: ir.Table | None, facts: ir.Table, lasts: timedelta) -> ir.Table
 
 
 def _renewed(began: ir.Table, facts: ir.Table, lasts: timedelta) -> ir.Table:
-    """Let the memories that had ended when another fact came begin anew with it, and those begin that never had."""
+    """Let the memories that had ended when another fact came begin anew with it, and those begin
+    that never had.
+    """
     known = facts.left_join(began, "interactionId")
     late = known["_first_at"].isnull() | (
         known["_appended_at"] >= known["_first_at"] + ibis.interval(lasts)

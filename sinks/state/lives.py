@@ -1,8 +1,8 @@
 """Rows and their lives: profiles, and the rows of custom tables (SPEC §3, *Rows*).
 
-Each event carries the whole row, and the latest state is what was appended last. A life runs from a row's creation to
-its deletion; what occurred at or before a deletion belongs to a life that ended, and changes nothing. A CREATED for an
-id that lives begins a new life: a deletion was missed.
+Each event carries the whole row, and the latest state is what was appended last. A life runs from a
+row's creation to its deletion; what occurred at or before a deletion belongs to a life that ended,
+and changes nothing. A CREATED for an id that lives begins a new life: a deletion was missed.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ __all__ = ["LIFE", "fold_rows", "value_fields"]
 LIFE: Final = ("_live", "_deleted_at", "_dead_until", "creationMoment", "updateMoment")
 """What a state knows of each id beside its values.
 
-`_live`: whether a life goes on. `_deleted_at`: append time of the deletion that was appended last; `_dead_until`: the
-latest moment at which any deletion occurred; both null if none did. The moments are those of the life that goes on.
+`_live`: whether a life goes on. `_deleted_at`: append time of the deletion that was appended last;
+`_dead_until`: the latest moment at which any deletion occurred; both null if none did. The moments
+are those of the life that goes on.
 """
 
 _VALUES: Final = ("profileId", "attributes", "subscriptions", "segments", "marketingConsent")
@@ -39,8 +40,9 @@ def fold_rows(
 ) -> ir.Table:
     """The rows at a cut: `key`, LIFE and values of every id that was ever heard of.
 
-    since: the records after the base, of all four event types. key: profileId, or the id of a custom table's row.
-    What the records touch is computed at once, on narrow columns; values are taken from the records when read.
+    since: the records after the base, of all four event types. key: profileId, or the id of a
+    custom table's row. What the records touch is computed at once, on narrow columns; values are
+    taken from the records when read.
     """
     values = value_fields(since, key)
     told = without_repeats(since, repeated)
@@ -60,7 +62,8 @@ def fold_rows(
 
 
 def _fold(base: ir.Table | None, told: ir.Table, key: str) -> ir.Table:
-    """The ids that the records touch: `key`, LIFE, the position of the record that holds the values.
+    """The ids that the records touch: `key`, LIFE, the position of the record that holds the
+    values.
 
     `_as_in_base`: the life and the values of the base go on.
     """
@@ -91,7 +94,9 @@ def _fold(base: ir.Table | None, told: ir.Table, key: str) -> ir.Table:
 
 
 def _ended(base: ir.Table | None, ordered: ir.Table, key: str) -> ir.Table:
-    """What ended the lives of the ids: their deletions, and whether the base's life went on (`_went_on`)."""
+    """What ended the lives of the ids: their deletions, and whether the base's life went on
+    (`_went_on`).
+    """
     deletions = ordered.filter(ordered["eventType"] == EventType.DELETED.value)
     ends = deletions.group_by(key).agg(
         _end=deletions["_seq"].max(),
@@ -122,7 +127,9 @@ def _known(base: ir.Table | None, ids: ir.Table, key: str) -> ir.Table:
 
 
 def _lives(ordered: ir.Table, ids: ir.Table, key: str) -> ir.Table:
-    """The lives that the records tell of, by id: the position of the last record, and the moments it takes."""
+    """The lives that the records tell of, by id: the position of the last record, and the moments
+    it takes.
+    """
     events = ordered.filter(ordered["eventType"] != EventType.DELETED.value).inner_join(ids, key)
     survives = (events["_seq"] > events["_end"]) & (
         events["occurredAt"] > events["_dead_until"]

@@ -1,8 +1,9 @@
-"""The order in which records of one id were appended, over all partitions of its topic (SPEC §3, *Rows*; DESIGN, cuts).
+"""The order in which records of one id were appended, over all partitions of its topic (SPEC §3,
+*Rows*; DESIGN, cuts).
 
-Within a partition it is the order of offsets. Across partitions (an id moves when a topic gains some) it is the order
-of append times; a broker's clock that was set back doesn't pull a record before its predecessor in the same
-partition: it counts at the latest time seen so far.
+Within a partition it is the order of offsets. Across partitions (an id moves when a topic gains
+some) it is the order of append times; a broker's clock that was set back doesn't pull a record
+before its predecessor in the same partition: it counts at the latest time seen so far.
 """
 
 from __future__ import annotations

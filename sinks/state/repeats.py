@@ -1,7 +1,8 @@
 """Repeats: records whose eventId their topic already carried shortly before (SPEC §3, *Facts*).
 
-A repeat carries the id on: one that comes 40 hours after another is a repeat, and so is the next one 40 hours later.
-Dead letters carry nothing, so that their replay after a fix counts; they never reach these tables.
+A repeat carries the id on: one that comes 40 hours after another is a repeat, and so is the next
+one 40 hours later. Dead letters carry nothing, so that their replay after a fix counts; they never
+reach these tables.
 """
 
 from __future__ import annotations
@@ -18,16 +19,20 @@ from sinks.state.order import POSITION
 __all__ = ["REPEAT_HOURS", "is_repeat", "repeats", "without_repeats"]
 
 REPEAT_HOURS: Final = 48
-"""How long a topic remembers an eventId, in hours of append time, both ends included (a setting)."""
+"""How long a topic remembers an eventId, in hours of append time, both ends included (a setting).
+"""
 
 
 def repeats(prior: ir.Table, hours: int = REPEAT_HOURS) -> ir.Table:
-    """Find the repeats among the records of one topic; computed at once and kept until it is forgotten.
+    """Find the repeats among the records of one topic; computed at once and kept until it is
+    forgotten.
 
-    prior: eventId and META of the topic's records of all event types, from `hours` before the first record that is to
-    be judged up to the cut. Returns their positions; records older than `hours` after prior's start aren't judged well.
+    prior: eventId and META of the topic's records of all event types, from `hours` before the first
+    record that is to be judged up to the cut. Returns their positions; records older than `hours`
+    after prior's start aren't judged well.
 
-    Nearly all ids come once, so the rest is found first, by ids alone, and only its times are compared.
+    Nearly all ids come once, so the rest is found first, by ids alone, and only its times are
+    compared.
     """
     nth = prior.select("eventId", nth=ibis.row_number().over(group_by="eventId"))
     suspects = prior.semi_join(nth.filter(nth["nth"] == 1), "eventId")

@@ -106,7 +106,9 @@ class Closer:
         deleted_later: Iterable[int] = (),
         base: CutAt | None = None,
     ) -> Closed:
-        """Close the window between two cuts. base: a cut not after `start` at which bases were made."""
+        """Close the window between two cuts. base: a cut not after `start` at which bases were
+        made.
+        """
         export = EXPORT_TYPES[self.export_type]
         columns = columns_on_offer(export, export.increments[self.event_type], self.subject)
         told = Told(self, records, base)
@@ -143,7 +145,7 @@ class Closer:
 
 @dataclass
 class Told:
-    """The records as a close reads them: tables of events, and states from a base or from nothing."""
+    """The records as a close reads them: events as tables, states from a base or from nothing."""
 
     closer: Closer
     records: Sequence[Record]
@@ -211,7 +213,9 @@ def _closed(verdicts: ibis.Table, lines: ibis.Table, warnings: int) -> Closed:
 
 
 def table_of(records: Iterable[Record], topic: Topic, catalog: Catalog) -> pa.Table:
-    """The table of a topic's records: as the streams' files hold them, texts instead of dictionaries."""
+    """The table of a topic's records: as the streams' files hold them, texts instead of
+    dictionaries.
+    """
     schema = pa.schema([_plain(f) for f in [*arrow_schema(topic, catalog), *META]])
     rows = [_row(record, schema) for record in records]
     return pa.table(

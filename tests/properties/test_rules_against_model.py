@@ -1,4 +1,5 @@
-"""Drops are what the naive model reads from the same records (SPEC §3), whatever happened and whatever bases stand.
+"""Drops are what the naive model reads from the same records (SPEC §3), whatever happened and
+whatever bases stand.
 
 Model (`tests/model`) and rules share no code: where they differ, one of them misread SPEC.
 """
@@ -40,7 +41,9 @@ def catalog() -> Catalog:
 
 
 class Teller:
-    """Tells a history by chance: a few events of each of many ids, so that one close tries many rules."""
+    """Tells a history by chance: a few events of each of many ids, so that one close tries many
+    rules.
+    """
 
     def __init__(self, seed: int, size: int) -> None:
         self.chance = random.Random(seed)

@@ -1,0 +1,65 @@
+"""State at a cut is the same from a base and the rows since as from nothing and all rows (DESIGN),
+wherever the base was made.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ibis
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from schemas.tables import Catalog, load_catalog
+from schemas.topics import Topic
+from sinks.state.engine import fetched
+from tests.cases.closes import Closer, CutAt, Record, Told
+from tests.properties.test_rules_against_model import Teller, at
+
+TABLES = Path(__file__).parent.parent / "golden" / "tables"
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return load_catalog(TABLES)
+
+
+def states(
+    closer: Closer, records: list[Record], cut: CutAt, base: CutAt | None
+) -> list[list[str]]:
+    told = Told(closer, records, base)
+    firsts = told.firsts(cut)
+    tables = (told.profiles(cut), told.campaigns(cut), firsts.interactions, firsts.links)
+    return [sorted(str(sorted(row.items())) for row in fetched(table)) for table in tables]
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    size=st.integers(1, 200),
+    based=st.integers(0, 3),
+    firsts_days=st.sampled_from([1, 3, 400]),
+)
+@settings(
+    max_examples=10,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_a_base_and_the_rows_since_are_as_good_as_all_rows(
+    catalog: Catalog, seed: int, size: int, based: int, firsts_days: int
+) -> None:
+    told, cuts = Teller(seed, size).history()
+    records = [
+        Record(Topic.parse(one.topic), one.partition, one.offset, one.appended_at, one.body)
+        for one in told
+    ]
+    engine = ibis.duckdb.connect(threads=1)
+    closer = Closer(engine, catalog, "email-activities", "CLICKED", firsts_days=firsts_days)
+    last, base = at(cuts[-1]), at(cuts[min(based, len(cuts) - 1)])
+
+    from_nothing = states(closer, records, last, None)
+    from_a_base = states(closer, records, last, base)
+
+    assert from_a_base == from_nothing
+    engine.disconnect()
