@@ -1,16 +1,19 @@
 """The golden files through the whole product: real Kafka, a worker, and two closes.
 
-`--update-golden` writes `expected.csv` and `manifest.json` anew; look at the difference before you
-commit it (`tests/unit/test_model_of_golden.py` holds `expected.csv` against the naive model).
+All cases go together, each in a database of its own, since starting and closing takes longer than
+anything else. `--update-golden` writes `expected.csv` and `manifest.json` anew; look at the
+difference before you commit it (the naive model looks too: tests/unit/test_model_of_golden.py).
 """
 
 import json
 import shutil
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from deploy.demo.report import Drop
 from deploy.demo.workspace import Workspace, command, next_second
@@ -28,14 +31,10 @@ def test_there_are_golden_cases() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_drop_is_the_golden_one(
-    case: Case, site: Workspace, pytestconfig: pytest.Config
+    case: Case, drops: Mapping[Case, Drop], pytestconfig: pytest.Config
 ) -> None:
-    with site.workers(1):
-        _publish_and_close(site, case.folder / "before.jsonl")
-        _publish_and_close(site, case.folder / "events.jsonl")
-
-    drop = Drop.all_in(site.transferbox)[-1]
-    manifest = _timeless(drop.manifest)
+    drop = drops[case]
+    manifest = _timeless(drop.manifest, case)
     if pytestconfig.getoption("--update-golden"):
         shutil.copyfile(drop.file, case.folder / "expected.csv")
         text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
@@ -45,13 +44,15 @@ def test_the_drop_is_the_golden_one(
     command("verify", str(drop.file))
 
 
-@pytest.fixture
-def site(case: Case, kafka: KafkaBroker, registry: SchemaRegistry, tmp_path: Path) -> Workspace:
-    """An installation of its own: topics of one partition, and the one export."""
-    definitions = tmp_path / "definitions"
-    shutil.copytree(TABLES, definitions / "tables")
-    (definitions / "exports").mkdir()
-    shutil.copy(case.folder / "export.yaml", definitions / "exports")
+@pytest.fixture(scope="module")
+def drops(
+    kafka: KafkaBroker, registry: SchemaRegistry, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[Case, Drop]:
+    """The second drop of each case."""
+    folder = tmp_path_factory.mktemp("golden")
+    definitions = folder / "definitions"
+    for case in CASES:
+        _define(case, definitions)
     prefix = f"golden-{datetime.now(UTC):%H%M%S%f}"
     settings = {
         "kafka": {
@@ -65,27 +66,50 @@ def site(case: Case, kafka: KafkaBroker, registry: SchemaRegistry, tmp_path: Pat
         "worker": {"group": prefix, "batch_seconds": 0.5},
         "close": {"delay_seconds": 0.5, "wait_seconds": 60},
     }
-    workspace = Workspace.create(tmp_path / "site", definitions, settings)
-    workspace.run("topics", "create")
-    return workspace
+    site = Workspace.create(folder / "site", definitions, settings)
+    site.run("topics", "create")
+    with site.workers(1):
+        for part in ("before", "events"):
+            file = folder / f"{part}.jsonl"
+            lines = (json.dumps(event) + "\n" for case in CASES for event in _told(case, part))
+            file.write_text("".join(lines), encoding="utf-8")
+            site.run("publish", str(file))
+            site.run("close", "--at", next_second().isoformat())
+    last = {drop.export: drop for drop in Drop.all_in(site.transferbox)}
+    return {case: last[case.definition["export"]] for case in CASES}
 
 
-def _publish_and_close(site: Workspace, file: Path) -> None:
-    site.run("publish", str(file))
-    site.run("close", "--at", next_second().isoformat())
+def _database(case: Case) -> str:
+    return "shop_" + str(case).replace("-", "_").replace("/", "_")
 
 
-def _timeless(manifest: dict[str, Any]) -> dict[str, Any]:
-    """The manifest with what differs from run to run replaced."""
+def _define(case: Case, definitions: Path) -> None:
+    """Write the case's tables and export, with the database's name replaced."""
+    for name in ("tables", "exports"):
+        (definitions / name).mkdir(parents=True, exist_ok=True)
+    tables = yaml.safe_load((TABLES / "shop.yaml").read_text(encoding="utf-8"))
+    for name, document in (("tables", tables), ("exports", case.definition)):
+        text = yaml.safe_dump({**document, "database": _database(case)}, sort_keys=False)
+        (definitions / name / f"{_database(case)}.yaml").write_text(text, encoding="utf-8")
+
+
+def _told(case: Case, part: str) -> Iterable[dict[str, Any]]:
+    return ({**event, "database": _database(case)} for event in case.events(part))
+
+
+def _timeless(manifest: dict[str, Any], case: Case) -> dict[str, Any]:
+    """The manifest with what differs from run to run replaced, and the case's own database."""
     file, window = manifest["file"], manifest["window"]
+    database = case.definition["database"]
     return {
         **manifest,
         "drop": CLOCK,
         "previous_drop": CLOCK if manifest["previous_drop"] else None,
+        "export": {**manifest["export"], "database": database},
         "window": {**window, "begin": CLOCK, "end": CLOCK, "hours": CLOCK, "remark": CLOCK},
         "file": {**file, "name": CLOCK},
         "offsets": [
-            {**offsets, "topic": offsets["topic"].partition(".")[2], "topic_id": CLOCK}
-            for offsets in manifest["offsets"]
+            {**one, "topic": f"{database}.{one['topic'].split('.')[2]}", "topic_id": CLOCK}
+            for one in manifest["offsets"]
         ],
     }

@@ -36,6 +36,11 @@ def test_the_model_makes_the_golden_drop(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_model_makes_the_balance_of_the_golden_manifest(case: Case) -> None:
+    assert _drop(case)[0].balance == case.manifest["balance"]["outcomes"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_model_tells_the_golden_story(case: Case) -> None:
     drop, lines = _drop(case)
     told = {
