@@ -128,7 +128,7 @@ class WorkerSettings(_Section):
     group: Annotated[str, StringConstraints(min_length=1)] = "deltadrop"
     batch_bytes: Positive = 64 * _MIB
     batch_seconds: Annotated[float, Field(gt=0)] = 60
-    max_bytes_in_flight: Positive = 128 * _MIB
+    max_bytes_in_flight: Positive = 96 * _MIB
     session_timeout_seconds: Annotated[float, Field(gt=0)] = 30
 
 

@@ -20,7 +20,7 @@ class Limits:
 
     batch_bytes: int = 64 * MIB
     batch_seconds: float = 60.0
-    bytes_in_flight: int = 128 * MIB
+    bytes_in_flight: int = 96 * MIB
 
 
 @dataclass(slots=True)

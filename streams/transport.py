@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 _PAUSE_SECONDS = 0.02  # how soon to look again whether a flush was written
 _ROOM_BYTES = 2 * PIECE_BYTES  # a piece, with its offsets and times, and some reserve
-_FETCH_BYTES = 24 << 20  # fetched of one broker at once, beside what is in flight
+_FETCH_BYTES = 12 << 20  # fetched of one broker at once, beside what is in flight
 _POLL_SECONDS = 0.5  # a quiet topic's batch is flushed at most this late
 
 

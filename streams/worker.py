@@ -8,6 +8,8 @@ durable. On SIGTERM what was gathered is written and committed, then the worker 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import logging
 import signal
 import time
@@ -36,6 +38,7 @@ _COMMIT_SECONDS: Final = 1.0
 _RATE_SECONDS: Final = 10.0
 _DRAIN_SECONDS: Final = 30.0  # how long a SIGTERM may take to write what was gathered
 _RETRY_PAUSE_SECONDS: Final = 1.0
+_M_ARENA_MAX: Final = -8  # glibc, malloc.h
 _SWEEP_SECONDS: Final = 3600.0  # files without a record are a crash's leftovers at this age
 _TOPICS_SECONDS: Final = 10.0  # how often to look whether the topics are still the same
 
@@ -77,8 +80,7 @@ class Worker:
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT; raises the DeltadropError that made it stop otherwise."""
-        # Arrow's own pools keep what a batch needed at its height: 580 MB at most, not 511.
-        pa.set_memory_pool(pa.system_memory_pool())
+        _share_memory()
         asyncio.run(self._run())
         if self._failure is not None:
             raise self._failure
@@ -251,6 +253,17 @@ class Worker:
         topic_id = self._topic_ids[topic]
         self.topics.refuse_recreated({topic: topic_id})
         return self.writers[topic].write(flush, topic_id)
+
+
+def _share_memory() -> None:
+    """Let all threads and Arrow take memory from one place, so that one uses what another freed.
+
+    Arrow's own pool, and an arena of glibc for each thread, keep what a batch needed at its
+    height: 530 to 680 MB in all, with one place 480 MB, at the same speed.
+    """
+    pa.set_memory_pool(pa.system_memory_pool())
+    with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 class _Rate:
