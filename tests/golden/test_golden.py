@@ -16,8 +16,9 @@ import pytest
 import yaml
 
 from deploy.demo.report import Drop
-from deploy.demo.workspace import Workspace, command, next_second
+from deploy.demo.workspace import Workspace, next_second
 from deploy.parts import KafkaBroker, SchemaRegistry
+from sinks.verify import verify
 from tests.golden.cases import TABLES, Case, cases
 
 CASES = list(cases())
@@ -41,7 +42,7 @@ def test_the_drop_is_the_golden_one(
         (case.folder / "manifest.json").write_text(text, encoding="utf-8")
     assert drop.file.read_bytes().decode("utf-8") == case.expected
     assert manifest == case.manifest
-    command("verify", str(drop.file))
+    assert verify(drop.file).is_well
 
 
 @pytest.fixture(scope="module")
