@@ -40,6 +40,7 @@ def main() -> None:
     quiet = structlog.make_filtering_bound_logger(logging.WARNING)
     structlog.configure(wrapper_class=quiet)
     console = Console()
+    report.warn_where_busy(console)
     scale = _QUICK if arguments.quick else _FULL
     with tempfile.TemporaryDirectory(prefix="deltadrop-benchmarks-") as folder:
         rounds = _compare(Path(folder), scale, console)

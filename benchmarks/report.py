@@ -81,9 +81,10 @@ def figures_of(rounds: Rounds, closes: Closes, scale: Scale) -> dict[str, Any]:
         "close_drop_rows": closes.drop_rows,
         "close_rows_per_s": round(closes.window_rows / closes.plain_s),
         "close_gzip_rows_per_s": round(closes.window_rows / closes.gzip_s),
-        "close_gzip_vs_plain": round(closes.plain_s / closes.gzip_s, 2),
+        "close_gzip_vs_plain": round(closes.gzip_vs_plain, 2),
         "close_peak_mb": round(closes.peak_mb),
         "close_2m_s": round(closes.plain_s, 2),
+        "close_2m_cpu_s": round(closes.plain_cpu_s, 2),
         "topic_events": scale.events,
         "batch_events": scale.batch_events,
         "rounds": scale.rounds,
@@ -107,6 +108,18 @@ def show(figures: Mapping[str, Any], rounds: Rounds, console: Console) -> None:
         met = "met   " if floor.is_met(figures) else "MISSED"
         console.print(
             f"{met} {floor.says}: {figures[floor.figure]:,} ({sign} {floor.limit:,})",
+            highlight=False,
+        )
+
+
+def warn_where_busy(console: Console) -> None:
+    """Say so where others use the machine: rates are too low then, whatever is compared."""
+    cores = os.cpu_count() or 1
+    load = os.getloadavg()[0]
+    if load > cores / 2:
+        console.print(
+            f"[bold]Others are using this machine[/bold] (load {load:.1f} on {cores} cores):"
+            " rates will be too low, and only figures by processor time say much",
             highlight=False,
         )
 
@@ -139,7 +152,7 @@ def _close_table(figures: Mapping[str, Any]) -> Table:
     window = f"{figures['close_window_rows']:,} rows, {figures['close_drop_rows']:,} in the drop"
     table.add_row(window, "plain", f"{figures['close_rows_per_s']:,}")
     table.add_row("the same", "gzip", f"{figures['close_gzip_rows_per_s']:,}")
-    table.caption = f"peak {figures['close_peak_mb']:,} MB"
+    table.caption = f"peak {figures['close_peak_mb']:,} MB, {figures['close_2m_cpu_s']} s of CPU"
     return table
 
 

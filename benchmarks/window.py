@@ -27,12 +27,17 @@ GZIP: Final = "openings-gzip"
 
 @dataclass(frozen=True, slots=True)
 class Closes:
-    """What the closes took: median seconds, and the memory of the largest."""
+    """What the closes took: medians of the rounds, and the memory of the largest.
+
+    gzip_vs_plain: the median of the rounds' ratios of speed, as for the workers.
+    """
 
     window_rows: int
     drop_rows: int
     plain_s: float
     gzip_s: float
+    gzip_vs_plain: float
+    plain_cpu_s: float
     peak_mb: float
 
 
@@ -54,14 +59,19 @@ def time_closes(
     return Closes(
         window_rows=everything[0]["input"],
         drop_rows=everything[0]["rows"],
-        plain_s=_median(runs[PLAIN]),
-        gzip_s=_median(runs[GZIP]),
+        plain_s=_median(runs[PLAIN], "seconds"),
+        gzip_s=_median(runs[GZIP], "seconds"),
+        gzip_vs_plain=median(
+            plain["seconds"] / gzip["seconds"]
+            for plain, gzip in zip(runs[PLAIN], runs[GZIP], strict=True)
+        ),
+        plain_cpu_s=_median(runs[PLAIN], "cpu_seconds"),
         peak_mb=max(run["peak_mb"] for run in everything),
     )
 
 
-def _median(runs: Sequence[Mapping[str, Any]]) -> float:
-    return median(float(run["seconds"]) for run in runs)
+def _median(runs: Sequence[Mapping[str, Any]], figure: str) -> float:
+    return median(float(run[figure]) for run in runs)
 
 
 def _forget_closes(root: Path) -> None:
