@@ -70,7 +70,7 @@ def main(job: Job, streams: tuple[Stream, ...]) -> None:
     options = WorkerOptions(
         bootstrap_servers=job.bootstrap_servers,
         group=job.group,
-        limits=Limits(batch_bytes=job.batch_bytes, bytes_in_flight=96 << 20),
+        limits=Limits(batch_bytes=job.batch_bytes),
     )
     topics = Topics({"bootstrap_servers": job.bootstrap_servers})
     worker = Worker(options, {job.topic.name: TimedWriter(watch, job, streams)}, topics)
