@@ -258,8 +258,8 @@ class Worker:
 def _share_memory() -> None:
     """Let all threads and Arrow take memory from one place, so that one uses what another freed.
 
-    Arrow's own pool, and an arena of glibc for each thread, keep what a batch needed at its
-    height: 530 to 680 MB in all, with one place 480 MB, at the same speed.
+    With an arena of glibc for each thread the peak varied from 511 to 684 MB, with one from 519 to
+    541 MB, at the same speed (docs/decisions/0001-batch-transport.md).
     """
     pa.set_memory_pool(pa.system_memory_pool())
     with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
