@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, Final
 
+import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 from ibis.util import gen_name
 
-__all__ = ["BATCH_ROWS", "fetched", "kept", "streamed"]
+__all__ = ["BATCH_ROWS", "fetched", "kept", "lasting", "streamed"]
 
 BATCH_ROWS: Final = 131_072
 """Rows of one streamed batch: some megabytes of text, so that few are in flight."""
+
+
+def lasting(duration: timedelta) -> ir.IntervalScalar:
+    """An interval of elapsed time, to be added to moments.
+
+    In seconds: days are the engine's calendar days, and in a zone with clock changes not all of
+    them have 24 hours.
+    """
+    return ibis.interval(seconds=int(duration.total_seconds()))
 
 
 def kept(result: ir.Table) -> ir.Table:

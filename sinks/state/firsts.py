@@ -15,7 +15,7 @@ import ibis
 import ibis.expr.types as ir
 
 from schemas.events import EventType
-from sinks.state.engine import fetched, kept
+from sinks.state.engine import fetched, kept, lasting
 from sinks.state.repeats import without_repeats
 
 __all__ = ["FIRSTS_DAYS", "Firsts", "fold_firsts"]
@@ -110,7 +110,7 @@ def _renewed(began: ir.Table, facts: ir.Table, lasts: timedelta) -> ir.Table:
     """
     known = facts.left_join(began, "interactionId")
     late = known["_first_at"].isnull() | (
-        known["_appended_at"] >= known["_first_at"] + ibis.interval(lasts)
+        known["_appended_at"] >= known["_first_at"] + lasting(lasts)
     )
     later = known.filter(late).group_by("interactionId").agg(_again=known["_appended_at"].min())
     joined = began.left_join(later, "interactionId")

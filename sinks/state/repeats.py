@@ -13,7 +13,7 @@ from typing import Final
 import ibis
 import ibis.expr.types as ir
 
-from sinks.state.engine import kept
+from sinks.state.engine import kept, lasting
 from sinks.state.order import POSITION
 
 __all__ = ["REPEAT_HOURS", "is_repeat", "repeats", "without_repeats"]
@@ -40,7 +40,7 @@ def repeats(prior: ir.Table, hours: int = REPEAT_HOURS) -> ir.Table:
     timed = suspects.select(
         *POSITION, "_appended_at", carried=suspects["_appended_at"].lag().over(in_order)
     )
-    recent = timed["_appended_at"] <= timed["carried"] + ibis.interval(timedelta(hours=hours))
+    recent = timed["_appended_at"] <= timed["carried"] + lasting(timedelta(hours=hours))
     return kept(timed.filter(recent).select(*POSITION))
 
 

@@ -98,9 +98,10 @@ def moment(text: str) -> datetime:
     return DAY_ONE + timedelta(days=max(day, 1) - 1) + time
 
 
-def ending(case: Case, catalog: Catalog) -> Ending:
-    """Tell a story to the end."""
+def ending(case: Case, catalog: Catalog, zone: str = "UTC") -> Ending:
+    """Tell a story to the end, on an engine whose session is in this zone."""
     engine = ibis.duckdb.connect(threads=1)
+    engine.con.execute(f"SET TimeZone = '{zone}'").fetchall()
     closer = Closer(engine, catalog, case.export_type, case.event_type)
     feeds = EXPORT_TYPES[case.export_type].increments[case.event_type].feeds
     records: list[Record] = []

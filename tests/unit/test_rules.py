@@ -44,6 +44,21 @@ def test_case(case: Case, catalog: Catalog) -> None:
                 }
 
 
+def test_hours_are_elapsed_hours_whatever_the_clock_of_the_machine(catalog: Catalog) -> None:
+    sent = {"email": "SENT", "id": "same"}
+    story = [
+        {"campaign": "CREATED", "at": "day 28 00:00"},
+        {**sent, "at": "day 28 12:00", "becomes": "exported"},
+        {**sent, "at": "day 30 11:59", "becomes": "duplicate"},
+        {"close": "day 30 12:00"},
+    ]
+    over_a_clock_change = Case("", "", "email-activities", "SENT", [], story)
+
+    end = ending(over_a_clock_change, catalog, zone="Europe/Brussels")
+
+    assert end.became == end.told
+
+
 def told(value: Any, beside: Any) -> Any:
     """Read a value of a case file; a moment where a moment stands in the line."""
     return moment(value) if isinstance(beside, datetime) else value
