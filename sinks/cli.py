@@ -10,9 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 
-from schemas.errors import DefinitionError, DeltadropError, Fault, WrongInputError
+from schemas.errors import CloseError, DefinitionError, DeltadropError, Fault, WrongInputError
 from schemas.settings import load_settings
 from sinks.completeness import Lag
 from sinks.exports import Export
@@ -23,6 +24,8 @@ from sinks.setup import Sinks
 from sinks.status import status_of
 
 __all__ = ["close", "history", "status"]
+
+log = structlog.get_logger(__name__)
 
 Config = Annotated[Path | None, typer.Option(help="The settings' file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
@@ -94,8 +97,16 @@ def _close_one(sinks: Sinks, due: Due, failures: dict[str, DeltadropError], as_j
     try:
         outcome = sinks.closer.close(export, due.instant, progress)
     except DeltadropError as error:
-        failures[due.export] = error
-        typer.echo(f"{due.export} at {due.instant.isoformat()}: {error}", err=True)
+        _tell_failure(due, error, failures)
+        return
+    except Exception as error:
+        # One export that fails in a way nobody foresaw doesn't keep the others from closing.
+        log.exception("close failed", export=due.export, instant=due.instant.isoformat())
+        unforeseen = CloseError(
+            f"failed unforeseen: {type(error).__name__}: {error}",
+            hint="nothing was sent; the log has the details",
+        )
+        _tell_failure(due, unforeseen, failures)
         return
     if as_json:
         typer.echo(
@@ -105,6 +116,11 @@ def _close_one(sinks: Sinks, due: Due, failures: dict[str, DeltadropError], as_j
         )
     else:
         typer.echo(_line(due.export, due.instant, outcome))
+
+
+def _tell_failure(due: Due, error: DeltadropError, failures: dict[str, DeltadropError]) -> None:
+    failures[due.export] = error
+    typer.echo(f"{due.export} at {due.instant.isoformat()}: {error}", err=True)
 
 
 def _line(export: str, instant: dt.datetime, outcome: Outcome | None) -> str:

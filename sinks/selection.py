@@ -17,6 +17,7 @@ from typing import Final
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
+import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from schemas.events import KINDS, EventType, Kind
@@ -330,7 +331,9 @@ class _Reading:
         if not deletions:
             return None
         ids = sorted({deletion.profile_id for deletion in deletions})
-        return ibis.memtable(pa.table({"profileId": pa.array(ids, pa.int64())}))
+        file = self._scratch / "deleted-later.parquet"
+        pq.write_table(pa.table({"profileId": pa.array(ids, pa.int64())}), file)
+        return self._connection.read_parquet(file)
 
 
 def _lines(table: ir.Table) -> Iterator[pa.RecordBatch]:

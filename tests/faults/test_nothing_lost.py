@@ -74,7 +74,7 @@ def hold_drops_against_the_truth(
     topics = _topics(prefix)
     random = Random(seed)
     traffic = Traffic(
-        workspace, seed, torment.events, torment.seconds, topics, kafka.bootstrap_servers
+        workspace, seed, torment.events, 1.6 * torment.seconds, topics, kafka.bootstrap_servers
     )
     instants: list[datetime] = []
     with tormented_workers(workspace, random, SESSION_SECONDS) as crew:

@@ -1,5 +1,6 @@
 """Traffic of all nine kinds, with poison in it, at a steady pace while a test torments the rest."""
 
+import io
 import json
 import threading
 import time
@@ -12,15 +13,19 @@ from kafka import KafkaProducer
 
 from deploy.demo.generator import day_of_events
 from deploy.demo.workspace import Workspace
+from producers.jsonl import publish_lines
+from producers.publisher import Publisher
+from schemas.settings import load_settings
+from schemas.tables import load_catalog
 
 PIECE = 500
-"""Events that one `deltadrop publish` sends."""
+"""Events that are published at once."""
 
 POISON = (b"", b"no magic", b"\0\0\0\0\1\2", b"\0\x7f\xff\xff\xff rubbish", None)
 
 
 class Traffic(threading.Thread):
-    """Publishes a generated day in pieces, by a command each; poison goes in between by hand."""
+    """Publishes a generated day in pieces; poison goes in between by hand."""
 
     def __init__(
         self,
@@ -32,18 +37,19 @@ class Traffic(threading.Thread):
         bootstrap: str,
     ) -> None:
         super().__init__(daemon=True)
-        self._workspace = workspace
+        self._settings = load_settings(workspace.config)
+        self._catalog = load_catalog(self._settings.tables)
         self._random = Random(seed)
         self._events = day_of_events(seed=seed, size=size, day=datetime.now(UTC).date())
         self._pause = seconds * PIECE / size
         self._topics = topics
-        self._bootstrap = bootstrap
+        self._servers = bootstrap
         self.published = 0
         self.poisoned = 0
         self.failure: str | None = None
 
     def run(self) -> None:
-        producer = KafkaProducer(bootstrap_servers=self._bootstrap)
+        producer = KafkaProducer(bootstrap_servers=self._servers)
         try:
             for piece in _pieces(self._events):
                 began = time.monotonic()
@@ -56,10 +62,16 @@ class Traffic(threading.Thread):
             producer.close()
 
     def _publish(self, events: list[dict[str, Any]]) -> None:
-        file = self._workspace.folder / "piece.jsonl"
         text = "".join(json.dumps(event) + "\n" for event in events)
-        file.write_text(text, encoding="utf-8")
-        self._workspace.run("publish", str(file))
+        settings, catalog = self._settings, self._catalog
+        publish_lines(
+            io.BytesIO(text.encode()),
+            "traffic",
+            catalog,
+            settings.kafka.topic_prefix,
+            lambda: Publisher(settings, settings.registry, catalog),
+            lambda step, done: None,
+        )
         self.published += len(events)
 
     def _poison(self, producer: KafkaProducer) -> None:
