@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 WORKERS = 2
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; 1 with the reason where something of it fails."""
     parser = argparse.ArgumentParser(prog="python -m deploy.demo", description=__doc__)
     parser.add_argument("--events", type=int, default=200_000, help="default: %(default)s")
@@ -34,8 +34,7 @@ def main() -> int:
     parser.add_argument(
         "--folder", type=Path, default=Path("var/demo"), help="default: %(default)s"
     )
-    arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    arguments = parser.parse_args(argv)
     try:
         _demo(arguments.folder, arguments.seed, arguments.events, datetime.now(UTC).date())
     except (CommandError, PartError, DeltadropError) as error:
@@ -108,4 +107,5 @@ def _write_halves(folder: Path, events: Iterator[JsonEvent], size: int) -> list[
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     raise SystemExit(main())

@@ -66,7 +66,7 @@ def show(workspace: Workspace, drops: Sequence[Drop]) -> None:
             f"  {drop.export:22}{drop.window_end:32}{file['rows']:>9,}{file['bytes']:>12,}"
             f"  {drop.file.relative_to(workspace.folder)}"
         )
-    shown = [drop for drop in drops if drop.export == SHOWN][-1]
+    shown = next(drop for drop in drops if drop.export == SHOWN)
     print(f"\n{LINES} lines of {shown.file.name}:\n")
     for line in shown.lines(LINES + 1):
         print(f"  {line if len(line) <= WIDTH else line[: WIDTH - 1] + '…'}")
@@ -83,12 +83,13 @@ def _what_next(workspace: Workspace, shown: Drop) -> None:
         f"""
 What to try next (Kafka is stopped, the files are still there):
 
-  deltadrop verify {shown.file}
-  deltadrop history {shown.export} {config}
+  uv run deltadrop verify {shown.file}
+  uv run deltadrop history {shown.export} {config}
+  uv run deltadrop validate {config}
   less {shown.file}{MANIFEST}
   less {workspace.folder}/logs/worker-1.log
 
-With a Kafka that stays: `python -m deploy.parts` in another terminal, and docs/ from there on.
+`uv run python -m deploy.parts` starts a Kafka that stays; docs/operating.md goes on from there.
 """
     )
 

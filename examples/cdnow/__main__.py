@@ -3,6 +3,7 @@
 import argparse
 import signal
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,13 +30,12 @@ class ComparisonError(Exception):
 FAILURES = (SourceError, ComparisonError, CommandError, PartError, DeltadropError)
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the example; 1 with the reason where something of it fails."""
     parser = argparse.ArgumentParser(prog="python -m examples.cdnow", description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("var/cdnow"), help="%(default)s")
     parser.add_argument("--months", type=int, default=18, help="all, unless fewer are asked for")
-    arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    arguments = parser.parse_args(argv)
     try:
         _example(arguments.folder, arguments.months)
     except FAILURES as error:
@@ -119,4 +119,5 @@ def _settings(bootstrap_servers: str, registry_url: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     raise SystemExit(main())
