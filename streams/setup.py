@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from schemas.decode import Decoder
+from schemas.errors import DefinitionError, Fault
 from schemas.registry import Registry
 from schemas.settings import Settings
 from schemas.tables import Catalog, load_catalog
@@ -40,6 +41,7 @@ class Streams:
     @classmethod
     def of(cls, settings: Settings) -> Streams:
         """Make them, without connecting; raises DefinitionError where a definition is wrong."""
+        _refuse_security(settings)
         catalog = load_catalog(settings.tables)
         prefix = settings.kafka.topic_prefix
         topics = {topic.name: topic for topic in topics_of(catalog, prefix)}
@@ -61,3 +63,12 @@ class Streams:
         }
         reader = RangeReader(settings.kafka.bootstrap_servers, settings.worker.batch_bytes)
         return cls(settings, catalog, topics, streams, partitions, writers, reader, Topics(options))
+
+
+def _refuse_security(settings: Settings) -> None:
+    """Refuse what reading doesn't know yet, rather than read without it."""
+    protocol = settings.kafka.security.protocol
+    if protocol != "PLAINTEXT":
+        what = f"workers and closes don't know {protocol} yet; publishing does"
+        hint = "use PLAINTEXT, within a network that you trust"
+        raise DefinitionError([Fault("kafka.security.protocol", what, hint)])
