@@ -74,7 +74,7 @@ def hold_drops_against_the_truth(
     topics = _topics(prefix)
     random = Random(seed)
     traffic = Traffic(
-        workspace, seed, torment.events, 1.6 * torment.seconds, topics, kafka.bootstrap_servers
+        workspace, seed, torment.events, torment.seconds, topics, kafka.bootstrap_servers
     )
     instants: list[datetime] = []
     with tormented_workers(workspace, random, SESSION_SECONDS) as crew:
@@ -83,11 +83,13 @@ def hold_drops_against_the_truth(
         traffic.start()
         finisher = None
         for window in range(WINDOWS):
+            traffic.allowed = torment.events * (window + 1) // (WINDOWS + 1)
             _torment(crew, random, torment, window)
             _wait_for(finisher)
             instants.append(next_second())
             _close_and_kill(workspace, random, instants[-1])
             finisher = start(workspace, "close", "--at", instants[-1].isoformat())
+        traffic.allowed = torment.events
         traffic.join()
         _wait_for(finisher)
         assert traffic.failure is None, f"seed {seed}: {traffic.failure}"

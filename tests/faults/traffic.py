@@ -25,7 +25,7 @@ POISON = (b"", b"no magic", b"\0\0\0\0\1\2", b"\0\x7f\xff\xff\xff rubbish", None
 
 
 class Traffic(threading.Thread):
-    """Publishes a generated day in pieces; poison goes in between by hand."""
+    """Publishes a generated day in pieces, up to `allowed` events; poison goes in between."""
 
     def __init__(
         self,
@@ -44,6 +44,7 @@ class Traffic(threading.Thread):
         self._pause = seconds * PIECE / size
         self._topics = topics
         self._servers = bootstrap
+        self.allowed = 0
         self.published = 0
         self.poisoned = 0
         self.failure: str | None = None
@@ -53,6 +54,8 @@ class Traffic(threading.Thread):
         try:
             for piece in _pieces(self._events):
                 began = time.monotonic()
+                while self.published >= self.allowed:
+                    time.sleep(0.05)
                 self._publish(piece)
                 self._poison(producer)
                 time.sleep(max(0.0, self._pause - (time.monotonic() - began)))
