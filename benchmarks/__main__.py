@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import tempfile
 import uuid
 from pathlib import Path
@@ -40,6 +41,7 @@ def main() -> None:
     quiet = structlog.make_filtering_bound_logger(logging.WARNING)
     structlog.configure(wrapper_class=quiet)
     console = Console()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what runs is stopped too
     report.warn_where_busy(console)
     scale = _QUICK if arguments.quick else _FULL
     with tempfile.TemporaryDirectory(prefix="deltadrop-benchmarks-") as folder:

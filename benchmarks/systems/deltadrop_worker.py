@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
-import time
 from typing import Final
+from unittest.mock import patch
 from uuid import UUID
 
+import pyarrow as pa
 import structlog
+from faust.types import TP
 
 from benchmarks.job import EVENT_TYPES, SOURCES, Job
 from benchmarks.stopwatch import Stopwatch
@@ -21,21 +22,19 @@ from benchmarks.topic import catalog
 from schemas.decode import Decoder
 from schemas.registry import Registry
 from schemas.topics import dead_letter_topic
+from streams import transport
 from streams.batch import BatchWriter, Written
 from streams.dead_letters import DeadLetterTopic
-from streams.gather import Limits
+from streams.gather import Gather, Limits
 from streams.kafka import Topics
 from streams.partitions import Partitions
 from streams.records import Flush
 from streams.store import LocalStore
 from streams.stream import Stream, builtin_streams
-from streams.transport import BatchConsumer
 from streams.worker import Worker, WorkerOptions
 
 BUILTIN: Final = "builtin"
 """Second argument of a run that stores all events in the built-in streams, as production does."""
-
-_LOOK_SECONDS: Final = 0.002
 
 
 class TimedWriter(BatchWriter):
@@ -74,18 +73,19 @@ def main(job: Job, streams: tuple[Stream, ...]) -> None:
     )
     topics = Topics({"bootstrap_servers": job.bootstrap_servers})
     worker = Worker(options, {job.topic.name: TimedWriter(watch, job, streams)}, topics)
-    threading.Thread(target=_watch_arrivals, args=(worker, watch), daemon=True).start()
-    worker.run()
+    with patch.object(transport, "Gather", _timed_gather(watch)):
+        worker.run()
 
 
-def _watch_arrivals(worker: Worker, watch: Stopwatch) -> None:
-    """Start the stopwatch when the transport has the first records."""
-    while True:
-        consumer = worker.app.consumer if worker.app.started else None
-        if isinstance(consumer, BatchConsumer) and consumer.bytes_in_flight:
+def _timed_gather(watch: Stopwatch) -> type[Gather]:
+    """The transport's gathering, which also starts the stopwatch at the first record."""
+
+    class TimedGather(Gather):
+        def _add_piece(self, tp: TP, piece: pa.RecordBatch) -> None:
             watch.start()
-            return
-        time.sleep(_LOOK_SECONDS)
+            super()._add_piece(tp, piece)
+
+    return TimedGather
 
 
 def wanted_stream(job: Job) -> Stream:
