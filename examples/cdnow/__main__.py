@@ -13,7 +13,13 @@ from deploy.demo.report import Drop
 from deploy.demo.workspace import CommandError, Steps, Workspace, next_second
 from deploy.parts import PartError, running_kafka, running_registry
 from examples.cdnow.convert import Book, months
-from examples.cdnow.expected import expected_drops, read_drop, summary
+from examples.cdnow.expected import (
+    ComparisonError,
+    expected_drops,
+    read_drop,
+    refuse_difference,
+    summary,
+)
 from examples.cdnow.source import SourceError, read, source_file
 from producers import Publisher
 from schemas.errors import DeltadropError
@@ -21,10 +27,6 @@ from schemas.settings import load_settings
 from schemas.tables import load_catalog
 
 HERE = Path(__file__).parent
-
-
-class ComparisonError(Exception):
-    """The drops aren't what pandas makes of the source."""
 
 
 FAILURES = (SourceError, ComparisonError, CommandError, PartError, DeltadropError)
@@ -90,8 +92,7 @@ def _compare(
     for month, exports in expected.items():
         made = {name: read_drop(drops[name, closed[month]].file) for name in exports}
         for name, lines in exports.items():
-            if not made[name].equals(lines):
-                raise ComparisonError(f"{name} of {month} isn't what pandas makes of the source")
+            refuse_difference(f"{name} of {month}", made[name], lines)
         found.append(made)
     ours, theirs = summary(found), summary(list(expected.values()))
     print(f"\n{len(drops)} drops, line for line as pandas makes them of the source file:\n")

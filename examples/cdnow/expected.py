@@ -7,6 +7,10 @@ import pandas as pd
 COLUMNS = ("profileId", "customerId", "purchases", "cds", "spent", "firstPurchase", "lastPurchase")
 
 
+class ComparisonError(Exception):
+    """The drops aren't what pandas makes of the source."""
+
+
 def expected_drops(source: Path) -> dict[str, dict[str, pd.DataFrame]]:
     """By month, then by export, the drop's lines: all columns as text, in order of profileId."""
     purchases = _read(source)
@@ -28,6 +32,20 @@ def expected_drops(source: Path) -> dict[str, dict[str, pd.DataFrame]]:
 def read_drop(file: Path) -> pd.DataFrame:
     """Read a drop as text: nothing is converted, so that nothing can be lost in converting."""
     return pd.read_csv(file, dtype=str, keep_default_na=False)
+
+
+def refuse_difference(what: str, made: pd.DataFrame, expected: pd.DataFrame) -> None:
+    """Raise ComparisonError unless a drop is, line for line and text for text, what is expected."""
+    if list(made.columns) != list(expected.columns) or len(made) != len(expected):
+        raise ComparisonError(
+            f"{what}: {len(made)} lines of {', '.join(made.columns)}; "
+            f"pandas makes {len(expected)} of {', '.join(expected.columns)}"
+        )
+    differs = (made != expected).any(axis=1)
+    if differs.any():
+        line = int(differs.to_numpy().argmax())
+        ours, theirs = (",".join(lines.iloc[line]) for lines in (made, expected))
+        raise ComparisonError(f"{what}: line {line + 1} is {ours}; pandas makes {theirs}")
 
 
 def summary(drops: list[dict[str, pd.DataFrame]]) -> dict[str, str]:

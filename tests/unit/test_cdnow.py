@@ -9,7 +9,13 @@ import pytest
 
 from examples.cdnow import source
 from examples.cdnow.convert import Book, months
-from examples.cdnow.expected import COLUMNS, expected_drops, summary
+from examples.cdnow.expected import (
+    COLUMNS,
+    ComparisonError,
+    expected_drops,
+    refuse_difference,
+    summary,
+)
 from producers import Event
 from tests.model import Close, Cut, Database, Export, History, Recorded, drops_of, topic_name
 from tests.model.history import milliseconds
@@ -98,6 +104,17 @@ def test_pandas_and_the_model_see_the_same_drops(file: Path, pytestconfig: pytes
         drops = drops_of(History(records), export, Cut(0, {}), closes)
         for month, drop in zip(names, drops, strict=True):
             assert drop.lines == expected[month][name].to_numpy().tolist()
+
+
+def test_a_drop_that_differs_is_refused_with_its_first_line_that_does(file: Path) -> None:
+    expected = expected_drops(file)["1997-01"]["customers-created"]
+    refuse_difference("created", expected.copy(), expected)
+    spoilt = expected.copy()
+    spoilt.loc[2, "spent"] = "20.77"
+    with pytest.raises(ComparisonError, match=r"line 3 is 3,.*20\.77.*pandas makes 3,.*20\.76"):
+        refuse_difference("created", spoilt, expected)
+    with pytest.raises(ComparisonError, match=r"3 lines .* pandas makes 4"):
+        refuse_difference("created", expected[:3], expected)
 
 
 def test_the_summary_counts_each_customer_once(file: Path) -> None:
