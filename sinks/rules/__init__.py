@@ -13,7 +13,7 @@ from sinks.rules.activities import (
     drop_of_activities,
 )
 from sinks.rules.outcome import Outcome, balance
-from sinks.rules.rows import ROW_RULES, RowDrop, RowFacts, drop_of_rows, initial_drop_of_rows
+from sinks.rules.rows import ROW_RULES, RowDrop, RowFacts, drop_of_rows
 
 __all__ = [
     "EMAIL_RULES",
@@ -27,5 +27,4 @@ __all__ = [
     "balance",
     "drop_of_activities",
     "drop_of_rows",
-    "initial_drop_of_rows",
 ]

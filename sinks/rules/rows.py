@@ -20,7 +20,7 @@ from sinks.state.lives import fold_rows
 from sinks.state.order import POSITION, in_append_order
 from sinks.state.repeats import is_repeat
 
-__all__ = ["ROW_RULES", "RowDrop", "RowFacts", "drop_of_rows", "initial_drop_of_rows"]
+__all__ = ["ROW_RULES", "RowDrop", "RowFacts", "drop_of_rows"]
 
 CREATED, UPDATED, DELETED, SNAPSHOT = (
     kind.value
@@ -78,18 +78,6 @@ def drop_of_rows(makes_lines: Sequence[str], facts: RowFacts, columns: Sequence[
         *POSITION, facts.key
     )
     return RowDrop(verdicts, _lines(state.semi_join(exported, facts.key), facts, columns))
-
-
-def initial_drop_of_rows(state: ir.Table, facts: RowFacts, columns: Sequence[Column]) -> RowDrop:
-    """Select every row that lives at the cut (state as of it): its balance is of live rows, by
-    `key`, not of records.
-    """
-    live = state.filter(state["_live"])
-    judged = _judge_later(live.select(facts.key), facts)
-    outcome = first_that_applies({Outcome.ROW_GONE: judged["_later"]})
-    verdicts = kept(judged.select(facts.key, outcome=outcome, _missed=False))
-    exported = verdicts.filter(verdicts["outcome"] == int(Outcome.EXPORTED))
-    return RowDrop(verdicts, _lines(live.semi_join(exported, facts.key), facts, columns))
 
 
 def _lines(rows: ir.Table, facts: RowFacts, columns: Sequence[Column]) -> ir.Table:

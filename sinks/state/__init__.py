@@ -7,7 +7,6 @@ same. Records since a base always count as appended after it. Repeats change not
 told of them (`repeats`).
 """
 
-from sinks.state.buckets import BUCKETS, bucketed
 from sinks.state.campaigns import fold_campaigns
 from sinks.state.firsts import FIRSTS_DAYS, Firsts, fold_firsts
 from sinks.state.lives import fold_rows
@@ -15,12 +14,10 @@ from sinks.state.order import POSITION
 from sinks.state.repeats import REPEAT_HOURS, repeats
 
 __all__ = [
-    "BUCKETS",
     "FIRSTS_DAYS",
     "POSITION",
     "REPEAT_HOURS",
     "Firsts",
-    "bucketed",
     "fold_campaigns",
     "fold_firsts",
     "fold_rows",

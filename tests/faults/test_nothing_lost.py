@@ -28,6 +28,7 @@ from tests.model.closes import Close, drops_of
 from tests.model.definition import export_of
 from tests.model.history import Cut, History, Recorded
 from tests.model.tables import Database
+from tests.shop.site import own_prefix, site_settings
 
 SHOP = Path("deploy/demo")
 SESSION_SECONDS = 6.0
@@ -68,7 +69,7 @@ def test_nothing_is_lost_and_nothing_doubled_for_long(
 def hold_drops_against_the_truth(
     seed: int, torment: Torment, kafka: KafkaBroker, registry: SchemaRegistry, folder: Path
 ) -> None:
-    prefix = f"kill{seed}x{time.time_ns() // 1_000_000 % 10_000_000}"
+    prefix = own_prefix(f"kill{seed}")
     workspace = _workspace(folder, kafka, registry, prefix)
     workspace.run("topics", "create")
     topics = _topics(prefix)
@@ -197,23 +198,15 @@ def _keep(folder: Path, seed: int, name: str, instant: datetime, got: str, wante
 def _workspace(
     folder: Path, kafka: KafkaBroker, registry: SchemaRegistry, prefix: str
 ) -> Workspace:
-    settings = {
-        "kafka": {
-            "bootstrap_servers": kafka.bootstrap_servers,
-            "topic_prefix": prefix,
-            "replication_factor": 1,
-            "min_insync_replicas": 1,
-            "partitions": 3,
-        },
-        "registry": {"url": registry.url},
-        "worker": {
-            "group": prefix,
-            "batch_bytes": 200_000,
-            "batch_seconds": 0.7,
-            "session_timeout_seconds": SESSION_SECONDS,
-        },
-        "close": {"delay_seconds": 1, "wait_seconds": 90},
-    }
+    settings = site_settings(
+        kafka,
+        registry,
+        prefix,
+        partitions=3,
+        batch_bytes=200_000,
+        batch_seconds=0.7,
+        session_timeout_seconds=SESSION_SECONDS,
+    )
     workspace = Workspace.create(folder / "site", SHOP, settings)
     workspace.tell_windows_apart_by_second()
     return workspace

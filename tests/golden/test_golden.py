@@ -8,7 +8,6 @@ difference before you commit it (the naive model looks too: tests/unit/test_mode
 import json
 import shutil
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from deploy.demo.workspace import Workspace, next_second
 from deploy.parts import KafkaBroker, SchemaRegistry
 from sinks.verify import verify
 from tests.golden.cases import TABLES, Case, cases
+from tests.shop.site import own_prefix, site_settings
 
 CASES = list(cases())
 CLOCK = "told by the clock"
@@ -54,19 +54,7 @@ def drops(
     definitions = folder / "definitions"
     for case in CASES:
         _define(case, definitions)
-    prefix = f"golden-{datetime.now(UTC):%H%M%S%f}"
-    settings = {
-        "kafka": {
-            "bootstrap_servers": kafka.bootstrap_servers,
-            "topic_prefix": prefix,
-            "partitions": 1,
-            "replication_factor": 1,
-            "min_insync_replicas": 1,
-        },
-        "registry": {"url": registry.url},
-        "worker": {"group": prefix, "batch_seconds": 0.5},
-        "close": {"delay_seconds": 0.5, "wait_seconds": 60},
-    }
+    settings = site_settings(kafka, registry, own_prefix("golden"))
     site = Workspace.create(folder / "site", definitions, settings)
     site.run("topics", "create")
     with site.workers(1):

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
@@ -13,6 +12,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from deploy.demo.report import Drop
 from deploy.demo.workspace import Workspace, next_second
 from deploy.parts import KafkaBroker, SchemaRegistry
+from tests.shop.site import own_prefix, site_settings
 
 SHOP = Path("deploy/demo")
 WIRE_HEADER = 5
@@ -67,7 +67,7 @@ def poison_from(good: bytes) -> Mapping[str, tuple[bytes | None, bytes]]:
 def test_poison_is_a_dead_letter_with_origin_and_reason_and_the_drop_of_the_rest_is_right(
     kafka: KafkaBroker, registry: SchemaRegistry, tmp_path: Path
 ) -> None:
-    prefix = f"poison-{datetime.now(UTC):%H%M%S%f}"
+    prefix = own_prefix("poison")
     site = _site(kafka, registry, prefix, tmp_path)
     topic = f"{prefix}.shop.email-activity"
     site.run("publish", str(_file(tmp_path)))
@@ -109,18 +109,7 @@ def _assert_whole(
 
 
 def _site(kafka: KafkaBroker, registry: SchemaRegistry, prefix: str, folder: Path) -> Workspace:
-    settings = {
-        "kafka": {
-            "bootstrap_servers": kafka.bootstrap_servers,
-            "topic_prefix": prefix,
-            "partitions": 1,
-            "replication_factor": 1,
-            "min_insync_replicas": 1,
-        },
-        "registry": {"url": registry.url},
-        "worker": {"group": prefix, "batch_seconds": 0.5},
-        "close": {"delay_seconds": 0.5, "wait_seconds": 60},
-    }
+    settings = site_settings(kafka, registry, prefix)
     site = Workspace.create(folder / "site", SHOP, settings)
     site.run("topics", "create")
     return site
