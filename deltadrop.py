@@ -72,24 +72,31 @@ def main() -> None:
 
 
 def _configure_logs() -> None:
-    """Logs go to stderr: for people on a terminal, elsewhere as JSON, a line each.
+    """Logs, ours and the libraries', go to stderr: as text on a terminal, elsewhere as JSON lines.
 
     A traceback is plain: its frames' values may be somebody's data, and megabytes of it.
     """
-    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-    json_lines = structlog.processors.JSONRenderer()
-    on_terminal = sys.stderr.isatty()
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: list[structlog.typing.Processor] = (
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        if sys.stderr.isatty()
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    )
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *(() if on_terminal else (structlog.processors.format_exc_info,)),
-            console if on_terminal else json_lines,
-        ],
+        processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    handler = logging.StreamHandler(sys.stderr)
+    remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove, *last])
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
 
 
 if __name__ == "__main__":

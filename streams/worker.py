@@ -15,6 +15,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from tempfile import TemporaryDirectory
 from typing import Any, Final, cast
 from uuid import UUID
 
@@ -73,6 +74,7 @@ class Worker:
         self.options = options
         self.writers = writers
         self.topics = topics
+        self._folder = TemporaryDirectory(prefix="deltadrop-worker-")
         self.app = self._make_app()
         self._topic_ids: dict[str, UUID] = {}
         self._failure: DeltadropError | None = None
@@ -104,6 +106,8 @@ class Worker:
             topic_disable_leader=True,
             web_enabled=False,
             loghandlers=[],
+            # Faust wants a folder for tables; there are none, so not one where we happen to be.
+            datadir=self._folder.name,
         )
         app.limits = options.limits
         for topic in self.writers:

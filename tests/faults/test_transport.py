@@ -308,7 +308,9 @@ def test_sigterm_ends_an_idle_worker_at_once(kafka: KafkaBroker, make_site: Make
     assert took < 3.0
 
 
-@pytest.mark.parametrize("end", [KafkaBroker.stop, KafkaBroker.kill])
+@pytest.mark.parametrize(
+    "end", [pytest.param(KafkaBroker.stop, marks=pytest.mark.soak), KafkaBroker.kill]
+)
 def test_a_broker_that_goes_away_and_comes_back_is_survived(
     own_kafka: KafkaBroker, make_site: MakeSite, end: Callable[[KafkaBroker], None]
 ) -> None:
