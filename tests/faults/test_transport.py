@@ -83,7 +83,8 @@ def test_a_million_events_are_committed_exactly_and_stored_once(
     assert_tiles_are_exact(site)
     assert_exactly(site, range(1_000_000))
     assert site.most()["in_flight"] < limit
-    assert site.most()["rss_kb"] < 600 * 1024
+    # Far above what a worker takes (benchmarks tell), far below what keeping the events would.
+    assert site.most()["rss_kb"] < 1024 * 1024
 
 
 def test_killed_and_joining_workers_lose_and_double_nothing(
