@@ -24,7 +24,6 @@ COMMANDS = {
     "topics": "producers.cli:topics",
     "worker": "streams.cli:worker",
     "close": "sinks.cli:close",
-    "schedule": "sinks.cli:schedule",
     "status": "sinks.cli:status",
     "validate": "sinks.cli_files:validate",
     "history": "sinks.cli:history",
