@@ -60,6 +60,7 @@ def main(job: Job) -> None:
         commit_every=job.batch_events,
         commit_interval=60,
         auto_create_topics=False,
+        state_dir=job.result.parent / "state",
         loglevel=logging.ERROR,
     )
     topic = app.topic(job.topic.name, value_deserializer=avro, key_deserializer="bytes")
