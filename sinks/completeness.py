@@ -78,8 +78,8 @@ class Completeness:
         said = float("-inf")
         while True:
             chosen = [self._choose(need) for need in bounded]
-            self._mend_holes(chosen)
-            chosen = [self._choose(need) for need in bounded]
+            if self._mend_holes(chosen):
+                chosen = [self._choose(need) for need in bounded]
             lags = [lag for choice in chosen for lag in _lags(choice)]
             if not lags:
                 return tuple(Choice(choice.partition, choice.tiling) for choice in chosen)
@@ -105,11 +105,17 @@ class Completeness:
         fingerprints = self._fingerprints(need.partition.topic)
         return self._partitions.choose(need.partition, need.first, need.next, fingerprints)
 
-    def _mend_holes(self, chosen: Iterable[Chosen]) -> None:
-        for choice in chosen:
-            for hole in choice.tiling.holes:
-                if self._is_behind_coverage(choice, hole):
-                    self._mend_hole(choice.partition, hole)
+    def _mend_holes(self, chosen: Iterable[Chosen]) -> bool:
+        """Mend what workers have passed; tell whether there was any."""
+        holes = [
+            (choice.partition, hole)
+            for choice in chosen
+            for hole in choice.tiling.holes
+            if self._is_behind_coverage(choice, hole)
+        ]
+        for partition, hole in holes:
+            self._mend_hole(partition, hole)
+        return bool(holes)
 
     def _is_behind_coverage(self, choice: Chosen, hole: Hole) -> bool:
         """Whether workers have passed a hole; the last one may just not be read yet."""

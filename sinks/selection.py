@@ -164,16 +164,12 @@ class _Reading:
 
     def drop(self, intent: Intent, export: Export) -> Selected:
         """Run the rules of the export's type."""
-        own, profiles, *_ = (*topics_read(export, self._selection.prefix), None)
-        assert own is not None
+        own, *others = topics_read(export, self._selection.prefix)
         later = self._deleted_later(intent.deletions)
         window = self._within(own, intent.window[own.name])
         if export.type.line is Line.ROW:
-            selected = self._rows(export, own, window, intent, later)
-        else:
-            assert profiles is not None
-            selected = self._activities(export, own, profiles, window, intent, later)
-        return selected
+            return self._rows(export, own, window, intent, later)
+        return self._activities(export, own, others[0], window, intent, later)
 
     def _rows(
         self,
