@@ -13,11 +13,18 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from deploy.demo.generator import day_of_events
 from deploy.demo.report import Drop, show
 from deploy.demo.stage import JsonEvent
-from deploy.demo.workspace import CommandError, Steps, Workspace, next_second
+from deploy.demo.workspace import (
+    CommandError,
+    Steps,
+    Workspace,
+    next_second,
+    settings_of_one_machine,
+)
 from deploy.parts import PartError, running_kafka, running_registry
 from schemas.errors import DeltadropError
 from sinks.verify import verify
@@ -81,20 +88,12 @@ def _verify(drops: Sequence[Drop]) -> None:
             raise CommandError(str(verified))
 
 
-def _settings(bootstrap_servers: str, registry_url: str) -> dict[str, object]:
-    """Settings for one machine, and batches of seconds: a demo doesn't wait for a minute."""
+def _settings(bootstrap_servers: str, registry_url: str) -> dict[str, dict[str, Any]]:
+    """Batches of seconds: a demo doesn't wait for a minute."""
     prefix = f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    return {
-        "kafka": {
-            "bootstrap_servers": bootstrap_servers,
-            "topic_prefix": prefix,
-            "replication_factor": 1,
-            "min_insync_replicas": 1,
-        },
-        "registry": {"url": registry_url},
-        "worker": {"group": prefix, "batch_seconds": 5},
-        "close": {"delay_seconds": 2, "wait_seconds": 120},
-    }
+    return settings_of_one_machine(
+        bootstrap_servers, registry_url, prefix, batch_seconds=5, delay=2
+    )
 
 
 def _write_halves(folder: Path, events: Iterator[JsonEvent], size: int) -> list[Path]:

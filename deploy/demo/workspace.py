@@ -110,6 +110,23 @@ class Steps:
         print(f"{time.monotonic() - self._began:6.1f} s  {what}", flush=True)
 
 
+def settings_of_one_machine(
+    bootstrap_servers: str, registry_url: str, prefix: str, *, batch_seconds: float, delay: float
+) -> dict[str, dict[str, Any]]:
+    """Settings for servers without replicas, and batches and a delay (seconds) of a moment."""
+    return {
+        "kafka": {
+            "bootstrap_servers": bootstrap_servers,
+            "topic_prefix": prefix,
+            "replication_factor": 1,
+            "min_insync_replicas": 1,
+        },
+        "registry": {"url": registry_url},
+        "worker": {"group": prefix, "batch_seconds": batch_seconds},
+        "close": {"delay_seconds": delay, "wait_seconds": 120},
+    }
+
+
 def next_second() -> datetime:
     """Wait for the next whole second and give it: a good instant to cut a window at."""
     now = datetime.now(UTC)

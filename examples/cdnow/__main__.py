@@ -6,11 +6,18 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from deploy.demo.report import Drop
-from deploy.demo.workspace import CommandError, Steps, Workspace, next_second
+from deploy.demo.workspace import (
+    CommandError,
+    Steps,
+    Workspace,
+    next_second,
+    settings_of_one_machine,
+)
 from deploy.parts import PartError, running_kafka, running_registry
 from examples.cdnow.convert import Book, months
 from examples.cdnow.expected import (
@@ -104,19 +111,11 @@ def _compare(
     print(f"\nThe drops are in {workspace.transferbox}.")
 
 
-def _settings(bootstrap_servers: str, registry_url: str) -> dict[str, object]:
+def _settings(bootstrap_servers: str, registry_url: str) -> dict[str, dict[str, Any]]:
     prefix = f"cdnow-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    return {
-        "kafka": {
-            "bootstrap_servers": bootstrap_servers,
-            "topic_prefix": prefix,
-            "replication_factor": 1,
-            "min_insync_replicas": 1,
-        },
-        "registry": {"url": registry_url},
-        "worker": {"group": prefix, "batch_seconds": 1},
-        "close": {"delay_seconds": 0.5, "wait_seconds": 120},
-    }
+    return settings_of_one_machine(
+        bootstrap_servers, registry_url, prefix, batch_seconds=1, delay=0.5
+    )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from deploy.demo.workspace import settings_of_one_machine
 from deploy.parts import KafkaBroker, SchemaRegistry
 
 
@@ -15,15 +16,10 @@ def site_settings(
     kafka: KafkaBroker, registry: SchemaRegistry, prefix: str, partitions: int = 1, **worker: Any
 ) -> dict[str, Any]:
     """Settings as a file has them; `worker` adds to the worker's."""
-    return {
-        "kafka": {
-            "bootstrap_servers": kafka.bootstrap_servers,
-            "topic_prefix": prefix,
-            "partitions": partitions,
-            "replication_factor": 1,
-            "min_insync_replicas": 1,
-        },
-        "registry": {"url": registry.url},
-        "worker": {"group": prefix, "batch_seconds": 0.5, **worker},
-        "close": {"delay_seconds": 0.5, "wait_seconds": 90},
-    }
+    settings = settings_of_one_machine(
+        kafka.bootstrap_servers, registry.url, prefix, batch_seconds=0.5, delay=0.5
+    )
+    settings["kafka"]["partitions"] = partitions
+    settings["worker"] |= worker
+    settings["close"]["wait_seconds"] = 90
+    return settings
