@@ -21,7 +21,7 @@ from sinks.cut import TopicCut
 from sinks.instants import parse_stamp, stamp
 from streams.store import Store
 
-_FORMAT: Final = "v1"
+_FORMAT: Final = "v2"
 _ROW_GROUP: Final = 64 * 1024  # small: a close skips the groups whose ids its window doesn't touch
 
 

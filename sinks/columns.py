@@ -29,9 +29,14 @@ __all__ = [
     "attributes",
     "business_key",
     "campaign",
+    "deleted_business_key",
+    "deleted_row_key",
     "event",
     "marketing_consent",
     "profile",
+    "profile_columns",
+    "row",
+    "row_attributes",
     "ruled",
     "segmentations",
     "subscriptions",
@@ -64,6 +69,7 @@ class Column:
     header: the file's header unless the export renames it; also a name for the column where no
     other has it.
     chosen: whether the column is there when an export doesn't say which columns it has.
+    withheld: whether it is always empty: a personal key of what was deleted.
     """
 
     name: str
@@ -76,6 +82,7 @@ class Column:
     precision: int | None = None
     scale: int | None = None
     chosen: bool = True
+    withheld: bool = False
 
     @property
     def empty_when_gone(self) -> bool:
@@ -129,6 +136,11 @@ def profile(name: str, type_: AttributeType) -> Column:
     return Column(name, type_, Origin.PROFILE, (name,), name)
 
 
+def row(name: str, type_: AttributeType) -> Column:
+    """A technical field of the custom table's row."""
+    return Column(name, type_, Origin.ROW, (name,), name)
+
+
 EVENT_ID = replace(event("eventId"), chosen=False)
 """May be chosen in every export of events."""
 
@@ -140,9 +152,31 @@ def business_key(subject: Subject) -> tuple[Column, ...]:
     key = subject.database.business_key
     if key is None:
         return ()
-    return (
-        replace(_attribute(subject.database.attribute(key), Origin.PROFILE), name="businessKey"),
-    )
+    attribute = subject.database.attribute(key)
+    return (replace(_attribute(attribute, Origin.PROFILE), name="businessKey"),)
+
+
+def deleted_business_key(subject: Subject) -> tuple[Column, ...]:
+    """The deleted profile's business key, as its deletion carries it; empty where it is personal
+    (SPEC §3, *Deletions*).
+    """
+    return tuple(_carried(column) for column in business_key(subject))
+
+
+def deleted_row_key(subject: Subject) -> tuple[Column, ...]:
+    """The deleted row's business key, as its deletion carries it, headed by the attribute's name;
+    none where the key is the auto-incremented id. Empty where it is personal.
+    """
+    attribute = subject.table.key_attribute if subject.table else None
+    if attribute is None:
+        return ()
+    return (_carried(replace(_attribute(attribute, Origin.ROW), name="rowBusinessKey")),)
+
+
+def row_attributes(subject: Subject) -> tuple[Column, ...]:
+    """All attributes of the custom table's row."""
+    table = subject.table
+    return tuple(_attribute(one, Origin.ROW) for one in (table.attributes if table else ()))
 
 
 def attributes(subject: Subject) -> tuple[Column, ...]:
@@ -202,12 +236,46 @@ def marketing_consent(subject: Subject) -> tuple[Column, ...]:
     )
 
 
+def profile_columns(subject: Subject) -> tuple[Column, ...]:
+    """What may be added of the fact's profile, as of the cut: each column's name and header begin
+    with `profile-`.
+    """
+    offers = (attributes, subscriptions, segmentations, marketing_consent)
+    moments = (profile(name, AttributeType.MOMENT) for name in ("creationMoment", "updateMoment"))
+    columns = (*(column for offer in offers for column in offer(subject)), *moments)
+    return tuple(
+        replace(
+            column,
+            name=f"profile-{column.name}",
+            header=f"profile-{column.header}",
+            chosen=False,
+        )
+        for column in columns
+    )
+
+
 WHY_MISSING = {
-    "businessKey": (business_key, "declares no business key"),
-    "subscriptions": (subscriptions, "has no subscriptions"),
-    "marketingConsent": (marketing_consent, "doesn't use marketing consent"),
+    "businessKey": (business_key, "database '{database}' declares no business key"),
+    "subscriptions": (subscriptions, "database '{database}' has no subscriptions"),
+    "marketingConsent": (
+        marketing_consent,
+        "database '{database}' doesn't use marketing consent",
+    ),
+    "rowBusinessKey": (
+        deleted_row_key,
+        "table '{table}' has no business key but its auto-incremented id",
+    ),
 }
-"""Columns that some databases don't have, where they would come from, and why they are missing."""
+"""Columns that some databases and tables don't have, where they would come from, and why they are
+missing.
+"""
+
+
+def _carried(key: Column) -> Column:
+    """A business key taken from the deletion itself."""
+    return replace(
+        key, origin=Origin.EVENT, path=("businessKey",), personal=False, withheld=key.personal
+    )
 
 
 def _attribute(attribute: AttributeDefinition, origin: Origin) -> Column:

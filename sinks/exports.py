@@ -84,7 +84,7 @@ class Export:
 
     def topic(self, prefix: str) -> Topic:
         """The topic whose events make its lines."""
-        return Topic(self.type.kind, self.definition.database, self.definition.table, prefix)
+        return Topic(self.increment.kind, self.definition.database, self.definition.table, prefix)
 
     @property
     def layout(self) -> Layout:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from schemas.definitions import Document, Faults, Location, choices
 from schemas.tables import Catalog
-from sinks.columns import WHY_MISSING, Column, HeadedColumn, Subject
+from sinks.columns import WHY_MISSING, Column, HeadedColumn, Subject, profile_columns
 from sinks.definition import ExportDefinition, FileDefinition, FormatsDefinition, placeholders
 from sinks.names import FileName, NamePattern, PatternError
 from sinks.render import Separator
@@ -53,11 +53,10 @@ def fit(
         return None
     if draft.value("sources") is not None and not increment.source_filter:
         draft.fault(("sources",), f"{_label(draft)} has no source filter", "remove it")
-    return (
-        None
-        if subject is None
-        else Fitted(subject, _columns(draft, export_type, increment, subject))
-    )
+    if subject is None:
+        return None
+    _check_needs(draft, increment, subject)
+    return Fitted(subject, _columns(draft, export_type, increment, subject))
 
 
 class _Draft:
@@ -175,10 +174,32 @@ def _refuse_column(
     subject: Subject,
     known: Mapping[str, Column],
 ) -> None:
-    group, reason = WHY_MISSING.get(name, (None, ""))
-    why = f": database '{subject.database.name}' {reason}" if group in increment.columns else ""
-    what = f"column '{name}' doesn't exist for {_label(draft)}{why}"
+    what = f"column '{name}' doesn't exist for {_label(draft)}"
+    if why := _why_missing(name, increment, subject):
+        what = f"{what}: {why}"
     draft.fault(("columns", index), what, choices(name, known))
+
+
+def _why_missing(name: str, increment: Increment, subject: Subject) -> str:
+    """The reason why a column isn't there that others have; nothing if there is no such column."""
+    of_profile = name.startswith("profile-")
+    if of_profile and not increment.with_profile:
+        return "columns of the profile can't be added to it"
+    offered = (profile_columns,) if of_profile else increment.columns
+    group, reason = WHY_MISSING.get(name.removeprefix("profile-"), (None, ""))
+    if not of_profile and group not in offered:
+        return ""
+    table = subject.table.name if subject.table else ""
+    return reason.format(database=subject.database.name, table=table)
+
+
+def _check_needs(draft: _Draft, increment: Increment, subject: Subject) -> None:
+    if increment.needs is None:
+        return
+    group, reason = WHY_MISSING[increment.needs]
+    if not group(subject):
+        why = reason.format(database=subject.database.name, table="")
+        draft.fault(("event",), f"{_label(draft)} isn't offered: {why}", "choose another event")
 
 
 def _check_headers(draft: _Draft, found: Iterable[tuple[Location, HeadedColumn]]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from schemas.errors import CloseError, HeldError
 from schemas.events import Kind
+from schemas.tables import TableKind
 from schemas.topics import Topic
 from sinks.bases import Base, Bases
 from sinks.completeness import Completeness, Lag, Need
@@ -33,8 +34,9 @@ LaterDeletions = Callable[[Topic, TopicCut, Sequence[Choice]], tuple[Deletion, .
 def topics_read(export: Export, prefix: str) -> tuple[Topic, ...]:
     """Return the topics that an export reads: its own first, then those of its state."""
     own = export.topic(prefix)
-    profiles = Topic(Kind.PROFILE, own.database, prefix=prefix)
-    topics = [own, profiles]
+    topics = [own]
+    if export.type.table is not TableKind.REPOSITORY:
+        topics.append(Topic(Kind.PROFILE, own.database, prefix=prefix))
     if export.type.line is Line.ACTIVITY:
         topics.append(Topic(Kind.CAMPAIGN, prefix=prefix))
     return tuple(dict.fromkeys(topics))
@@ -133,7 +135,9 @@ class Intentions:
     def _deletions(
         self, topics: Sequence[Topic], cuts: Mapping[str, TopicCut], choices: Sequence[Choice]
     ) -> tuple[Deletion, ...]:
-        profiles = next(topic for topic in topics if topic.kind is Kind.PROFILE)
+        profiles = next((topic for topic in topics if topic.kind is Kind.PROFILE), None)
+        if profiles is None:
+            return ()
         own = [choice for choice in choices if choice.partition.topic == profiles.name]
         return self.later_deletions(profiles, cuts[profiles.name], own)
 

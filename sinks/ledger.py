@@ -54,6 +54,7 @@ class Intent:
     choices: tuple[Choice, ...]
     bases: Mapping[str, str]  # topic → name of the base its state starts from
     deletions: tuple[Deletion, ...] = ()
+    initial: bool = False  # every living row at the cut, instead of a window's changes
 
     @property
     def drop_id(self) -> str:
@@ -77,6 +78,7 @@ class Intent:
             "choices": [_choice_to_list(choice) for choice in self.choices],
             "bases": self.bases,
             "deletions": [[d.profile_id, d.occurred_at, d.appended_at] for d in self.deletions],
+            "initial": self.initial,
         }
         return (json.dumps(fields, indent=1) + "\n").encode()
 
@@ -97,6 +99,7 @@ class Intent:
             tuple(_choice_from_list(choice) for choice in fields["choices"]),
             fields["bases"],
             tuple(Deletion(*deletion) for deletion in fields["deletions"]),
+            fields["initial"],
         )
 
 

@@ -20,7 +20,14 @@ log = structlog.get_logger(__name__)
 
 _SHARE: Final = 4  # a base is remade when the rows since exceed a quarter of it
 _WORTH_A_BASE: Final = 50_000  # rows that are read in no time without one
-_WITH_STATE: Final = (Kind.PROFILE, Kind.CAMPAIGN, Kind.EMAIL_ACTIVITY)
+_WITH_STATE: Final = (
+    Kind.PROFILE,
+    Kind.ROW,
+    Kind.CAMPAIGN,
+    Kind.EMAIL_ACTIVITY,
+    Kind.SMS_ACTIVITY,
+    Kind.FILE_ACTIVITY,
+)
 
 
 @dataclass(frozen=True, slots=True)

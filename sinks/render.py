@@ -44,6 +44,8 @@ _CHUNK_ROWS: Final = 65_536
 """Rows that one thread formats at a time: some 10 MB of text, small enough to stay near the
 processor's caches.
 """
+_NOTHING: Final = pa.scalar("")
+_QUOTE: Final = pa.scalar('"')
 _AHEAD: Final = 2
 """Results kept ready beside those that the threads work on."""
 
@@ -180,7 +182,7 @@ def format_lines(chunk: pa.RecordBatch, layout: Layout) -> Lines:
         fields.append(
             formatted.text if formatted.plain else _quoted(formatted.text, layout.separator)
         )
-    fields[-1] = _joined([fields[-1], pa.scalar("")], "\n")
+    fields[-1] = _joined([fields[-1], _NOTHING], "\n")
     counts = Counts(chunk.num_rows, holding_separator, out_of_range)
     return Lines(_text_of(_joined(fields, layout.separator)), counts)
 
@@ -205,10 +207,11 @@ def _quoted(text: pa.StringArray, separator: str) -> pa.StringArray:
     need = _needing_quotes(text, separator)
     if need is None:
         return text
-    mark = pa.scalar('"')
     mask = pa.array(need)
     doubled = pc.replace_substring(text.filter(mask), '"', '""')
-    return pc.replace_with_mask(text, mask, pc.binary_join_element_wise(mark, doubled, mark, ""))
+    return pc.replace_with_mask(
+        text, mask, pc.binary_join_element_wise(_QUOTE, doubled, _QUOTE, "")
+    )
 
 
 def _needing_quotes(text: pa.StringArray, separator: str) -> Mask | None:

@@ -7,47 +7,44 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Final
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
-import pyarrow.parquet as pq
-from ibis.backends.duckdb import Backend
 
 from schemas.events import KINDS, EventType, Kind
 from schemas.tables import Catalog
 from schemas.topics import Topic
 from sinks.bases import Base, Bases
+from sinks.columns import Origin
 from sinks.cut import TopicCut
 from sinks.exports import Export
 from sinks.instants import milliseconds
 from sinks.intent import topics_read
 from sinks.ledger import Choice, Deletion, Intent, Ledger
+from sinks.reading import Reading
 from sinks.rules import (
-    EMAIL_RULES,
-    ROW_RULES,
-    ActivityFacts,
+    FactDrop,
+    FactRule,
+    Facts,
     Outcome,
+    RowDrop,
     RowFacts,
+    RowRule,
     balance,
-    drop_of_activities,
+    drop_of_facts,
     drop_of_rows,
+    initial_drop,
 )
-from sinks.source import EventSource, clip
-from sinks.state import POSITION, Firsts, fold_campaigns, fold_firsts, fold_rows, repeats
+from sinks.source import EventSource
+from sinks.state import POSITION
 from sinks.state.engine import fetched, streamed
-from sinks.types import Line
 from streams.layout import TopicPartition
 from streams.partitions import Partitions
-
-_FIRSTS: Final = (EventType.OPENED, EventType.CLICKED)
-_EVERYTHING: Final = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,7 @@ class Selection:
     def select(self, intent: Intent, export: Export) -> Iterator[Selected]:
         """Select the drop of an intent; its lines can be read until the context ends."""
         with self._reading(intent.bases, intent.choices) as reading:
-            yield reading.drop(intent, export)
+            yield _Drop(self, reading, intent, export).select()
 
     def later_deletions(
         self, profiles: Topic, cut: TopicCut, choices: Sequence[Choice]
@@ -132,204 +129,144 @@ class Selection:
         return tuple(found)
 
     @contextmanager
-    def _reading(self, bases: Mapping[str, str], choices: Sequence[Choice]) -> Iterator[_Reading]:
+    def _reading(self, named: Mapping[str, str], choices: Sequence[Choice]) -> Iterator[Reading]:
         self.scratch.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.scratch) as spill:
+            folder = Path(spill)
             connection = ibis.duckdb.connect(memory_limit=self.memory_limit, temp_directory=spill)
             connection.raw_sql("SET TimeZone = 'UTC'")
+            source = EventSource(connection, self.partitions, self.catalog, folder)
             try:
-                yield _Reading(self, connection, Path(spill), bases, choices)
+                yield Reading(
+                    source,
+                    folder,
+                    self.bases,
+                    named,
+                    choices,
+                    firsts_days=self.firsts_days,
+                    repeat_hours=self.repeat_hours,
+                )
             finally:
                 connection.disconnect()
 
 
-class _Reading:
-    """The tables of one close on one connection."""
+class _Drop:
+    """One drop: what its rule is told, and what comes of it."""
 
     def __init__(
-        self,
-        selection: Selection,
-        connection: Backend,
-        scratch: Path,
-        bases: Mapping[str, str],
-        choices: Sequence[Choice],
+        self, selection: Selection, reading: Reading, intent: Intent, export: Export
     ) -> None:
-        self.source = EventSource(connection, selection.partitions, selection.catalog, scratch)
         self._selection = selection
-        self._connection = connection
-        self._scratch = scratch
-        self._bases = bases
-        self._choices = choices
-        self._repeated: dict[Topic, ir.Table] = {}
+        self._reading = reading
+        self._intent = intent
+        self._export = export
+        topics = {topic.kind: topic for topic in topics_read(export, selection.prefix)}
+        self._own = export.topic(selection.prefix)
+        self._profiles, self._campaigns = topics.get(Kind.PROFILE), topics.get(Kind.CAMPAIGN)
+        self._window = reading.within(self._own, intent.window[self._own.name])
+        self._columns = [headed.column for headed in export.columns]
 
-    def drop(self, intent: Intent, export: Export) -> Selected:
-        """Run the rules of the export's type."""
-        own, *others = topics_read(export, self._selection.prefix)
-        later = self._deleted_later(intent.deletions)
-        window = self._within(own, intent.window[own.name])
-        if export.type.line is Line.ROW:
-            return self._rows(export, own, window, intent, later)
-        return self._activities(export, own, others[0], window, intent, later)
+    def select(self) -> Selected:
+        """Run the rule of the export's event type."""
+        match self._export.increment.rule:
+            case RowRule() as rule:
+                return self._initial() if self._intent.initial else self._rows(rule)
+            case FactRule() as rule:
+                return self._facts(rule)
 
-    def _rows(
-        self,
-        export: Export,
-        own: Topic,
-        window: Sequence[Choice],
-        intent: Intent,
-        later: ir.Table | None,
-    ) -> Selected:
-        events = self.source.events(own, KINDS[own.kind].event_types, window)
-        facts = RowFacts(
-            events, self.repeated(own), self._profiles(own, intent.window[own.name]), later
-        )
-        columns = [headed.column for headed in export.columns]
-        drop = drop_of_rows(ROW_RULES[export.definition.event], facts, columns)
-        input_events = events.filter(
-            events["eventType"].isin([str(t) for t in export.increment.feeds])
+    def _rows(self, rule: RowRule) -> Selected:
+        own, window = self._own, self._window
+        events = self._reading.source.events(own, KINDS[own.kind].event_types, window)
+        before = self._reading.rows(own, self._intent.window[own.name])
+        drop = drop_of_rows(rule, self._row_facts(events, before), self._columns)
+        fed = events.filter(
+            events["eventType"].isin([str(t) for t in self._export.increment.feeds])
         )
         return Selected(
             _lines(drop.lines),
-            self._input(input_events, window),
-            self._outcomes(drop.verdicts, window),
+            self._input(fed),
+            self._outcomes(drop),
             None,
             _said(
-                {"creations of rows that lived: their deletion was missed": drop.missed_deletions()}
+                {
+                    "creations of rows that lived: their deletion was missed": (
+                        drop.missed_deletions()
+                    ),
+                    "lines of profiles that were never seen": drop.never_seen,
+                }
             ),
-            _late(input_events, intent.window_start),
+            _late(fed, self._intent.window_start),
         )
 
-    def _activities(
-        self,
-        export: Export,
-        own: Topic,
-        profiles: Topic,
-        window: Sequence[Choice],
-        intent: Intent,
-        later: ir.Table | None,
-    ) -> Selected:
-        rule = EMAIL_RULES[export.definition.event]
-        events = self.source.events(own, export.increment.feeds, window)
-        facts = ActivityFacts(
+    def _initial(self) -> Selected:
+        nothing = self._reading.source.events(self._own, [], ())
+        drop = initial_drop(self._row_facts(nothing, self._reading.rows(self._own)), self._columns)
+        outcomes = balance(drop.verdicts)
+        warnings = _said({"lines of profiles that were never seen": drop.never_seen})
+        return Selected(_lines(drop.lines), _count(drop.verdicts), outcomes, None, warnings, {})
+
+    def _row_facts(self, events: ir.Table, before: ir.Table) -> RowFacts:
+        is_profile = self._own.kind is Kind.PROFILE
+        return RowFacts(
             window=events,
-            repeated=self.repeated(own),
-            campaigns=self._campaigns(),
-            profiles=self._profiles(profiles),
-            firsts=self._firsts(own, intent.window[own.name]) if rule.firsts else None,
-            waiting=self._waiting(intent),
-            deleted_later=later,
+            repeated=self._reading.repeated(self._own),
+            before=before,
+            deleted_later=self._deleted_later(),
+            key=KINDS[self._own.kind].key_field,
+            origin=Origin.PROFILE if is_profile else Origin.ROW,
+            profiles=(
+                self._reading.rows(self._profiles) if self._profiles and not is_profile else None
+            ),
         )
-        columns = [headed.column for headed in export.columns]
-        drop = drop_of_activities(rule, facts, columns, intent.instant, self._selection.firsts_days)
+
+    def _facts(self, rule: FactRule) -> Selected:
+        reading, own = self._reading, self._own
+        events = reading.source.events(own, self._export.increment.feeds, self._window)
+        sources = self._export.definition.accepted_sources
+        facts = Facts(
+            window=events,
+            repeated=reading.repeated(own),
+            profiles=reading.rows(self._profiles) if self._profiles else None,
+            campaigns=reading.campaigns(self._campaigns) if self._campaigns else None,
+            firsts=(reading.firsts(own, self._intent.window[own.name]) if rule.firsts else None),
+            downloaded=reading.downloaded(own) if rule.until_downloaded else None,
+            waiting=self._waiting() if self._campaigns else None,
+            deleted_later=self._deleted_later(),
+            sources=None if sources is None else frozenset(map(str, sources)),
+        )
+        drop = drop_of_facts(
+            rule, facts, self._columns, self._intent.instant, self._selection.firsts_days
+        )
         waited = _count(facts.waiting) if facts.waiting is not None else 0
+        waits = (
+            reading.stored("waiting", drop.waiting.order_by(*POSITION)) if self._campaigns else None
+        )
         return Selected(
             _lines(drop.lines),
-            self._input(events, window) + waited,
-            self._outcomes(drop.verdicts, window),
-            self._waits(drop.waiting),
-            _said({"lines of profiles that were never seen": drop.never_seen()}),
-            _late(events, intent.window_start),
+            self._input(events) + waited,
+            self._outcomes(drop),
+            waits,
+            _said({"lines of profiles that were never seen": drop.never_seen}),
+            _late(events, self._intent.window_start),
         )
 
-    def repeated(self, topic: Topic) -> ir.Table:
-        """Find the repeats among all that is read of a topic; once."""
-        if topic not in self._repeated:
-            everything = self.source.events(topic, KINDS[topic.kind].event_types, self._of(topic))
-            prior = everything.select("eventId", "_partition", "_offset", "_appended_at")
-            self._repeated[topic] = repeats(prior, self._selection.repeat_hours)
-        return self._repeated[topic]
+    def _input(self, events: ir.Table) -> int:
+        return _count(events) + self._reading.source.dead_letters(self._window)
 
-    def _input(self, events: ir.Table, window: Sequence[Choice]) -> int:
-        return _count(events) + self.source.dead_letters(window)
+    def _outcomes(self, drop: RowDrop | FactDrop) -> Mapping[Outcome, int]:
+        dead = self._reading.source.dead_letters(self._window)
+        return {**balance(drop.verdicts), Outcome.DEAD_LETTER: dead}
 
-    def _outcomes(self, verdicts: ir.Table, window: Sequence[Choice]) -> Mapping[Outcome, int]:
-        return {**balance(verdicts), Outcome.DEAD_LETTER: self.source.dead_letters(window)}
-
-    def _profiles(
-        self, topic: Topic, before: Mapping[int, tuple[int, int]] | None = None
-    ) -> ir.Table:
-        """The profiles at the cut, or before a window: base and rows since."""
-        since = self._since(topic, before)
-        events = self.source.events(topic, KINDS[topic.kind].event_types, since)
-        return fold_rows(self._base(topic, "rows"), events, self.repeated(topic))
-
-    def _campaigns(self) -> ir.Table:
-        topic = Topic(Kind.CAMPAIGN, prefix=self._selection.prefix)
-        events = self.source.events(topic, KINDS[topic.kind].event_types, self._since(topic))
-        return fold_campaigns(self._base(topic, "campaigns"), events, self.repeated(topic))
-
-    def _firsts(self, topic: Topic, before: Mapping[int, tuple[int, int]] | None = None) -> Firsts:
-        interactions, links = self._base(topic, "interactions"), self._base(topic, "links")
-        base = (
-            Firsts(interactions, links) if interactions is not None and links is not None else None
-        )
-        events = self.source.events(topic, _FIRSTS, self._since(topic, before))
-        return fold_firsts(base, events, self.repeated(topic), self._selection.firsts_days)
-
-    def state(self, topic: Topic) -> dict[str, Callable[[], pa.RecordBatchReader]]:
-        """Say how each table of a base is read, in order of ids: closes skip by statistics."""
-        match topic.kind:
-            case Kind.PROFILE:
-                tables = {"rows": self._profiles(topic).order_by("profileId")}
-            case Kind.CAMPAIGN:
-                tables = {"campaigns": self._campaigns().order_by("campaignId")}
-            case _:
-                firsts = self._firsts(topic)
-                tables = {
-                    "interactions": firsts.interactions.order_by("interactionId"),
-                    "links": firsts.links.order_by("interactionId", "clickedUrl"),
-                }
-        return {name: partial(streamed, table) for name, table in tables.items()}
-
-    def _of(self, topic: Topic) -> tuple[Choice, ...]:
-        return tuple(choice for choice in self._choices if choice.partition.topic == topic.name)
-
-    def _within(self, topic: Topic, bounds: Mapping[int, tuple[int, int]]) -> tuple[Choice, ...]:
-        own = self._of(topic)
-        return clip(own, {c.partition: bounds[c.partition.partition] for c in own})
-
-    def _since(
-        self, topic: Topic, before: Mapping[int, tuple[int, int]] | None = None
-    ) -> tuple[Choice, ...]:
-        """What came after the topic's base, up to the cut or to where a window begins."""
-        own = self._of(topic)
-        known: tuple[int, ...] = ()
-        if topic.name in self._bases:
-            known = self._selection.bases.base(topic.name, self._bases[topic.name]).cut.offsets
-        bounds = {}
-        for choice in own:
-            number = choice.partition.partition
-            first = known[number] if number < len(known) else 0
-            bounds[choice.partition] = (
-                first,
-                before[number][0] if before is not None else _EVERYTHING,
-            )
-        return clip(own, bounds)
-
-    def _base(self, topic: Topic, table: str) -> ir.Table | None:
-        if topic.name not in self._bases:
+    def _waiting(self) -> ir.Table | None:
+        if self._intent.previous_drop is None:
             return None
-        path = self._selection.bases.table(topic.name, self._bases[topic.name], table)
-        return self._connection.read_parquet(path)
+        ledger = self._selection.ledger
+        name = ledger.waiting_name(self._intent.export, self._intent.window_start)
+        return self._reading.file(ledger.store.location(name))
 
-    def _waits(self, waiting: ir.Table) -> bytes:
-        file = self._scratch / "waiting.parquet"
-        waiting.order_by(*POSITION).to_parquet(file)
-        return file.read_bytes()
-
-    def _waiting(self, intent: Intent) -> ir.Table | None:
-        if intent.previous_drop is None:
-            return None
-        name = self._selection.ledger.waiting_name(intent.export, intent.window_start)
-        return self._connection.read_parquet(self._selection.ledger.store.location(name))
-
-    def _deleted_later(self, deletions: Sequence[Deletion]) -> ir.Table | None:
-        if not deletions:
-            return None
-        ids = sorted({deletion.profile_id for deletion in deletions})
-        file = self._scratch / "deleted-later.parquet"
-        pq.write_table(pa.table({"profileId": pa.array(ids, pa.int64())}), file)
-        return self._connection.read_parquet(file)
+    def _deleted_later(self) -> ir.Table | None:
+        ids = [deletion.profile_id for deletion in self._intent.deletions]
+        return self._reading.ids("profileId", ids) if ids else None
 
 
 def _lines(table: ir.Table) -> Iterator[pa.RecordBatch]:

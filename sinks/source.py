@@ -50,6 +50,10 @@ class EventSource:
         ]
         return self._connection.sql(_query(self._empty(topic), slices))
 
+    def file(self, path: Path) -> ibis.Table:
+        """Return a Parquet file's rows."""
+        return self._connection.read_parquet(path)
+
     def dead_letters(self, choices: Sequence[Choice]) -> int:
         """Count the dead letters that the choices hold."""
         chosen = [self._partitions.chosen(choice.partition, choice.tiling) for choice in choices]

@@ -2,29 +2,26 @@
 module.
 
 A close asks for the repeats of each topic it reads, for the states (both `sinks.state`), then for
-the drop of its export. Nothing here knows where tables come from.
+the drop of its export: of facts or of rows. Nothing here knows where tables come from.
 """
 
-from sinks.rules.activities import (
-    EMAIL_RULES,
-    ActivityDrop,
-    ActivityFacts,
-    ActivityRule,
-    drop_of_activities,
-)
+from sinks.rules.facts import FactDrop, FactRule, Facts, drop_of_facts
+from sinks.rules.firsts import judge_clicks, judge_firsts
 from sinks.rules.outcome import Outcome, balance
-from sinks.rules.rows import ROW_RULES, RowDrop, RowFacts, drop_of_rows
+from sinks.rules.rows import RowDrop, RowFacts, RowRule, drop_of_rows, initial_drop
 
 __all__ = [
-    "EMAIL_RULES",
-    "ROW_RULES",
-    "ActivityDrop",
-    "ActivityFacts",
-    "ActivityRule",
+    "FactDrop",
+    "FactRule",
+    "Facts",
     "Outcome",
     "RowDrop",
     "RowFacts",
+    "RowRule",
     "balance",
-    "drop_of_activities",
+    "drop_of_facts",
     "drop_of_rows",
+    "initial_drop",
+    "judge_clicks",
+    "judge_firsts",
 ]

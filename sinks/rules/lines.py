@@ -53,6 +53,8 @@ def values_of(
     values = {}
     for column in columns:
         value = _value(column, facts)
+        if column.withheld:
+            value = ibis.null(value.type())
         if gone is not None and column.empty_when_gone:
             value = gone.ifelse(ibis.null(value.type()), value)
         values[column.name] = value

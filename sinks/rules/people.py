@@ -3,42 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+import ibis
 import ibis.expr.types as ir
 
-__all__ = ["never_seen", "with_people"]
+from sinks.state.engine import fetched, kept
+
+__all__ = ["People"]
+
+_LIFE = ("_live", "_deleted_at", "_dead_until")
 
 
-def with_people(
-    facts: ir.Table,
-    profiles: ir.Table,
-    fields: Mapping[str, ir.Value],
-    deleted_later: ir.Table | None,
-) -> ir.Table:
-    """Give each fact these fields of its profile, and tell whether its person is gone (`_gone`).
+@dataclass(frozen=True, slots=True)
+class People:
+    """What is known of the profiles that a drop's lines are about; kept.
 
-    facts: with profileId, occurredAt, _appended_at. profiles: their state as of the cut.
+    known: profileId, what ended their lives, and the fields that lines take from them.
     deleted_later: profileId of the deletions that were recorded after the cut, before the file is
     written.
-
-    A fact is gone if its profile's latest deletion was appended at or after it, or it occurred at
-    or before a deletion of it, or no event since the deletion brought the profile back.
     """
-    known = profiles.select("profileId", "_live", "_deleted_at", "_dead_until", **fields)
-    person = facts.left_join(known, "profileId")
-    gone = (
-        (person["_deleted_at"] >= person["_appended_at"])
-        | (person["occurredAt"] <= person["_dead_until"])
-        | ~person["_live"]
-    ).fill_null(False)
-    judged = person.select(*facts.columns, *fields, _gone=gone)
-    if deleted_later is None:
-        return judged
-    later = judged.left_join(deleted_later.select("profileId", _later=True).distinct(), "profileId")
-    return later.select(*facts.columns, *fields, _gone=later["_gone"] | later["_later"].notnull())
 
+    known: ir.Table
+    fields: tuple[str, ...]
+    deleted_later: ir.Table | None
 
-def never_seen(facts: ir.Table, profiles: ir.Table, deleted_later: ir.Table | None) -> ir.Table:
-    """The facts whose profile no event ever told of."""
-    unseen = facts.anti_join(profiles, "profileId")
-    return unseen if deleted_later is None else unseen.anti_join(deleted_later, "profileId")
+    @classmethod
+    def of(
+        cls,
+        facts: ir.Table,
+        profiles: ir.Table,
+        fields: Mapping[str, ir.Value],
+        deleted_later: ir.Table | None,
+    ) -> People:
+        """Look up the facts' people; the others, millions of them, are left unread.
+
+        facts: with profileId. profiles: their state as of the cut; fields: values of it by name.
+        """
+        touched = profiles.semi_join(facts.select("profileId").distinct(), "profileId")
+        return cls(
+            kept(touched.select("profileId", *_LIFE, **fields)), tuple(fields), deleted_later
+        )
+
+    def beside(self, facts: ir.Table) -> ir.Table:
+        """Give each fact the fields of its profile, and tell whether its person is gone (`_gone`).
+
+        facts: with profileId, occurredAt, _appended_at.
+
+        A fact is gone if its profile's latest deletion was appended at or after it, or it occurred
+        at or before a deletion of it, or no event since the deletion brought the profile back.
+        """
+        person = facts.left_join(self.known, "profileId")
+        gone = (
+            (person["_deleted_at"] >= person["_appended_at"])
+            | (person["occurredAt"] <= person["_dead_until"])
+            | ~person["_live"]
+        ).fill_null(False)
+        judged = person.select(*facts.columns, *self.fields, _gone=gone)
+        if self.deleted_later is None:
+            return judged
+        ids = self.deleted_later.select("profileId").distinct()
+        later = judged.left_join(ids.mutate(_later=ibis.literal(True)), "profileId")
+        gone = later["_gone"] | later["_later"].notnull()
+        return later.select(*facts.columns, *self.fields, _gone=gone)
+
+    def never_seen(self, facts: ir.Table) -> int:
+        """Count the facts whose profile no event ever told of: the report says so."""
+        unseen = facts.filter(facts["profileId"].notnull()).anti_join(self.known, "profileId")
+        if self.deleted_later is not None:
+            unseen = unseen.anti_join(self.deleted_later, "profileId")
+        return int(fetched(unseen.agg(facts=unseen.count()))[0]["facts"])

@@ -8,27 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
+import ibis
 import ibis.expr.types as ir
 
 from schemas.events import EventType
 from sinks.columns import Column, Origin
 from sinks.rules.lines import state_fields, values_of
 from sinks.rules.outcome import Outcome, first_that_applies
+from sinks.rules.people import People
 from sinks.state.engine import fetched, kept
 from sinks.state.lives import fold_rows
 from sinks.state.order import POSITION, in_append_order
 from sinks.state.repeats import is_repeat
 
-__all__ = ["ROW_RULES", "RowDrop", "RowFacts", "drop_of_rows"]
+__all__ = ["RowDrop", "RowFacts", "RowRule", "drop_of_rows", "initial_drop"]
 
-CREATED, UPDATED, DELETED, SNAPSHOT = (
+UPDATED, DELETED, SNAPSHOT, CREATED = (
     kind.value
-    for kind in (EventType.CREATED, EventType.UPDATED, EventType.DELETED, EventType.SNAPSHOT)
+    for kind in (EventType.UPDATED, EventType.DELETED, EventType.SNAPSHOT, EventType.CREATED)
 )
 
-ROW_RULES = {"CREATION": (CREATED,), "UPDATE": (UPDATED,), "CREATION_OR_UPDATE": (CREATED, UPDATED)}
-"""The events that make a line, by the event type of the export."""
+
+@dataclass(frozen=True, slots=True)
+class RowRule:
+    """What sets one export of rows apart from the others: the events that make a line."""
+
+    makes_lines: tuple[EventType, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +43,9 @@ class RowFacts:
     """What a close reads for one drop of rows.
 
     window: the records between the cuts, of all four event types. repeated: see `repeats`. before:
-    the state at the window's start; None if nothing is known. deleted_later: `key` of the deletions
-    recorded after the cut. key: profileId, or id for custom tables; origin: what the columns call
-    these rows.
+    the state at the window's start; None if nothing is known. key: profileId, or id for custom
+    tables; origin: what the columns call these rows. profiles: as of the cut, for rows that belong
+    to one each. deleted_later: profileId of the deletions recorded after the cut.
     """
 
     window: ir.Table
@@ -47,6 +54,12 @@ class RowFacts:
     deleted_later: ir.Table | None = None
     key: str = "profileId"
     origin: Origin = Origin.PROFILE
+    profiles: ir.Table | None = None
+
+    @property
+    def gone_rows(self) -> ir.Table | None:
+        """Rows that were deleted after the cut: of profiles, their later deletions."""
+        return self.deleted_later if self.origin is Origin.PROFILE else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +68,13 @@ class RowDrop:
 
     verdicts: each input record's position and `outcome` (numbers of `Outcome`), and whether it is a
     creation of a row that lived (`_missed`: a deletion was missed); kept as a table. lines: the
-    exported columns by name, in order of id.
+    exported columns by name, in order of id. never_seen: how many lines are of profiles that no
+    event ever told of.
     """
 
     verdicts: ir.Table
     lines: ir.Table
+    never_seen: int = 0
 
     def missed_deletions(self) -> int:
         """Count the creations of rows that lived already: the report warns of them."""
@@ -67,23 +82,62 @@ class RowDrop:
         return int(fetched(self.verdicts.agg(records=missed))[0]["records"])
 
 
-def drop_of_rows(makes_lines: Sequence[str], facts: RowFacts, columns: Sequence[Column]) -> RowDrop:
+def drop_of_rows(rule: RowRule, facts: RowFacts, columns: Sequence[Column]) -> RowDrop:
     """Select one drop; the verdicts are computed at once, the lines when they are read.
 
-    makes_lines: of ROW_RULES. columns: those of the export, as `sinks.types` declares them.
+    columns: those of the export, as `sinks.types` declares them.
     """
     state = fold_rows(facts.before, facts.window, facts.repeated, facts.key)
-    verdicts = kept(_judge(makes_lines, facts, state))
+    verdicts = kept(_judge([kind.value for kind in rule.makes_lines], facts, state))
     exported = verdicts.filter(verdicts["outcome"] == int(Outcome.EXPORTED)).select(
-        *POSITION, facts.key
+        facts.key, *_FACT
     )
-    return RowDrop(verdicts, _lines(state.semi_join(exported, facts.key), facts, columns))
+    told = state.inner_join(exported, facts.key)
+    # Of a row told twice in the window, both tellings must have come after the person's deletion.
+    rows = told.select(
+        *state.columns,
+        _appended_at=ibis.least(told["_fact_appended_at"], told["_told_at"]),
+        occurredAt=ibis.least(told["_fact_occurred_at"], told["_told_of"]),
+    )
+    lines, never_seen = _lines(rows, facts, columns)
+    return RowDrop(verdicts, lines, never_seen)
 
 
-def _lines(rows: ir.Table, facts: RowFacts, columns: Sequence[Column]) -> ir.Table:
+def initial_drop(facts: RowFacts, columns: Sequence[Column]) -> RowDrop:
+    """Select every row that lives at the cut (SPEC §3, *initial drop*): each is its own verdict.
+
+    facts: `before` is the state at the cut, the window isn't looked at.
+    """
+    state = facts.before
+    assert state is not None
+    living = state.filter(state["_live"])
+    if facts.gone_rows is not None:
+        living = living.anti_join(facts.gone_rows, facts.key)
+    rows = living.mutate(_appended_at=living["_told_at"], occurredAt=living["_told_of"])
+    exported = ibis.literal(int(Outcome.EXPORTED), "int8")
+    verdicts = kept(living.select(facts.key, outcome=exported, _missed=ibis.literal(False)))
+    lines, never_seen = _lines(rows, facts, columns)
+    return RowDrop(verdicts, lines, never_seen)
+
+
+_FACT: Final = ("_fact_appended_at", "_fact_occurred_at")
+
+
+def _lines(rows: ir.Table, facts: RowFacts, columns: Sequence[Column]) -> tuple[ir.Table, int]:
+    """The lines of these rows, and how many are of profiles that were never seen.
+
+    rows: state, and when their fact was told: occurredAt, _appended_at.
+    """
     fields = state_fields(rows, facts.origin, columns)
-    in_order = rows.select(_order=rows[facts.key], **fields).order_by("_order")
-    return in_order.select(**values_of(columns, in_order))
+    if facts.profiles is None:
+        in_order = rows.select(_order=rows[facts.key], **fields).order_by("_order")
+        return in_order.select(**values_of(columns, in_order)), 0
+    of_profile = state_fields(facts.profiles, Origin.PROFILE, columns)
+    people = People.of(rows, facts.profiles, of_profile, facts.deleted_later)
+    told = rows.select("profileId", "occurredAt", "_appended_at", _order=rows[facts.key], **fields)
+    in_order = people.beside(told).order_by("_order")
+    lines = in_order.select(**values_of(columns, in_order, in_order["_gone"]))
+    return lines, people.never_seen(rows)
 
 
 def _judge(makes_lines: Sequence[str], facts: RowFacts, state: ir.Table) -> ir.Table:
@@ -115,7 +169,14 @@ def _judge(makes_lines: Sequence[str], facts: RowFacts, state: ir.Table) -> ir.T
             Outcome.SUPERSEDED: records["_not_last"],
         }
     )
-    return records.select(*POSITION, facts.key, "_missed", outcome=outcome)
+    return records.select(
+        *POSITION,
+        facts.key,
+        "_missed",
+        outcome=outcome,
+        _fact_appended_at=records["_appended_at"],
+        _fact_occurred_at=records["occurredAt"],
+    )
 
 
 def _placed_in_lives(facts: RowFacts, state: ir.Table) -> ir.Table:
@@ -167,8 +228,8 @@ def _judge_before(records: ir.Table, facts: RowFacts) -> ir.Table:
 
 def _judge_later(records: ir.Table, facts: RowFacts) -> ir.Table:
     """Mark the records of rows whose deletion was recorded after the cut: `_later`."""
-    if facts.deleted_later is None:
+    if facts.gone_rows is None:
         return records.mutate(_later=False)
-    later = facts.deleted_later.select(facts.key, _deleted_later=True).distinct()
+    later = facts.gone_rows.select(facts.key, _deleted_later=True).distinct()
     joined = records.left_join(later, facts.key).drop(f"{facts.key}_right")
     return joined.mutate(_later=joined["_deleted_later"].fill_null(False)).drop("_deleted_later")

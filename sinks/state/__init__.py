@@ -8,6 +8,7 @@ told of them (`repeats`).
 """
 
 from sinks.state.campaigns import fold_campaigns
+from sinks.state.downloads import fold_downloads
 from sinks.state.firsts import FIRSTS_DAYS, Firsts, fold_firsts
 from sinks.state.lives import fold_rows
 from sinks.state.order import POSITION
@@ -19,6 +20,7 @@ __all__ = [
     "REPEAT_HOURS",
     "Firsts",
     "fold_campaigns",
+    "fold_downloads",
     "fold_firsts",
     "fold_rows",
     "repeats",

@@ -17,7 +17,7 @@ from sinks.state.engine import kept
 from sinks.state.order import POSITION, in_append_order
 from sinks.state.repeats import without_repeats
 
-__all__ = ["LIFE", "fold_rows", "value_fields"]
+__all__ = ["LIFE", "TOLD", "fold_rows", "value_fields"]
 
 LIFE: Final = ("_live", "_deleted_at", "_dead_until", "creationMoment", "updateMoment")
 """What a state knows of each id beside its values.
@@ -26,6 +26,9 @@ LIFE: Final = ("_live", "_deleted_at", "_dead_until", "creationMoment", "updateM
 `_dead_until`: the latest moment at which any deletion occurred; both null if none did. The moments
 are those of the life that goes on.
 """
+
+TOLD: Final = ("_told_at", "_told_of")
+"""When the values were told: append time and occurredAt of the record that they come from."""
 
 _VALUES: Final = ("profileId", "attributes", "subscriptions", "segments", "marketingConsent")
 
@@ -38,16 +41,17 @@ def value_fields(events: ir.Table, key: str) -> tuple[str, ...]:
 def fold_rows(
     base: ir.Table | None, since: ir.Table, repeated: ir.Table, key: str = "profileId"
 ) -> ir.Table:
-    """The rows at a cut: `key`, LIFE and values of every id that was ever heard of.
+    """The rows at a cut: `key`, LIFE, TOLD and values of every id that was ever heard of.
 
     since: the records after the base, of all four event types. key: profileId, or the id of a
     custom table's row. What the records touch is computed at once, on narrow columns; values are
     taken from the records when read.
     """
-    values = value_fields(since, key)
+    values = (*TOLD, *value_fields(since, key))
     told = without_repeats(since, repeated)
     folded = kept(_fold(base, told, key))
-    sources = told.select(*POSITION, *values)
+    of_record = {"_told_at": told["_appended_at"], "_told_of": told["occurredAt"]}
+    sources = told.select(*POSITION, *value_fields(since, key), **of_record)
     from_since = (
         folded.filter(~folded["_as_in_base"])
         .left_join(sources, POSITION)

@@ -35,7 +35,8 @@ def repeats(prior: ir.Table, hours: int = REPEAT_HOURS) -> ir.Table:
     compared.
     """
     nth = prior.select("eventId", nth=ibis.row_number().over(group_by="eventId"))
-    suspects = prior.semi_join(nth.filter(nth["nth"] == 1), "eventId")
+    twice = kept(nth.filter(nth["nth"] == 1).select("eventId"))
+    suspects = prior.semi_join(twice, "eventId")
     in_order = ibis.window(group_by="eventId", order_by=["_appended_at", *POSITION])
     timed = suspects.select(
         *POSITION, "_appended_at", carried=suspects["_appended_at"].lag().over(in_order)

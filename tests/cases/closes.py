@@ -16,22 +16,30 @@ from ibis.util import gen_name
 
 from schemas.derive import arrow_schema
 from schemas.events import KINDS, Kind
-from schemas.tables import Catalog
+from schemas.tables import Catalog, TableKind
 from schemas.topics import Topic
-from sinks.columns import Subject
+from sinks.columns import Origin, Subject
 from sinks.rules import (
-    EMAIL_RULES,
-    ROW_RULES,
-    ActivityFacts,
+    FactRule,
+    Facts,
     Outcome,
     RowFacts,
+    RowRule,
     balance,
-    drop_of_activities,
+    drop_of_facts,
     drop_of_rows,
+    initial_drop,
 )
-from sinks.state import Firsts, fold_campaigns, fold_firsts, fold_rows, repeats
+from sinks.state import (
+    Firsts,
+    fold_campaigns,
+    fold_downloads,
+    fold_firsts,
+    fold_rows,
+    repeats,
+)
 from sinks.state.engine import fetched, streamed
-from sinks.types import EXPORT_TYPES, Line, columns_on_offer
+from sinks.types import EXPORT_TYPES, ExportType, Increment, Line, columns_on_offer
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NAMESPACE = uuid.UUID(int=0)
@@ -80,7 +88,9 @@ class Closed:
 
 @dataclass
 class Closer:
-    """Closes one export again and again. `base_at`: the cut of the bases, None for none."""
+    """Closes one export again and again. table: the custom table that it is of; sources: those that
+    its filter lets pass.
+    """
 
     engine: Backend
     catalog: Catalog
@@ -90,13 +100,29 @@ class Closer:
     prefix: str = "deltadrop"
     firsts_days: int = 400
     waiting: pa.Table | None = None
+    of_table: str | None = None
+    sources: frozenset[str] | None = None
 
     @property
     def subject(self) -> Subject:
-        return Subject(self.catalog.databases[self.database])
+        table = self.catalog.tables[self.database, self.of_table] if self.of_table else None
+        return Subject(self.catalog.databases[self.database], table)
+
+    @property
+    def type(self) -> ExportType:
+        return EXPORT_TYPES[self.export_type]
+
+    @property
+    def increment(self) -> Increment:
+        return self.type.increments[self.event_type]
+
+    @property
+    def own(self) -> Topic:
+        return self.topic(self.increment.kind)
 
     def topic(self, kind: Kind) -> Topic:
-        return Topic(kind, None if kind is Kind.CAMPAIGN else self.database, None, self.prefix)
+        database = None if kind is Kind.CAMPAIGN else self.database
+        return Topic(kind, database, self.of_table if kind is Kind.ROW else None, self.prefix)
 
     def close(
         self,
@@ -109,35 +135,57 @@ class Closer:
         """Close the window between two cuts. base: a cut not after `start` at which bases were
         made.
         """
-        export = EXPORT_TYPES[self.export_type]
-        columns = columns_on_offer(export, export.increments[self.event_type], self.subject)
+        columns = columns_on_offer(self.type, self.increment, self.subject)
         told = Told(self, records, base)
         later = self.table(pa.table({"profileId": pa.array(deleted_later, pa.int64())}))
-        if export.line is Line.ROW:
-            facts = RowFacts(
-                window=told.between(start, cut, self.topic(Kind.PROFILE)),
-                repeated=told.repeated(self.topic(Kind.PROFILE), cut),
-                before=told.profiles(start),
-                deleted_later=later,
-            )
-            rows = drop_of_rows(ROW_RULES[self.event_type], facts, columns)
-            return _closed(rows.verdicts, rows.lines, rows.missed_deletions())
-        topic = self.topic(Kind.EMAIL_ACTIVITY)
-        feeds = [str(kind) for kind in export.increments[self.event_type].feeds]
-        rule = EMAIL_RULES[self.event_type]
-        activity = ActivityFacts(
-            window=told.between(start, cut, topic, feeds),
-            repeated=told.repeated(topic, cut),
-            campaigns=told.campaigns(cut),
-            profiles=told.profiles(cut),
-            firsts=told.firsts(start) if rule.firsts else None,
-            waiting=None if self.waiting is None else self.table(self.waiting),
+        match self.increment.rule:
+            case RowRule() as rule:
+                rows = drop_of_rows(rule, self._row_facts(told, start, cut, later), columns)
+                missed = rows.missed_deletions() + rows.never_seen
+                return _closed(rows.verdicts, rows.lines, missed)
+            case FactRule() as rule:
+                facts = self._facts(rule, told, start, cut, later)
+                instant = EPOCH + timedelta(milliseconds=cut.instant)
+                drop = drop_of_facts(rule, facts, columns, instant, self.firsts_days)
+                self.waiting = streamed(drop.waiting).read_all()
+                return _closed(drop.verdicts, drop.lines, drop.never_seen)
+
+    def initial(self, records: Sequence[Record], cut: CutAt) -> pa.Table:
+        """Return the lines of an initial drop at a cut."""
+        columns = columns_on_offer(self.type, self.increment, self.subject)
+        later = self.table(pa.table({"profileId": pa.array([], pa.int64())}))
+        facts = self._row_facts(Told(self, records, None), cut, cut, later)
+        return streamed(initial_drop(facts, columns).lines).read_all()
+
+    def _row_facts(self, told: Told, start: CutAt, cut: CutAt, later: ibis.Table) -> RowFacts:
+        own = self.own
+        of_profile = own.kind is Kind.ROW and self.type.table is not TableKind.REPOSITORY
+        return RowFacts(
+            window=told.between(start, cut, own),
+            repeated=told.repeated(own, cut),
+            before=told.rows(own, start),
             deleted_later=later,
+            key=KINDS[own.kind].key_field,
+            origin=Origin.ROW if own.kind is Kind.ROW else Origin.PROFILE,
+            profiles=told.profiles(cut) if of_profile else None,
         )
-        instant = EPOCH + timedelta(milliseconds=cut.instant)
-        drop = drop_of_activities(rule, activity, columns, instant, self.firsts_days)
-        self.waiting = streamed(drop.waiting).read_all()
-        return _closed(drop.verdicts, drop.lines, drop.never_seen())
+
+    def _facts(
+        self, rule: FactRule, told: Told, start: CutAt, cut: CutAt, later: ibis.Table
+    ) -> Facts:
+        active = self.type.line is Line.ACTIVITY
+        waiting = self.waiting if active else None
+        return Facts(
+            window=told.between(start, cut, self.own, [str(t) for t in self.increment.feeds]),
+            repeated=told.repeated(self.own, cut),
+            profiles=(None if self.type.table is TableKind.REPOSITORY else told.profiles(cut)),
+            campaigns=told.campaigns(cut) if active else None,
+            firsts=told.firsts(start) if rule.firsts else None,
+            downloaded=told.downloaded(cut) if rule.until_downloaded else None,
+            waiting=None if waiting is None else self.table(waiting),
+            deleted_later=later,
+            sources=self.sources,
+        )
 
     def table(self, content: pa.Table) -> ibis.Table:
         return self.engine.create_table(gen_name("told"), content, temp=True)
@@ -169,11 +217,22 @@ class Told:
         return repeats(self.between(NOTHING, cut, topic))
 
     def profiles(self, cut: CutAt) -> ibis.Table:
-        topic = self.closer.topic(Kind.PROFILE)
+        return self.rows(self.closer.topic(Kind.PROFILE), cut)
+
+    def rows(self, topic: Topic, cut: CutAt) -> ibis.Table:
         state = None
         for first, last in self._steps(cut):
             since = self.between(first, last, topic)
-            state = fold_rows(state, since, self.repeated(topic, last))
+            repeated = self.repeated(topic, last)
+            state = fold_rows(state, since, repeated, KINDS[topic.kind].key_field)
+        assert state is not None
+        return state
+
+    def downloaded(self, cut: CutAt) -> ibis.Table:
+        topic, state = self.closer.own, None
+        for first, last in self._steps(cut):
+            since = self.between(first, last, topic)
+            state = fold_downloads(state, since, self.repeated(topic, last))
         assert state is not None
         return state
 
@@ -187,7 +246,7 @@ class Told:
         return state
 
     def firsts(self, cut: CutAt) -> Firsts:
-        topic = self.closer.topic(Kind.EMAIL_ACTIVITY)
+        topic = self.closer.own
         state = None
         for first, last in self._steps(cut):
             since = self.between(first, last, topic, ["OPENED", "CLICKED"])

@@ -16,7 +16,6 @@ import yaml
 from schemas.events import Kind
 from schemas.tables import Catalog
 from schemas.topics import Topic
-from sinks.types import EXPORT_TYPES
 from tests.cases.closes import EPOCH, NOTHING, Closed, Closer, CutAt, Record
 
 HERE = Path(__file__).parent
@@ -103,7 +102,6 @@ def ending(case: Case, catalog: Catalog, zone: str = "UTC") -> Ending:
     engine = ibis.duckdb.connect(threads=1)
     engine.con.execute(f"SET TimeZone = '{zone}'").fetchall()
     closer = Closer(engine, catalog, case.export_type, case.event_type)
-    feeds = EXPORT_TYPES[case.export_type].increments[case.event_type].feeds
     records: list[Record] = []
     places: dict[tuple[Topic, int, int], int] = {}
     told: dict[int, list[str]] = {}
@@ -115,16 +113,15 @@ def ending(case: Case, catalog: Catalog, zone: str = "UTC") -> Ending:
             cut = _cut(records, moment(step["close"]))
             closed = closer.close(records, start, cut, step.get("deleted_later", ()))
             closes.append((step, closed))
-            topic = closer.topic(EXPORT_TYPES[case.export_type].kind)
             for position, outcome in closed.outcomes.items():
-                became[places[(topic, *position)]].append(outcome)
+                became[places[(closer.own, *position)]].append(outcome)
             start = cut
             continue
         record = _record(closer, records, number, step)
         records.append(record)
         places[record.topic, record.partition, record.offset] = number
-        own = record.topic.kind is EXPORT_TYPES[case.export_type].kind
-        if asserted and own and record.event["eventType"] in feeds:
+        own = record.topic == closer.own
+        if asserted and own and record.event["eventType"] in closer.increment.feeds:
             assert "becomes" in step, f"tell what becomes of {step}"
             expected = step["becomes"]
             told[number] = [expected] if isinstance(expected, str) else expected

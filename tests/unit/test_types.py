@@ -5,7 +5,7 @@ import pytest
 from schemas.events import KINDS
 from schemas.tables import AttributeDefinition, DatabaseDefinition
 from sinks.columns import EVENT_ID, Column, Origin, Subject
-from sinks.types import EXPORT_TYPES, ExportType, Increment, Line, columns_on_offer
+from sinks.types import EXPORT_TYPES, ExportType, Increment, columns_on_offer
 
 SHOP = Subject(
     DatabaseDefinition(
@@ -24,7 +24,7 @@ EVERY = [(one, event) for one in EXPORT_TYPES.values() for event in one.incremen
 
 
 def test_there_are_types_to_walk() -> None:
-    assert len(EVERY) >= 9
+    assert len(EVERY) == 40
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_email_activities_have_the_columns_of_the_spec_in_its_order(
     offered = columns_on_offer(email, email.increments[event], SHOP)
 
     assert " ".join(column.header for column in offered if column.chosen) == columns
-    assert offered[-1] is EVENT_ID
+    assert EVENT_ID in offered
 
 
 @pytest.mark.parametrize("event", ["CREATION", "UPDATE", "CREATION_OR_UPDATE"])
@@ -71,7 +71,7 @@ def test_profiles_have_subscriptions_sorted_and_no_event_id(event: str) -> None:
 def test_what_is_declared_exists(export_type: ExportType, event: str) -> None:
     """Feeding event types are the kind's, and event columns are fields that all of them carry."""
     increment = export_type.increments[event]
-    payloads = KINDS[export_type.kind].payloads
+    payloads = KINDS[increment.kind].payloads
 
     assert increment.feeds
     assert set(increment.feeds) <= set(payloads)
@@ -95,11 +95,30 @@ def test_of_a_person_who_is_gone_technical_columns_stay() -> None:
         return column.empty_when_gone
 
     offered = columns_on_offer(email, clicked, SHOP)
-    assert [column.name for column in offered if emptied(column)] == ["emailAddress", "businessKey"]
+    assert [column.name for column in offered if emptied(column) and column.chosen] == [
+        "emailAddress",
+        "businessKey",
+    ]
 
 
-def test_rows_come_by_id_and_activities_by_position() -> None:
-    assert {one.name: one.line for one in EXPORT_TYPES.values()} == {
-        "profile": Line.ROW,
-        "email-activities": Line.ACTIVITY,
+def test_deletions_and_repositories_have_no_columns_of_the_profile() -> None:
+    without = {
+        (export_type.name, event)
+        for export_type, event in EVERY
+        if not export_type.increments[event].with_profile
     }
+
+    rows = ("CREATION", "UPDATE", "CREATION_OR_UPDATE")
+    assert without == {
+        *((name, event) for name in ("profile", "repository") for event in rows),
+        ("profile-changes", "DELETED"),
+        ("linked-data-changes", "DELETED"),
+        ("interaction-changes", "DELETED"),
+        ("repository-changes", "DELETED"),
+    }
+
+
+def test_only_deleted_profiles_and_subscription_updates_have_a_source_filter() -> None:
+    filtered = {(one.name, event) for one, event in EVERY if one.increments[event].source_filter}
+
+    assert filtered == {("profile-changes", "DELETED"), ("profile-changes", "SUBSCRIPTION_UPDATE")}

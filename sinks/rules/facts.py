@@ -1,0 +1,221 @@
+"""Drops of facts, changes and activities: which are exported, what becomes of the others, and the
+values of the lines (SPEC §3).
+
+A fact is one record. Its verdict is reached on narrow columns alone, and kept; texts are read once,
+for the records that are exported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import ibis
+import ibis.expr.types as ir
+
+from sinks.columns import Column, Origin
+from sinks.rules.campaigns import CLOSES_TO_WAIT, is_active
+from sinks.rules.lines import origins_of, state_fields, values_of
+from sinks.rules.outcome import Outcome, first_that_applies
+from sinks.rules.people import People
+from sinks.state.engine import kept
+from sinks.state.firsts import FIRSTS_DAYS, Firsts
+from sinks.state.order import POSITION
+from sinks.state.repeats import is_repeat
+
+__all__ = ["FactDrop", "FactRule", "Facts", "drop_of_facts"]
+
+
+@dataclass(frozen=True, slots=True)
+class FactRule:
+    """What sets one export of facts apart from the others.
+
+    filtered: which facts are never exported; reads: the fields that this and `firsts` look at.
+    firsts: tells which facts aren't first. until_downloaded: whether a fact is exported only as
+    long as its interaction wasn't downloaded.
+    """
+
+    filtered: Callable[[ir.Table], ir.BooleanValue] | None = None
+    reads: tuple[str, ...] = ()
+    firsts: Callable[[ir.Table, Firsts], ir.Table] | None = None
+    until_downloaded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a close reads for one drop of facts.
+
+    window: the records between the cuts, of the event types that feed the export. repeated: see
+    `repeats`. profiles, campaigns: their state as of the cut; none where facts have none. firsts:
+    as of the window's start; downloaded: interactionId, as of the cut; only where the rule asks for
+    them. waiting: what an earlier drop left in `waiting`. deleted_later: profileId of deletions
+    recorded after the cut. sources: those that the export's filter lets pass; None for all.
+    """
+
+    window: ir.Table
+    repeated: ir.Table
+    profiles: ir.Table | None = None
+    campaigns: ir.Table | None = None
+    firsts: Firsts | None = None
+    downloaded: ir.Table | None = None
+    waiting: ir.Table | None = None
+    deleted_later: ir.Table | None = None
+    sources: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FactDrop:
+    """The selection of one drop.
+
+    verdicts: each input record's position, its `outcome` (a number of `Outcome`), `isFirstClick`,
+    and at how many further closes its campaign was looked up (`_waited`); kept. lines: the exported
+    columns by name, in order of partition and offset. waiting: facts for the next close.
+    never_seen: how many lines are of profiles that no event ever told of.
+    """
+
+    verdicts: ir.Table
+    lines: ir.Table
+    waiting: ir.Table
+    never_seen: int
+
+
+def drop_of_facts(
+    rule: FactRule,
+    facts: Facts,
+    columns: Sequence[Column],
+    cut: datetime,
+    firsts_days: int = FIRSTS_DAYS,
+) -> FactDrop:
+    """Select one drop; the verdicts are computed at once, lines and waiting facts when read.
+
+    columns: those of the export, as `sinks.types` declares them. cut: the instant at which the
+    window ends, in UTC.
+    """
+    records = _records(facts)
+    verdicts = _judge_alone(rule, records, facts, cut)
+    if rule.firsts is not None and facts.firsts is not None:
+        memory = facts.firsts.touched_by(facts.window).remembered(cut, firsts_days)
+        verdicts = _judge_firsts(rule.firsts(kept(verdicts), memory))
+    verdicts = kept(_verdicts(verdicts))
+    exported = verdicts.filter(verdicts["outcome"] == int(Outcome.EXPORTED))
+    left = verdicts.filter(verdicts["outcome"] == int(Outcome.WAITING))
+    people = _people(facts, exported, columns)
+    return FactDrop(
+        verdicts,
+        _lines(facts, _with(facts, records, exported), people, columns),
+        _with(facts, records, left),
+        people.never_seen(exported) if people else 0,
+    )
+
+
+def _records(facts: Facts) -> ir.Table:
+    """The window's records, and those that waited: with what their own window said of them."""
+    if facts.waiting is None:
+        return facts.window
+    told = {"_waited": ibis.literal(0, "int8"), "isFirstClick": ibis.null("boolean")}
+    again = (facts.waiting["_waited"] + 1).cast("int8")
+    records = facts.window.mutate(**told)
+    return records.union(facts.waiting.mutate(_waited=again).select(*records.columns))
+
+
+def _judge_alone(rule: FactRule, records: ir.Table, facts: Facts, cut: datetime) -> ir.Table:
+    """Reach the outcome of each record as if it were a first: `outcome`.
+
+    `_contends`: whether it may be one. Facts that waited were judged in their own window.
+    """
+    carried = [name for name in _carried(rule) if name in records.columns]
+    looked_at = [name for name in _looked_at(rule, facts) if name not in carried]
+    known = _beside(is_repeat(records.select(*carried, *looked_at), facts.repeated), facts, cut)
+    closes = known["_waited"] if "_waited" in carried else ibis.literal(0, "int8")
+    repeat = known["_repeat"] & (closes == 0)
+    filtered = rule.filtered(known) if rule.filtered else ibis.literal(False)
+    if facts.sources is not None:
+        filtered = filtered | known["source"].notin(sorted(facts.sources))
+    conditions = {Outcome.DUPLICATE: repeat, Outcome.FILTERED: filtered}
+    if facts.campaigns is not None:
+        unknown = known["_active"].isnull()
+        conditions[Outcome.WAITING] = unknown & (closes < CLOSES_TO_WAIT)
+        conditions[Outcome.UNKNOWN_CAMPAIGN] = unknown
+        conditions[Outcome.INACTIVE_CAMPAIGN] = ~known["_active"]
+    if facts.downloaded is not None:
+        conditions[Outcome.ALREADY_DOWNLOADED] = known["_downloaded"].notnull()
+    contends = ~(repeat | filtered) & (closes == 0)
+    return known.select(*carried, outcome=first_that_applies(conditions), _contends=contends)
+
+
+def _carried(rule: FactRule) -> list[str]:
+    """The fields that go from verdict to verdict."""
+    firsts = ("interactionId", "occurredAt", *rule.reads) if rule.firsts else ()
+    return [*POSITION, "profileId", *firsts, "_waited", "isFirstClick"]
+
+
+def _looked_at(rule: FactRule, facts: Facts) -> list[str]:
+    """The fields that are looked at once."""
+    return [
+        *rule.reads,
+        *(["source"] if facts.sources is not None and "source" not in rule.reads else []),
+        *(["campaignId"] if facts.campaigns is not None else []),
+        *(["interactionId"] if facts.downloaded is not None else []),
+    ]
+
+
+def _beside(records: ir.Table, facts: Facts, cut: datetime) -> ir.Table:
+    """Records with what is known of their campaign (`_active`), and whether they were downloaded
+    (`_downloaded`).
+    """
+    if facts.campaigns is not None:
+        campaigns = facts.campaigns.select("campaignId", _active=is_active(facts.campaigns, cut))
+        records = records.left_join(campaigns, "campaignId").drop("campaignId_right")
+    if facts.downloaded is not None:
+        downloaded = facts.downloaded.select("interactionId", _downloaded=ibis.literal(True))
+        records = records.left_join(downloaded, "interactionId").drop("interactionId_right")
+    return records
+
+
+def _judge_firsts(judged: ir.Table) -> ir.Table:
+    """Let those that contend and aren't first have that outcome; tell the first clicks."""
+    late = judged["_contends"] & judged["_not_first"]
+    outcome = late.ifelse(ibis.literal(int(Outcome.NOT_FIRST), "int8"), judged["outcome"])
+    if "_first_click" not in judged.columns:
+        return judged.mutate(outcome=outcome)
+    first_click = judged["_first_click"]
+    if "isFirstClick" in judged.columns:
+        first_click = ibis.coalesce(judged["isFirstClick"], first_click)
+    return judged.mutate(outcome=outcome, isFirstClick=first_click)
+
+
+def _verdicts(judged: ir.Table) -> ir.Table:
+    untold = {"_waited": ibis.literal(0, "int8"), "isFirstClick": ibis.null("boolean")}
+    told = {name: judged[name] if name in judged.columns else untold[name] for name in untold}
+    person = [name for name in ("profileId",) if name in judged.columns]
+    return judged.select(*POSITION, *person, "outcome", **told)
+
+
+def _people(facts: Facts, exported: ir.Table, columns: Sequence[Column]) -> People | None:
+    if facts.profiles is None:
+        return None
+    fields = state_fields(facts.profiles, Origin.PROFILE, columns)
+    return People.of(exported, facts.profiles, fields, facts.deleted_later)
+
+
+def _with(facts: Facts, records: ir.Table, chosen: ir.Table) -> ir.Table:
+    """The records of some verdicts, whole, with `_waited` and `isFirstClick`."""
+    own = [name for name in chosen.columns if name != "outcome"]
+    others = [name for name in facts.window.columns if name not in own]
+    joined = records.select(*POSITION, *others).inner_join(chosen.select(*own), POSITION)
+    return joined.select(*facts.window.columns, "_waited", "isFirstClick")
+
+
+def _lines(
+    facts: Facts, exported: ir.Table, people: People | None, columns: Sequence[Column]
+) -> ir.Table:
+    if people is not None:
+        exported = people.beside(exported)
+    if facts.campaigns is not None and Origin.CAMPAIGN in origins_of(columns):
+        fields = state_fields(facts.campaigns, Origin.CAMPAIGN, columns)
+        joined = exported.left_join(facts.campaigns.select("campaignId", **fields), "campaignId")
+        exported = joined.select(*exported.columns, *fields)
+    in_order = exported.order_by(*POSITION)
+    gone = in_order["_gone"] if people is not None else None
+    return in_order.select(**values_of(columns, in_order, gone))
