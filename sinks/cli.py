@@ -36,6 +36,9 @@ def close(
         list[str] | None, typer.Argument(help="Exports to close; all without.")
     ] = None,
     at: Annotated[str | None, typer.Option(help="The instant, ISO 8601 with zone.")] = None,
+    initial: Annotated[
+        bool, typer.Option("--initial", help="First close: every living row, the deltas' base.")
+    ] = False,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -47,13 +50,15 @@ def close(
     settings = load_settings(config)
     sinks = Sinks.of(settings)
     chosen = _chosen(sinks, exports or [])
+    if initial and not exports:
+        raise WrongInputError([Fault("--initial", "names no export", "close EXPORT --initial")])
     now = dt.datetime.now(dt.UTC)
     due = _due_at(chosen, _instant(at, now)) if at else due_closes(chosen, sinks.ledger, now)
     failures: dict[str, DeltadropError] = {}
     for instant in sorted({one.instant for one in due}):
         _wait_until(instant + dt.timedelta(seconds=settings.close.delay_seconds))
         for one in (one for one in due if one.instant == instant and one.export not in failures):
-            _close_one(sinks, one, failures, as_json)
+            _close_one(sinks, one, failures, initial=initial, as_json=as_json)
         sinks.rebase.remake_where_due(sinks.streams.topics.values(), instant)
     if not due and not as_json:
         typer.echo("nothing is due")
@@ -88,14 +93,21 @@ def status(config: Config = None, as_json: AsJson = False) -> None:
     typer.echo(told.to_json() if as_json else str(told))
 
 
-def _close_one(sinks: Sinks, due: Due, failures: dict[str, DeltadropError], as_json: bool) -> None:
+def _close_one(
+    sinks: Sinks,
+    due: Due,
+    failures: dict[str, DeltadropError],
+    *,
+    initial: bool,
+    as_json: bool,
+) -> None:
     export = next(one for one in sinks.exports if one.name == due.export)
 
     def progress(lags: Sequence[Lag]) -> None:
         typer.echo(f"{due.export}: waiting for " + "; ".join(str(lag) for lag in lags), err=True)
 
     try:
-        outcome = sinks.closer.close(export, due.instant, progress)
+        outcome = sinks.closer.close(export, due.instant, progress, initial=initial)
     except DeltadropError as error:
         _tell_failure(due, error, failures)
         return

@@ -60,8 +60,12 @@ class Closer:
     location: Location
     scratch: Path
 
-    def close(self, export: Export, instant: dt.datetime, progress: Progress) -> Outcome:
+    def close(
+        self, export: Export, instant: dt.datetime, progress: Progress, *, initial: bool = False
+    ) -> Outcome:
         """Close the window of an export that ends at an instant, and return what came of it.
+
+        initial: make the export's initial drop instead, of every living row at the cut.
 
         Raises HeldError where the drop can't be proven complete, CloseError where it can't be made
         or delivered; running it again is safe.
@@ -70,7 +74,7 @@ class Closer:
         if recorded is not None:
             return recorded
         self._refuse_a_taken_name(export, instant)
-        intent = self.intentions.make(export, instant, progress)
+        intent = self.intentions.make(export, instant, progress, initial=initial)
         # What was decided counts, also where the definition has changed since.
         export = Export.from_json(intent.definition_json())
         with self._made(export, intent) as drop:
@@ -145,7 +149,9 @@ def _manifest(
         drop=intent.drop_id,
         previous_drop=intent.previous_drop,
         export=export_of(export),
-        window=Window.of(intent.window_start, intent.instant, export.zone_name),
+        window=Window.of(
+            None if intent.initial else intent.window_start, intent.instant, export.zone_name
+        ),
         file=None if skipped else file_of(name, 0, rendered, compression),
         dialect=dialect_of(export),
         columns=columns_of(export),

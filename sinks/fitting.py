@@ -177,7 +177,10 @@ def _refuse_column(
     what = f"column '{name}' doesn't exist for {_label(draft)}"
     if why := _why_missing(name, increment, subject):
         what = f"{what}: {why}"
-    draft.fault(("columns", index), what, choices(name, known))
+    # Those of the profile are many: they are told to whom asks for one.
+    of_profile = name.startswith("profile-") and increment.with_profile
+    near = [one for one in known if one.startswith("profile-") is of_profile]
+    draft.fault(("columns", index), what, choices(name, near))
 
 
 def _why_missing(name: str, increment: Increment, subject: Subject) -> str:

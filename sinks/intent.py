@@ -20,7 +20,7 @@ from sinks.cut import Cuts, Span, TopicCut, spans
 from sinks.exports import Export
 from sinks.instants import day_before, milliseconds, stamp
 from sinks.ledger import Choice, Deletion, Intent, Ledger
-from sinks.types import Line
+from sinks.types import EXPORT_TYPES, Line
 from sinks.zones import zone
 from streams.layout import TopicPartition
 from streams.partitions import Partitions
@@ -56,19 +56,27 @@ class Intentions:
     later_deletions: LaterDeletions
 
     def make(
-        self, export: Export, instant: dt.datetime, progress: Callable[[Sequence[Lag]], None]
+        self,
+        export: Export,
+        instant: dt.datetime,
+        progress: Callable[[Sequence[Lag]], None],
+        *,
+        initial: bool = False,
     ) -> Intent:
         """Return the intent of a close: the one recorded before, or a new one.
 
-        Raises HeldError where what it reads can't be proven complete, CloseError where an earlier
-        close of the export is after this instant or not finished.
+        initial: every living row at the cut instead of a window's changes (SPEC §3, *initial
+        drop*). Raises HeldError where what it reads can't be proven complete, CloseError where an
+        earlier close of the export is after this instant or not finished, or an initial drop isn't
+        its first.
         """
         recorded = self.ledger.intent(export.name, instant)
-        if recorded is not None:
+        if recorded is not None and recorded.initial >= initial:
             return recorded
+        if initial:
+            self._refuse_initial(export)
         previous = self._previous(export, instant)
-        schedule = export.definition.schedule
-        start = previous or day_before(instant, schedule.hour, zone(export.zone_name))
+        start = instant if initial else previous or _first_start(export, instant)
         topics = topics_read(export, self.prefix)
         names = [topic.name for topic in topics]
         # The earlier cut first: a later one is never before it.
@@ -76,8 +84,9 @@ class Intentions:
         bases = {name: base for name in names if (base := self.bases.latest(name, start))}
         needs = [need for name in names for need in self._needs(cuts[name], bases.get(name))]
         choices = self.completeness.prove(needs, progress=progress)
-        between = spans(starts[names[0]], cuts[names[0]])
-        _refuse_what_was_never_stored(between, choices)
+        between = spans(None if initial else starts[names[0]], cuts[names[0]])
+        if not initial:
+            _refuse_what_was_never_stored(between, choices)
         return self.ledger.record_intent(
             Intent(
                 export=export.name,
@@ -89,12 +98,30 @@ class Intentions:
                 choices=choices,
                 bases={name: base.name for name, base in bases.items()},
                 deletions=self._deletions(topics, cuts, choices),
+                initial=initial,
             )
         )
 
     def prove(self, cut: TopicCut, base: Base | None) -> tuple[Choice, ...]:
         """Return a whole tiling of a topic from its base (or its beginning) to a cut."""
         return self.completeness.prove(self._needs(cut, base), progress=lambda _: None)
+
+    def _refuse_initial(self, export: Export) -> None:
+        """An initial drop is of rows, and an export's first: later ones are deltas on it."""
+        if export.type.line is not Line.ROW:
+            rows = ", ".join(one.name for one in EXPORT_TYPES.values() if one.line is Line.ROW)
+            raise CloseError(
+                what=f"exports of type {export.type.name} have no initial drop",
+                where=f"export '{export.name}'",
+                hint=f"those of rows have one: {rows}; close it without --initial",
+            )
+        closes = list(self.ledger.closes(export.name))
+        if closes:
+            raise CloseError(
+                what=f"an initial drop is an export's first; it was closed at {stamp(closes[0])}",
+                where=f"export '{export.name}'",
+                hint="close it without --initial, or define an export of another name",
+            )
 
     def _previous(self, export: Export, instant: dt.datetime) -> dt.datetime | None:
         closes = list(self.ledger.closes(export.name))
@@ -140,6 +167,11 @@ class Intentions:
             return ()
         own = [choice for choice in choices if choice.partition.topic == profiles.name]
         return self.later_deletions(profiles, cuts[profiles.name], own)
+
+
+def _first_start(export: Export, instant: dt.datetime) -> dt.datetime:
+    """A new export's first window begins at the same local hour the day before."""
+    return day_before(instant, export.definition.schedule.hour, zone(export.zone_name))
 
 
 def _refuse_what_was_never_stored(window: Sequence[Span], choices: Sequence[Choice]) -> None:

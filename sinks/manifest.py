@@ -71,17 +71,28 @@ class Instant(_Entry):
 
 
 class Window(_Entry):
-    """The time between two closes; `remark` says so where a clock change made the day longer."""
+    """The time between two closes; `remark` says so where a clock change made the day longer.
 
-    begin: Instant
+    An initial drop has no beginning: it holds every living row as of the end.
+    """
+
+    begin: Instant | None
     end: Instant
     time_zone: str
-    hours: float
+    hours: float | None
     remark: str | None
 
     @classmethod
-    def of(cls, begin: datetime, end: datetime, time_zone: str) -> Self:
-        """Describe the window between two instants."""
+    def of(cls, begin: datetime | None, end: datetime, time_zone: str) -> Self:
+        """Describe the window between two instants; without a beginning, an initial drop's."""
+        if begin is None:
+            return cls(
+                begin=None,
+                end=Instant.of(end, time_zone),
+                time_zone=time_zone,
+                hours=None,
+                remark="initial: every living row as of the end",
+            )
         hours = (end - begin) / timedelta(hours=1)
         first, last = (moment.astimezone(zones.zone(time_zone)) for moment in (begin, end))
         next_day = last.date() - first.date() == timedelta(days=1)

@@ -14,6 +14,7 @@ from sinks.definition import ExportDefinition, ScheduleDefinition
 from sinks.exports import Export, load_exports
 from sinks.formats import MOMENT_FORMATS
 from sinks.render import Compression, Separator
+from sinks.types import EXPORT_TYPES
 
 OPENINGS = """\
 export: openings
@@ -26,6 +27,12 @@ schedule: {at: "06:00", time_zone: Europe/Brussels}
 EMAIL = (
     "interactionId, campaignId, abVersion, profileId, subscription, eventTime, emailAddress, "
     "campaignTechnicalName, customerId, eventId, businessKey"
+)
+OF_PROFILE = (
+    "profile-customerId, profile-emailAddress, profile-balance, profile-subscriptions, "
+    "profile-subscription-newsletter, profile-subscription-offers, profile-segment-vip, "
+    "profile-segment-lifecycle, profile-marketingConsent, profile-creationMoment, "
+    "profile-updateMoment"
 )
 
 
@@ -258,7 +265,7 @@ def test_the_example_exports_are_valid_and_cover_all_types_declared() -> None:
             "type: email-activities",
             "type: email-activity",
             "exports/a.yaml:4: field 'type': 'email-activity' isn't an export type; "
-            "choose from profile, email-activities; nearest match 'email-activities'",
+            f"choose from {', '.join(EXPORT_TYPES)}; nearest match 'email-activities'",
         ),
         (
             "database: shop",
@@ -334,7 +341,7 @@ def test_a_wrong_line_is_refused(
         (
             "columns:\n  - interactionId\n  - profile-city\n",
             "field 'columns': column 'profile-city' doesn't exist for email-activities/OPENED; "
-            f"choose from {EMAIL}; nearest match 'profileId'",
+            f"choose from {OF_PROFILE}; nearest match 'profile-subscriptions'",
         ),
         (
             "columns:\n  - profileId\n  - {column: campaignId, header: profileId}\n",
