@@ -111,14 +111,15 @@ def render(
     (UTC), decimal128, list<string>, uuid or a dictionary of strings; TypeError for another. Order
     and bytes don't depend on `threads` (default: one a processor) nor on where a batch ends.
     """
-    pool = _Pool(threads or os.cpu_count() or 1)
+    pool, writer = _Pool(threads or os.cpu_count() or 1), _Pool(1)
     totals, written = _Totals(), _Written(out)
     try:
         chunks = _chunks(batches, [column.name for column in layout.columns])
-        for part in _parts(pool, chunks, layout, totals):
-            written.add(part)
+        for _ in writer.in_order(written.add, _parts(pool, chunks, layout, totals)):
+            pass
     finally:
         pool.close()
+        writer.close()
     warnings = totals.warnings(layout)
     return Rendered(totals.rows, written.bytes, written.sha256.hexdigest(), warnings)
 

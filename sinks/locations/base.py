@@ -62,8 +62,9 @@ class Location(Protocol):
     def deliver(self, local: Path, folder: Folder, name: str) -> Receipt:
         """Bring the file `local` to `folder` as `name`, whole.
 
-        Nobody who looks there ever sees a part of it under `name`. If a file of that name is there
-        with the same bytes, nothing is done; with other bytes, OtherBytesError. Raises
+        The file is handed over: nobody writes to it again (it may get a second name instead of a
+        copy). Nobody who looks there ever sees a part of it under `name`. If a file of that name
+        is there with the same bytes, nothing is done; with other bytes, OtherBytesError. Raises
         DeliveryError for anything else that stops it; calling it again is safe, also after a kill.
         """
 

@@ -1,7 +1,8 @@
 """The transferbox: a tree of folders, `<root>/<entity>/<export>/`, that is always there.
 
-A file is copied beside its place under a temporary name, made durable, and linked to its name: a
-link never replaces what is there, and appears whole.
+A file is put beside its place under a temporary name, made durable, and linked to its name: a link
+never replaces what is there, and appears whole. Beside its place means a second name for it where
+both are on one file system, else a copy.
 """
 
 from __future__ import annotations
@@ -57,10 +58,10 @@ class Transferbox:
 
 
 def _put(local: Path, target: Path) -> Delivered:
-    """Copy `local` aside, then link the copy to `target`."""
+    """Put `local` aside, then link that to `target`."""
     aside = target.with_name(f".{target.name}.{uuid4().hex}.part")
     try:
-        _copy_durably(local, aside)
+        _put_durably(local, aside)
         try:
             target.hardlink_to(aside)
         except FileExistsError:  # another closer was faster
@@ -70,6 +71,16 @@ def _put(local: Path, target: Path) -> Delivered:
         aside.unlink(missing_ok=True)
     _sync_folder(target.parent)
     return Delivered.NOW
+
+
+def _put_durably(source: Path, aside: Path) -> None:
+    try:
+        aside.hardlink_to(source)
+    except OSError:  # another file system, or one without links to others' files
+        _copy_durably(source, aside)
+        return
+    with source.open("rb") as written:
+        os.fsync(written.fileno())
 
 
 def _copy_durably(source: Path, copy: Path) -> None:

@@ -96,7 +96,7 @@ def drop_of_facts(
     verdicts = _judge_alone(rule, records, facts, cut)
     if rule.firsts is not None and facts.firsts is not None:
         memory = facts.firsts.touched_by(facts.window).remembered(cut, firsts_days)
-        verdicts = _judge_firsts(rule.firsts(kept(verdicts), memory))
+        verdicts = _judge_firsts(rule.firsts(verdicts, memory))
     verdicts = kept(_verdicts(verdicts))
     exported = verdicts.filter(verdicts["outcome"] == int(Outcome.EXPORTED))
     left = verdicts.filter(verdicts["outcome"] == int(Outcome.WAITING))

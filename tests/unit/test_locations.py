@@ -4,8 +4,9 @@ A new kind is one more entry of `LOCATIONS`.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -45,8 +46,18 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 def local(tmp_path: Path, content: bytes, name: str = "local") -> Path:
     path = tmp_path / name
+    path.unlink(missing_ok=True)  # what was delivered isn't written to again
     path.write_bytes(content)
     return path
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another file system."""
+    with TemporaryDirectory(dir="/dev/shm") as folder:
+        if Path(folder).stat().st_dev == tmp_path.stat().st_dev:
+            pytest.skip("the temporary folder is on /dev/shm too: there is no other file system")
+        yield Path(folder)
 
 
 def test_a_file_is_delivered_with_its_bytes(place: Place, tmp_path: Path) -> None:
@@ -176,7 +187,17 @@ def test_a_transferbox_that_is_a_file_says_so(tmp_path: Path) -> None:
     )
 
 
-def test_a_copy_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_another_file_system_is_copied(tmp_path: Path, elsewhere: Path) -> None:
+    box, seen = transferbox(tmp_path)
+
+    box.deliver(local(elsewhere, b"a,b\n1,2\n"), FOLDER, NAME)
+
+    assert seen(FOLDER) == {NAME: b"a,b\n1,2\n"}
+
+
+def test_a_copy_that_fails_leaves_nothing(
+    tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     box, seen = transferbox(tmp_path)
 
     def full(*_: object) -> None:
@@ -185,6 +206,6 @@ def test_a_copy_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("sinks.locations.transferbox.shutil.copyfileobj", full)
 
     with pytest.raises(DeliveryError, match="No space left on device"):
-        box.deliver(local(tmp_path, b"x"), FOLDER, NAME)
+        box.deliver(local(elsewhere, b"x"), FOLDER, NAME)
 
     assert seen(FOLDER) == {}
