@@ -58,7 +58,7 @@ def ours(table: pa.Table, path: Path, compression: Compression, threads: int) ->
     columns = [RenderedColumn(name, name) for name in table.column_names]
     layout = Layout(columns, ValueFormats(time_zone=ZONE), compression=compression)
     with path.open("wb") as out:
-        render([table], layout, out, threads=threads)
+        render([table], layout, out, inner_name="drop.csv", threads=threads)
 
 
 def by_polars(table: pa.Table, path: Path) -> None:
@@ -87,6 +87,7 @@ WAYS: dict[str, Callable[[pa.Table, Path], None]] = {
     "deltadrop": partial(ours, compression=Compression.NONE, threads=2),
     "deltadrop, 1 thread": partial(ours, compression=Compression.NONE, threads=1),
     "deltadrop, gzip": partial(ours, compression=Compression.GZIP, threads=2),
+    "deltadrop, zip": partial(ours, compression=Compression.ZIP, threads=2),
     "polars": by_polars,
     "duckdb": by_duckdb,
     "pyarrow": by_arrow,

@@ -22,6 +22,7 @@ from sinks.ledger import Outcome
 from sinks.schedule import Due, due_closes
 from sinks.setup import Sinks
 from sinks.status import status_of
+from sinks.wording import counted
 
 __all__ = ["close", "history", "status"]
 
@@ -142,7 +143,7 @@ def _line(export: str, instant: dt.datetime, outcome: Outcome | None) -> str:
     if outcome.file is None:
         return f"{when}  no rows: no file, the manifest says so"
     warned = "".join(f"  ({warning})" for warning in outcome.warnings)
-    size = f"{outcome.rows:,} rows  {outcome.size:,} bytes"
+    size = f"{counted(outcome.rows, 'row')}  {counted(outcome.size, 'byte')}"
     return f"{when}  {outcome.file}  {size}  {outcome.sha256[:12]}{warned}"
 
 

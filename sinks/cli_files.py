@@ -14,6 +14,7 @@ from schemas.settings import Settings, load_settings
 from schemas.tables import load_catalog
 from sinks.exports import load_exports
 from sinks.verify import verify as verify_drop
+from sinks.wording import counted
 
 __all__ = ["Valid", "validate", "validate_definitions", "verify"]
 
@@ -32,8 +33,9 @@ class Valid:
     def __str__(self) -> str:
         """For people."""
         return (
-            f"all is well: {len(self.databases)} databases, {len(self.tables)} custom tables, "
-            f"{len(self.exports)} exports ({', '.join(self.exports) or 'none'})"
+            f"all is well: {counted(len(self.databases), 'database')}, "
+            f"{counted(len(self.tables), 'custom table')}, "
+            f"{counted(len(self.exports), 'export')} ({', '.join(self.exports) or 'none'})"
         )
 
 

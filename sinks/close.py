@@ -89,9 +89,10 @@ class Closer:
         with TemporaryDirectory(dir=self.scratch) as folder:
             with self.selection.select(intent, export) as selected:
                 name = str(export.file_name(intent.instant))
+                inner_name = export.inner_name(intent.instant)
                 file = Path(folder) / name
                 with file.open("wb") as out:
-                    rendered = render(selected.lines, export.layout, out)
+                    rendered = render(selected.lines, export.layout, out, inner_name=inner_name)
                 manifest = _manifest(export, intent, name, selected, rendered)
             manifest.balance.check(export.name, exported=rendered.rows)
             yield Drop(name, file if manifest.file else None, manifest, rendered, selected.waiting)

@@ -12,6 +12,8 @@ from typing import Final, NoReturn
 
 import numpy as np
 
+from sinks.wording import counted
+
 __all__ = ["CsvCheck", "SpoiltError"]
 
 _LONGEST_LINE: Final = 64 * 1024 * 1024
@@ -96,8 +98,8 @@ class CsvCheck:
         self._refuse_count(len(self._field_texts(line[0])))
 
     def _refuse_count(self, count: int) -> NoReturn:
-        expected = len(self._headers)
-        raise SpoiltError("columns", f"row {self.rows + 1} has {count} fields, not {expected}")
+        expected, fields = len(self._headers), counted(count, "field")
+        raise SpoiltError("columns", f"row {self.rows + 1} has {fields}, not {expected}")
 
     def _field_texts(self, line: bytes) -> list[bytes]:
         fields, position = [], 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import time
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -76,13 +76,15 @@ def _date_pattern(given: str) -> str:
 
 def _no_extension(given: str) -> str:
     if given.endswith((".csv", ".gz", ".zip")):
-        raise PatternError(f"'{given}' has an extension; leave it off, .csv (and .gz) is added")
+        raise PatternError(f"'{given}' has an extension; leave it off, it is added")
     return given
 
 
 def _header(given: str) -> str:
     if any(ord(character) < 32 for character in given):
         raise ValueError("a header is one line of text, without tabs")
+    if given.startswith("\ufeff"):
+        raise ValueError("a header can't begin with a byte order mark")
     return given
 
 
@@ -112,6 +114,8 @@ FolderName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80, strict=True)
 ]
 """A name that is a folder's, too."""
+USUAL_NAME: Final = "<name><suffix>"
+"""The pattern of a file's name where none is given."""
 Recipient = Annotated[str, StringConstraints(pattern=r"^[^@\s,;<>]+@[^@\s,;<>]+$", strict=True)]
 
 
@@ -151,11 +155,14 @@ class FormatsDefinition(_Definition):
 
 
 class FileDefinition(_Definition):
-    """The file: its dialect, compression and name."""
+    """The file: its dialect, compression and name; `inner_name` is that of the file in a zip
+    archive (`<name><suffix>` if none is given).
+    """
 
     separator: Annotated[Text, AfterValidator(_separator)] = "comma"
     compression: Compression = Compression.NONE
-    name: Annotated[Text, AfterValidator(_no_extension)] = "<name><suffix>"
+    name: Annotated[Text, AfterValidator(_no_extension)] = USUAL_NAME
+    inner_name: Annotated[Text, AfterValidator(_no_extension)] | None = None
 
 
 class ScheduleDefinition(_Definition):
@@ -209,8 +216,19 @@ class ExportDefinition(_Definition):
     @property
     def name_pattern(self) -> NamePattern:
         """The name of its files, without their extension."""
-        named = placeholders(self.name, self.entity, self.suffix)
-        return NamePattern.of_file(self.file.name, named)
+        return self._pattern(self.file.name)
+
+    @property
+    def inner_name_pattern(self) -> NamePattern | None:
+        """The name of the files in its archives, without their extension; None where it makes
+        none.
+        """
+        if self.file.compression is not Compression.ZIP:
+            return None
+        return self._pattern(self.file.inner_name or USUAL_NAME)
+
+    def _pattern(self, name: str) -> NamePattern:
+        return NamePattern.of_file(name, placeholders(self.name, self.entity, self.suffix))
 
     @property
     def accepted_sources(self) -> frozenset[Source] | None:

@@ -26,7 +26,7 @@ from sinks.definition import ExportDefinition
 from sinks.fitting import fit
 from sinks.formats import ValueFormats
 from sinks.names import FileName
-from sinks.render import Compression, Layout, RenderedColumn, Separator
+from sinks.render import Layout, RenderedColumn, Separator
 from sinks.types import EXPORT_TYPES, ExportType, Increment
 
 __all__ = ["LOCATIONS", "Export", "Identity", "load_exports"]
@@ -105,8 +105,16 @@ class Export:
 
     def file_name(self, close: datetime, revision: int = 0) -> FileName:
         """The name of the file of the window that ends at `close` (a moment with a zone)."""
-        stem = self.definition.name_pattern.at(close.astimezone(zones.zone(self.zone_name)))
-        return FileName(stem, revision, self.definition.file.compression is Compression.GZIP)
+        stem = self.definition.name_pattern.at(self._local(close))
+        return FileName(stem, revision, self.definition.file.compression)
+
+    def inner_name(self, close: datetime, revision: int = 0) -> str | None:
+        """The name of the file in the archive of that window; None where none is made."""
+        pattern = self.definition.inner_name_pattern
+        return None if pattern is None else str(FileName(pattern.at(self._local(close)), revision))
+
+    def _local(self, moment: datetime) -> datetime:
+        return moment.astimezone(zones.zone(self.zone_name))
 
     def to_json(self) -> str:
         """The whole of it in one line, keys sorted: what the ledger keeps of a close."""

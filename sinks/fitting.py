@@ -14,7 +14,14 @@ from typing import TypeVar
 from schemas.definitions import Document, Faults, Location, choices
 from schemas.tables import Catalog
 from sinks.columns import WHY_MISSING, Column, HeadedColumn, Subject, profile_columns
-from sinks.definition import ExportDefinition, FileDefinition, FormatsDefinition, placeholders
+from sinks.compress import Compression
+from sinks.definition import (
+    USUAL_NAME,
+    ExportDefinition,
+    FileDefinition,
+    FormatsDefinition,
+    placeholders,
+)
 from sinks.names import FileName, NamePattern, PatternError
 from sinks.render import Separator
 from sinks.types import EXPORT_TYPES, ExportType, Increment, columns_on_offer
@@ -39,7 +46,7 @@ def fit(
     aren't there.
     """
     draft = _Draft(document, faults)
-    _check_name(draft)
+    _check_names(draft)
     _check_separators(draft)
     _check_deliveries(draft, locations)
     export_type = draft.one_of(("type",), EXPORT_TYPES, "an export type")
@@ -243,8 +250,10 @@ def _check_deliveries(draft: _Draft, locations: Collection[str]) -> None:
             )
 
 
-def _check_name(draft: _Draft) -> None:
-    """The file's name can be made, and tells two days apart (SPEC §7)."""
+def _check_names(draft: _Draft) -> None:
+    """The file's name can be made, and tells two days apart (SPEC §7); the name of the file in an
+    archive can be made, and is given for an archive only.
+    """
     suffix = draft.text("suffix", default=str(ExportDefinition.model_fields["suffix"].default))
     try:
         named = placeholders(draft.text("export"), draft.text("entity"), suffix)
@@ -252,14 +261,34 @@ def _check_name(draft: _Draft) -> None:
         return  # the field itself says so
     given = draft.value("file", "name") is not None
     location = ("file", "name") if given else ("suffix",)
+    pattern = _check_name(draft, location, draft.text("file", "name", default=USUAL_NAME), named)
+    if pattern is not None and not pattern.tells_days_apart:
+        what = f"two days could have the same file name ('{_sample(pattern)}')"
+        draft.fault(location, what, "the name needs year, month and day: yyyy, MM and dd")
+    if inner := draft.text("file", "inner_name"):
+        _check_name(draft, ("file", "inner_name"), inner, named)
+        _check_archive(draft)
+
+
+def _check_name(
+    draft: _Draft, location: tuple[str, ...], text: str, named: Mapping[str, NamePattern]
+) -> NamePattern | None:
+    """The pattern of a file's name; None, and the fault, where no name can be made of it."""
     try:
-        pattern = NamePattern.of_file(
-            draft.text("file", "name", default=FileDefinition().name), named
-        )
-        sample = FileName(pattern.at(datetime(2026, 11, 25)))
+        pattern = NamePattern.of_file(text, named)
+        _sample(pattern)
     except PatternError as error:
         draft.fault(location, str(error))
-        return
-    if not pattern.tells_days_apart:
-        what = f"two days could have the same file name ('{sample}')"
-        draft.fault(location, what, "the name needs year, month and day: yyyy, MM and dd")
+        return None
+    return pattern
+
+
+def _check_archive(draft: _Draft) -> None:
+    compression = draft.text("file", "compression", default=Compression.NONE)
+    if compression in (Compression.NONE, Compression.GZIP):
+        what = f"there is no file in an archive with compression {compression}"
+        draft.fault(("file", "inner_name"), what, "remove it, or choose compression: zip")
+
+
+def _sample(pattern: NamePattern) -> FileName:
+    return FileName(pattern.at(datetime(2026, 11, 25)))

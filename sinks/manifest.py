@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from schemas.errors import CloseError, HeldError
 from schemas.tables import AttributeType
@@ -19,6 +19,7 @@ from sinks import zones
 from sinks.columns import HeadedColumn
 from sinks.exports import Export
 from sinks.render import Compression, Rendered
+from sinks.wording import counted
 
 __all__ = [
     "Balance",
@@ -117,7 +118,11 @@ class Offsets(_Entry):
 
 
 class FileEntry(_Entry):
-    """The file as delivered: lines below the header, and its bytes."""
+    """The file as delivered: lines below the header, and its bytes.
+
+    inner_name: of the file in a zip archive; it isn't written where there is none, so that drops of
+    before there were archives have the same manifest.
+    """
 
     name: str
     revision: Count = 0
@@ -125,6 +130,13 @@ class FileEntry(_Entry):
     bytes: Count
     sha256: Sha256
     compression: Compression
+    inner_name: str | None = Field(default=None, exclude_if=lambda name: name is None)
+
+    @model_validator(mode="after")
+    def _archives_name_their_file(self) -> Self:
+        if (self.compression is Compression.ZIP) != (self.inner_name is not None):
+            raise ValueError("inner_name is there for zip, and only for zip")
+        return self
 
 
 class Dialect(_Entry):
@@ -165,15 +177,15 @@ class Balance(_Entry):
         if total != self.input:
             listed = " + ".join(f"{count} {name}" for name, count in self.outcomes.items() if count)
             raise HeldError(
-                f"the balance doesn't add up: {self.input} records came in, {total} are "
-                f"accounted for ({listed or 'none'})",
+                f"the balance doesn't add up: {counted(self.input, 'record')} came in, "
+                f"{counted(total, 'is', 'are')} accounted for ({listed or 'none'})",
                 where=f"export '{export}'",
                 hint="nothing was delivered; the close can be run again",
             )
         told = self.outcomes.get("exported", 0)
         if told != exported:
             raise HeldError(
-                f"the balance counts {told} exported, the file has {exported} lines",
+                f"the balance counts {told} exported, the file has {counted(exported, 'line')}",
                 where=f"export '{export}'",
                 hint="nothing was delivered; the close can be run again",
             )
@@ -238,6 +250,7 @@ def file_of(name: str, revision: int, rendered: Rendered, compression: Compressi
         bytes=rendered.bytes,
         sha256=rendered.sha256,
         compression=compression,
+        inner_name=rendered.inner_name,
     )
 
 

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Final
 
+from sinks.compress import Compression
+from sinks.wording import counted
+
 __all__ = ["FileName", "NamePattern", "PatternError"]
 
 _FIELDS: Final = {"yyyy": "%Y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M", "ss": "%S"}
@@ -144,22 +147,25 @@ def _written(part: _Part, local: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FileName:
-    """The name of a delivered file: its stem, revision (0: the first) and whether it is
-    compressed.
+    """The name of a delivered file: its stem, revision (0: the first) and what is done to it. Also
+    that of the file in an archive, to which nothing is done.
     """
 
     stem: str
     revision: int = 0
-    gzip: bool = False
+    compression: Compression = Compression.NONE
 
     _FORM: ClassVar = re.compile(
-        r"(?P<stem>.+?)(?:-r(?P<revision>[1-9][0-9]*))?\.csv(?P<gzip>\.gz)?"
+        r"(?P<stem>.+?)(?:-r(?P<revision>[1-9][0-9]*))?(?P<ending>"
+        + "|".join(re.escape(one.ending) for one in Compression)
+        + ")"
     )
 
     def __post_init__(self) -> None:
         if not self.stem or len(self.stem) > _LONGEST:
             raise PatternError(
-                f"'{self.stem}' has {len(self.stem)} characters; 1 to {_LONGEST} can be used"
+                f"'{self.stem}' has {counted(len(self.stem), 'character')}; "
+                f"1 to {_LONGEST} can be used"
             )
         if re.search(r"-r[0-9]+$", self.stem):
             raise PatternError(
@@ -168,7 +174,7 @@ class FileName:
 
     def __str__(self) -> str:
         revision = f"-r{self.revision}" if self.revision else ""
-        return f"{self.stem}{revision}.csv{'.gz' if self.gzip else ''}"
+        return f"{self.stem}{revision}{self.compression.ending}"
 
     @property
     def manifest(self) -> str:
@@ -180,5 +186,8 @@ class FileName:
         """Read a name back; ValueError if it isn't one of a delivered file."""
         found = cls._FORM.fullmatch(name)
         if found is None:
-            raise ValueError(f"'{name}' isn't the name of a drop: <stem>[-r<n>].csv[.gz]")
-        return cls(found["stem"], int(found["revision"] or 0), found["gzip"] is not None)
+            endings = ", ".join(one.ending for one in Compression)
+            what = f"<stem>[-r<n>] and one of {endings}"
+            raise ValueError(f"'{name}' isn't the name of a drop: {what}")
+        compression = next(one for one in Compression if one.ending == found["ending"])
+        return cls(found["stem"], int(found["revision"] or 0), compression)

@@ -18,14 +18,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import chain
-from typing import BinaryIO, Final, TypeVar
+from typing import BinaryIO, Final, Literal, TypeVar, assert_never
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sinks import compress
+from sinks.archive import archive
+from sinks.compress import Compression
 from sinks.formats import Mask, ValueFormats, format_values
+from sinks.wording import counted
 
 __all__ = [
     "Compression",
@@ -61,13 +64,6 @@ class Separator(StrEnum):
     TAB = "\t"
 
 
-class Compression(StrEnum):
-    """What is done to the whole file."""
-
-    NONE = "none"
-    GZIP = "gzip"
-
-
 @dataclass(frozen=True, slots=True)
 class RenderedColumn:
     """A column of the data, by its name there, and the header that it gets in the file."""
@@ -89,13 +85,14 @@ class Layout:
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """What was written: lines below the header, and size and SHA-256 (hexadecimal) of the file as
-    delivered.
+    delivered; `inner_name` is that of the file in a zip archive.
     """
 
     rows: int
     bytes: int
     sha256: str
     warnings: tuple[str, ...]
+    inner_name: str | None = None
 
 
 def render(
@@ -103,9 +100,10 @@ def render(
     layout: Layout,
     out: BinaryIO,
     *,
+    inner_name: str | None = None,
     threads: int | None = None,
 ) -> Rendered:
-    """Write `batches` to `out` as a CSV file.
+    """Write `batches` to `out` as a CSV file; `inner_name` is that of the file in a zip archive.
 
     `batches` hold at least the layout's columns, typed string, integer, bool, date32, timestamp
     (UTC), decimal128, list<string>, uuid or a dictionary of strings; TypeError for another. Order
@@ -115,17 +113,22 @@ def render(
     totals, written = _Totals(), _Written(out)
     try:
         chunks = _chunks(batches, [column.name for column in layout.columns])
-        for _ in writer.in_order(written.add, _parts(pool, chunks, layout, totals)):
+        for _ in writer.in_order(written.add, _parts(pool, chunks, layout, totals, inner_name)):
             pass
     finally:
         pool.close()
         writer.close()
     warnings = totals.warnings(layout)
-    return Rendered(totals.rows, written.bytes, written.sha256.hexdigest(), warnings)
+    sha256 = written.sha256.hexdigest()
+    return Rendered(totals.rows, written.bytes, sha256, warnings, inner_name)
 
 
 def _parts(
-    pool: _Pool, chunks: Iterable[pa.RecordBatch], layout: Layout, totals: _Totals
+    pool: _Pool,
+    chunks: Iterable[pa.RecordBatch],
+    layout: Layout,
+    totals: _Totals,
+    inner_name: str | None,
 ) -> Iterator[memoryview | bytes]:
     """The file's bytes, piece by piece; each chunk is formatted and compressed by one thread."""
 
@@ -138,12 +141,28 @@ def _parts(
         return lines.counts, compress.deflate(lines.text)
 
     header = header_line(layout)
-    if layout.compression is Compression.GZIP:
-        blocks = totals.adding(pool.in_order(deflated, chunks))
-        yield from compress.member(chain([compress.deflate(header)], blocks))
-    else:
+    if layout.compression is Compression.NONE:
         yield header
         yield from totals.adding(pool.in_order(plain, chunks))
+        return
+    blocks = totals.adding(pool.in_order(deflated, chunks))
+    yield from _packed(chain([compress.deflate(header)], blocks), layout.compression, inner_name)
+
+
+def _packed(
+    blocks: Iterable[compress.Deflated],
+    compression: Literal[Compression.GZIP, Compression.ZIP],
+    inner_name: str | None,
+) -> Iterator[bytes]:
+    match compression:
+        case Compression.GZIP:
+            return compress.member(blocks)
+        case Compression.ZIP:
+            if inner_name is None:
+                raise ValueError("a zip archive needs a name for the file in it")
+            return archive(inner_name, blocks)
+        case _:
+            assert_never(compression)
 
 
 def header_line(layout: Layout) -> bytes:
@@ -293,15 +312,18 @@ class _Totals:
             yield part
 
     def warnings(self, layout: Layout) -> tuple[str, ...]:
-        separator = layout.formats.values_separator
         said = []
         for column in layout.columns:
             if count := self._holding_separator[column.name]:
-                what = f"values hold the values' separator {separator!r}"
-                said.append(f"column {column.header!r}: {count} {what}")
+                what = counted(count, "value holds", "values hold")
+                mark = layout.formats.values_separator
+                said.append(f"column {column.header!r}: {what} the values' separator {mark!r}")
             if count := self._out_of_range[column.name]:
-                what = "values outside the years 0001 to 9999 are empty"
-                said.append(f"column {column.header!r}: {count} {what}")
+                what = counted(count, "value")
+                be = "is" if count == 1 else "are"
+                said.append(
+                    f"column {column.header!r}: {what} outside the years 0001 to 9999 {be} empty"
+                )
         return tuple(said)
 
 

@@ -11,6 +11,7 @@ from sinks.exports import Export
 from sinks.intent import topics_read
 from sinks.schedule import due_closes, next_close
 from sinks.setup import Sinks
+from sinks.wording import counted
 from streams.coverage import tile
 from streams.layout import TopicPartition
 
@@ -98,7 +99,7 @@ def _export(
 def _partition_lines(partitions: Sequence[PartitionStatus]) -> Iterator[str]:
     width = max((len(one.topic) for one in partitions), default=0)
     for one in partitions:
-        holes = f"  {one.holes} holes" if one.holes else ""
+        holes = f"  {counted(one.holes, 'hole')}" if one.holes else ""
         stored = f"stored {one.covered:>12,} of {one.end:>12,}  lag {one.lag:>10,}"
         yield f"{one.topic:{width}}  {one.partition:3}  {stored}{holes}"
 

@@ -11,22 +11,18 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, cast
-
-from isal import isal_zlib
+from typing import Final
 
 from schemas.errors import CloseError
 from sinks.csv_check import CsvCheck, SpoiltError
 from sinks.manifest import FileEntry, Manifest
-from sinks.render import Compression
+from sinks.unpack import unpacked
+from sinks.wording import counted
 
 __all__ = ["Finding", "Verification", "verify"]
 
 MANIFEST_ENDING: Final = ".manifest.json"
 _PIECE: Final = 4 * 1024 * 1024
-_GZIP: Final = 31
-"""zlib's window bits for gzip with header and trailer."""
-_GZIP_ERROR: Final = cast(type[Exception], isal_zlib.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +53,8 @@ class Verification:
         """For people, a line for each finding."""
         if self.is_well:
             return (
-                f"{self.file}: as its manifest says: {self.rows} rows, {self.bytes} bytes, "
-                f"SHA-256 {self.sha256}"
+                f"{self.file}: as its manifest says: {counted(self.rows, 'row')}, "
+                f"{counted(self.bytes, 'byte')}, SHA-256 {self.sha256}"
             )
         return "\n".join(f"{self.file}: {found.check}: {found.what}" for found in self.findings)
 
@@ -79,10 +75,10 @@ def verify(path: Path) -> Verification:
         return _verify_skipped(file, manifest_path)
     raw = _Raw()
     csv = CsvCheck([column.header for column in manifest.columns], manifest.dialect.separator)
-    spoilt = _read(file, raw, csv, manifest.file.compression)
+    spoilt = _read(file, raw, csv, manifest.file)
     findings = [*_compare(manifest.file, file.name, raw), *spoilt]
     if not spoilt and csv.rows != manifest.file.rows:
-        what = f"are {csv.rows}, the manifest says {manifest.file.rows}"
+        what = f"found {csv.rows}, the manifest says {manifest.file.rows}"
         findings.append(Finding("rows", what))
     return Verification(
         str(file),
@@ -94,13 +90,13 @@ def verify(path: Path) -> Verification:
     )
 
 
-def _read(file: Path, raw: _Raw, csv: CsvCheck, compression: Compression) -> list[Finding]:
+def _read(file: Path, raw: _Raw, csv: CsvCheck, entry: FileEntry) -> list[Finding]:
     """Read all of the file, its content as far as it can be read."""
     try:
         with file.open("rb") as opened:
             pieces = raw.passing(iter(lambda: opened.read(_PIECE), b""))
             try:
-                csv.read(_content(pieces, compression))
+                csv.read(unpacked(pieces, entry.compression, entry.inner_name))
             except SpoiltError as spoilt:
                 return [Finding(spoilt.check, str(spoilt))]
             finally:
@@ -144,31 +140,11 @@ class _Raw:
             yield piece
 
 
-def _content(pieces: Iterable[bytes], compression: Compression) -> Iterator[bytes]:
-    """The CSV bytes of a file's bytes."""
-    if compression is Compression.NONE:
-        for piece in pieces:  # not `yield from`: it would close `pieces`, which is read to its end
-            yield piece
-        return
-    unpack = isal_zlib.decompressobj(_GZIP)
-    try:
-        for piece in pieces:
-            if unpack.eof:
-                raise SpoiltError("compression", "there are bytes after the end of the gzip data")
-            yield unpack.decompress(piece)
-    except _GZIP_ERROR as error:
-        raise SpoiltError("compression", f"isn't whole gzip data: {error}") from error
-    if not unpack.eof:
-        raise SpoiltError("compression", "the gzip data doesn't end: the file may be cut off")
-    if unpack.unused_data:
-        raise SpoiltError("compression", "there are bytes after the end of the gzip data")
-
-
 def _compare(expected: FileEntry, name: str, raw: _Raw) -> Iterator[Finding]:
     if name != expected.name:
         yield Finding("name", f"is {name!r}, the manifest is of {expected.name!r}")
     if raw.bytes != expected.bytes:
-        yield Finding("bytes", f"are {raw.bytes}, the manifest says {expected.bytes}")
+        yield Finding("bytes", f"found {raw.bytes}, the manifest says {expected.bytes}")
     if raw.sha256.hexdigest() != expected.sha256:
         found = raw.sha256.hexdigest()
         yield Finding("SHA-256", f"is {found}, the manifest says {expected.sha256}")

@@ -65,7 +65,7 @@ def write_drop(
     name = export.file_name(CLOSE)
     path = folder / str(name)
     with path.open("wb") as out:
-        rendered = render([rows], export.layout, out)
+        rendered = render([rows], export.layout, out, inner_name=export.inner_name(CLOSE))
     manifest = Manifest(
         drop="openings@20260329T040000.000Z",
         previous_drop="openings@20260328T050000.000Z",

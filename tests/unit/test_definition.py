@@ -136,6 +136,43 @@ def test_the_file_name_has_the_local_date_of_the_close(exports: Path, catalog: C
     assert str(export.file_name(close, revision=2)) == "openings_20261125-r2.csv.gz"
 
 
+@pytest.mark.parametrize(
+    ("file", "name", "inner"),
+    [
+        ("{compression: zip}", "openings_20261125-r2.zip", "openings_20261125-r2.csv"),
+        (
+            "{compression: zip, name: '<entity><suffix>', inner_name: '<name>_<yyyy-MM>'}",
+            "marketing_20261125-r2.zip",
+            "openings_2026-11-r2.csv",
+        ),
+        (
+            "{compression: zip, name: '<entity><suffix>'}",
+            "marketing_20261125-r2.zip",
+            "openings_20261125-r2.csv",
+        ),
+        ("{compression: zip, inner_name: data}", "openings_20261125-r2.zip", "data-r2.csv"),
+        ("{compression: gzip}", "openings_20261125-r2.csv.gz", None),
+    ],
+)
+def test_an_archive_and_the_file_in_it_are_named_separately(
+    exports: Path, catalog: Catalog, file: str, name: str, inner: str | None
+) -> None:
+    (export,) = load(exports, catalog, a=OPENINGS + f"file: {file}\n")
+    close = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)
+
+    assert str(export.file_name(close, revision=2)) == name
+    assert export.inner_name(close, revision=2) == inner
+
+
+def test_the_ledgers_copy_of_an_export_keeps_its_inner_name(
+    exports: Path, catalog: Catalog
+) -> None:
+    (export,) = load(exports, catalog, a=OPENINGS + "file: {compression: zip, inner_name: data}\n")
+
+    assert Export.from_json(export.to_json()) == export
+    assert export.inner_name(datetime(2026, 11, 24, tzinfo=UTC)) == "data.csv"
+
+
 def test_columns_are_chosen_ordered_and_renamed(exports: Path, catalog: Catalog) -> None:
     text = OPENINGS + "columns: [eventId, {column: customerId, header: CRM_ID}, interactionId]\n"
 
@@ -370,8 +407,38 @@ def test_a_wrong_line_is_refused(
         ),
         (
             "file:\n  compression: none\n  name: '<name><suffix>.csv'\n",
-            "field 'file.name': '<name><suffix>.csv' has an extension; leave it off, "
-            ".csv (and .gz) is added",
+            "field 'file.name': '<name><suffix>.csv' has an extension; leave it off, it is added",
+        ),
+        (
+            'columns:\n  - interactionId\n  - {column: profileId, header: "a\\tb"}\n',
+            "field 'columns[1].header': a header is one line of text, without tabs",
+        ),
+        (
+            'columns:\n  - interactionId\n  - {column: profileId, header: "\\uFEFFid"}\n',
+            "field 'columns[1].header': a header can't begin with a byte order mark",
+        ),
+        (
+            "file:\n  separator: comma\n  inner_name: '<name>'\n",
+            "field 'file.inner_name': there is no file in an archive with compression none; "
+            "remove it, or choose compression: zip",
+        ),
+        (
+            "file:\n  compression: gzip\n  inner_name: '<name>'\n",
+            "field 'file.inner_name': there is no file in an archive with compression gzip; "
+            "remove it, or choose compression: zip",
+        ),
+        (
+            "file:\n  compression: zip\n  inner_name: '<nam>'\n",
+            "field 'file.inner_name': <nam> is neither one of <name>, <suffix>, <entity> nor a "
+            "date pattern such as <yyyyMMdd>",
+        ),
+        (
+            "file:\n  compression: zip\n  inner_name: '<name>.csv'\n",
+            "field 'file.inner_name': '<name>.csv' has an extension; leave it off, it is added",
+        ),
+        (
+            "file:\n  inner_name: x\n  compression: tar\n",
+            "field 'file.compression': 'tar' isn't one of them; choose from none, gzip, zip",
         ),
         (
             "when_empty: header\ndeliver: [transferbox]\nrecipients: [someone]\n",

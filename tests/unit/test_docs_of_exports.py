@@ -1,13 +1,18 @@
 """What docs/exports.md says is what there is."""
 
+import csv
 import re
 from pathlib import Path
+from typing import Any
 
+import duckdb
+import pandas
+import polars
 import pytest
 import yaml
 
 from sinks.columns import Subject
-from sinks.definition import ExportDefinition
+from sinks.definition import ExportDefinition, FileDefinition
 from sinks.formats import BooleanFormat, DatePattern, TimePattern
 from sinks.render import Compression
 from sinks.types import EXPORT_TYPES, columns_on_offer
@@ -23,9 +28,32 @@ def test_the_pages_example_is_a_valid_definition() -> None:
     ExportDefinition.model_validate(yaml.safe_load(example[1]))
 
 
+def test_the_pages_ways_to_read_a_drop_give_its_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file.csv").write_bytes('id,name\n1,""\n2,\n3,"two\nlines, 😀"\n4,NA\n'.encode())
+    example = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    assert example is not None
+    limit = csv.field_size_limit()
+    told: dict[str, Any] = {"csv": csv, "pandas": pandas, "polars": polars, "duckdb": duckdb}
+
+    exec(example[1], told)
+    csv.field_size_limit(limit)
+
+    names = ["", None, "two\nlines, 😀", "NA"]
+    flat = [name or "" for name in names]
+    assert [row[1] for row in told["by_csv"]] == ["name", *flat]
+    assert told["by_pandas"]["name"].tolist() == flat
+    assert told["by_polars"]["name"].to_list() == names
+    assert told["by_duckdb"].fetchall() == list(enumerate(names, 1))
+
+
 def test_every_field_is_on_the_page() -> None:
     for name, field in ExportDefinition.model_fields.items():
         assert f"`{field.alias or name}" in PAGE, name
+    for name in FileDefinition.model_fields:
+        assert f"`file.{name}`" in PAGE, name
 
 
 @pytest.mark.parametrize("choices", [BooleanFormat, DatePattern, TimePattern, Compression])

@@ -100,6 +100,35 @@ def test_a_manifest_is_this_text(tmp_path: Path) -> None:
     }
 
 
+def test_the_manifest_of_an_archive_names_the_file_in_it(tmp_path: Path) -> None:
+    told = export("interactionId", compression="zip", inner_name="data_<yyyy>")
+
+    path, manifest = write_drop(tmp_path, told, ROWS)
+
+    assert path.name == "openings_20260329.zip"
+    entry = json.loads(manifest.to_json())["file"]
+    assert (entry["name"], entry["compression"], entry["inner_name"]) == (
+        "openings_20260329.zip",
+        "zip",
+        "data_2026.csv",
+    )
+    assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+@pytest.mark.parametrize(
+    ("compression", "inner_name"), [("zip", None), ("none", "a.csv"), ("gzip", "a.csv")]
+)
+def test_only_the_manifest_of_an_archive_has_an_inner_name(
+    tmp_path: Path, compression: str, inner_name: str | None
+) -> None:
+    _, manifest = write_drop(tmp_path, export("interactionId"), ROWS)
+    fields = json.loads(manifest.to_json())
+    fields["file"] |= {"compression": compression, "inner_name": inner_name}
+
+    with pytest.raises(CloseError, match="inner_name is there for zip, and only for zip"):
+        Manifest.from_json(json.dumps(fields).encode())
+
+
 def test_the_same_manifest_has_the_same_bytes_and_ends_with_a_line_break(tmp_path: Path) -> None:
     _, one = write_drop(tmp_path, export("interactionId"), ROWS, {date(2026, 1, 2): 1})
 

@@ -6,15 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sinks.compress import Compression
 from sinks.names import FileName, NamePattern, PatternError
 
 STEMS = st.from_regex(r"[A-Za-z0-9._+=@~-]{1,40}", fullmatch=True)
 
 
-@given(STEMS, st.integers(0, 99), st.booleans())
-def test_a_file_name_reads_back_as_it_was_written(stem: str, revision: int, gzip: bool) -> None:
+@given(STEMS, st.integers(0, 99), st.sampled_from(Compression))
+def test_a_file_name_reads_back_as_it_was_written(
+    stem: str, revision: int, compression: Compression
+) -> None:
     try:
-        name = FileName(stem, revision, gzip)
+        name = FileName(stem, revision, compression)
     except PatternError:
         return
 
@@ -22,10 +25,19 @@ def test_a_file_name_reads_back_as_it_was_written(stem: str, revision: int, gzip
     assert name.manifest == f"{name}.manifest.json"
 
 
-@pytest.mark.parametrize("name", ["openings", ".csv", "openings.csv.zip", "openings.csv.gz.part"])
+@pytest.mark.parametrize("name", ["openings", ".csv", "openings.zip.part", "openings.csv.gz.part"])
 def test_other_files_are_not_drops(name: str) -> None:
     with pytest.raises(ValueError, match=r"isn't the name of a drop"):
         FileName.parse(name)
+
+
+@pytest.mark.parametrize(
+    ("compression", "name"),
+    [("none", "openings-r2.csv"), ("gzip", "openings-r2.csv.gz"), ("zip", "openings-r2.zip")],
+)
+def test_a_revision_is_told_before_the_ending(compression: str, name: str) -> None:
+    assert str(FileName("openings", 2, Compression(compression))) == name
+    assert FileName("openings", 2, Compression(compression)).manifest == f"{name}.manifest.json"
 
 
 def test_dates_are_written_in_four_and_two_digits() -> None:

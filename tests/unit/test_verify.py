@@ -9,6 +9,8 @@ import pyarrow as pa
 import pytest
 
 from schemas.errors import CloseError
+from sinks.archive import archive
+from sinks.compress import Compression, deflate
 from sinks.manifest import Manifest
 from sinks.verify import Verification, verify
 from tests.unit.drops import export, write_drop
@@ -36,7 +38,7 @@ def spoil(path: Path, change: Callable[[bytes], bytes]) -> None:
     manifest.write_text(json.dumps(fields))
 
 
-@pytest.mark.parametrize("compression", ["none", "gzip"])
+@pytest.mark.parametrize("compression", list(Compression))
 @pytest.mark.parametrize("separator", ["comma", "semicolon", "tab"])
 def test_a_drop_as_it_was_written_is_well(tmp_path: Path, compression: str, separator: str) -> None:
     told = export(*COLUMNS, compression=compression, separator=separator)
@@ -80,7 +82,7 @@ def test_a_drop_larger_than_a_piece_is_read_in_pieces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sinks.verify._PIECE", 7)
-    for compression in ("none", "gzip"):
+    for compression in Compression:
         path, _ = write_drop(tmp_path, export(*COLUMNS, compression=compression), ROWS)
 
         assert verify(path).findings == ()
@@ -107,7 +109,8 @@ def test_a_file_that_is_cut_off_is_found(tmp_path: Path) -> None:
     checks = dict(found(verify(path)))
 
     assert (
-        checks["bytes"] == f"are {manifest.file.bytes - 1}, the manifest says {manifest.file.bytes}"
+        checks["bytes"]
+        == f"found {manifest.file.bytes - 1}, the manifest says {manifest.file.bytes}"
     )
     assert checks["dialect"] == "the last line doesn't end: it may be cut off"
     assert set(checks) == {"bytes", "SHA-256", "dialect"}
@@ -116,9 +119,9 @@ def test_a_file_that_is_cut_off_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "check", "what"),
     [
-        (lambda c: c + b"4,x\n", "rows", "are 4, the manifest says 3"),
+        (lambda c: c + b"4,x\n", "rows", "found 4, the manifest says 3"),
         (lambda c: c + b"4,x,y\n", "columns", "row 4 has 3 fields, not 2"),
-        (lambda c: c + b"4\n", "columns", "row 4 has 1 fields, not 2"),
+        (lambda c: c + b"4\n", "columns", "row 4 has 1 field, not 2"),
         (
             lambda c: c.replace(b"emailAddress", b"mail"),
             "header",
@@ -171,6 +174,76 @@ def test_spoilt_gzip_is_told(tmp_path: Path, change: Callable[[bytes], bytes], w
 
     assert told[0] == "compression"
     assert told[1].startswith(what)
+
+
+INNER = "openings_20260329.csv"
+CSV = b'interactionId,emailAddress\n1,"a ""quoted"", one"\n2,""\n3,\n'
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "what"),
+    [
+        (lambda c: c[:40], "compression", "the archive doesn't end: the file may be cut off"),
+        (lambda _: b"", "compression", "the archive doesn't end: the file may be cut off"),
+        (lambda _: CSV, "compression", "isn't a zip archive"),
+        (lambda c: c[:60], "compression", "the zip data doesn't end: the file may be cut off"),
+        (lambda c: c[:-1], "compression", "the archive doesn't end: the file may be cut off"),
+        (lambda c: c[:-30], "compression", "the archive doesn't end: the file may be cut off"),
+        (lambda c: c + b"\0", "compression", "there are bytes after the end of the archive"),
+        (
+            lambda c: c.replace(b"PK\1\2", b"PK\1\3"),
+            "compression",
+            "the archive's checksum, sizes or directory don't fit it",
+        ),
+        (
+            lambda c: c[:4] + b"\x3f" + c[5:],
+            "compression",
+            "isn't a zip archive as a drop is: of one deflated file",
+        ),
+        (
+            lambda _: b"".join(archive("other.csv", [deflate(CSV)])),
+            "inner name",
+            f"is 'other.csv', the manifest says '{INNER}'",
+        ),
+        (
+            lambda _: b"".join(archive(INNER, [deflate(CSV + b"4,x\n")])),
+            "rows",
+            "found 4, the manifest says 3",
+        ),
+    ],
+)
+def test_what_is_wrong_in_an_archive_is_told(
+    tmp_path: Path, change: Callable[[bytes], bytes], check: str, what: str
+) -> None:
+    path, _ = write_drop(tmp_path, export(*COLUMNS, compression="zip"), ROWS)
+    spoil(path, change)
+
+    told = [one for one in found(verify(path)) if one[0] != "SHA-256"]
+
+    assert told == [(check, what)]
+
+
+def test_an_archive_with_another_checksum_is_told(tmp_path: Path) -> None:
+    """Data that inflate well, but aren't those that were packed."""
+    path, _ = write_drop(tmp_path, export(*COLUMNS, compression="zip"), ROWS)
+    other = deflate(CSV.replace(b"3,", b"4,"))
+    one = deflate(CSV)
+    spoil(path, lambda _: b"".join(archive(INNER, [one])).replace(one.data, other.data))
+
+    told = [one for one in found(verify(path)) if one[0] != "SHA-256"]
+
+    assert told == [("compression", "the archive's checksum, sizes or directory don't fit it")]
+
+
+def test_spoilt_deflate_data_in_an_archive_are_told(tmp_path: Path) -> None:
+    path, _ = write_drop(tmp_path, export(*COLUMNS, compression="zip"), ROWS)
+    begin = 30 + len(INNER)
+    spoil(path, lambda c: c[:begin] + b"\xff" * 20 + c[begin + 20 :])
+
+    told = [one for one in found(verify(path)) if one[0] != "SHA-256"]
+
+    assert told[0][0] == "compression"
+    assert told[0][1].startswith("isn't whole zip data: ")
 
 
 def test_a_renamed_file_is_told(tmp_path: Path) -> None:
