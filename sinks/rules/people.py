@@ -40,7 +40,7 @@ class People:
 
         facts: with profileId. profiles: their state as of the cut; fields: values of it by name.
         """
-        touched = profiles.semi_join(facts.select("profileId").distinct(), "profileId")
+        touched = profiles.semi_join(facts.select("profileId"), "profileId")
         return cls(
             kept(touched.select("profileId", *_LIFE, **fields)), tuple(fields), deleted_later
         )

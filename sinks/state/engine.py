@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 import ibis
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
 from ibis.util import gen_name
@@ -29,8 +30,22 @@ def kept(result: ir.Table) -> ir.Table:
     """Compute a table that is read more than once, and keep it as long as its connection lives.
 
     Not `Table.cache()`: that drops its table when it is collected, also after the engine has gone.
+    Not `create_table`: it asks the engine five things each time, which a close would do fifteen
+    times.
     """
-    return result.get_backend().create_table(gen_name("kept"), result, temp=True)
+    backend: Any = result.get_backend()
+    name, schema = gen_name("kept"), result.schema()
+    columns = ", ".join(
+        f'"{column.name}" {column.args["kind"].sql("duckdb")}'
+        for column in schema.to_sqlglot_column_defs("duckdb")
+    )
+    backend.con.execute(f'CREATE TEMPORARY TABLE "{name}" ({columns})')
+    backend.con.execute(f'INSERT INTO "{name}" {backend.compile(result)}')
+    place = ops.Namespace(catalog="temp", database="main")
+    table: ir.Table = ops.DatabaseTable(
+        name=name, schema=schema, source=backend, namespace=place
+    ).to_expr()
+    return table
 
 
 def streamed(result: ir.Table, rows: int = BATCH_ROWS) -> pa.RecordBatchReader:

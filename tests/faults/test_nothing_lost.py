@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 import yaml
@@ -168,7 +169,11 @@ def _text(folder: Path, file: str | None) -> str:
     """The CSV of a drop; empty where an empty window's file was skipped."""
     if file is None:
         return ""
-    content = next((folder / "transferbox").rglob(file)).read_bytes()
+    path = next((folder / "transferbox").rglob(file))
+    if file.endswith(".zip"):
+        with ZipFile(path) as archive:
+            return archive.read(archive.namelist()[0]).decode("utf-8")
+    content = path.read_bytes()
     return (gzip.decompress(content) if file.endswith(".gz") else content).decode("utf-8")
 
 

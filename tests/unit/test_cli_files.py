@@ -64,7 +64,9 @@ def test_validate_counts_what_is_right(project: Path) -> None:
     code, text, _ = run("validate", "--config", project / "deltadrop.yaml")
 
     assert code == 0
-    assert text.startswith("all is well: 1 database, 3 custom tables, 9 exports (emails-bounces, ")
+    assert text.startswith(
+        "all is well: 1 database, 3 custom tables, 21 exports (calls-downloaded, "
+    )
 
 
 def test_validate_refuses_with_all_faults(project: Path) -> None:
