@@ -66,19 +66,21 @@ def fold_firsts(
 ) -> Firsts:
     """The firsts at a cut.
 
-    since: the records after the base, openings and clicks, with eventType, interactionId,
-    clickedUrl and META.
+    since: the records after the base, openings and clicks, with eventType, interactionId, META, and
+    clickedUrl where links are told apart (those of an SMS aren't).
     """
     lasts = timedelta(days=days)
+    link = since["clickedUrl"] if "clickedUrl" in since.columns else ibis.null("string")
     facts = without_repeats(
-        since.select("eventType", "interactionId", "clickedUrl", *_META), repeated
+        since.select("eventType", "interactionId", *_META, clickedUrl=link), repeated
     )
     began = _began(base.interactions if base else None, facts, lasts)
     remembered = facts.inner_join(began, "interactionId")
     clicked = (remembered["eventType"] == EventType.CLICKED.value) & (
         remembered["_appended_at"] >= remembered["_first_at"]
     )
-    links = remembered.filter(clicked).select("interactionId", "clickedUrl")
+    links = remembered.filter(clicked, remembered["clickedUrl"].notnull())
+    links = links.select("interactionId", "clickedUrl")
     if base is None:
         return Firsts(began, links.distinct())
     renewed = began.anti_join(base.interactions, ["interactionId", "_first_at"])
