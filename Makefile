@@ -40,6 +40,10 @@ bench: setup  ## measure against stock Faust, Quix Streams and Bytewax
 example-cdnow: setup  ## real purchases of 23,570 customers, a drop a month
 	@$(RUN) python -m examples.cdnow
 
+.PHONY: reference
+reference: setup-python  ## make the tables of docs/exports.md and the JSON Schemas from the declarations
+	@$(RUN) python -m deploy.reference
+
 .PHONY: format
 format: setup-python  ## rewrite the code in the project's format
 	$(RUN) ruff check --fix-only --quiet .

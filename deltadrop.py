@@ -26,6 +26,9 @@ COMMANDS = {
     "close": "sinks.cli:close",
     "status": "sinks.cli:status",
     "validate": "sinks.cli_files:validate",
+    "summary": "sinks.cli_exports:summary",
+    "init-export": "sinks.cli_init:init_export",
+    "json-schema": "sinks.cli_exports:json_schema",
     "history": "sinks.cli:history",
     "verify": "sinks.cli_files:verify",
 }

@@ -11,12 +11,12 @@ import polars
 import pytest
 import yaml
 
-from sinks.columns import Subject
+from deploy.reference import __main__ as reference
 from sinks.definition import ExportDefinition, FileDefinition
 from sinks.formats import BooleanFormat, DatePattern, TimePattern
+from sinks.reference import columns_of
 from sinks.render import Compression
-from sinks.types import EXPORT_TYPES, columns_on_offer
-from tests.unit.drops import SHOP
+from sinks.types import EXPORT_TYPES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "exports.md").read_text(encoding="utf-8")
 
@@ -62,12 +62,16 @@ def test_every_choice_is_on_the_page(choices: type[BooleanFormat]) -> None:
         assert not choice or f"`{choice}`" in PAGE
 
 
+def test_the_tables_of_types_events_and_columns_are_those_of_the_declarations() -> None:
+    """`make reference` writes them."""
+    assert reference.page(PAGE) == PAGE
+
+
 def test_every_type_event_and_column_is_on_the_page() -> None:
-    subject = Subject(SHOP)
+    assert EXPORT_TYPES
     for declared in EXPORT_TYPES.values():
-        assert f"**`{declared.name}`**" in PAGE
+        assert f"### `{declared.name}`" in PAGE
         for event, increment in declared.increments.items():
-            assert f"`{event}`" in PAGE
-            for column in columns_on_offer(declared, increment, subject):
-                if column.path[0] != "attributes":
-                    assert f"`{column.name}`" in PAGE
+            assert f"| `{event}` | {increment.meaning} |" in PAGE
+            for column in columns_of(declared, increment):
+                assert f"| `{column.name}` |" in PAGE

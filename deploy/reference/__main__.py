@@ -1,0 +1,37 @@
+"""Write what is made from the declarations: the tables of docs/exports.md, and the JSON Schemas."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from sinks.json_schema import json_schemas, written
+from sinks.reference import types_reference
+
+ROOT: Final = Path(__file__).parents[2]
+PAGE: Final = ROOT / "docs" / "exports.md"
+SCHEMAS: Final = ROOT / "schemas" / "json"
+BEGIN: Final = "<!-- Made from sinks/types.py by `make reference`. -->\n"
+END: Final = "<!-- So far. -->\n"
+
+
+def page(text: str) -> str:
+    """Return the page with its tables made anew."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    assert begin, f"{PAGE} has lost its mark: {BEGIN}"
+    assert end, f"{PAGE} has lost its mark: {END}"
+    return f"{before}{BEGIN}\n{types_reference()}\n{END}{after}"
+
+
+def main() -> None:
+    """Write them all."""
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    SCHEMAS.mkdir(exist_ok=True)
+    for kind, schema in json_schemas().items():
+        (SCHEMAS / f"{kind}.json").write_text(written(schema), encoding="utf-8")
+    print(f"written: {PAGE}, {SCHEMAS}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""What the export types have to offer on any database: the reference that documentation prints.
+
+The declarations (`types`) give the columns of a given database. Here they are asked with a database
+and tables whose names are placeholders, so that their columns come out as `<attribute>` or
+`subscription-<name>`. Documentation and the editors' schemas are made from these.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import Final
+
+from schemas.tables import (
+    AttributeDefinition,
+    AttributeType,
+    DatabaseDefinition,
+    SegmentationDefinition,
+    SegmentationKind,
+    TableDefinition,
+)
+from sinks.columns import Column, Origin, Subject
+from sinks.types import EXPORT_TYPES, ExportType, Increment, columns_on_offer
+
+__all__ = ["PLACEHOLDERS", "any_subject", "columns_of", "types_reference"]
+
+PLACEHOLDERS: Final = ("<attribute>", "<name>")
+"""Stand for the name of any attribute, and of any subscription or segmentation."""
+
+_ATTRIBUTE, _NAME = PLACEHOLDERS
+
+
+def any_subject(export_type: ExportType) -> Subject:
+    """Return what an export of this type is about, with all that a database can have."""
+    # Not validated: placeholders aren't names that a definition could have.
+    attribute = AttributeDefinition.model_construct(name=_ATTRIBUTE, type=AttributeType.STRING)
+    segmentation = SegmentationDefinition.model_construct(name=_NAME, kind=SegmentationKind.SIMPLE)
+    database = DatabaseDefinition.model_construct(
+        name="<database>",
+        attributes=(attribute,),
+        business_key=_ATTRIBUTE,
+        subscriptions=(_NAME,),
+        segmentations=(segmentation,),
+        marketing_consent=True,
+    )
+    if export_type.table is None:
+        return Subject(database)
+    table = TableDefinition.model_construct(
+        name="<table>",
+        kind=export_type.table,
+        database="<database>",
+        attributes=(attribute,),
+        business_key=_ATTRIBUTE,
+    )
+    return Subject(database, table)
+
+
+def columns_of(export_type: ExportType, increment: Increment) -> tuple[Column, ...]:
+    """Return the columns on offer on any database, placeholders in their names."""
+    return columns_on_offer(export_type, increment, any_subject(export_type))
+
+
+def types_reference() -> str:
+    """Return the types, their event types and columns, and what each value is, in Markdown."""
+    parts = [part for one in EXPORT_TYPES.values() for part in _type_parts(one)]
+    return "\n".join([*parts, *_column_parts()]) + "\n"
+
+
+def _type_parts(one: ExportType) -> Iterator[str]:
+    of_table = f" Of a table of kind `{one.table}`." if one.table else ""
+    yield f"### `{one.name}`\n\nMade from `{one.kind}` events.{of_table}\n"
+    yield "| event type | what comes | made from | source filter |\n|---|---|---|---|"
+    for name, increment in one.increments.items():
+        feeds = _codes(str(event_type) for event_type in increment.feeds)
+        sources = "yes" if increment.source_filter else "no"
+        yield f"| `{name}` | {increment.meaning} | {feeds} | {sources} |"
+    yield "\n| event type | columns |\n|---|---|"
+    for columns, events in _by_columns(one):
+        yield f"| {_codes(events)} | {_told(columns)} |"
+    yield ""
+
+
+def _by_columns(one: ExportType) -> Iterator[tuple[tuple[Column, ...], list[str]]]:
+    """Event types that have the same columns, together."""
+    named = {event: columns_of(one, increment) for event, increment in one.increments.items()}
+    orders = list(dict.fromkeys(named.values()))
+    ordered = sorted(named, key=lambda event: orders.index(named[event]))
+    for columns, events in groupby(ordered, key=lambda event: named[event]):
+        yield columns, list(events)
+
+
+def _told(columns: Iterable[Column]) -> str:
+    own = [one for one in columns if not one.name.startswith("profile-")]
+    chosen = _codes(one.name for one in own if one.chosen)
+    more = [f"`{one.name}`" for one in own if not one.chosen]
+    if len(own) < len(tuple(columns)):
+        more.append("the `profile-` columns")
+    return f"{chosen}; if chosen: {', '.join(more)}" if more else chosen
+
+
+def _column_parts() -> Iterator[str]:
+    yield "### What each column holds\n"
+    yield "| column | type | value |\n|---|---|---|"
+    values: dict[str, dict[str, None]] = defaultdict(dict)
+    for one in EXPORT_TYPES.values():
+        for increment in one.increments.values():
+            for column in columns_of(one, increment):
+                values[f"| `{column.name}` | {_type_of(column)} |"][_value(column)] = None
+    for begin in sorted(values, key=str.lower):
+        yield f"{begin} {'; or '.join(values[begin])} |"
+
+
+def _type_of(column: Column) -> str:
+    if column.path[0] == "segments":
+        return "boolean (simple) or string (exclusive)"
+    return "the attribute's" if column.path[0] == "attributes" else str(column.type)
+
+
+def _value(column: Column) -> str:
+    whose = {
+        Origin.EVENT: "of the event",
+        Origin.CAMPAIGN: "of the campaign, as of the cut",
+        Origin.PROFILE: "of the profile, as of the cut",
+        Origin.ROW: "of the row, as of the cut",
+        Origin.RULE: "found by the rule",
+    }
+    value = f"{_path(column)} {whose[column.origin]}"
+    if column.fallback is not None:
+        origin, field = column.fallback
+        value += f", else `{field}` of the {origin}"
+    return f"{value} (personal)" if column.personal else value
+
+
+def _path(column: Column) -> str:
+    match column.path:
+        case ("attributes", _):
+            return "the business key" if column.name.endswith("usinessKey") else "an attribute"
+        case ("subscriptions", _):
+            return "the subscription (there or not)"
+        case ("segments", _):
+            return "the segment"
+        case (field, *_):
+            return f"`{field}`"
+    raise AssertionError(column)
+
+
+def _codes(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
