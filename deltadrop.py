@@ -27,6 +27,7 @@ COMMANDS = {
     "status": "sinks.cli:status",
     "validate": "sinks.cli_files:validate",
     "summary": "sinks.cli_exports:summary",
+    "preview": "sinks.cli_exports:preview",
     "init-export": "sinks.cli_init:init_export",
     "json-schema": "sinks.cli_exports:json_schema",
     "history": "sinks.cli:history",

@@ -21,7 +21,16 @@ from sinks.exports import Export, load_exports
 from sinks.json_schema import json_schemas, written
 from sinks.summary import Section, Summary, summary_of
 
-__all__ = ["SCHEMA_FOLDER", "AsJson", "Config", "json_schema", "show", "summary", "write_schemas"]
+__all__ = [
+    "SCHEMA_FOLDER",
+    "AsJson",
+    "Config",
+    "json_schema",
+    "preview",
+    "show",
+    "summary",
+    "write_schemas",
+]
 
 SCHEMA_FOLDER: Final = ".schema"
 """Within a folder of definitions: the schema of its files, which knows the installation's tables"""
@@ -43,6 +52,29 @@ def summary(
         typer.echo(told.to_json())
     else:
         show(told)
+
+
+def preview(
+    export: Annotated[str, typer.Argument(help="The export.")],
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show ten lines of an export as they would come out now; nothing is changed.
+
+    The lines are those of the window that is open, as far as it is stored. They go to stdout, what
+    is to be said about them to stderr.
+    """
+    # Here: what it imports takes a second, which the other commands needn't wait.
+    from sinks.preview import preview_of
+    from sinks.setup import Sinks
+
+    sinks = Sinks.of(load_settings(config))
+    told = preview_of(sinks, named(export, sinks.exports), dt.datetime.now(dt.UTC))
+    if as_json:
+        typer.echo(told.to_json())
+        return
+    typer.echo(told.text, nl=False)
+    typer.echo(told.told, err=True)
 
 
 def json_schema(
