@@ -26,12 +26,12 @@ from schemas.tables import (
     TableDefinition,
 )
 from schemas.topics import topics_of
-from sinks.columns import Column, Subject
+from sinks.columns import WHY_MISSING, Column, Subject
 from sinks.definition import ExportDefinition
 from sinks.formats import MOMENT_FORMATS
 from sinks.reference import PLACEHOLDERS, any_subject
 from sinks.render import Separator
-from sinks.types import EXPORT_TYPES, ExportType, columns_on_offer
+from sinks.types import EXPORT_TYPES, ExportType, Increment, columns_on_offer
 from sinks.zones import zone_names
 from streams.definition import StreamDefinition
 
@@ -166,22 +166,31 @@ def _type_rules(one: ExportType, catalog: Catalog | None, defs: JsonSchema) -> I
     """What a type allows: its event types, a table or none; of each event type the source filter
     and the columns.
     """
+    subjects = [({}, any_subject(one))] if catalog is None else _subjects(one, catalog)
     events: JsonSchema = {"event": {"enum": list(one.increments)}}
     if one.table is None:
         yield _when({"type": one.name}, {"properties": events | {"table": {"type": "null"}}})
     else:
-        table = {"table": {"type": "string"}}
+        tables = _distinct(names["table"] for names, _ in subjects if names)
+        table = {"table": {"type": "string"} if catalog is None else {"enum": tables}}
         yield _when({"type": one.name}, {"required": [*table], "properties": events | table})
-    subjects = [({}, any_subject(one))] if catalog is None else _subjects(one, catalog)
     for event, increment in one.increments.items():
         asked = {"type": one.name, "event": event}
         if not increment.source_filter:
             yield _when(asked, {"properties": {"sources": {"type": "null"}}})
         for names, subject in subjects:
+            if _lacks(subject, increment):
+                yield _when(asked | names, {"properties": {"event": {"not": {"const": event}}}})
+                continue
             columns = _names_of(columns_on_offer(one, increment, subject))
             label = "-".join([*asked.values(), *names.values()])
             items = _choice_of(_place(defs, f"columns-{label}", columns))
             yield _when(asked | names, {"properties": {"columns": {"items": items}}})
+
+
+def _lacks(subject: Subject, increment: Increment) -> bool:
+    """Whether a database hasn't what an event type needs."""
+    return increment.needs is not None and not WHY_MISSING[increment.needs][0](subject)
 
 
 def _subjects(one: ExportType, catalog: Catalog) -> list[tuple[dict[str, str], Subject]]:

@@ -21,7 +21,7 @@ from schemas.tables import (
     TableDefinition,
 )
 from sinks.columns import Column, Origin, Subject
-from sinks.types import EXPORT_TYPES, ExportType, Increment, columns_on_offer
+from sinks.types import EXPORT_TYPES, ExportType, Increment, Line, columns_on_offer
 
 __all__ = ["PLACEHOLDERS", "any_subject", "columns_of", "types_reference"]
 
@@ -63,18 +63,31 @@ def columns_of(export_type: ExportType, increment: Increment) -> tuple[Column, .
 
 def types_reference() -> str:
     """Return the types, their event types and columns, and what each value is, in Markdown."""
-    parts = [part for one in EXPORT_TYPES.values() for part in _type_parts(one)]
+    alike: dict[str, list[str]] = defaultdict(list)
+    for one in EXPORT_TYPES.values():
+        alike["\n".join(_type_parts(one))].append(one.name)
+    parts = [f"### {_codes(names)}\n\n{told}" for told, names in alike.items()]
     return "\n".join([*parts, *_column_parts()]) + "\n"
 
 
+_LINES: Final = {
+    Line.ROW: "A line is a row with its values at the close; lines come by id.",
+    Line.CHANGE: "A line is a change; lines come as the changes were recorded.",
+    Line.ACTIVITY: "A line is an event on an interaction of an active campaign; lines come as the "
+    "events were recorded.",
+}
+
+
 def _type_parts(one: ExportType) -> Iterator[str]:
-    of_table = f" Of a table of kind `{one.table}`." if one.table else ""
-    yield f"### `{one.name}`\n\nMade from `{one.kind}` events.{of_table}\n"
+    of_table = f" `table` names a table of kind `{one.table}`." if one.table else ""
+    yield f"{_LINES[one.line]}{of_table}\n"
     yield "| event type | what comes | made from | source filter |\n|---|---|---|---|"
     for name, increment in one.increments.items():
+        needs = f" (only where the database has `{increment.needs}`)" if increment.needs else ""
         feeds = _codes(str(event_type) for event_type in increment.feeds)
-        sources = "yes" if increment.source_filter else "no"
-        yield f"| `{name}` | {increment.meaning} | {feeds} | {sources} |"
+        source = "yes" if increment.source_filter else "no"
+        made_from = f"`{increment.kind}`: {feeds}"
+        yield f"| `{name}` | {increment.meaning}{needs} | {made_from} | {source} |"
     yield "\n| event type | columns |\n|---|---|"
     for columns, events in _by_columns(one):
         yield f"| {_codes(events)} | {_told(columns)} |"
@@ -114,7 +127,9 @@ def _column_parts() -> Iterator[str]:
 def _type_of(column: Column) -> str:
     if column.path[0] == "segments":
         return "boolean (simple) or string (exclusive)"
-    return "the attribute's" if column.path[0] == "attributes" else str(column.type)
+    if column.name.endswith("usinessKey") or column.path[0] == "attributes":
+        return "the attribute's"
+    return str(column.type)
 
 
 def _value(column: Column) -> str:

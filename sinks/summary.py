@@ -212,7 +212,7 @@ def _reminder(export: Export) -> str | None:
 def _channel(export: Export) -> Channel:
     """The channel, as far as it tells which kinds of campaigns there are."""
     own = {Kind.EMAIL_ACTIVITY: Channel.EMAIL, Kind.SMS_ACTIVITY: Channel.SMS}
-    return own.get(export.type.kind, FILE_CHANNELS[0])
+    return own.get(export.increment.kind, FILE_CHANNELS[0])
 
 
 def _general_rows(general: General) -> Iterator[tuple[str, ...]]:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from deltadrop import app
 from schemas.definitions import Document, Faults, build
 from schemas.errors import DefinitionError
-from schemas.tables import DatabaseDefinition, TableDefinition
+from schemas.tables import Catalog, DatabaseDefinition, TableDefinition
 from schemas.topics import topics_of
 from sinks.exports import load_exports
 from sinks.json_schema import JsonSchema, json_schemas, written
@@ -172,6 +172,33 @@ def test_only_the_schema_of_an_installation_knows_its_databases_and_columns(
     assert complaints(SHOP["export"], content)
     with pytest.raises(DefinitionError):
         of_export(tmp_path, content)
+
+
+BARE = DatabaseDefinition(database="bare", attributes=({"name": "city", "type": "string"},))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"type": "profile-changes", "event": "MARKETING_CONSENT_CHANGE"},
+        {"type": "email-activities", "event": "SENT", "columns": ["businessKey"]},
+        {"type": "interaction", "event": "UPDATE", "table": "purchases"},
+    ],
+    ids=["no marketing consent", "no business key", "no table of that kind"],
+)
+def test_the_schema_of_an_installation_refuses_what_a_database_lacks(
+    tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    bare = Catalog({"bare": BARE}, {})
+    content = {**EXPORT, "database": "bare", **wrong}
+    if "columns" not in wrong:
+        del content["columns"]
+
+    assert complaints(ANY["export"], content) == []
+    assert complaints(json_schemas(bare)["export"], content)
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(DefinitionError):
+        load_exports(tmp_path, bare)
 
 
 def every_export() -> Iterator[tuple[str, str]]:

@@ -124,8 +124,9 @@ def test_only_activities_remind_of_active_campaigns(site: Path) -> None:
 
         assert (reminder is not None) == (one.line is Line.ACTIVITY)
         if reminder:
-            by_kind = one.kind in ("email-activity", "sms-activity"), one.kind == "email-activity"
-            assert ("transactional" in reminder, "A/B test" in reminder) == by_kind
+            channel = one.name.removesuffix("-activities")
+            by_channel = (channel in ("email", "sms"), channel == "email")
+            assert ("transactional" in reminder, "A/B test" in reminder) == by_channel
 
 
 def test_the_command_prints_plain_lines_where_there_is_no_terminal(site: Path) -> None:
