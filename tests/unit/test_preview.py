@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from deltadrop import app
@@ -17,7 +18,8 @@ from sinks.intent import topics_read
 from sinks.preview import LINES, Preview, preview_of
 from sinks.setup import Sinks
 from sinks.stored import AsCovered, StoredCuts
-from tests.shop.events import TABLES
+from sinks.types import EXPORT_TYPES
+from tests.shop.events import CATALOG, TABLES
 from tests.shop.stored import Storage
 
 NOW = datetime(2026, 3, 28, 12, tzinfo=UTC)
@@ -231,6 +233,29 @@ def test_what_waited_for_its_campaign_shows_once_it_is_known(stored: Storage) ->
 
     assert waiting.lines == 0
     assert [line.partition(";")[0] for line in told.text.splitlines()[1:]] == ["5"]
+
+
+@pytest.mark.parametrize("type_", EXPORT_TYPES)
+def test_every_type_of_export_has_a_preview(site: Path, stored: Storage, type_: str) -> None:
+    one = EXPORT_TYPES[type_]
+    event, increment = next(iter(one.increments.items()))
+    table = next((t.name for t in CATALOG.tables.values() if t.kind is one.table), None)
+    definition = yaml.safe_load(SENT) | {"type": type_, "event": event, "columns": ["profileId"]}
+    if table is not None:
+        definition |= {"table": table, "columns": ["id"]}
+    Path("exports/sent.yaml").write_text(yaml.safe_dump(definition), encoding="utf-8")
+    channel = type_.removesuffix("-activities").replace("-", "_").upper()
+    telling: dict[str, object] = {"table": table} if table else {}
+    if increment.kind is Kind.FILE_ACTIVITY:
+        telling["channel"] = channel
+    if increment.kind in (Kind.PROFILE, Kind.ROW):
+        telling["profileId"] = 55
+    stored.append(AGO[1], increment.kind, str(increment.feeds[0]), **telling)
+
+    told = preview()
+
+    assert told.lines == 1, told
+    assert len(told.text.splitlines()) == 2
 
 
 def test_where_nothing_is_stored_it_shows_the_header_and_says_so(site: Path) -> None:
