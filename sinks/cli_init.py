@@ -52,6 +52,7 @@ def init_export(
     separator: Annotated[str | None, _flag("file.separator")] = None,
     compression: Annotated[str | None, _flag("file.compression")] = None,
     file_name: Annotated[str | None, _flag("file.name")] = None,
+    inner_name: Annotated[str | None, _flag("file.inner_name")] = None,
     when_empty: Annotated[str | None, _flag("when_empty")] = None,
     deliver: Annotated[list[str] | None, _flag("deliver")] = None,
     at: Annotated[str | None, _flag("schedule.at")] = None,

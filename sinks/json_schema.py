@@ -27,6 +27,7 @@ from schemas.tables import (
 )
 from schemas.topics import topics_of
 from sinks.columns import WHY_MISSING, Column, Subject
+from sinks.compress import Compression
 from sinks.definition import ExportDefinition
 from sinks.formats import MOMENT_FORMATS
 from sinks.reference import PLACEHOLDERS, any_subject
@@ -155,8 +156,13 @@ def _close_choices(defs: JsonSchema, catalog: Catalog | None) -> None:
     for listed in ("deliver", "recipients"):
         export[listed]["uniqueItems"] = True
     defs["FormatsDefinition"]["properties"]["moment"]["enum"] = list(MOMENT_FORMATS)
-    separators = [separator.name.lower() for separator in Separator]
-    defs["FileDefinition"]["properties"]["separator"]["enum"] = separators
+    file = defs["FileDefinition"]
+    file["properties"]["separator"]["enum"] = [separator.name.lower() for separator in Separator]
+    archive = {"properties": {"compression": {"const": str(Compression.ZIP)}}}
+    file["anyOf"] = [
+        {"properties": {"inner_name": {"type": "null"}}},
+        archive | {"required": ["compression"]},
+    ]
     schedule = defs["ScheduleDefinition"]["properties"]
     schedule["at"]["pattern"] = "^([01][0-9]|2[0-3]):[0-5][0-9]$"
     schedule["time_zone"]["enum"] = sorted(zone_names())

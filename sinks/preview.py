@@ -17,9 +17,10 @@ from typing import Final
 import pyarrow as pa
 
 from sinks.completeness import Lag
+from sinks.compress import Compression
 from sinks.exports import Export
 from sinks.ledger import Intent
-from sinks.render import Compression, render
+from sinks.render import render
 from sinks.rules import Outcome
 from sinks.setup import Sinks
 from sinks.stored import AsCovered, StoredCuts, Unrecorded

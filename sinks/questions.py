@@ -15,10 +15,17 @@ from schemas.errors import Fault, WrongInputError
 from schemas.events import SOURCE_GROUPS, Source
 from schemas.tables import AttributeType, TableKind
 from sinks.columns import Column, Subject
-from sinks.definition import ExportDefinition, FileDefinition, FormatsDefinition, WhenEmpty
+from sinks.compress import Compression
+from sinks.definition import (
+    USUAL_NAME,
+    ExportDefinition,
+    FileDefinition,
+    FormatsDefinition,
+    WhenEmpty,
+)
 from sinks.draft import Answer, Draft
 from sinks.formats import MOMENT_FORMATS, BooleanFormat, DatePattern
-from sinks.render import Compression, Separator
+from sinks.render import Separator
 from sinks.types import EXPORT_TYPES, ExportType, columns_on_offer
 
 __all__ = ["QUESTIONS", "Interviewer", "Offer", "Question", "flag_of", "interview"]
@@ -331,6 +338,13 @@ QUESTIONS: Final = (
         _FILE, "file.compression", "compression", _named(Compression), _always(_CSV.compression)
     ),
     Question(_FILE, "file.name", "the file's name", default=_always(_CSV.name)),
+    Question(
+        _FILE,
+        "file.inner_name",
+        "the name of the file in the archive",
+        default=_always(USUAL_NAME),
+        applies=lambda draft: draft.text("file.compression") == Compression.ZIP,
+    ),
     Question(
         _FILE,
         "when_empty",

@@ -81,13 +81,14 @@ class Format:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Formats, file, places, schedule and recipients."""
+    """Formats, file (`next_inner_file`: in an archive), places, schedule and recipients."""
 
     formats: tuple[Format, ...]
     separator: str
     compression: str
     file_name: str
     next_file: str
+    next_inner_file: str | None
     locations: tuple[str, ...]
     folder: str
     at: str
@@ -165,6 +166,7 @@ def _parameters(export: Export, close: dt.datetime) -> Parameters:
         compression=str(one.file.compression),
         file_name=one.file.name,
         next_file=str(export.file_name(close)),
+        next_inner_file=export.inner_name(close),
         locations=one.deliver,
         folder=f"{one.entity}/{one.name}/",
         at=one.schedule.at,
@@ -247,6 +249,8 @@ def _parameter_rows(parameters: Parameters) -> Iterator[tuple[str, ...]]:
     compression = "not compressed" if parameters.compression == "none" else parameters.compression
     yield "file", f"CSV in UTF-8, {parameters.separator} between fields, {compression}"
     yield "file name", f"{parameters.file_name}, next {parameters.next_file}"
+    if parameters.next_inner_file is not None:
+        yield "file in it", f"next {parameters.next_inner_file}"
     yield "delivered to", f"{', '.join(parameters.locations)}, in {parameters.folder}"
     schedule = f"every day at {parameters.at} {parameters.time_zone}"
     yield "schedule", f"{schedule}, next {parameters.next_close}"

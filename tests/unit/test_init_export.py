@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 import yaml
 from jsonschema import Draft7Validator
+from pydantic import BaseModel
 from typer.testing import CliRunner, Result
 
 from deltadrop import app
 from schemas.errors import Fault, WrongInputError
 from schemas.tables import Catalog, DatabaseDefinition
+from sinks.definition import ExportDefinition
 from sinks.draft import Answer, Draft
 from sinks.exports import LOCATIONS, load_exports
 from sinks.json_schema import json_schemas
@@ -295,10 +297,27 @@ def test_every_type_and_event_can_be_begun(type_: str, event: str) -> None:
     assert result.exit_code == 0, (result.output, result.exception)
 
 
-def test_every_field_of_a_definition_is_asked_for() -> None:
-    fields = {question.field.partition(".")[0] for question in QUESTIONS}
+def test_the_name_in_the_archive_is_asked_for_archives_only() -> None:
+    plain, zipped = somebody(), somebody(file__compression="zip")
 
-    assert fields == set(json_schemas()["export"]["$defs"]["ExportDefinition"]["properties"])
+    for asked in (plain, zipped):
+        interview(Draft(CATALOG, LOCATIONS), {}, asked)
+
+    assert "file.inner_name" not in plain.offers
+    assert "file.inner_name" in zipped.offers
+
+
+def leaves(model: type[BaseModel], around: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from leaves(inner, f"{around}{name}.")
+        else:
+            yield f"{around}{field.alias or name}"
+
+
+def test_every_field_of_a_definition_is_asked_for() -> None:
+    assert sorted(question.field for question in QUESTIONS) == sorted(leaves(ExportDefinition))
 
 
 def test_on_a_terminal_it_asks_and_takes_numbers(site: Path) -> None:

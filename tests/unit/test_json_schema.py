@@ -122,6 +122,7 @@ WRONG_EXPORTS: dict[str, Edit] = {
     "an unknown format of moments": put("formats", "moment", value="yyyy-MM-dd HH"),
     "a long separator of values": put("formats", "values_separator", value="||"),
     "an unknown separator": put("file", "separator", value=";"),
+    "an inner name without an archive": put("file", "inner_name", value="<name><suffix>"),
     "an unknown compression": put("file", "compression", value="rar"),
     "an hour without minutes": put("schedule", "at", value="6"),
     "an hour that isn't text": put("schedule", "at", value=360),

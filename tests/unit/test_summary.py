@@ -105,6 +105,16 @@ def test_json_holds_the_same(site: Path) -> None:
     ]
 
 
+def test_an_archive_tells_the_name_of_the_file_in_it(site: Path) -> None:
+    text = CLICKS.replace("gzip", "zip, name: all<suffix>")
+    Path("exports/clicks.yaml").write_text(text, encoding="utf-8")
+
+    told = str(summary_of(loaded(site), NOW))
+
+    assert "  file name     all<suffix>, next all_20260329.zip\n" in told
+    assert "  file in it    next clicks_20260329.csv\n" in told
+
+
 def test_only_activities_remind_of_active_campaigns(site: Path) -> None:
     assert EXPORT_TYPES
     for one in EXPORT_TYPES.values():
