@@ -271,11 +271,20 @@ def build(document: Document, model: type[M], faults: Faults) -> M | None:
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
-        for detail in error.errors(include_url=False):
+        details = error.errors(include_url=False)
+        for detail in details:
+            if detail["type"] == "too_short" and _is_around(detail, details):
+                continue  # it counts only the items that are right
             location = location_of(detail)
             what, hint = explain(detail, model)
             faults.add(document.where(location), what, hint)
         return None
+
+
+def _is_around(detail: ErrorDetails, others: Sequence[ErrorDetails]) -> bool:
+    """Whether something within what an error is about is wrong, too."""
+    around = detail["loc"]
+    return any(one["loc"] != around == one["loc"][: len(around)] for one in others)
 
 
 def explain(detail: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:

@@ -85,15 +85,17 @@ class StoredCuts(Cuts):
         if recorded is not None:
             return recorded
         topic_id = self._incarnation(topic)
-        return TopicCut(
-            topic,
-            topic_id,
-            instant,
-            tuple(
-                self._from_files(owner, instant, self._furthest(owner, 0))
-                for owner in self._owners(topic, topic_id)
-            ),
-        )
+        owners = self._owners(topic, topic_id)
+        offsets = tuple(self._start_of(owner, instant) for owner in owners)
+        return TopicCut(topic, topic_id, instant, offsets)
+
+    def _start_of(self, owner: TopicPartition, instant: dt.datetime) -> int:
+        """The first stored offset that isn't before an instant."""
+        start = self._from_files(owner, instant, self._furthest(owner, 0))
+        begin = min((path.first for path in self._partitions.coverage(owner)), default=0)
+        if 0 < begin >= start:
+            self.remarks.append(_remark(owner, Hole(0, begin)))
+        return start
 
     def _end(self, start: TopicCut) -> TopicCut:
         topic_id = self._incarnation(start.topic) if not start.offsets else start.topic_id

@@ -199,6 +199,35 @@ def test_a_wrong_column_is_refused_with_those_on_offer() -> None:
     assert "choose from interactionId, campaignId" in line
 
 
+def test_a_wrong_source_is_refused_once() -> None:
+    flags = ENOUGH | {"--type": "profile-changes", "--event": "DELETED", "--source": "FORMS"}
+
+    (line,) = refusal(run(flags))
+
+    assert line.startswith("--source: 'FORMS' isn't a source; choose from INTERNAL, EXTERNAL")
+
+
+def test_sources_are_asked_only_where_they_can_be_filtered() -> None:
+    deleted = somebody(type="profile-changes", event="DELETED", sources=("INTERNAL", "API"))
+    moved = somebody(type="profile-changes", event="SEGMENT_TRANSITION")
+
+    draft = interview(Draft(CATALOG, LOCATIONS), {}, deleted)
+    interview(Draft(CATALOG, LOCATIONS), {}, moved)
+
+    assert draft.answers["sources"] == ("INTERNAL", "API")
+    assert "sources" not in moved.offers
+
+
+def test_an_event_type_that_the_database_cannot_have_is_not_offered() -> None:
+    bare = DatabaseDefinition(database="bare", attributes=({"name": "city", "type": "string"},))
+    asked = somebody(type="profile-changes", event="DELETED")
+
+    interview(Draft(Catalog({"bare": bare}, {}), LOCATIONS), {}, asked)
+
+    events = set(EXPORT_TYPES["profile-changes"].increments)
+    assert set(asked.offers["event"]) == events - {"MARKETING_CONSENT_CHANGE"}
+
+
 def test_a_file_that_is_there_is_never_written_over(site: Path) -> None:
     Path("exports").mkdir()
     Path("exports/openings.yaml").write_text(

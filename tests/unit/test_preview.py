@@ -195,6 +195,16 @@ def test_it_ends_at_a_hole_and_says_so(stored: Storage) -> None:
     )
 
 
+def test_what_is_missing_where_the_first_window_begins_is_told(stored: Storage) -> None:
+    stored.lose(Kind.EMAIL_ACTIVITY, 2)
+    send(stored, AGO[3])
+
+    told = preview()
+
+    assert told.lines == 1
+    assert told.remarks == ("deltadrop.shop.email-activity/0: offsets 0 to 2 are not stored",)
+
+
 def test_a_hole_in_what_feeds_the_state_is_told(stored: Storage) -> None:
     send(stored, AGO[3])
     stored.lose(Kind.PROFILE)
