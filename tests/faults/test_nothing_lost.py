@@ -25,7 +25,8 @@ from sinks.instants import stamp
 from tests.faults.processes import Workers, start, tormented_workers
 from tests.faults.traffic import Traffic
 from tests.faults.truth import Truth, cut_at
-from tests.model.closes import Close, drops_of
+from tests.model.closes import Close
+from tests.model.drops import drops_of
 from tests.model.definition import export_of
 from tests.model.history import Cut, History, Recorded
 from tests.model.tables import Database

@@ -10,11 +10,13 @@ module is a paragraph of it.
     drops[0].balance, drops[0].lines, drops[0].text()
 """
 
-from tests.model.closes import Close, Drop, drops_of
+from tests.model.closes import Close
 from tests.model.definition import export_of
+from tests.model.drop import Drop
+from tests.model.drops import drops_of
 from tests.model.exports import Export
 from tests.model.history import Cut, History, Recorded, topic_name
-from tests.model.tables import Attribute, Database
+from tests.model.tables import Attribute, Database, Table
 
 __all__ = [
     "Attribute",
@@ -25,6 +27,7 @@ __all__ = [
     "Export",
     "History",
     "Recorded",
+    "Table",
     "drops_of",
     "export_of",
     "topic_name",

@@ -5,15 +5,18 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tests.model.exports import Export, Formats
-from tests.model.tables import Database
+from tests.model.tables import Database, Table
 
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t"}
 
 
 def export_of(
-    document: Mapping[str, Any], database: Database, topic_prefix: str = "deltadrop"
+    document: Mapping[str, Any],
+    database: Database,
+    topic_prefix: str = "deltadrop",
+    tables: Mapping[str, Table] = {},
 ) -> Export:
-    """The export of a definition; `document` is the YAML as loaded."""
+    """The export of a definition; `document` is the YAML as loaded, `tables` the database's."""
     chosen = [_choice(one) for one in document.get("columns", ())]
     return Export(
         type=document["type"],
@@ -24,6 +27,8 @@ def export_of(
         time_zone=ZoneInfo(document["schedule"]["time_zone"]),
         formats=_formats(document.get("formats", {}), document.get("file", {})),
         topic_prefix=topic_prefix,
+        table=tables[document["table"]] if "table" in document else None,
+        sources=tuple(document.get("sources", ())),
     )
 
 

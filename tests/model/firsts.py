@@ -4,9 +4,11 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 
+from tests.model.exports import Export
 from tests.model.history import DAY, Recorded
 
 FIRSTS = ("OPENED", "CLICKED")
+"""Of an e-mail's interaction both are remembered; an SMS has clicks only."""
 
 
 @dataclass
@@ -29,25 +31,25 @@ class Verdict:
     is_first_click: bool = False
 
 
-def verdicts(
-    before: Iterable[Recorded],
-    window: Iterable[Recorded],
-    export_event: str,
-    instant: int,
-    days: int = 400,
-) -> dict[tuple[int, int], Verdict]:
-    """Judge the openings and clicks of a window, by position.
+def has_firsts(export: Export) -> bool:
+    return export.kind in ("email-activity", "sms-activity") and export.event_type in FIRSTS
 
-    before: the facts appended before the window; window: the facts in it; export_event: OPENED (the
-    first opening, a click is one too) or CLICKED (the first click on each link); instant: the
-    close's.
+
+def verdicts(
+    before: Iterable[Recorded], window: Iterable[Recorded], export: Export, instant: int
+) -> dict[tuple[int, int], Verdict]:
+    """Judge the openings and clicks of a window, by position: the first opening (a click is one
+    too), the first click on each link of an e-mail, or the first click of an SMS.
+
+    before: the facts appended before the window; window: the facts in it; instant: the close's.
     """
+    days = export.firsts_days
     memories = remember(before, days * DAY)
     memories = {
         key: memory for key, memory in memories.items() if instant - memory.began < days * DAY
     }
     facts = [fact for fact in window if fact.type in FIRSTS]
-    if export_event == "OPENED":
+    if export.event_type == "OPENED" or export.kind == "sms-activity":
         firsts = earliest(facts, _interaction) - _positions(
             facts, lambda fact: _interaction(fact) in memories
         )
@@ -82,7 +84,7 @@ def remember(facts: Iterable[Recorded], for_how_long: int) -> dict[int, Memory]:
         if memory is None or fact.appended_at - memory.began >= for_how_long:
             memory = memories[_interaction(fact)] = Memory(began=fact.appended_at)
         if fact.type == "CLICKED":
-            memory.links.add(fact.body["clickedUrl"])
+            memory.links.add(fact.body.get("clickedUrl", ""))
     return memories
 
 

@@ -126,6 +126,11 @@ def repeats(records: Iterable[Recorded], within: int) -> list[Recorded]:
     return found
 
 
+def entity_of(record: Recorded) -> int:
+    """The id of what the event is a state of."""
+    return int(record.body[KEY_FIELDS[record.body["kind"]]])
+
+
 def by_entity(facts: Iterable[Recorded]) -> dict[int, list[Recorded]]:
     """The events of each id of a topic of states, in the order in which they were appended.
 
@@ -137,7 +142,7 @@ def by_entity(facts: Iterable[Recorded]) -> dict[int, list[Recorded]]:
     ordered: dict[int, list[tuple[int, int, int, Recorded]]] = defaultdict(list)
     latest: dict[tuple[int, int], int] = {}
     for fact in facts:
-        entity = fact.body[KEY_FIELDS[fact.body["kind"]]]
+        entity = entity_of(fact)
         seen = (entity, fact.partition)
         latest[seen] = max(latest.get(seen, fact.appended_at), fact.appended_at)
         ordered[entity].append((latest[seen], *fact.position, fact))

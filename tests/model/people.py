@@ -1,7 +1,43 @@
 """Whose data may still be shown (SPEC §3, *People who are gone*)."""
 
-from tests.model.history import Recorded
-from tests.model.rows import Row
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tests.model.closes import Close
+from tests.model.exports import Export
+from tests.model.history import History, Recorded
+from tests.model.rows import Row, rows_at
+
+
+@dataclass(frozen=True)
+class Person:
+    """The profile that a line is about. `profile`: what may be shown of it, None for nothing."""
+
+    profile: Row | None = None
+    gone: bool = False
+    never_seen: bool = False
+
+
+NOBODY = Person()
+
+
+def person_of(
+    history: History,
+    export: Export,
+    close: Close,
+    profile_id: int | None,
+    facts: Iterable[Recorded],
+) -> Person:
+    """The person behind a line: gone if it is for one of the line's facts. A row that belongs to no
+    profile has nobody behind it.
+    """
+    if profile_id is None:
+        return NOBODY
+    profile = rows_at(history, export.profile_topic, close.cut).get(profile_id)
+    deleted_since = profile_id in close.deleted_since.get(export.database.name, ())
+    if any(is_gone(fact, profile, deleted_since) for fact in facts):
+        return Person(gone=True)
+    return Person(profile, never_seen=profile is None)
 
 
 def is_gone(fact: Recorded, profile: Row | None, deleted_since: bool) -> bool:

@@ -1,5 +1,6 @@
 """Tiny histories for tests of rules: only the telling fields are written out."""
 
+from dataclasses import replace
 from typing import Any
 
 from tests.model import (
@@ -11,6 +12,7 @@ from tests.model import (
     Export,
     History,
     Recorded,
+    Table,
     drops_of,
     topic_name,
 )
@@ -32,6 +34,19 @@ SHOP = Database(
     subscriptions=("newsletter", "offers"),
     segmentations={"vip": "simple", "lifecycle": "exclusive"},
     marketing_consent=True,
+)
+CARDS = Table(
+    name="cards",
+    kind="linked-data",
+    attributes={
+        one.name: one
+        for one in (
+            Attribute("number", "string"),
+            Attribute("holder", "string", personal=True),
+            Attribute("points", "integer"),
+        )
+    },
+    key="number",
 )
 NOON = milliseconds("2026-03-28T12:00:00Z")
 OF_NOTHING = Cut(NOON, {})
@@ -82,6 +97,26 @@ def email(
     return event("email-activity", event_type, occurred, **{**body, **more})
 
 
+def contact(kind: str, event_type: str, occurred: float = 0, **more: Any) -> dict[str, Any]:
+    """An activity of another channel than e-mail."""
+    body: dict[str, Any] = {"campaignId": 9, "profileId": 1, "interactionId": 1}
+    if kind == "file-activity":
+        body["channel"] = "PRINT"
+    return event(kind, event_type, occurred, **{**body, **more})
+
+
+def row(event_type: str, occurred: float = 0, row_id: int = 7, **more: Any) -> dict[str, Any]:
+    """A row of the shop's cards, that of profile 1."""
+    body: dict[str, Any] = {"table": "cards", "id": row_id, "profileId": 1}
+    if event_type != "DELETED":
+        body["attributes"] = {"number": f"N{row_id}", "holder": "Ada", "points": 5}
+    return event("row", event_type, occurred, **{**body, **more})
+
+
+def change(kind: str, occurred: float = 0, **more: Any) -> dict[str, Any]:
+    return event(kind, "CHANGED", occurred, **{"profileId": 1, **more})
+
+
 def campaign(**more: Any) -> dict[str, Any]:
     body = {
         "campaignId": 9,
@@ -111,7 +146,7 @@ class Story:
     ) -> "Story":
         self.now += after
         if body is not None:
-            topic = topic_name(body["kind"], body["database"])
+            topic = topic_name(body["kind"], body["database"], body.get("table", ""))
         offset = sum(one.topic == topic and one.partition == partition for one in self.records)
         self.records.append(Recorded(topic, partition, offset, self.now, body))
         return self
@@ -148,6 +183,13 @@ def profiles(
 
 def emails(event_type: str, columns: str = "interactionId") -> Export:
     return Export("email-activities", event_type, SHOP, tuple(columns.split()))
+
+
+def exports(name: str, columns: str = "", **more: Any) -> Export:
+    """An export as `type EVENT`; of a custom table, of the cards."""
+    export_type, event_type = name.split()
+    export = Export(export_type, event_type, SHOP, tuple(columns.split()), **more)
+    return replace(export, table=CARDS) if export.declared.table else export
 
 
 def told(drop: Drop) -> dict[str, int]:

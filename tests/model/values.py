@@ -8,10 +8,14 @@ from typing import Any
 
 from tests.model.exports import Export
 from tests.model.history import EPOCH, Event, Recorded, milliseconds
+from tests.model.people import NOBODY, Person
 from tests.model.rows import Row
+from tests.model.tables import Attribute, Database, Table
 
 Value = tuple[str, Any]
 """The type of a value (an attribute type of SPEC §1) and the value, None if it is empty."""
+
+EMPTY: Value = ("string", None)
 
 ANY_SCALE = Context(prec=76)
 
@@ -20,12 +24,12 @@ ANY_SCALE = Context(prec=76)
 class Line:
     """What one line is made from: the fact, and what was known beside it at the cut.
 
-    `profile` is None if the profile was never heard of or is gone; `gone` tells which.
+    row: the line's own row in exports of rows; person: whom it is about, elsewhere.
     """
 
     fact: Recorded
-    profile: Row | None
-    gone: bool = False
+    row: Row | None = None
+    person: Person = NOBODY
     campaign: Event | None = None
     is_first_click: bool = False
 
@@ -34,44 +38,31 @@ def line_of(export: Export, line: Line) -> list[str | None]:
     """The line's values in the order of the export's columns, as text before quoting; None is
     empty.
     """
-    read = profile_value if export.is_of_rows else activity_value
-    return [written(export, *read(export, line, column)) for column in export.chosen_columns]
+    return [written(export, *value_of(export, line, column)) for column in export.chosen_columns]
 
 
-def activity_value(export: Export, line: Line, column: str) -> Value:
-    event = line.fact.body
+def value_of(export: Export, line: Line, column: str) -> Value:
+    if export.type == "profile":
+        return profile_value(export.database, line.row, column)
     if column.startswith("profile-"):
-        return profile_value(export, line, column.removeprefix("profile-"))
-    if export.database.business_key and column in ("businessKey", export.database.business_key):
-        return profile_value(export, line, export.database.business_key)
-    if column in ("interactionId", "campaignId", "profileId"):
-        return "integer", event[column]
-    if column == "eventTime":
-        return "moment", line.fact.occurred_at
-    if column == "emailAddress":
-        return "string", None if line.gone else event.get("emailAddress")
-    if column == "campaignTechnicalName":
-        return "string", line.campaign["technicalName"] if line.campaign else None
-    if column == "subscription":
-        of_campaign = line.campaign.get("subscription") if line.campaign else None
-        own = event.get("subscription")
-        return "string", of_campaign if own is None else own
-    if column == "isFirstClick":
-        return "boolean", line.is_first_click
-    return "string", event.get(column)
+        of_profile = column.removeprefix("profile-")
+        return profile_value(export.database, line.person.profile, of_profile)
+    if line.row is not None and export.table is not None:
+        return row_value(export.table, line.row, line.person.gone, column)
+    if export.event_type == "DELETED":
+        return deletion_value(export, line, column)
+    return event_value(export, line, column)
 
 
-def profile_value(export: Export, line: Line, column: str) -> Value:
+def profile_value(database: Database, profile: Row | None, column: str) -> Value:
     """A column of the profile as of the cut: empty if the profile is gone or was never heard of."""
-    if line.profile is None:
-        return "string", None
-    values, database = line.profile.values, export.database
+    if profile is None:
+        return EMPTY
+    values = profile.values
     if column == "profileId":
         return "integer", values["profileId"]
-    if column == "creationMoment":
-        return "moment", line.profile.creation_moment
-    if column == "updateMoment":
-        return "moment", line.profile.update_moment
+    if column in ("creationMoment", "updateMoment"):
+        return technical_moment(profile, column)
     if column == "marketingConsent":
         return "boolean", values.get("marketingConsent")
     subscribed = values.get("subscriptions") or []
@@ -83,9 +74,67 @@ def profile_value(export: Export, line: Line, column: str) -> Value:
         name = column.removeprefix("segment-")
         kind = "boolean" if database.segmentations[name] == "simple" else "string"
         return kind, (values.get("segments") or {}).get(name)
-    attribute = database.attributes[column]
-    value = (values.get("attributes") or {}).get(column)
+    return attribute_value(database.attributes[column], values)
+
+
+def row_value(table: Table, row: Row, gone: bool, column: str) -> Value:
+    """A column of a custom table's row as of the cut: what is personal is empty if its person is
+    gone.
+    """
+    if column == "id" or (column == "profileId" and table.kind != "repository"):
+        return "integer", row.values.get(column)
+    if column in ("creationMoment", "updateMoment"):
+        return technical_moment(row, column)
+    attribute = table.attributes[column]
+    return EMPTY if gone and attribute.personal else attribute_value(attribute, row.values)
+
+
+def technical_moment(row: Row, column: str) -> Value:
+    return "moment", row.creation_moment if column == "creationMoment" else row.update_moment
+
+
+def attribute_value(attribute: Attribute, values: Event) -> Value:
+    value = (values.get("attributes") or {}).get(attribute.name)
     return attribute.type, exact(value, attribute.scale) if attribute.type == "decimal" else value
+
+
+def deletion_value(export: Export, line: Line, column: str) -> Value:
+    """A column of a deletion: what the event carries of what was deleted, but no personal key.
+    Beside a deleted row the profile's key is the profile's own.
+    """
+    event, database, table = line.fact.body, export.database, export.table
+    if table is not None and column in ("rowBusinessKey", table.key):
+        return "string", None if table.has_personal_key else event.get("businessKey")
+    if table is None and column in ("businessKey", database.business_key):
+        return "string", None if database.has_personal_key else event.get("businessKey")
+    return event_value(export, line, column)
+
+
+def event_value(export: Export, line: Line, column: str) -> Value:
+    """A column of an event: its own, but for what is told of its campaign and of its profile."""
+    event, key = line.fact.body, export.database.business_key
+    if key and column in ("businessKey", key):
+        return profile_value(export.database, line.person.profile, key)
+    if column == "eventTime":
+        generated = export.event_type == "DOWNLOADED"
+        return "moment", event["generatedAt"] if generated else line.fact.occurred_at
+    if column == "depositDate":
+        return "moment", line.fact.occurred_at
+    if column in ("collectionMoment", "dataCollectionMoment"):
+        return "moment", event.get(column)
+    if column in ("emailAddress", "gsmNumber"):
+        return "string", None if line.person.gone else event.get(column)
+    if column == "isFirstClick":
+        return "boolean", line.is_first_click
+    if column == "consentValue":
+        return "boolean", event[column]
+    if line.campaign is not None and column in ("campaignName", "campaignTechnicalName"):
+        name = "name" if column == "campaignName" else "technicalName"
+        return "string", line.campaign[name]
+    if line.campaign is not None and column == "subscription":
+        own = event.get("subscription")
+        return "string", line.campaign.get("subscription") if own is None else own
+    return "string", event.get(column)
 
 
 def written(export: Export, kind: str, value: Any) -> str | None:

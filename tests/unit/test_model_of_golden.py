@@ -21,6 +21,7 @@ from tests.model import (
 )
 from tests.model.definition import export_of
 from tests.model.history import milliseconds
+from tests.model.tables import tables_in
 
 CASES = list(cases())
 APPENDED_AT = milliseconds("2026-03-30T00:00:00Z")
@@ -71,7 +72,7 @@ def _place(record: Recorded) -> tuple[str, int]:
 def _recorded(events: Iterable[dict[str, Any]]) -> Iterable[Recorded]:
     ends: dict[str, int] = {}
     for number, event in enumerate(events):
-        topic = topic_name(event["kind"], event["database"])
+        topic = topic_name(event["kind"], event["database"], event.get("table", ""))
         offset = ends[topic] = ends.get(topic, -1) + 1
         identified = {"eventId": f"made-{number}", **event}
         yield Recorded(topic, 0, offset, APPENDED_AT + number, identified)
@@ -85,4 +86,6 @@ def _cut_after(records: list[Recorded]) -> Cut:
 
 
 def _export(definition: dict[str, Any]) -> Export:
-    return export_of(definition, Database.load(TABLES / f"{definition['database']}.yaml"))
+    name = definition["database"]
+    database = Database.load(TABLES / f"{name}.yaml")
+    return export_of(definition, database, tables=tables_in(TABLES, name))
