@@ -4,25 +4,15 @@ wherever the base was made.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import ibis
-import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from schemas.tables import Catalog, load_catalog
 from schemas.topics import Topic
 from sinks.state.engine import fetched
 from tests.cases.closes import Closer, CutAt, Record, Told
-from tests.properties.test_rules_against_model import Teller, at
-
-TABLES = Path(__file__).parent.parent / "golden" / "tables"
-
-
-@pytest.fixture(scope="module")
-def catalog() -> Catalog:
-    return load_catalog(TABLES)
+from tests.properties.histories import SHOPS, Teller, catalog_of
+from tests.properties.test_rules_against_model import at
 
 
 def states(
@@ -44,10 +34,9 @@ def states(
     max_examples=10,
     deadline=None,
     phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_a_base_and_the_rows_since_are_as_good_as_all_rows(
-    catalog: Catalog, seed: int, size: int, based: int, firsts_days: int
+    seed: int, size: int, based: int, firsts_days: int
 ) -> None:
     told, cuts = Teller(seed, size).history()
     records = [
@@ -55,6 +44,7 @@ def test_a_base_and_the_rows_since_are_as_good_as_all_rows(
         for one in told
     ]
     engine = ibis.duckdb.connect(threads=1)
+    catalog = catalog_of(SHOPS["usual"])
     closer = Closer(engine, catalog, "email-activities", "CLICKED", firsts_days=firsts_days)
     last, base = at(cuts[-1]), at(cuts[min(based, len(cuts) - 1)])
 
