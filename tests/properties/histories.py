@@ -20,7 +20,8 @@ START = 1_772_323_200_000
 HOUR = 3_600_000
 GAPS = (0, 1, 1, 1000, 1000, 60_000, HOUR, 30 * HOUR, 49 * HOUR)
 LATE = (0, 0, 0, 1, 1000, 2 * HOUR, 50 * HOUR)
-CLOSES = 6
+CLOSES = 5
+"""One more than a fact may wait for its campaign at."""
 NEVER_SEEN = (9001, 9002)
 """Ids of profiles and of campaigns that no event tells of."""
 
@@ -149,7 +150,7 @@ class Teller:
         """Records of all topics, and some cuts between them."""
         now, records = START, list[Recorded]()
         cuts, ends = list[Cut](), dict[tuple[str, int], int]()
-        window = 1 + self.size // CLOSES
+        window = 1 + self.size // CLOSES  # one more event than a fifth, so that there is no sixth
         for number in range(self.size):
             now += self.chance.choice(GAPS) // max(1, self.size // 25)
             body = self.event() | {"eventId": f"event-{number}"}

@@ -28,6 +28,7 @@ from sinks.render import Layout, RenderedColumn, render
 from sinks.types import EXPORT_TYPES, columns_on_offer
 from tests.cases.closes import NAMESPACE, NOTHING, Closer, CutAt, Record
 from tests.model import Close, Cut, Export, History, Recorded, drops_of
+from tests.model.types import ROW, TYPES
 from tests.properties.histories import (
     CLOSES,
     SHOPS,
@@ -91,10 +92,27 @@ def kind_of(asked: Export) -> Kind:
     return Kind(asked.kind)
 
 
+def closer_of(engine: Any, asked: Export, shop: str) -> Closer:
+    return Closer(
+        engine,
+        catalog_of(SHOPS[shop]),
+        asked.type,
+        asked.event_type,
+        firsts_days=asked.firsts_days,
+        of_table=asked.table.name if asked.table else None,
+        sources=frozenset(asked.wanted_sources) or None,
+    )
+
+
 def published(record: Recorded) -> Recorded:
     """The record with its event's id as the product's has it."""
     event_id = str(uuid.uuid5(NAMESPACE, record.body["eventId"]))
     return replace(record, event={**record.body, "eventId": event_id})
+
+
+def recorded(record: Recorded) -> Record:
+    topic = Topic.parse(record.topic)
+    return Record(topic, record.partition, record.offset, record.appended_at, record.body)
 
 
 def at(cut: Cut) -> CutAt:
@@ -109,19 +127,20 @@ def text_of(asked: Export, lines: Any) -> str:
     return out.getvalue().decode()
 
 
+EXAMPLES = int(os.environ.get("RULES_EXAMPLES", "15"))
+GENERATE_ONLY = [Phase.generate]
+"""A smaller size is another history: shrinking finds nothing simpler."""
+
+
 @given(
     seed=st.integers(0, 2**32),
-    size=st.integers(1, 200),
+    size=st.integers(1, 300),
     export=st.sampled_from(EXPORTS),
     shop=st.sampled_from(sorted(SHOPS)),
     based=st.lists(st.integers(0, CLOSES), min_size=CLOSES + 1, max_size=CLOSES + 1),
     hours=st.sampled_from([0, 0.5, 24]),
 )
-@settings(
-    max_examples=int(os.environ.get("RULES_EXAMPLES", "15")),
-    deadline=None,
-    phases=[Phase.generate],  # a smaller size is another history: shrinking finds nothing simpler
-)
+@settings(max_examples=EXAMPLES, deadline=None, phases=GENERATE_ONLY)
 def test_drops_are_what_the_model_reads(
     seed: int, size: int, export: tuple[str, str], shop: str, based: list[int], hours: float
 ) -> None:
@@ -134,11 +153,8 @@ def test_drops_are_what_the_model_reads(
     closes = [Close(cut, {"shop": ids}) for cut, ids in zip(cuts, gone, strict=True)]
     expected = drops_of(History(records), asked, Cut(0, {}), closes)
     engine = ibis.duckdb.connect(threads=1)
-    closer = Closer(engine, catalog_of(SHOPS[shop]), *export, firsts_days=asked.firsts_days)
-    facts = [
-        Record(Topic.parse(one.topic), one.partition, one.offset, one.appended_at, one.body)
-        for one in told
-    ]
+    closer = closer_of(engine, asked, shop)
+    facts = [recorded(one) for one in told]
     starts = [NOTHING, *map(at, cuts)]
     for number, (drop, close) in enumerate(zip(expected, closes, strict=True)):
         base = starts[based[number]] if based[number] <= number else None
@@ -146,4 +162,26 @@ def test_drops_are_what_the_model_reads(
         assert dict(closed.outcomes) == {fact.position: what for fact, what in drop.outcomes}
         assert text_of(asked, closed.lines) == drop.text()
         assert closed.warnings == sum(drop.warnings.values())
+    engine.disconnect()
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    size=st.integers(1, 300),
+    export=st.sampled_from([one for one in EXPORTS if TYPES[one[0]].of == ROW]),
+    shop=st.sampled_from(sorted(SHOPS)),
+)
+@settings(max_examples=1 + EXAMPLES // 5, deadline=None, phases=GENERATE_ONLY)
+def test_initial_drops_are_what_the_model_reads(
+    seed: int, size: int, export: tuple[str, str], shop: str
+) -> None:
+    asked = drawn(random.Random(seed), *export, shop)
+    told, cuts = Teller(seed, size, kind_of(asked), SHOPS[shop]).history()
+    history = History([published(one) for one in told])
+    [expected] = drops_of(history, asked, Cut(0, {}), [Close(cuts[-1])], initial=True)
+    engine = ibis.duckdb.connect(threads=1)
+    closer = closer_of(engine, asked, shop)
+    lines = closer.initial([recorded(one) for one in told], at(cuts[-1]))
+    assert text_of(asked, lines) == expected.text()
+    assert lines.num_rows == sum(expected.balance.values())
     engine.disconnect()
