@@ -26,8 +26,8 @@ from tests.faults.processes import Workers, start, tormented_workers
 from tests.faults.traffic import Traffic
 from tests.faults.truth import Truth, cut_at
 from tests.model.closes import Close
-from tests.model.drops import drops_of
 from tests.model.definition import export_of
+from tests.model.drops import drops_of
 from tests.model.history import Cut, History, Recorded
 from tests.model.tables import Database
 from tests.shop.site import own_prefix, site_settings
