@@ -127,8 +127,8 @@ class Teller:
     """Tells a history by chance: a few events of each of many ids, so that one close tries many
     rules.
 
-    focus: the kind that is told of most, with what its rules look up; all others are told of now
-    and then.
+    focus: the kind that is told of most, with what its rules look up, and with its event types and
+    its table if some are named; all others are told of now and then.
     """
 
     def __init__(
@@ -137,11 +137,18 @@ class Teller:
         size: int,
         focus: Kind = Kind.EMAIL_ACTIVITY,
         shop: Sequence[Document] = SHOPS["usual"],
+        event_types: Sequence[str] = (),
+        table: str | None = None,
     ) -> None:
         self.chance = random.Random(seed)
         self.size = size
-        self.ids = range(1, 2 + size // 6)
-        self.database, *self.tables = shop
+        self.event_types = {focus: event_types}
+        self.profiles = range(1, 2 + size // 12)
+        self.rows = range(1, 2 + size // 12)
+        self.interactions = range(1, 2 + size // 6)
+        self.campaigns = range(1, 2 + size // 30)
+        self.database, *tables = shop
+        self.tables = [*tables, *(one for one in tables if one["table"] == table for _ in range(6))]
         often = [focus] * 6 + [Kind.PROFILE] * 4 + [Kind.CAMPAIGN] * 2
         rarely = [kind for kind in Kind if can_happen(kind, shop)]
         self.kinds = [*often, *self.chance.choices(rarely, k=3)]
@@ -185,8 +192,8 @@ class Teller:
 
     def profile(self) -> dict[str, Any]:
         pick = self.chance.choice
-        event_type = pick(["CREATED", "CREATED", "UPDATED", "UPDATED", "SNAPSHOT", "DELETED"])
-        more: dict[str, Any] = {"profileId": pick(self.ids)}
+        event_type = self.type_of(Kind.PROFILE)
+        more: dict[str, Any] = {"profileId": pick(self.profiles)}
         if event_type == "DELETED":
             more |= self.key_of(self.database)
             more["dataCollectionMoment"] = self.moment()
@@ -203,11 +210,11 @@ class Teller:
 
     def row(self) -> dict[str, Any]:
         pick = self.chance.choice
-        event_type = pick(["CREATED", "CREATED", "UPDATED", "UPDATED", "SNAPSHOT", "DELETED"])
+        event_type = self.type_of(Kind.ROW)
         table = pick(self.tables)
-        more = {"table": table["table"], "id": pick(self.ids[: 1 + len(self.ids) // 2])}
+        more = {"table": table["table"], "id": pick(self.rows)}
         if table["kind"] != "repository":
-            more["profileId"] = pick([*self.ids, *NEVER_SEEN, None])
+            more["profileId"] = pick([self.profile_id(), self.profile_id(), None])
         if event_type == "DELETED":
             more |= self.key_of(table)
         else:
@@ -216,7 +223,7 @@ class Teller:
 
     def change(self, kind: Kind) -> dict[str, Any]:
         pick = self.chance.choice
-        more: dict[str, Any] = {"profileId": pick([*self.ids, *NEVER_SEEN])}
+        more: dict[str, Any] = {"profileId": self.profile_id()}
         if kind is Kind.SEGMENT_TRANSITION:
             segment = pick(["vip", "lifecycle"])
             values = ["true", "false"] if segment == "vip" else ["new", "active", None]
@@ -232,16 +239,13 @@ class Teller:
 
     def activity(self, kind: Kind) -> dict[str, Any]:
         pick = self.chance.choice
-        event_types = [str(one) for one in KINDS[kind].event_types]
-        firsts = [one for one in event_types if one in ("OPENED", "CLICKED", "GENERATED")]
-        event_type = pick([*event_types, *firsts, *firsts])
-        of_files = kind is Kind.FILE_ACTIVITY
+        event_type = self.type_of(kind)
         more: dict[str, Any] = {
-            "interactionId": pick(range(1, 1 + self.size)) if of_files else pick(self.ids),
-            "profileId": pick([*self.ids, *NEVER_SEEN]),
-            "campaignId": pick([*self.ids, *NEVER_SEEN]),
+            "interactionId": pick(self.interactions),
+            "profileId": self.profile_id(),
+            "campaignId": pick([*self.campaigns, *self.campaigns, *NEVER_SEEN]),
         }
-        if of_files:
+        if kind is Kind.FILE_ACTIVITY:
             more["channel"] = str(pick(FILE_CHANNELS))
             more["generatedAt"] = self.moment() or iso(START)
         elif kind is Kind.SMS_ACTIVITY:
@@ -257,13 +261,13 @@ class Teller:
     def campaign(self) -> dict[str, Any]:
         pick = self.chance.choice
         kind = pick(list(CampaignKind))
-        state = pick(["ACTIVE", "ACTIVE", "ACTIVE", "FINISHED", "DRAFT"])
-        ended = iso(START + pick([-30, -31, 1, 2]) * 24 * HOUR)
+        state = pick(["ACTIVE"] * 5 + ["FINISHED", "FINISHED", "DRAFT"])
+        ended = iso(START + pick([-40, -31, -30, -28, 1]) * 24 * HOUR)
         more = {
-            "engine": pick(["CURRENT", "CURRENT", "CURRENT", "LEGACY"]),
+            "engine": pick(["CURRENT"] * 6 + ["LEGACY"]),
             "sentAt": ended if state == "FINISHED" else pick([None, ended]),
             "finishedAt": ended if state == "FINISHED" else None,
-            "campaignId": pick(self.ids),
+            "campaignId": pick(self.campaigns),
             "name": pick(["Spring sale", "Sale, again"]),
             "technicalName": f"springsale_{kind}",
             "channel": str(pick(list(Channel))),
@@ -271,6 +275,16 @@ class Teller:
         }
         event_type = pick(["CREATED", "UPDATED"])
         return self.told(Kind.CAMPAIGN, event_type, campaignKind=str(kind), state=state, **more)
+
+    def type_of(self, kind: Kind) -> str:
+        """An event type of the kind: mostly one of the focus, and creations and updates."""
+        every = [str(one) for one in KINDS[kind].event_types]
+        states = [one for one in every if one in ("CREATED", "UPDATED")]
+        wanted = list(self.event_types.get(kind, ()))
+        return self.chance.choice([*every, *states, *wanted, *wanted])
+
+    def profile_id(self) -> int:
+        return self.chance.choice([*self.profiles, *self.profiles, *NEVER_SEEN])
 
     def told(self, kind: Kind, event_type: str, **more: Any) -> dict[str, Any]:
         links = [Source.UNSUBSCRIBE_LINK, Source.LIST_UNSUBSCRIBE]
