@@ -152,10 +152,20 @@ class Closer:
 
     def initial(self, records: Sequence[Record], cut: CutAt) -> pa.Table:
         """Return the lines of an initial drop at a cut."""
+        return self.close_initially(records, cut).lines
+
+    def close_initially(
+        self, records: Sequence[Record], cut: CutAt, deleted_later: Iterable[int] = ()
+    ) -> Closed:
+        """Make an initial drop at a cut; no record of the window has an outcome there."""
         columns = columns_on_offer(self.type, self.increment, self.subject)
-        later = self.table(pa.table({"profileId": pa.array([], pa.int64())}))
+        later = self.table(pa.table({"profileId": pa.array(deleted_later, pa.int64())}))
         facts = self._row_facts(Told(self, records, None), cut, cut, later)
-        return streamed(initial_drop(facts, columns).lines).read_all()
+        drop = initial_drop(facts, columns)
+        lines = streamed(drop.lines).read_all()
+        counted = {outcome.label: number for outcome, number in balance(drop.verdicts).items()}
+        assert counted["exported"] == len(lines)
+        return Closed({}, lines, counted, drop.never_seen)
 
     def _row_facts(self, told: Told, start: CutAt, cut: CutAt, later: ibis.Table) -> RowFacts:
         own = self.own

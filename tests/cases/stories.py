@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import ibis
 import yaml
 
-from schemas.events import Kind
+from schemas.events import SOURCE_GROUPS, Kind
 from schemas.tables import Catalog
 from schemas.topics import Topic
 from tests.cases.closes import EPOCH, NOTHING, Closed, Closer, CutAt, Record
@@ -23,19 +23,35 @@ DAY_ONE = datetime.fromisoformat("2026-03-01T00:00:00+00:00")
 MOMENT = re.compile(r"(?:day (\d+) )?(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{3}))?)?")
 KINDS = {
     "email": Kind.EMAIL_ACTIVITY,
+    "sms": Kind.SMS_ACTIVITY,
+    "file": Kind.FILE_ACTIVITY,
     "profile": Kind.PROFILE,
+    "subscription-update": Kind.SUBSCRIPTION_UPDATE,
+    "segment-transition": Kind.SEGMENT_TRANSITION,
+    "marketing-consent": Kind.MARKETING_CONSENT,
+    "row": Kind.ROW,
     "campaign": Kind.CAMPAIGN,
 }
-TOLD_OF = {"at", "occurred", "partition", "id", "becomes", *KINDS}
-MOMENTS = {"sentAt", "finishedAt", "creationMoment", "updateMoment"}
+TOLD_OF = {"at", "occurred", "partition", "id", "row_id", "becomes", *KINDS}
+MOMENTS = {
+    "sentAt",
+    "finishedAt",
+    "creationMoment",
+    "updateMoment",
+    "generatedAt",
+    "collectionMoment",
+    "dataCollectionMoment",
+}
+INTERACTION = {"interactionId": 1, "campaignId": 9, "profileId": 1}
 USUAL: Mapping[str, Mapping[str, Any]] = {
-    "email": {
-        "interactionId": 1,
-        "campaignId": 9,
-        "profileId": 1,
-        "emailAddress": "ada@shop.example",
-    },
+    "email": {**INTERACTION, "emailAddress": "ada@shop.example"},
+    "sms": {**INTERACTION, "gsmNumber": "+32470000001"},
+    "file": {**INTERACTION, "channel": "PRINT"},
     "profile": {"profileId": 1},
+    "subscription-update": {"profileId": 1, "subscription": "newsletter", "type": "SUBSCRIBED"},
+    "segment-transition": {"profileId": 1, "segment": "vip", "newValue": "true"},
+    "marketing-consent": {"profileId": 1, "consentValue": True},
+    "row": {"id": 1, "profileId": 1},
     "campaign": {
         "campaignId": 9,
         "name": "Spring sale",
@@ -46,11 +62,16 @@ USUAL: Mapping[str, Mapping[str, Any]] = {
         "engine": "CURRENT",
     },
 }
-USUAL_OF_TYPE: Mapping[str, Mapping[str, Any]] = {
-    "CLICKED": {"clickedUrl": "/a"},
-    "NOT_SENT": {"statusCategory": "FILTERED", "status": "CONTROL_SAMPLE"},
-    "BOUNCED": {"bounceStatusCategory": "HARD_BOUNCE", "bounceStatus": "UNKNOWN_USER"},
-    "UNSUBSCRIBED": {"source": "UNSUBSCRIBE_LINK"},
+USUAL_OF_TYPE: Mapping[tuple[str, str], Mapping[str, Any]] = {
+    ("email", "CLICKED"): {"clickedUrl": "/a"},
+    ("email", "NOT_SENT"): {"statusCategory": "FILTERED", "status": "CONTROL_SAMPLE"},
+    ("email", "BOUNCED"): {"bounceStatusCategory": "HARD_BOUNCE", "bounceStatus": "UNKNOWN_USER"},
+    ("email", "UNSUBSCRIBED"): {"source": "UNSUBSCRIBE_LINK"},
+    ("sms", "NOT_SENT"): {"errorStatusCategory": "FILTERED", "errorStatus": "QUARANTINE"},
+    ("sms", "DELIVERY_FAILED"): {
+        "errorStatusCategory": "DELIVERY_FAILED",
+        "errorStatus": "EXPIRED",
+    },
 }
 
 
@@ -64,6 +85,9 @@ class Case:
     event_type: str
     background: Sequence[Mapping[str, Any]]
     story: Sequence[Mapping[str, Any]]
+    database: str = "shop"
+    table: str | None = None
+    sources: frozenset[str] | None = None
 
     def __str__(self) -> str:
         return f"{self.file}: {self.name}"
@@ -83,9 +107,27 @@ def cases() -> Iterator[Case]:
     for path in sorted(HERE.glob("*.yaml")):
         rules = yaml.safe_load(path.read_text(encoding="utf-8"))
         for case in rules["cases"]:
-            export_type, event_type = case.get("export", rules["export"]).split()
-            background = [] if case.get("alone") else rules.get("background", [])
-            yield Case(path.stem, case["name"], export_type, event_type, background, case["story"])
+            told = {**rules, **case}
+            export_type, event_type = told["export"].split()
+            yield Case(
+                path.stem,
+                case["name"],
+                export_type,
+                event_type,
+                [] if case.get("alone") else rules.get("background", []),
+                case["story"],
+                told.get("database", "shop"),
+                told.get("table"),
+                accepted_sources(told.get("sources")),
+            )
+
+
+def accepted_sources(names: Sequence[str] | None) -> frozenset[str] | None:
+    """The sources that a filter lets pass, groups written out; None without a filter."""
+    if names is None:
+        return None
+    groups = {str(group): map(str, members) for group, members in SOURCE_GROUPS.items()}
+    return frozenset(source for name in names for source in groups.get(name, [name]))
 
 
 def moment(text: str) -> datetime:
@@ -101,7 +143,15 @@ def ending(case: Case, catalog: Catalog, zone: str = "UTC") -> Ending:
     """Tell a story to the end, on an engine whose session is in this zone."""
     engine = ibis.duckdb.connect(threads=1)
     engine.con.execute(f"SET TimeZone = '{zone}'").fetchall()
-    closer = Closer(engine, catalog, case.export_type, case.event_type)
+    closer = Closer(
+        engine,
+        catalog,
+        case.export_type,
+        case.event_type,
+        case.database,
+        of_table=case.table,
+        sources=case.sources,
+    )
     records: list[Record] = []
     places: dict[tuple[Topic, int, int], int] = {}
     told: dict[int, list[str]] = {}
@@ -111,7 +161,11 @@ def ending(case: Case, catalog: Catalog, zone: str = "UTC") -> Ending:
     for number, (asserted, step) in enumerate(steps):
         if "close" in step:
             cut = _cut(records, moment(step["close"]))
-            closed = closer.close(records, start, cut, step.get("deleted_later", ()))
+            later = step.get("deleted_later", ())
+            if step.get("initial"):
+                closed = closer.close_initially(records, cut, later)
+            else:
+                closed = closer.close(records, start, cut, later)
             closes.append((step, closed))
             for position, outcome in closed.outcomes.items():
                 became[places[(closer.own, *position)]].append(outcome)
@@ -133,23 +187,29 @@ def _record(
     closer: Closer, records: Sequence[Record], number: int, step: Mapping[str, Any]
 ) -> Record:
     kind = next(name for name in KINDS if name in step)
-    topic, event_type = closer.topic(KINDS[kind]), step[kind]
+    event_type, table = step[kind], step.get("table", closer.of_table)
+    topic = replace(closer.topic(KINDS[kind]), table=table if kind == "row" else None)
     partition, at = step.get("partition", 0), moment(step["at"])
     offset = sum(one.topic == topic and one.partition == partition for one in records)
     event = {
         "eventId": step.get("id", f"event-{number}"),
         "eventType": event_type,
-        "database": "shop",
+        "database": closer.database,
         "source": "AUTOMATION",
         "occurredAt": moment(step.get("occurred", step["at"])).isoformat(),
         **USUAL[kind],
-        **USUAL_OF_TYPE.get(event_type, {}),
+        **USUAL_OF_TYPE.get((kind, event_type), {}),
         **{name: value for name, value in step.items() if name not in TOLD_OF},
     }
+    if kind == "row":
+        event |= {"table": table, "id": step.get("row_id", 1)}
+        if event_type != "DELETED":
+            event.setdefault("attributes", {})
     for name in MOMENTS & step.keys():
         event[name] = moment(step[name]).isoformat()
     if kind == "profile" and event_type != "DELETED":
-        event.setdefault("attributes", {"customerId": f"C{event['profileId']}"})
+        key = {"customerId": f"C{event['profileId']}"} if closer.database == "shop" else {}
+        event.setdefault("attributes", key)
     appended_at = (at - EPOCH) // timedelta(milliseconds=1)
     return Record(topic, partition, offset, appended_at, event)
 

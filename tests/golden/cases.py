@@ -2,7 +2,8 @@
 
 `before.jsonl` (optional) is published and closed first, `events.jsonl` after it; `expected.csv` is
 the second drop. `story.md` tells of each line of `events.jsonl` what became of it. Topics have one
-partition, so that the order of lines is the order of events.
+partition, so that the order of lines is the order of events. Each case has a database of its own,
+made as its definition's is in `tables`, with the table that it exports, if it is of one.
 """
 
 import json
@@ -38,7 +39,14 @@ class Case:
 
     @property
     def definition(self) -> dict[str, Any]:
-        return dict(yaml.safe_load((self.folder / "export.yaml").read_text(encoding="utf-8")))
+        return _yaml(self.folder / "export.yaml")
+
+    @property
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """The definitions of its database and of the table that it exports, by their names."""
+        definition = self.definition
+        names = [definition["database"], definition.get("table")]
+        return {name: _yaml(TABLES / f"{name}.yaml") for name in names if name is not None}
 
     @property
     def expected(self) -> str:
@@ -58,6 +66,10 @@ class Case:
         lines = (self.folder / "story.md").read_text(encoding="utf-8").splitlines()
         told = (OUTCOME.match(line) for line in lines)
         return {int(match[1]): match[2] for match in told if match and match[2] != NO_INPUT}
+
+
+def _yaml(file: Path) -> dict[str, Any]:
+    return dict(yaml.safe_load(file.read_text(encoding="utf-8")))
 
 
 def cases() -> Iterator[Case]:
