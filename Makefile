@@ -21,8 +21,8 @@ demo: setup  ## a realistic day through real Kafka to CSV drops, in some minutes
 	@$(RUN) python -m deploy.demo
 
 .PHONY: test
-test: setup  ## all tests, with real servers
-	$(RUN) pytest
+test: setup  ## all tests, with real servers; those without run beside them
+	$(RUN) pytest -n 2 --dist loadgroup
 
 .PHONY: test-fast
 test-fast: setup-python  ## unit and property tests: no servers

@@ -20,6 +20,9 @@ from deploy.parts.process import tail
 
 LOGS = pytest.StashKey[dict[str, Path]]()
 LOG_LINES = 50
+SERVERS = {"kafka", "registry", "own_kafka"}
+ROOMS = {"faults", "golden", "integration"}
+"""Folders whose tests start servers, also by themselves."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,7 +35,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave tests marked ``soak`` out, unless ``--soak`` asks for them."""
+    """Leave tests marked ``soak`` out, unless ``--soak`` asks for them.
+
+    Where tests run in several processes, those with servers stay in one: they share Kafka and the
+    registry, and count on not being in each other's way.
+    """
+    for item in items:
+        if SERVERS & set(getattr(item, "fixturenames", ())) or item.path.parent.name in ROOMS:
+            item.add_marker(pytest.mark.xdist_group("servers"))
     if config.getoption("--soak"):
         return
     left_out = [item for item in items if item.get_closest_marker("soak")]
