@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -102,6 +102,7 @@ class Closer:
     waiting: pa.Table | None = None
     of_table: str | None = None
     sources: frozenset[str] | None = None
+    repeated: dict[tuple[Topic, int, int], ibis.Table] = field(default_factory=dict)
 
     @property
     def subject(self) -> Subject:
@@ -198,7 +199,9 @@ class Closer:
         )
 
     def table(self, content: pa.Table) -> ibis.Table:
-        return self.engine.create_table(gen_name("told"), content, temp=True)
+        name = gen_name("told")
+        self.engine.con.register(name, content)
+        return self.engine.table(name)
 
 
 @dataclass
@@ -224,7 +227,11 @@ class Told:
         return self.closer.table(table_of(chosen, topic, self.closer.catalog))
 
     def repeated(self, topic: Topic, cut: CutAt) -> ibis.Table:
-        return repeats(self.between(NOTHING, cut, topic))
+        known = self.closer.repeated
+        place = topic, cut.instant, sum(cut.offsets.values())
+        if place not in known:
+            known[place] = repeats(self.between(NOTHING, cut, topic))
+        return known[place]
 
     def profiles(self, cut: CutAt) -> ibis.Table:
         return self.rows(self.closer.topic(Kind.PROFILE), cut)
