@@ -23,7 +23,15 @@ from schemas.topics import Topic
 from streams.partitions import META
 from streams.tombstones import Facts, Mask, TombstoneFiles
 
-__all__ = ["PersonalData", "Writes", "facts_of", "judged_columns", "profile_topic"]
+__all__ = [
+    "PersonalData",
+    "Writes",
+    "facts_of",
+    "judged_columns",
+    "keys_of_nobody",
+    "numbers",
+    "profile_topic",
+]
 
 _ALWAYS: Final = frozenset({"emailAddress", "gsmNumber"})
 _ATTRIBUTES: Final = "attributes"
@@ -105,14 +113,13 @@ def judged_columns(kind: Kind) -> list[str]:
 def facts_of(rows: pa.Table, kind: Kind, topic_id: UUID) -> Facts:
     """What is to be known of a topic's rows to judge them."""
     profile_ids = rows["profileId"]
-    numbers = {name: _numbers(rows[name]) for name in ("_partition", "_offset")}
-    positions = (topic_id, numbers["_partition"], numbers["_offset"])
+    partition, offset = numbers(rows["_partition"]), numbers(rows["_offset"])
     return Facts(
-        _numbers(pc.fill_null(profile_ids, 0)),
-        _numbers(rows["_appended_at"]),
-        _numbers(rows["occurredAt"]),
+        numbers(pc.fill_null(profile_ids, 0)),
+        numbers(rows["_appended_at"]),
+        numbers(rows["occurredAt"]),
         _mask(profile_ids.is_null()),
-        positions if kind is Kind.PROFILE else None,
+        (topic_id, partition, offset) if kind is Kind.PROFILE else None,
     )
 
 
@@ -169,7 +176,10 @@ def _joined(column: pa.ChunkedArray) -> pa.Array:
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.nulls(0, column.type)
 
 
-def _numbers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+def numbers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """Return a column as 64-bit integers, moments as UTC milliseconds."""
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp("ms", column.type.tz), safe=False)
     values: npt.NDArray[np.int64] = column.cast(pa.int64()).to_numpy()
     return values
 
