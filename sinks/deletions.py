@@ -80,7 +80,7 @@ class Deletions:
     def _record(self, topic: Topic, topic_id: UUID, ranges: Sequence[_Range]) -> int:
         path = TombstonesPath(topic.name, self.tombstones.last_number(topic.name) + 1)
         known = self.tombstones.known(topic.name)
-        rows = self._find(topic, ranges, known)
+        rows, deleted = self._find(topic, ranges, known)
         looked = {one.owner.partition: one.next for one in ranges}
         if not self.tombstones.add(path, Found(topic_id, looked, rows)):
             raise PartitionError(
@@ -88,7 +88,7 @@ class Deletions:
                 where=topic.name,
                 hint="run it again when that one has ended",
             )
-        return int(np.count_nonzero(~rows["revived"].to_numpy()))
+        return deleted
 
     def _range(self, owner: TopicPartition, known: int | None) -> _Range:
         """What is to be looked at of a partition: from where the last pass ended to a hole."""
@@ -109,7 +109,9 @@ class Deletions:
                 break
         return _Range(owner, first, max(end, first), told)
 
-    def _find(self, topic: Topic, ranges: Sequence[_Range], known: Tombstones) -> pa.Table:
+    def _find(
+        self, topic: Topic, ranges: Sequence[_Range], known: Tombstones
+    ) -> tuple[pa.Table, int]:
         choices = [self._choice(one) for one in ranges]
         bounds = {one.owner: (one.first, one.next) for one in ranges}
         types = KINDS[topic.kind].event_types
@@ -202,8 +204,10 @@ def _told(told: ir.Table, known: ir.Table) -> ir.Table:
     )
 
 
-def _rows(found: pa.Table, known: Tombstones) -> pa.Table:
-    """The rows to record: profiles that were deleted, and known ones that live again."""
+def _rows(found: pa.Table, known: Tombstones) -> tuple[pa.Table, int]:
+    """The rows to record: profiles that were deleted (and how many), and known ones that live
+    again.
+    """
     ids = found["profileId"].to_numpy()
     deleted = found["deleted"].to_numpy().astype(np.bool_)
     index, has = known.found(ids)
@@ -222,4 +226,4 @@ def _rows(found: pa.Table, known: Tombstones) -> pa.Table:
     for name in ("appended_at", "occurred_at"):
         place = told.schema.get_field_index(name)
         told = told.set_column(place, name, told[name].cast(_MOMENT).cast(pa.int64()))
-    return pa.concat_tables([told.cast(TOMBSTONES), alive.cast(TOMBSTONES)])
+    return pa.concat_tables([told.cast(TOMBSTONES), alive.cast(TOMBSTONES)]), told.num_rows
