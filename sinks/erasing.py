@@ -7,6 +7,7 @@ at the same time makes the same bytes, whichever version of a file it reads.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,11 +24,12 @@ from sinks.bases import Base, Bases, BaseTable
 from sinks.instants import milliseconds
 from sinks.ledger import Ledger
 from sinks.settled import Progress
+from sinks.state.lives import TOLD
 from streams.erasing import BatchErasure, Erased, GoneRows, erase_in_file
 from streams.partitions import Partitions
 from streams.personal import PersonalData, facts_of, judged_columns, numbers
 from streams.store import Store
-from streams.tombstones import Mask, Tombstones
+from streams.tombstones import Facts, Mask, Tombstones
 
 __all__ = ["Places", "Touched"]
 
@@ -36,6 +38,7 @@ Touched = dict[str, list[GoneRows]]
 
 _OF_RULES: Final = frozenset({"isFirstClick"})
 """Columns of waiting facts that neither events have nor begin with an underscore."""
+_NEVER: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +118,15 @@ class Places:
     def _base(self, table: BaseTable, topic: Topic, tombstones: Tombstones) -> Erased:
         name = str(table)
         base = self.kept_bases.base(table.topic, table.base)
+        last = milliseconds(base.cut.instant) - 1
         if topic.kind is Kind.PROFILE:
             gone = _ended_since(self.store, name, base, tombstones)
         elif topic.kind is Kind.ROW:
-            gone = _of_the_gone(self.store, name, base, tombstones, self.progress.silent_until)
+            gone, last = _of_the_gone(self.store, name, tombstones, self.progress.silent_until)
         else:  # interactions and links: ids and addresses of pages
             gone = np.zeros(0, np.bool_)
         erased = self._erase(name, topic, gone)
-        self.progress.applied(name, milliseconds(base.cut.instant) - 1)
+        self.progress.applied(name, last)
         return erased
 
     def _waiting(self, name: str, topic: Topic, tombstones: Tombstones) -> Erased:
@@ -165,24 +169,13 @@ def _ended_since(store: Store, name: str, base: Base, tombstones: Tombstones) ->
 
 
 def _of_the_gone(
-    store: Store, name: str, base: Base, tombstones: Tombstones, silent_until: int | None
-) -> Mask:
-    """The rows of a base that tell of a person who is gone.
-
-    A base doesn't know when a row's last event was appended. So a row goes if the deletion was
-    appended after the base's cut, if the row was last touched before the deletion occurred, or if
-    its profile has no other life.
-    """
+    store: Store, name: str, tombstones: Tombstones, silent_until: int | None
+) -> tuple[Mask, int]:
+    """The rows of a base that tell of a person who is gone, and when the last was told."""
     with pq.ParquetFile(store.location(name)) as file:
-        rows = file.read(columns=["profileId", "updateMoment"])
+        rows = file.read(columns=["profileId", *TOLD])
+    told_at, told_of = (numbers(rows[moment].fill_null(_NEVER)) for moment in TOLD)
     nobodys = rows["profileId"].is_null().to_numpy()
     ids = rows["profileId"].fill_null(0).to_numpy()
-    index, has = tombstones.found(ids)
-    touched = numbers(rows["updateMoment"].fill_null(0))
-    cut = milliseconds(base.cut.instant)
-    gone = tombstones.appended_at[index] >= cut
-    gone |= touched <= tombstones.occurred_at[index]
-    if silent_until is not None and cut <= silent_until:
-        gone |= ~tombstones.revived[index]
-    result: Mask = has & ~nobodys & gone
-    return result
+    gone = tombstones.gone(Facts(ids, told_at, told_of, nobodys), silent_until)
+    return gone, int(told_at.max(initial=0))

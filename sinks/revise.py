@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from sinks.close import Closer
+from sinks.close import Closer, Drop
 from sinks.cut import Cuts
 from sinks.exports import Export
 from sinks.ledger import Deletion, Intent, Ledger, Outcome, Revision
@@ -65,6 +65,14 @@ class Reviser:
                 intent, outcome = revision.intent, revised
         return intent, outcome
 
+    def is_there(self, export: str, instant: dt.datetime) -> bool:
+        """Tell whether a drop's latest file is still in the transferbox: some are fetched away."""
+        latest = self.latest(export, instant)
+        if latest is None or latest[1].file is None:
+            return False
+        definition = Export.from_json(latest[0].definition_json()).definition
+        return self.transferbox.find(Folder(definition.entity, export), latest[1].file)
+
     def finish(self, export: str, instant: dt.datetime) -> None:
         """Finish a revision that was begun, and remove what the last one has replaced."""
         numbers = self.ledger.revisions(export, instant)
@@ -95,8 +103,11 @@ class Reviser:
         with self.closer.made(as_it_is, now, revision) as drop:
             if drop.rendered.sha256 == before.sha256:
                 return None
-        outcome = self._make(self.ledger.record_revision(revision))
-        self._withdraw_before(revision)
+            recorded = self.ledger.record_revision(revision)
+            outcome = self._deliver(revision, as_it_is, drop) if recorded == revision else None
+        if outcome is None:  # another run has decided it otherwise
+            outcome = self._make(recorded)
+        self._withdraw_before(recorded)
         log.info("drop revised", drop=outcome.drop_id, file=outcome.file, reason=reason)
         return Revised(outcome.drop_id, outcome.file, revision.number, reason)
 
@@ -119,8 +130,11 @@ class Reviser:
     def _make(self, revision: Revision) -> Outcome:
         export = Export.from_json(revision.intent.definition_json())
         with self.closer.made(export, revision.intent, revision) as drop:
-            receipts = self.closer.deliver(export, drop)
-            return self.ledger.record_revision_outcome(revision, drop.outcome(receipts))
+            return self._deliver(revision, export, drop)
+
+    def _deliver(self, revision: Revision, export: Export, drop: Drop) -> Outcome:
+        receipts = self.closer.deliver(export, drop)
+        return self.ledger.record_revision_outcome(revision, drop.outcome(receipts))
 
     def _withdraw_before(self, revision: Revision) -> None:
         intent = revision.intent

@@ -40,7 +40,7 @@ def may_show(
 ) -> bool:
     """Tell whether a drop may hold lines of people who are gone, and were not when it was made."""
     latest = reviser.latest(export, instant)
-    if latest is None or not latest[1].rows:
+    if latest is None or not latest[1].rows or not reviser.is_there(export, instant):
         return False
     intent = latest[0]
     window = _windows(reviser.ledger, intent)

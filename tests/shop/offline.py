@@ -96,6 +96,36 @@ type: email-activities
 event: CLICKED
 schedule: {at: "06:00", time_zone: UTC}
 """,
+    "exports/texts.yaml": """
+export: texts
+suffix: "_yyyyMMdd_HHmm"
+entity: crm
+database: shop
+type: sms-activities
+event: SENT
+schedule: {at: "06:00", time_zone: UTC}
+""",
+    "exports/offers.yaml": """
+export: offers
+suffix: "_yyyyMMdd_HHmm"
+entity: crm
+database: shop
+type: profile-changes
+event: SUBSCRIPTION_UPDATE
+columns: [profileId, subscription, businessKey, profile-firstName]
+schedule: {at: "06:00", time_zone: UTC}
+""",
+    "exports/cards.yaml": """
+export: cards
+suffix: "_yyyyMMdd_HHmm"
+entity: crm
+database: shop
+table: cards
+type: linked-data
+event: CREATION_OR_UPDATE
+columns: [id, level, number, nameOnCard, profile-emailAddress]
+schedule: {at: "06:00", time_zone: UTC}
+""",
 }
 
 

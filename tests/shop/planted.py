@@ -54,6 +54,7 @@ def live(shop: OfflineShop, profile: int, mark: str, hour: float, campaign_id: i
     shop.tell(Kind.FILE_ACTIVITY, "GENERATED", at(hour), **contact)
     row = {"number": f"{mark}-card", "nameOnCard": f"{mark}-holder", "level": "gold"}
     shop.tell(Kind.ROW, "CREATED", at(hour), **own, id=number, attributes=row)
+    shop.tell(Kind.ROW, "CREATED", at(hour), **own, id=number + 1, attributes=row)
     shop.tell(Kind.ROW, "DELETED", at(hour + 0.1), **own, id=number, businessKey=f"{mark}-card")
     shop.tell(Kind.ROW, "DELETED", at(hour + 0.1), id=number, businessKey=f"{mark}-card")
 

@@ -19,6 +19,7 @@ from tests.shop.planted import deleted, finds, state, told
 
 PROFILES = "deltadrop.shop.profile"
 EMAILS = "deltadrop.shop.email-activity"
+CARDS = "deltadrop.shop.row.cards"
 
 Copy = Callable[[], OfflineShop]
 
@@ -110,7 +111,7 @@ def test_files_keep_their_names_offsets_and_counts(
 def test_a_replaced_drop_is_a_revision_whose_manifest_says_why(erased: OfflineShop) -> None:
     revised = [name for name in erased.drops() if "-r1" in name and "manifest" not in name]
 
-    assert len(revised) == 4
+    assert len(revised) == 7
     for name in revised:
         file = next(erased.transferbox.rglob(name))
         assert verify(file).is_well
@@ -176,7 +177,7 @@ def test_a_mended_hole_doesnt_bring_it_back(erased: OfflineShop, tmp_path: Path)
 def test_a_zombies_batch_doesnt_bring_it_back(erased: OfflineShop, tmp_path: Path) -> None:
     shop = _copy(erased, tmp_path / "shop")
 
-    for topic in (PROFILES, EMAILS, "deltadrop.shop.row.cards", "deltadrop.shop.sms-activity"):
+    for topic in (PROFILES, EMAILS, CARDS, "deltadrop.shop.sms-activity"):
         shop.batch(topic, 0, len(shop.log.records[topic]))
 
     assert finds(shop.root) == set()
@@ -224,16 +225,17 @@ def test_bases_from_before_the_deletion_are_emptied_and_those_of_another_life_ar
 
     assert finds(shop.root) == set()
     assert alive <= finds(shop.root, "ALIVE")
-    assert report.bases.rows == 2
+    assert report.bases.rows == 2 + 2 + 2, "profiles; cards in each of both"
     shop.close_all(at(6, 30))
 
 
 def _remake(shop: OfflineShop, instant: datetime) -> None:
-    cut = shop.sinks.cuts.recorded(PROFILES, instant)
-    assert cut is not None
     rebase = shop.sinks.rebase
-    topic = shop.sinks.streams.topics[PROFILES]
-    rebase.selection.remake(topic, cut, None, rebase.intentions.prove(cut, None))
+    for name in (PROFILES, CARDS):
+        cut = shop.sinks.cuts.recorded(name, instant)
+        assert cut is not None
+        choices = rebase.intentions.prove(cut, None)
+        rebase.selection.remake(shop.sinks.streams.topics[name], cut, None, choices)
 
 
 def test_what_waits_for_its_campaign_still_comes_out_without_its_address(
