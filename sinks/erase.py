@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 
@@ -46,7 +45,7 @@ class Report:
     """What a pass did. `left` says what it could not do, and why."""
 
     deletions: int = 0
-    topics: dict[str, Erased] = field(default_factory=lambda: defaultdict(Erased))
+    topics: dict[str, Erased] = field(default_factory=dict)
     bases: Erased = field(default_factory=Erased)
     waiting: Erased = field(default_factory=Erased)
     drops: list[Revised] = field(default_factory=list)
@@ -132,7 +131,7 @@ class Eraser:
             progress,
         )
         for topic, erased in places.partitions().items():
-            report.topics[topic] += erased
+            report.topics[topic] = erased
         report.bases += places.bases()
         report.waiting += places.waiting()
         self._revise(profiles, progress, places.touched, report)

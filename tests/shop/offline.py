@@ -251,11 +251,24 @@ class OfflineShop:
                 self.batch(name, first, end)
                 self.stored[name] = end
 
-    def batch(self, topic: str, first: int, end: int, *, knows_tombstones: bool = True) -> None:
-        """Let a worker write a batch; one of an older version doesn't know of tombstones."""
+    def batch(
+        self,
+        topic: str,
+        first: int,
+        end: int,
+        *,
+        knows_tombstones: bool = True,
+        more: Sequence[Stream] = (),
+    ) -> None:
+        """Let a worker write a batch; one of an older version doesn't know of tombstones.
+
+        more: streams of users, beside those that are there.
+        """
         writer = self.sinks.streams.writers[topic]
-        if not knows_tombstones:
-            writer = self._writer(self.sinks.streams.topics[topic], writer.streams, None)
+        if more or not knows_tombstones:
+            own = self.sinks.streams.topics[topic]
+            tombstones = self.sinks.streams.tombstones if knows_tombstones else None
+            writer = self._writer(own, [*writer.streams, *more], tombstones)
         writer.write(Flush(topic, (self.log.chunk(topic, first, end),)), TOPIC_ID)
 
     def close(self, export: str, instant: datetime) -> Outcome:
