@@ -147,8 +147,15 @@ class Eraser:
                 if may_show(self.reviser, export, instant, progress, touched):
                     revised = self.reviser.revise(export, instant, REASON)
                     report.drops += [revised] if revised else []
-            except DeltadropError as error:
-                report.left.append(f"{name} can't be made again: {error}")
+            except Exception as error:
+                # One drop that can't be made again, say because its partitions were removed long
+                # ago, doesn't keep the others.
+                log.exception("drop not made again", drop=name)
+                unforeseen = f"{type(error).__name__}; the log has the details"
+                told = str(error) if isinstance(error, DeltadropError) else unforeseen
+                report.left.append(
+                    f"{name} may hold data of people who are gone and can't be made again: {told}"
+                )
             else:
                 progress.names.add(name)
 

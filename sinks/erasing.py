@@ -74,6 +74,7 @@ class Places:
                     topic,
                     PersonalData(topic, self.catalog),
                     self.progress.silent_until,
+                    self.progress.settled.number,
                 )
                 done, gone, last = work.erase(batches.get(batch, ()), topic_id, tombstones)
                 erased[name] += done

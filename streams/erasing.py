@@ -93,49 +93,40 @@ def _groups(file: pq.ParquetFile, gone: Mask) -> Iterator[tuple[int, Mask]]:
 
 @dataclass(frozen=True, slots=True)
 class BatchErasure:
-    """Erases in the files of one topic's batches."""
+    """Erases in the files of one topic's batches; `after` is the number of the tombstones that were
+    settled before.
+    """
 
     partitions: Partitions
     topic: Topic
     personal: PersonalData
     silent_until: int | None
+    after: int = 0
 
     def erase(
         self, files: Sequence[StreamFilePath], topic_id: UUID, tombstones: Tombstones
     ) -> tuple[Erased, GoneRows, int]:
-        """Erase in the files of one batch; return what was, the rows that are gone by their place,
-        and the last append time (UTC ms).
+        """Erase in the files of one batch; return what was, the places of the rows that are gone by
+        a new tombstone, and the last append time (UTC ms).
 
         Rows are judged in the built-in streams' files, which hold every event as it came; what
         streams of users have made of them is found by its place.
         """
         builtin = {builtin_name(self.topic, one) for one in KINDS[self.topic.kind].event_types}
-        gone: dict[int, list[npt.NDArray[np.int64]]] = defaultdict(list)
-        last = 0
+        gone, newly, last = _Places(), _Places(), 0
         for path in (path for path in files if path.stream in builtin):
-            last = max(last, self._judge(path, topic_id, tombstones, gone))
-        offsets = {partition: np.sort(np.concatenate(some)) for partition, some in gone.items()}
-        erased = Erased()
+            rows = _read(self.partitions.store, str(path), judged_columns(self.topic.kind))
+            facts = facts_of(rows, self.topic.kind, topic_id)
+            nobodys = keys_of_nobody(rows, self.topic.kind)
+            gone.add(rows, tombstones.gone(facts, self.silent_until) | nobodys)
+            newly.add(rows, tombstones.since(self.after).gone(facts, self.silent_until))
+            last = max(last, int(facts.appended_at.max(initial=0)))
+        offsets, erased = gone.sorted(), Erased()
         for path in files if offsets else ():
             erased += erase_in_file(
                 self.partitions.store, str(path), self.personal, self._at(path, offsets)
             )
-        return erased, offsets, last
-
-    def _judge(
-        self,
-        path: StreamFilePath,
-        topic_id: UUID,
-        tombstones: Tombstones,
-        into: dict[int, list[npt.NDArray[np.int64]]],
-    ) -> int:
-        rows = _read(self.partitions.store, str(path), judged_columns(self.topic.kind))
-        facts = facts_of(rows, self.topic.kind, topic_id)
-        gone = tombstones.gone(facts, self.silent_until) | keys_of_nobody(rows, self.topic.kind)
-        partition, offset = (rows[name].to_numpy().astype(np.int64)[gone] for name in _PLACE)
-        for one in np.unique(partition):
-            into[int(one)].append(offset[partition == one])
-        return int(facts.appended_at.max(initial=0))
+        return erased, newly.sorted(), last
 
     def _at(self, path: StreamFilePath, offsets: GoneRows) -> Mask:
         rows = _read(self.partitions.store, str(path), _PLACE)
@@ -144,6 +135,21 @@ class BatchErasure:
         for one, some in offsets.items():
             gone |= (partition == one) & np.isin(offset, some)
         return gone
+
+
+class _Places:
+    """Gathers where rows stand, by partition."""
+
+    def __init__(self) -> None:
+        self._offsets: dict[int, list[npt.NDArray[np.int64]]] = defaultdict(list)
+
+    def add(self, rows: pa.Table, wanted: Mask) -> None:
+        partition, offset = (rows[name].to_numpy().astype(np.int64)[wanted] for name in _PLACE)
+        for one in np.unique(partition):
+            self._offsets[int(one)].append(offset[partition == one])
+
+    def sorted(self) -> GoneRows:
+        return {one: np.sort(np.concatenate(some)) for one, some in self._offsets.items()}
 
 
 def _read(store: Store, name: str, columns: Sequence[str]) -> pa.Table:

@@ -332,3 +332,19 @@ def test_coverage_isnt_touched(shop: OfflineShop) -> None:
     shop.sinks.eraser.run()
 
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_a_drop_that_cant_be_made_again_is_told_and_looked_at_again(shop: OfflineShop) -> None:
+    """What it was made of may have been removed; the next pass tells of it again."""
+    shop.close("sent", at(6))
+    delete(shop, BOB, 7)
+    shop.store_all()
+    folder = shop.root / TopicPartition(EMAILS, TOPIC_ID, 0).folder
+    for file in folder.iterdir():
+        file.unlink()
+    shop = shop.again()
+
+    for _ in range(2):
+        report = shop.sinks.eraser.run()
+        assert report.drops == []
+        assert [told.split(" ")[0] for told in report.left] == ["sent@20260327T060000.000Z"]
