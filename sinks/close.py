@@ -108,6 +108,7 @@ class Closer:
             with self.selection.select(intent, export) as selected:
                 number = revision.number if revision else 0
                 name = str(export.file_name(intent.instant, number))
+                # The name within an archive stays: the same lines give the same bytes.
                 inner_name = export.inner_name(intent.instant)
                 file = Path(folder) / name
                 with file.open("wb") as out:
