@@ -27,7 +27,7 @@ from sinks.settled import Progress
 from sinks.state.lives import TOLD
 from streams.erasing import BatchErasure, Erased, GoneRows, erase_in_file
 from streams.partitions import Partitions
-from streams.personal import PersonalData, facts_of, judged_columns, numbers
+from streams.personal import PersonalData, facts_of, judged_columns, numbers, owners_of
 from streams.store import Store
 from streams.tombstones import Facts, Mask, Tombstones
 
@@ -176,7 +176,7 @@ def _of_the_gone(
     with pq.ParquetFile(store.location(name)) as file:
         rows = file.read(columns=["profileId", *TOLD])
     told_at, told_of = (numbers(rows[moment].fill_null(_NEVER)) for moment in TOLD)
-    nobodys = rows["profileId"].is_null().to_numpy()
-    ids = rows["profileId"].fill_null(0).to_numpy()
+    owners = owners_of(rows)
+    nobodys, ids = owners.is_null().to_numpy(), owners.fill_null(0).to_numpy()
     gone = tombstones.gone(Facts(ids, told_at, told_of, nobodys), silent_until)
     return gone, int(told_at.max(initial=0))

@@ -22,6 +22,7 @@ from sinks.ledger import Intent, Ledger
 from sinks.revise import Reviser
 from sinks.settled import Progress
 from sinks.source import clip
+from streams.personal import owners_of
 from streams.stream import builtin_name
 from streams.tombstones import Integers, Tombstones
 
@@ -99,7 +100,7 @@ def _names(
         for event_type in KINDS[topic.kind].event_types:
             for piece in partitions.slices(builtin_name(topic, event_type), chosen):
                 with pq.ParquetFile(piece.path) as file:
-                    ids = file.read(columns=["profileId"])["profileId"]
+                    ids = owners_of(file.read(columns=["profileId"]))
                 if np.isin(ids.drop_null().to_numpy(), profile_ids).any():
                     return True
     return False

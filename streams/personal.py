@@ -30,6 +30,7 @@ __all__ = [
     "judged_columns",
     "keys_of_nobody",
     "numbers",
+    "owners_of",
     "profile_topic",
 ]
 
@@ -112,7 +113,7 @@ def judged_columns(kind: Kind) -> list[str]:
 
 def facts_of(rows: pa.Table, kind: Kind, topic_id: UUID) -> Facts:
     """What is to be known of a topic's rows to judge them."""
-    profile_ids = rows["profileId"]
+    profile_ids = owners_of(rows)
     partition, offset = numbers(rows["_partition"]), numbers(rows["_offset"])
     return Facts(
         numbers(pc.fill_null(profile_ids, 0)),
@@ -131,7 +132,14 @@ def keys_of_nobody(rows: pa.Table, kind: Kind) -> Mask:
     if kind is not Kind.ROW:
         return np.zeros(rows.num_rows, np.bool_)
     deleted = pc.equal(rows["eventType"].cast(pa.string()), EventType.DELETED.value)
-    return _mask(deleted) & _mask(rows["profileId"].is_null())
+    return _mask(deleted) & _mask(owners_of(rows).is_null())
+
+
+def owners_of(rows: pa.Table) -> pa.ChunkedArray:
+    """Return whose each row is; those of a repository table are nobody's and lack the column."""
+    if "profileId" in rows.column_names:
+        return rows["profileId"]
+    return pa.chunked_array([pa.nulls(rows.num_rows, pa.int64())])
 
 
 def _declared(

@@ -68,6 +68,23 @@ attributes:
   - {name: level, type: string}
 business_key: number
 """,
+    "tables/stores.yaml": """
+table: stores
+kind: repository
+database: shop
+attributes:
+  - {name: city, type: string}
+""",
+    "exports/stores.yaml": """
+export: stores
+suffix: "_yyyyMMdd_HHmm"
+entity: crm
+database: shop
+table: stores
+type: repository
+event: CREATION_OR_UPDATE
+schedule: {at: "06:00", time_zone: UTC}
+""",
     "exports/profiles.yaml": """
 export: profiles
 suffix: "_yyyyMMdd_HHmm"
@@ -224,9 +241,8 @@ class OfflineShop:
         **telling: Any,
     ) -> int:
         """Publish an event, appended and (if nothing else is said) occurred then; its offset."""
-        table = "cards" if kind is Kind.ROW else None
+        table = telling.setdefault("table", "cards") if kind is Kind.ROW else None
         topic = Topic(kind, None if kind is Kind.CAMPAIGN else "shop", table)
-        telling |= {"table": "cards"} if table else {}
         record = {
             "eventId": str(event_id or uuid4()),
             "eventType": event_type,

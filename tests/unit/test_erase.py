@@ -20,6 +20,7 @@ from tests.shop.planted import deleted, finds, state, told
 PROFILES = "deltadrop.shop.profile"
 EMAILS = "deltadrop.shop.email-activity"
 CARDS = "deltadrop.shop.row.cards"
+STORES = "deltadrop.shop.row.stores"
 
 Copy = Callable[[], OfflineShop]
 
@@ -231,7 +232,7 @@ def test_bases_from_before_the_deletion_are_emptied_and_those_of_another_life_ar
 
 def _remake(shop: OfflineShop, instant: datetime) -> None:
     rebase = shop.sinks.rebase
-    for name in (PROFILES, CARDS):
+    for name in (PROFILES, CARDS, STORES):
         cut = shop.sinks.cuts.recorded(name, instant)
         assert cut is not None
         choices = rebase.intentions.prove(cut, None)
