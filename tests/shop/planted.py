@@ -52,7 +52,7 @@ def live(shop: OfflineShop, profile: int, mark: str, hour: float, campaign_id: i
     for event_type in ("SENT", "CLICKED"):
         shop.tell(Kind.SMS_ACTIVITY, event_type, at(hour), **contact, gsmNumber=f"{mark}-phone")
     shop.tell(Kind.FILE_ACTIVITY, "GENERATED", at(hour), **contact)
-    city = {"city": f"{mark}-city".replace(PLANTED, "store's")}
+    city = {"city": "Bruges"}
     shop.tell(Kind.ROW, "CREATED", at(hour), table="stores", id=number, attributes=city)
     shop.tell(Kind.ROW, "DELETED", at(hour), table="stores", id=number + 1)
     row = {"number": f"{mark}-card", "nameOnCard": f"{mark}-holder", "level": "gold"}
