@@ -31,6 +31,7 @@ COMMANDS = {
     "init-export": "sinks.cli_init:init_export",
     "json-schema": "sinks.cli_exports:json_schema",
     "history": "sinks.cli:history",
+    "erase": "sinks.cli_erase:erase",
     "verify": "sinks.cli_files:verify",
 }
 """Every command and the function, or Typer app, that is it; imported when it is called for."""

@@ -38,6 +38,25 @@ class Base:
         return stamp(self.cut.instant)
 
 
+@dataclass(frozen=True, slots=True)
+class BaseTable:
+    """A file of a base: its format, topic and base by name, and the table that it is."""
+
+    format: str
+    topic: str
+    base: str
+    table: str
+
+    def __str__(self) -> str:
+        return f"bases/{self.format}/{self.topic}/{self.base}/{self.table}.parquet"
+
+    @classmethod
+    def parse(cls, name: str) -> BaseTable:
+        """Read a file's name back."""
+        _, form, topic, base, table = name.split("/")
+        return cls(form, topic, base, table.removesuffix(".parquet"))
+
+
 class Bases:
     """Bases in a store: `bases/<format>/<topic>/<instant>/<table>.parquet` and `base.json`."""
 
@@ -73,6 +92,19 @@ class Bases:
     def table(self, topic: str, name: str, table: str) -> Path:
         """Return where a base's table can be read."""
         return self._store.location(self._file(topic, name, table))
+
+    def tables(self) -> Iterator[BaseTable]:
+        """Yield every file of a table in every base, also those of bases that aren't whole."""
+        for file in self._store.names("bases"):
+            if file.endswith(".parquet"):
+                yield BaseTable.parse(file)
+
+    def is_usable(self, table: BaseTable) -> bool:
+        """Whether a table's base is whole and of this format."""
+        description = self._file(table.topic, table.base, "")
+        return table.format == _FORMAT and description in self._store.names(
+            description.rpartition("/")[0]
+        )
 
     def _names(self, topic: str) -> Iterator[str]:
         for file in self._store.names(f"bases/{_FORMAT}/{topic}"):

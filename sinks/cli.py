@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 import typer
@@ -18,7 +18,7 @@ from schemas.settings import load_settings
 from sinks.completeness import Lag
 from sinks.exports import Export
 from sinks.instants import stamp
-from sinks.ledger import Outcome
+from sinks.ledger import Ledger, Outcome
 from sinks.schedule import Due, due_closes
 from sinks.setup import Sinks
 from sinks.status import status_of
@@ -72,20 +72,52 @@ def history(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what was closed: window, file, rows, checksum; newest last."""
+    """Show what was closed: window, file, rows, checksum, and revisions; newest last."""
     sinks = Sinks.of(load_settings(config))
     for one in _chosen(sinks, [export] if export else []):
         for instant in sinks.ledger.closes(one.name):
             outcome = sinks.ledger.outcome(one.name, instant)
+            revisions = _revisions(sinks.ledger, one.name, instant)
             if as_json:
                 told = asdict(outcome) if outcome else None
                 typer.echo(
                     json.dumps(
-                        {"export": one.name, "instant": instant.isoformat(), "outcome": told}
+                        {
+                            "export": one.name,
+                            "instant": instant.isoformat(),
+                            "outcome": told,
+                            "revisions": revisions,
+                        }
                     )
                 )
             else:
                 typer.echo(_line(one.name, instant, outcome))
+                for revision in revisions:
+                    typer.echo(_revision_line(revision))
+
+
+def _revisions(ledger: Ledger, export: str, instant: dt.datetime) -> list[dict[str, Any]]:
+    """The drops that replaced that of a close, oldest first."""
+    told = []
+    for number in ledger.revisions(export, instant):
+        revision = ledger.revision(export, instant, number)
+        outcome = ledger.revision_outcome(export, instant, number)
+        told.append(
+            {
+                "revision": number,
+                "reason": revision.reason if revision else "",
+                "outcome": asdict(outcome) if outcome else None,
+            }
+        )
+    return told
+
+
+def _revision_line(revision: dict[str, Any]) -> str:
+    outcome, why = revision["outcome"], f"{revision['reason']}"
+    if outcome is None:
+        return f"  -r{revision['revision']}  begun, not finished: {why}"
+    size = f"{outcome['rows']:,} rows  {outcome['size']:,} bytes  {outcome['sha256'][:12]}"
+    return f"  -r{revision['revision']}  {outcome['file'] or 'no file'}  {size}  {why}"
 
 
 def status(config: Config = None, as_json: AsJson = False) -> None:

@@ -19,7 +19,7 @@ from schemas.errors import CloseError
 from sinks.completeness import Lag
 from sinks.exports import Export
 from sinks.intent import Intentions
-from sinks.ledger import Intent, Ledger, Outcome
+from sinks.ledger import Intent, Ledger, Outcome, Revision
 from sinks.locations.base import Folder, Location, Receipt
 from sinks.manifest import (
     Balance,
@@ -49,6 +49,21 @@ class Drop:
     rendered: Rendered
     waiting: bytes | None
 
+    def outcome(self, receipts: Sequence[Receipt]) -> Outcome:
+        """What the ledger keeps of it, once it is delivered."""
+        entry = self.manifest.file
+        return Outcome(
+            drop_id=self.manifest.drop,
+            file=entry.name if entry else None,
+            rows=self.rendered.rows,
+            size=self.rendered.bytes,
+            sha256=self.rendered.sha256,
+            balance=dict(self.manifest.balance.outcomes),
+            receipts=tuple(f"{receipt.location}: {receipt.address}" for receipt in receipts),
+            warnings=self.manifest.warnings,
+            finished_at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Closer:
@@ -77,27 +92,33 @@ class Closer:
         intent = self.intentions.make(export, instant, progress, initial=initial)
         # What was decided counts, also where the definition has changed since.
         export = Export.from_json(intent.definition_json())
-        with self._made(export, intent) as drop:
-            receipts = self._deliver(export, drop)
+        with self.made(export, intent) as drop:
+            receipts = self.deliver(export, drop)
             outcome = self._record(intent, drop, receipts)
         log.info("closed", drop=outcome.drop_id, file=outcome.file, rows=outcome.rows)
         return outcome
 
     @contextmanager
-    def _made(self, export: Export, intent: Intent) -> Iterator[Drop]:
+    def made(
+        self, export: Export, intent: Intent, revision: Revision | None = None
+    ) -> Iterator[Drop]:
+        """Make a drop in a scratch folder, which goes when the context ends."""
         self.scratch.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=self.scratch) as folder:
             with self.selection.select(intent, export) as selected:
-                name = str(export.file_name(intent.instant))
+                number = revision.number if revision else 0
+                name = str(export.file_name(intent.instant, number))
+                # The name within an archive stays: the same lines give the same bytes.
                 inner_name = export.inner_name(intent.instant)
                 file = Path(folder) / name
                 with file.open("wb") as out:
                     rendered = render(selected.lines, export.layout, out, inner_name=inner_name)
-                manifest = _manifest(export, intent, name, selected, rendered)
+                manifest = _manifest(export, intent, name, selected, rendered, revision)
             manifest.balance.check(export.name, exported=rendered.rows)
             yield Drop(name, file if manifest.file else None, manifest, rendered, selected.waiting)
 
-    def _deliver(self, export: Export, drop: Drop) -> tuple[Receipt, ...]:
+    def deliver(self, export: Export, drop: Drop) -> tuple[Receipt, ...]:
+        """Deliver a drop and its manifest; doing it again is safe."""
         folder = _folder(export)
         receipts = []
         if drop.file is not None:
@@ -113,19 +134,7 @@ class Closer:
         if waiting is not None:
             name = self.ledger.waiting_name(intent.export, intent.instant)
             self.ledger.store.write(name, lambda file: file.write(waiting))
-        entry, balance = drop.manifest.file, drop.manifest.balance
-        outcome = Outcome(
-            drop_id=intent.drop_id,
-            file=entry.name if entry else None,
-            rows=drop.rendered.rows,
-            size=drop.rendered.bytes,
-            sha256=drop.rendered.sha256,
-            balance=dict(balance.outcomes),
-            receipts=tuple(f"{receipt.location}: {receipt.address}" for receipt in receipts),
-            warnings=drop.manifest.warnings,
-            finished_at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
-        )
-        return self.ledger.record_outcome(intent, outcome)
+        return self.ledger.record_outcome(intent, drop.outcome(receipts))
 
     def _refuse_a_taken_name(self, export: Export, instant: dt.datetime) -> None:
         """Refuse a file name that another window has: two days must be told apart (SPEC §7)."""
@@ -140,9 +149,15 @@ class Closer:
 
 
 def _manifest(
-    export: Export, intent: Intent, name: str, selected: Selected, rendered: Rendered
+    export: Export,
+    intent: Intent,
+    name: str,
+    selected: Selected,
+    rendered: Rendered,
+    revision: Revision | None,
 ) -> Manifest:
     outcomes = {outcome.label: number for outcome, number in selected.outcomes.items()}
+    number = revision.number if revision else 0
     skipped = rendered.rows == 0 and export.definition.when_empty == "skip"
     compression = export.definition.file.compression
     topic_ids = {choice.partition.topic: choice.partition.topic_id for choice in intent.choices}
@@ -153,7 +168,7 @@ def _manifest(
         window=Window.of(
             None if intent.initial else intent.window_start, intent.instant, export.zone_name
         ),
-        file=None if skipped else file_of(name, 0, rendered, compression),
+        file=None if skipped else file_of(name, number, rendered, compression),
         dialect=dialect_of(export),
         columns=columns_of(export),
         offsets=tuple(
@@ -170,6 +185,7 @@ def _manifest(
         balance=Balance(input=selected.input, outcomes=outcomes),
         late_rows=selected.late,
         warnings=(*rendered.warnings, *selected.warnings),
+        reason=revision.reason if revision else None,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
@@ -22,6 +23,7 @@ from streams.layout import CoveragePath, TopicPartition
 from streams.store import Store
 
 _FORMAT: Final = 1
+_REVISION: Final = re.compile(r"/r(?P<number>[1-9][0-9]*)\.intent\.json$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +134,33 @@ class Outcome:
         return cls(**fields)
 
 
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A drop that is made again with other content: its number, why, and all that decides it."""
+
+    number: int
+    reason: str
+    intent: Intent
+
+    def to_json(self) -> bytes:
+        """Serialise; the number is in the name."""
+        fields = {"reason": self.reason, "intent": json.loads(self.intent.to_json())}
+        return (json.dumps(fields, indent=1) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, number: int, export: str, instant: dt.datetime, content: bytes) -> Revision:
+        """Read back what `to_json` wrote."""
+        fields = json.loads(content)
+        intent = Intent.from_json(export, instant, json.dumps(fields["intent"]).encode())
+        return cls(number, fields["reason"], intent)
+
+
 class Ledger:
-    """Intents and outcomes in a store: `ledger/exports/<export>/<instant>/…`."""
+    """Intents and outcomes in a store: `ledger/exports/<export>/<instant>/…`.
+
+    Those of a close are `intent.json` and `outcome.json`, those of its revisions are called
+    `r<n>.intent.json` and `r<n>.outcome.json`.
+    """
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -150,9 +177,25 @@ class Ledger:
 
         Raises LedgerError where the recorded one has other bytes: two closers disagreed.
         """
-        self.store.create(self._name(intent.export, intent.instant, "outcome"), outcome.to_json())
-        recorded = self.outcome(intent.export, intent.instant)
-        assert recorded is not None
+        return self._record_outcome(intent, outcome, "outcome")
+
+    def record_revision(self, revision: Revision) -> Revision:
+        """Record a revision and return it, or the one of its number that was recorded before."""
+        intent, entry = revision.intent, f"r{revision.number}.intent"
+        self.store.create(self._name(intent.export, intent.instant, entry), revision.to_json())
+        recorded = self.revision(intent.export, intent.instant, revision.number)
+        assert recorded is not None  # created just now, here or by another run
+        return recorded
+
+    def record_revision_outcome(self, revision: Revision, outcome: Outcome) -> Outcome:
+        """Record what came of a revision; see `record_outcome`."""
+        return self._record_outcome(revision.intent, outcome, f"r{revision.number}.outcome")
+
+    def _record_outcome(self, intent: Intent, outcome: Outcome, entry: str) -> Outcome:
+        self.store.create(self._name(intent.export, intent.instant, entry), outcome.to_json())
+        content = self._read(intent.export, intent.instant, entry)
+        assert content is not None  # created just now, here or by another closer
+        recorded = Outcome.from_json(content)
         if (recorded.sha256, recorded.balance) != (outcome.sha256, outcome.balance):
             raise LedgerError(
                 what=f"recorded with sha256 {recorded.sha256}, this run made {outcome.sha256}",
@@ -171,10 +214,37 @@ class Ledger:
         content = self._read(export, instant, "outcome")
         return None if content is None else Outcome.from_json(content)
 
+    def revision(self, export: str, instant: dt.datetime, number: int) -> Revision | None:
+        """Return a revision of a close's drop, if it was begun."""
+        content = self._read(export, instant, f"r{number}.intent")
+        return None if content is None else Revision.from_json(number, export, instant, content)
+
+    def revision_outcome(self, export: str, instant: dt.datetime, number: int) -> Outcome | None:
+        """Return what came of a revision, if it was finished."""
+        content = self._read(export, instant, f"r{number}.outcome")
+        return None if content is None else Outcome.from_json(content)
+
+    def revisions(self, export: str, instant: dt.datetime) -> list[int]:
+        """Return the numbers of the revisions that were begun, in order."""
+        names = self.store.names(f"ledger/exports/{export}/{stamp(instant)}")
+        found = (_REVISION.search(name) for name in names)
+        return sorted(int(match["number"]) for match in found if match)
+
+    def exports(self) -> list[str]:
+        """Return the names of all exports that ever began a close, by name."""
+        return sorted({name.split("/")[2] for name in self.store.names("ledger/exports")})
+
     def closes(self, export: str) -> Iterator[dt.datetime]:
         """Yield the instants of all closes that were begun, oldest first."""
         names = self.store.names(f"ledger/exports/{export}")
         yield from sorted({parse_stamp(name.split("/")[3]) for name in names})
+
+    def waiting_files(self) -> Iterator[tuple[str, dt.datetime, str]]:
+        """Yield export, instant and name of every file of facts that waited."""
+        for name in self.store.names("ledger/exports"):
+            if name.endswith("/waiting.parquet"):
+                _, _, export, instant, _ = name.split("/")
+                yield export, parse_stamp(instant), name
 
     def waiting_name(self, export: str, instant: dt.datetime) -> str:
         """Name of the file with the facts that still wait for their campaign after a close."""

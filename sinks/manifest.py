@@ -192,7 +192,10 @@ class Balance(_Entry):
 
 
 class Manifest(_Entry):
-    """All of it. `file` is null where an empty window's file was skipped."""
+    """All of it. `file` is null where an empty window's file was skipped.
+
+    `reason` says why the drop was made again; only a revision has it.
+    """
 
     format: Literal[1] = 1
     drop: str
@@ -206,10 +209,13 @@ class Manifest(_Entry):
     balance: Balance
     late_rows: Mapping[date, Count]
     warnings: tuple[str, ...]
+    reason: str | None = None
 
     def to_json(self) -> bytes:
         """Serialise, for people too: one field a line, a line break at the end."""
         fields = self.model_dump(mode="json")
+        if self.reason is None:
+            del fields["reason"]
         fields["late_rows"] = dict(sorted(fields["late_rows"].items()))
         return (json.dumps(fields, indent=2, ensure_ascii=False) + "\n").encode()
 

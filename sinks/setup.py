@@ -9,11 +9,15 @@ from sinks.bases import Bases
 from sinks.close import Closer
 from sinks.completeness import Completeness
 from sinks.cut import Cuts, KafkaOffsets
+from sinks.deletions import Deletions, Mend
+from sinks.erase import Eraser
 from sinks.exports import Export, load_exports
 from sinks.intent import Intentions
 from sinks.ledger import Ledger
+from sinks.leftovers import Leftovers
 from sinks.locations import Transferbox
 from sinks.rebase import Rebase
+from sinks.revise import Reviser
 from sinks.selection import Selection
 from streams.layout import TopicPartition
 from streams.setup import Streams
@@ -31,14 +35,19 @@ class Sinks:
     closer: Closer
     rebase: Rebase
     offsets: KafkaOffsets
+    eraser: Eraser
 
     @classmethod
     def of(cls, settings: Settings) -> Sinks:
         """Make them, without connecting; raises DefinitionError where a definition is wrong."""
-        streams = Streams.of(settings)
+        offsets = KafkaOffsets(settings.kafka.client_options())
+        return cls.over(settings, Streams.of(settings), offsets)
+
+    @classmethod
+    def over(cls, settings: Settings, streams: Streams, offsets: KafkaOffsets) -> Sinks:
+        """Make them over streams and an answerer of offsets."""
         store, partitions = streams.partitions.store, streams.partitions
         prefix, scratch = settings.kafka.topic_prefix, settings.root / "scratch"
-        offsets = KafkaOffsets(settings.kafka.client_options())
         cuts = Cuts(store, streams.kafka, offsets, partitions)
         ledger, bases = Ledger(store), Bases(store)
         selection = Selection(
@@ -62,22 +71,51 @@ class Sinks:
             completeness=_completeness(settings, streams, offsets),
             later_deletions=selection.later_deletions,
         )
-        closer = Closer(
-            intentions, selection, ledger, Transferbox(settings.root / "transferbox"), scratch
-        )
+        transferbox = Transferbox(settings.root / "transferbox")
+        closer = Closer(intentions, selection, ledger, transferbox, scratch)
+        reviser = Reviser(closer, cuts, transferbox, prefix)
         exports = load_exports(settings.exports, streams.catalog)
         rebase = Rebase(cuts, bases, intentions, selection)
-        return cls(settings, streams, exports, cuts, ledger, closer, rebase, offsets)
+        eraser = _eraser(settings, streams, reviser, bases)
+        return cls(settings, streams, exports, cuts, ledger, closer, rebase, offsets, eraser)
 
 
-def _completeness(settings: Settings, streams: Streams, offsets: KafkaOffsets) -> Completeness:
+def _eraser(settings: Settings, streams: Streams, reviser: Reviser, bases: Bases) -> Eraser:
+    scratch = settings.root / "scratch"
+    deletions = Deletions(
+        partitions=streams.partitions,
+        tombstones=streams.tombstones,
+        catalog=streams.catalog,
+        scratch=scratch,
+        memory_limit=settings.close.memory_limit,
+        repeat_hours=settings.close.repeat_hours,
+        mend=_mending(streams),
+    )
+    return Eraser(
+        prefix=settings.kafka.topic_prefix,
+        catalog=streams.catalog,
+        partitions=streams.partitions,
+        tombstones=streams.tombstones,
+        bases=bases,
+        cuts=reviser.cuts,
+        deletions=deletions,
+        reviser=reviser,
+        leftovers=Leftovers(streams.partitions, bases, scratch, reviser.transferbox.root),
+    )
+
+
+def _mending(streams: Streams) -> Mend:
     def mend(partition: TopicPartition, first: int, end: int) -> object:
         return streams.range_reader.read(streams.writers[partition.topic], partition, first, end)
 
+    return mend
+
+
+def _completeness(settings: Settings, streams: Streams, offsets: KafkaOffsets) -> Completeness:
     return Completeness(
         streams.partitions,
         fingerprints=lambda topic: {s.name: s.fingerprint for s in streams.streams[topic]},
-        mend=mend,
+        mend=_mending(streams),
         log_start=lambda partition: offsets.start(partition.topic, partition.partition),
         wait_seconds=settings.close.wait_seconds,
     )

@@ -59,6 +59,13 @@ class Decoder(Protocol):
         """Decode binary arrays of one length."""
 
 
+class Erasure(Protocol):
+    """Knows whose deletion was recorded: see `streams.personal.Writes`."""
+
+    def emptied(self, rows: pa.Table, topic_id: UUID) -> pa.Table:
+        """Return rows (event columns and META) without the personal data of the gone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """What a batch held: decoded rows, dead letters, and the bytes of the records."""
@@ -80,12 +87,14 @@ class BatchWriter:
         decoder: Decoder,
         partitions: Partitions,
         dead_letters: DeadLetters,
+        erasure: Erasure | None = None,
     ) -> None:
         self.topic = topic
         self.streams = tuple(streams)
         self._decoder = decoder
         self.partitions = partitions
         self._dead_letters = dead_letters
+        self._erasure = erasure
 
     def write(self, flush: Flush, topic_id: UUID) -> Written:
         """Make a flush durable; a second call with the same flush is a repeat that readers settle.
@@ -96,9 +105,8 @@ class BatchWriter:
         rows, poison = self._decoded(chunks)
         files: tuple[StreamRows, ...] = ()
         if rows:
-            files = self.partitions.write_files(
-                pa.Table.from_batches(rows), self.streams, flush.batch
-            )
+            kept = self._without_the_gone(pa.Table.from_batches(rows), topic_id)
+            files = self.partitions.write_files(kept, self.streams, flush.batch)
         if poison:
             self._dead_letters.send(poison)
         for chunk in chunks:
@@ -116,6 +124,10 @@ class BatchWriter:
                 rows.append(_with_meta(decoded, records))
             poison += [self._poison(records, refusal) for refusal in decoded.refused]
         return rows, poison
+
+    def _without_the_gone(self, rows: pa.Table, topic_id: UUID) -> pa.Table:
+        """Empty what was erased before: a mended range or a late worker must not bring it back."""
+        return rows if self._erasure is None else self._erasure.emptied(rows, topic_id)
 
     def _poison(self, records: pa.RecordBatch, refusal: Refusal) -> Poison:
         at = {name: records.column(name)[refusal.index].as_py() for name in records.schema.names}

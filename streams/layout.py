@@ -14,6 +14,9 @@ from uuid import UUID
 
 from schemas.errors import PartitionError
 
+_TOMBSTONES: Final = re.compile(
+    r"erasure/tombstones/(?P<topic>[^/]+)/(?P<number>[0-9]{20})\.parquet"
+)
 _BATCH: Final = re.compile(r"[0-9a-z]+")
 _OFFSET_DIGITS: Final = 20  # a Kafka offset is a signed 64-bit integer: 19 digits at most
 _PARTITION_DIGITS: Final = 6
@@ -97,3 +100,35 @@ class StreamFilePath:
                 what=f"{path!r} is not the name of a stream's file",
                 hint="expected streams/STREAM/day=YYYY-MM-DD/BATCH.parquet",
             ) from None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TombstonesPath:
+    """Name of a file of tombstones: the deletions of a profile topic that one erase pass found."""
+
+    topic: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{tombstones_folder(self.topic)}/{self.number:0{_OFFSET_DIGITS}d}.parquet"
+
+    @classmethod
+    def parse(cls, path: str) -> TombstonesPath:
+        """Read a path relative to the root; raises PartitionError where it is none."""
+        found = _TOMBSTONES.fullmatch(path)
+        if found is None:
+            raise PartitionError(
+                what=f"{path!r} is not the name of a file of tombstones",
+                hint="expected erasure/tombstones/TOPIC/NUMBER.parquet",
+            )
+        return cls(found["topic"], int(found["number"]))
+
+
+def tombstones_folder(topic: str) -> str:
+    """Folder of a profile topic's tombstones, relative to the root."""
+    return f"erasure/tombstones/{topic}"
+
+
+def settled_name(topic: str) -> str:
+    """Name of the file that lists what was erased already, of a profile topic's database."""
+    return f"erasure/settled/{topic}.parquet"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
@@ -159,6 +160,22 @@ class Partitions:
             for path in sorted(clips)
         )
 
+    def topics_of_batches(self) -> dict[Batch, tuple[str, UUID]]:
+        """Name and id of the topic of every batch that a coverage record names."""
+        found = {}
+        for name in self.store.names("coverage"):
+            path = CoveragePath.parse(name)
+            found[path.batch] = path.partition.topic, path.partition.topic_id
+        return found
+
+    def files_of_batches(self) -> dict[Batch, list[StreamFilePath]]:
+        """All files of streams, also of streams that are no longer defined, by batch."""
+        found: dict[Batch, list[StreamFilePath]] = defaultdict(list)
+        for name in self.store.names("streams"):
+            path = StreamFilePath.parse(name)
+            found[path.batch].append(path)
+        return found
+
     def sweep(self, older_than: float) -> int:
         """Remove what crashes left behind more than `older_than` seconds ago; return the files.
 
@@ -231,12 +248,13 @@ def _rows_by_partition(rows: pa.Table) -> dict[int, int]:
 
 
 def _write_parquet(rows: pa.Table, file: object) -> None:
-    dictionary = [name for name in rows.column_names if name not in _NO_DICTIONARY]
-    pq.write_table(
-        rows,
-        file,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=dictionary,
-        row_group_size=_ROW_GROUP,
+    with parquet_writer(file, rows.schema) as writer:
+        writer.write_table(rows, row_group_size=_ROW_GROUP)
+
+
+def parquet_writer(file: object, schema: pa.Schema) -> pq.ParquetWriter:
+    """Open a Parquet file for writing as all files of events are written."""
+    dictionary = [name for name in schema.names if name not in _NO_DICTIONARY]
+    return pq.ParquetWriter(
+        file, schema, compression="zstd", compression_level=1, use_dictionary=dictionary
     )

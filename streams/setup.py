@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from schemas.decode import Decoder
 from schemas.errors import DefinitionError, Fault
+from schemas.events import Kind
 from schemas.registry import Registry
 from schemas.settings import Settings
 from schemas.tables import Catalog, load_catalog
@@ -16,9 +17,11 @@ from streams.dead_letters import DeadLetterTopic
 from streams.definition import user_streams
 from streams.kafka import Topics
 from streams.partitions import Partitions
+from streams.personal import PersonalData, Writes
 from streams.range_reader import RangeReader
 from streams.store import LocalStore
 from streams.stream import Stream, builtin_streams
+from streams.tombstones import TombstoneFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Streams:
     topics: Mapping[str, Topic]
     streams: Mapping[str, Sequence[Stream]]
     partitions: Partitions
+    tombstones: TombstoneFiles
     writers: Mapping[str, BatchWriter]
     range_reader: RangeReader
     kafka: Topics
@@ -48,6 +52,7 @@ class Streams:
         streams = {name: builtin_streams([topic]) for name, topic in topics.items()}
         options = settings.kafka.client_options()
         partitions = Partitions(LocalStore(settings.root))
+        tombstones = TombstoneFiles(partitions.store)
         dead_letters = DeadLetterTopic(dead_letter_topic(prefix), options)
         registry = Registry(settings.registry)
         users = user_streams(settings.streams, topics.values())
@@ -58,11 +63,28 @@ class Streams:
                 decoder=Decoder(registry, topic, catalog),
                 partitions=partitions,
                 dead_letters=dead_letters,
+                erasure=_erasure(topic, catalog, tombstones),
             )
             for name, topic in topics.items()
         }
         reader = RangeReader(settings.kafka.bootstrap_servers, settings.worker.batch_bytes)
-        return cls(settings, catalog, topics, streams, partitions, writers, reader, Topics(options))
+        return cls(
+            settings,
+            catalog,
+            topics,
+            streams,
+            partitions,
+            tombstones,
+            writers,
+            reader,
+            Topics(options),
+        )
+
+
+def _erasure(topic: Topic, catalog: Catalog, tombstones: TombstoneFiles) -> Writes | None:
+    if topic.kind is Kind.CAMPAIGN:  # belongs to no profile
+        return None
+    return Writes(topic, PersonalData(topic, catalog), tombstones)
 
 
 def _refuse_security(settings: Settings) -> None:

@@ -50,6 +50,16 @@ class Transferbox:
         with _told_of(target):
             return os.path.lexists(target)
 
+    def withdraw(self, folder: Folder, name: str) -> bool:
+        """Remove a file that a revision has replaced; tell whether it was there."""
+        target = self._path(folder, name)
+        with _told_of(target):
+            was_there = os.path.lexists(target)
+            target.unlink(missing_ok=True)
+            if was_there:
+                _sync_folder(target.parent)
+            return was_there
+
     def _path(self, folder: Folder, name: str) -> Path:
         return self.root / folder.entity / folder.export / name
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import PartitionError
 from streams.coverage import tile
-from streams.layout import CoveragePath, StreamFilePath, TopicPartition
+from streams.layout import CoveragePath, StreamFilePath, TombstonesPath, TopicPartition
 from streams.records import new_batch
 
 MOST = 2**63 - 1
@@ -45,6 +45,12 @@ def test_a_stream_files_path_is_parsed_as_it_was_formatted(path: StreamFilePath)
 
 
 @settings(deadline=None)
+@given(st.builds(TombstonesPath, names, offsets))
+def test_a_tombstones_path_is_parsed_as_it_was_formatted(path: TombstonesPath) -> None:
+    assert TombstonesPath.parse(str(path)) == path
+
+
+@settings(deadline=None)
 @given(owners, st.lists(st.tuples(offsets, offsets, batches), max_size=10))
 def test_the_order_of_names_is_the_order_of_offsets(
     owner: TopicPartition, some: list[tuple[int, int, str]]
@@ -64,11 +70,13 @@ def test_the_order_of_names_is_the_order_of_offsets(
         "streams/all/2026-01-01/b.parquet",
         "streams/all/day=2026-01-01/b",
         "streams/all/day=2026-01-01/.aside-b.parquet",
+        "erasure/tombstones/t/1.parquet",
+        "erasure/tombstones/t/.aside-01",
     ],
 )
-@pytest.mark.parametrize("kind", [CoveragePath, StreamFilePath])
+@pytest.mark.parametrize("kind", [CoveragePath, StreamFilePath, TombstonesPath])
 def test_what_is_no_path_is_refused(
-    kind: type[CoveragePath] | type[StreamFilePath], wrong: str
+    kind: type[CoveragePath | StreamFilePath | TombstonesPath], wrong: str
 ) -> None:
     with pytest.raises(PartitionError, match="is not the name of"):
         kind.parse(wrong)

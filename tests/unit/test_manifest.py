@@ -137,7 +137,16 @@ def test_the_same_manifest_has_the_same_bytes_and_ends_with_a_line_break(tmp_pat
     assert again == one
     assert again.to_json() == one.to_json()
     assert one.to_json().endswith(b"}\n")
-    assert list(json.loads(one.to_json())) == list(Manifest.model_fields)
+    told = [name for name in Manifest.model_fields if name != "reason"]
+    assert list(json.loads(one.to_json())) == told
+
+
+def test_only_a_revision_has_a_reason(tmp_path: Path) -> None:
+    _, first = write_drop(tmp_path, export("interactionId"), ROWS)
+    revision = first.model_copy(update={"reason": "erasure of personal data"})
+
+    assert b"reason" not in first.to_json()
+    assert Manifest.from_json(revision.to_json()).reason == "erasure of personal data"
 
 
 def test_outcomes_keep_the_order_of_the_spec(tmp_path: Path) -> None:

@@ -1,0 +1,31 @@
+"""The command `erase`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from schemas.settings import load_settings
+from sinks.setup import Sinks
+
+__all__ = ["erase"]
+
+NOT_ALL = 3
+"""Exit code where something could not be erased yet; the report says what, and why."""
+
+
+def erase(
+    config: Annotated[Path | None, typer.Option(help="The settings' file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Erase the personal data of profiles whose deletion was recorded, and say what was erased.
+
+    Safe to run at any time, also while workers and closes run; run it every night after the closes.
+    Exits with 0 if all was erased, 3 if something is left for the next pass, 1 if it failed.
+    """
+    report = Sinks.of(load_settings(config)).eraser.run()
+    typer.echo(report.to_json() if as_json else str(report))
+    if report.left:
+        raise typer.Exit(NOT_ALL)

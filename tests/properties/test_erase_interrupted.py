@@ -1,0 +1,157 @@
+"""An erase pass that is killed anywhere and run again ends where one that ran through does."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from schemas.events import Kind
+from sinks.erase import Eraser
+from sinks.locations import Folder, Receipt, Transferbox
+from streams.store import LocalStore
+from tests.shop.offline import OfflineShop, at
+from tests.shop.planted import BOB, delete, finds, live, state
+
+
+class KilledError(BaseException):
+    """As a kill: nothing in the product catches it."""
+
+
+class Steps:
+    """Counts what changes the disk, and kills before one of them."""
+
+    def __init__(self, kill_before: int | None) -> None:
+        self.kill_before = kill_before
+        self.done = 0
+
+    def next(self) -> None:
+        if self.done == self.kill_before:
+            raise KilledError
+        self.done += 1
+
+
+class CountedStore(LocalStore):
+    """A store whose writes and removals are steps."""
+
+    def __init__(self, root: Path, steps: Steps) -> None:
+        super().__init__(root)
+        self.steps = steps
+
+    def write(self, name: str, fill: Callable[[BinaryIO], object]) -> int:
+        self.steps.next()
+        return super().write(name, fill)
+
+    def create(self, name: str, content: bytes) -> bool:
+        self.steps.next()
+        return super().create(name, content)
+
+    def remove(self, name: str) -> None:
+        self.steps.next()
+        super().remove(name)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CountedTransferbox(Transferbox):
+    """A transferbox whose deliveries and removals are steps."""
+
+    steps: Steps = dataclasses.field(default_factory=lambda: Steps(None))
+
+    def deliver(self, local: Path, folder: Folder, name: str) -> Receipt:
+        self.steps.next()
+        return Transferbox.deliver(self, local, folder, name)
+
+    def withdraw(self, folder: Folder, name: str) -> bool:
+        self.steps.next()
+        return Transferbox.withdraw(self, folder, name)
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> OfflineShop:
+    """One person, one closed window of one export, and the person's deletion."""
+    shop = OfflineShop(tmp_path_factory.mktemp("before"))
+    shop.tell(Kind.CAMPAIGN, "CREATED", at(1), campaignId=22)
+    live(shop, BOB, "PLANTED", 2)
+    shop.store_all()
+    shop.close("sent", at(6))
+    delete(shop, BOB, 7)
+    shop.store_all()
+    return shop
+
+
+def copied(shop: OfflineShop, folder: Path, steps: Steps) -> tuple[OfflineShop, Eraser]:
+    shutil.copytree(shop.folder, folder)
+    copy = OfflineShop(folder, shop.log, CountedStore(folder / "data", steps), shop.stored)
+    eraser = copy.sinks.eraser
+    box = CountedTransferbox(copy.root / "transferbox", steps)
+    closer = dataclasses.replace(eraser.reviser.closer, location=box)
+    reviser = dataclasses.replace(eraser.reviser, closer=closer, transferbox=box)
+    return copy, dataclasses.replace(eraser, reviser=reviser)
+
+
+def test_a_pass_that_was_killed_before_any_of_its_steps_is_run_again(
+    before: OfflineShop, tmp_path: Path
+) -> None:
+    steps = Steps(None)
+    through, eraser = copied(before, tmp_path / "through", steps)
+    eraser.run()
+    expected = state(through.root)
+    assert finds(through.root) == set()
+    assert steps.done > 15, "tombstones, files, waiting facts, a revision, what is settled"
+
+    for number in range(steps.done):
+        shop, eraser = copied(before, tmp_path / f"killed-{number}", Steps(number))
+        with pytest.raises(KilledError):
+            eraser.run()
+        report = shop.again().sinks.eraser.run()
+        assert report.left == []
+        assert state(shop.root) == expected, f"killed before step {number}"
+        shutil.rmtree(shop.folder)
+
+
+PASS = """
+import sys
+from pathlib import Path
+from tests.properties.test_erase_interrupted import again
+again(Path(sys.argv[1])).sinks.eraser.run()
+"""
+
+
+def again(folder: Path) -> OfflineShop:
+    """The shop of a folder, without its log: a pass doesn't read it."""
+    return OfflineShop(folder)
+
+
+@pytest.mark.parametrize("tombstone", ["erasure/tombstones", "ledger/exports/sent"])
+def test_a_pass_that_got_a_sigkill_is_run_again(
+    before: OfflineShop, tmp_path: Path, tombstone: str
+) -> None:
+    """Killed as soon as the first file appears there: tombstones, and a revision."""
+    through, eraser = copied(before, tmp_path / "through", Steps(None))
+    eraser.run()
+    shop, _ = copied(before, tmp_path / "killed", Steps(None))
+    folder = shop.root / tombstone
+    known = set(folder.rglob("*.*"))
+
+    process = subprocess.Popen([sys.executable, "-c", PASS, str(shop.folder)])
+    while process.poll() is None and set(folder.rglob("*.*")) <= known:
+        pass
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+    shop.again().sinks.eraser.run()
+    assert {k: v for k, v in state(shop.root).items() if not _is_left_behind(k)} == state(
+        through.root
+    )
+
+
+def _is_left_behind(name: str) -> bool:
+    """Half-written, and in its first hour."""
+    return name.startswith("scratch/") or "/.aside-" in name or name.endswith(".part")

@@ -1,0 +1,337 @@
+"""A whole installation without servers: a log in memory in Kafka's place, all else is real.
+
+Its business keys are personal, so that every way in which personal data is kept is there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import fastavro
+import pyarrow as pa
+
+from schemas.decode import Decoder
+from schemas.derive import avro_schema
+from schemas.events import KINDS, Kind
+from schemas.registry import wire_header
+from schemas.settings import Settings, load_settings
+from schemas.topics import Topic
+from sinks.cut import Found, KafkaOffsets
+from sinks.instants import milliseconds
+from sinks.ledger import Outcome
+from sinks.setup import Sinks
+from streams.batch import BatchWriter
+from streams.dead_letters import Poison
+from streams.kafka import TopicIdentity, Topics
+from streams.layout import TopicPartition
+from streams.personal import PersonalData, Writes
+from streams.range_reader import RangeReader
+from streams.records import RECORDS, Chunk, Flush
+from streams.setup import Streams
+from streams.store import Store
+from streams.stream import Stream
+from streams.tombstones import TombstoneFiles
+from tests.shop.events import OneSchema, payload
+
+TOPIC_ID = UUID(int=7)
+DAY = datetime(2026, 3, 27, tzinfo=UTC)
+DEFINITIONS = {
+    "tables/shop.yaml": """
+database: shop
+attributes:
+  - {name: customerId, type: string, personal: true}
+  - {name: emailAddress, type: string, personal: true}
+  - {name: firstName, type: string, personal: true}
+  - {name: hobbies, type: strings, personal: true}
+  - {name: birthDate, type: date, personal: true}
+  - {name: city, type: string}
+business_key: customerId
+subscriptions: [offers]
+segmentations: [{name: vip, kind: simple}]
+marketing_consent: true
+""",
+    "tables/cards.yaml": """
+table: cards
+kind: linked-data
+database: shop
+attributes:
+  - {name: number, type: string, personal: true}
+  - {name: nameOnCard, type: string, personal: true}
+  - {name: level, type: string}
+business_key: number
+""",
+    "tables/stores.yaml": """
+table: stores
+kind: repository
+database: shop
+attributes:
+  - {name: city, type: string}
+""",
+    "exports/stores.yaml": """
+export: stores
+suffix: "_yyyyMMdd_HHmm"
+entity: crm
+database: shop
+table: stores
+type: repository
+event: CREATION_OR_UPDATE
+schedule: {at: "06:00", time_zone: UTC}
+""",
+    "exports/profiles.yaml": """
+export: profiles
+suffix: "_yyyyMMdd_HHmm"
+entity: crm
+database: shop
+type: profile
+event: CREATION_OR_UPDATE
+schedule: {at: "06:00", time_zone: UTC}
+""",
+    "exports/sent.yaml": """
+export: sent
+suffix: "_yyyyMMdd_HHmm"
+entity: crm
+database: shop
+type: email-activities
+event: SENT
+file: {compression: gzip}
+schedule: {at: "06:00", time_zone: UTC}
+""",
+    "exports/clicks.yaml": """
+export: clicks
+suffix: "_yyyyMMdd_HHmm"
+entity: crm
+database: shop
+type: email-activities
+event: CLICKED
+schedule: {at: "06:00", time_zone: UTC}
+""",
+    "exports/texts.yaml": """
+export: texts
+suffix: "_yyyyMMdd_HHmm"
+entity: crm
+database: shop
+type: sms-activities
+event: SENT
+schedule: {at: "06:00", time_zone: UTC}
+""",
+    "exports/offers.yaml": """
+export: offers
+suffix: "_yyyyMMdd_HHmm"
+entity: crm
+database: shop
+type: profile-changes
+event: SUBSCRIPTION_UPDATE
+columns: [profileId, subscription, businessKey, profile-firstName]
+schedule: {at: "06:00", time_zone: UTC}
+""",
+    "exports/cards.yaml": """
+export: cards
+suffix: "_yyyyMMdd_HHmm"
+entity: crm
+database: shop
+table: cards
+type: linked-data
+event: CREATION_OR_UPDATE
+columns: [id, level, number, nameOnCard, profile-emailAddress]
+schedule: {at: "06:00", time_zone: UTC}
+""",
+}
+
+
+def at(hour: float, day: int = 27) -> datetime:
+    """A moment of March 2026, in UTC."""
+    return datetime(2026, 3, day, tzinfo=UTC) + timedelta(hours=hour)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record of a topic's only partition."""
+
+    appended_at: int
+    key: bytes
+    value: bytes
+
+
+class Log:
+    """What Kafka is to an installation: records by topic, offsets by time, and ranges to read."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, list[Record]] = defaultdict(list)
+        self.kept_from: dict[str, int] = defaultdict(int)
+
+    def identities(self, names: Iterable[str]) -> dict[str, TopicIdentity]:
+        return {name: TopicIdentity(name, TOPIC_ID, 1) for name in names}
+
+    def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[Found]:
+        assert partitions == 1
+        times = [record.appended_at for record in self.records[topic]]
+        later = (n for n, time in enumerate(times) if time >= instant_ms)
+        return [Found(next(later, len(times)), sure=True)]
+
+    def start(self, topic: str, partition: int) -> int:
+        return self.kept_from[topic]
+
+    def chunk(self, topic: str, first: int, end: int) -> Chunk:
+        rows = self.records[topic][first:end]
+        columns: list[list[Any]] = [
+            list(range(first, first + len(rows))),
+            [row.appended_at for row in rows],
+            [row.key for row in rows],
+            [row.value for row in rows],
+        ]
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, RECORDS, strict=True)]
+        batch = pa.RecordBatch.from_arrays(arrays, schema=RECORDS)
+        return Chunk(0, first, end, (batch,) if rows else ())
+
+    def read(self, writer: BatchWriter, partition: TopicPartition, first: int, end: int) -> int:
+        """Read a range again, as the range reader does."""
+        chunk = self.chunk(partition.topic, first, end)
+        return writer.write(Flush(partition.topic, (chunk,)), partition.topic_id).rows
+
+
+class NoDeadLetters:
+    """Every event here can be used."""
+
+    def send(self, events: Iterable[Poison]) -> None:
+        raise AssertionError([event.reason for event in events])
+
+
+@dataclass
+class OfflineShop:
+    """The installation in a folder; `log` is what was published to it."""
+
+    folder: Path
+    log: Log = field(default_factory=Log)
+    store: Store | None = None  # in place of the folder's own
+    stored: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, text in DEFINITIONS.items():
+            file = self.folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        (self.folder / "deltadrop.yaml").write_text("root: data\n")
+        self.settings: Settings = load_settings(self.folder / "deltadrop.yaml")
+        self.root = self.settings.root
+        self.sinks = self._sinks()
+
+    def again(self, store: Store | None = None) -> OfflineShop:
+        """The same installation, as another process sees it."""
+        return OfflineShop(self.folder, self.log, store, self.stored)
+
+    @property
+    def transferbox(self) -> Path:
+        return self.root / "transferbox" / "crm"
+
+    def tell(
+        self,
+        kind: Kind,
+        event_type: str,
+        when: datetime,
+        occurred: datetime | None = None,
+        event_id: UUID | None = None,
+        **telling: Any,
+    ) -> int:
+        """Publish an event, appended and (if nothing else is said) occurred then; its offset."""
+        table = telling.setdefault("table", "cards") if kind is Kind.ROW else None
+        topic = Topic(kind, None if kind is Kind.CAMPAIGN else "shop", table)
+        record = {
+            "eventId": str(event_id or uuid4()),
+            "eventType": event_type,
+            "database": "shop",
+            "source": "API",
+            "occurredAt": occurred or when,
+            **payload(kind, event_type, **telling),
+        }
+        out = io.BytesIO()
+        schema = avro_schema(topic, self.sinks.streams.catalog)
+        fastavro.schemaless_writer(out, fastavro.parse_schema(schema), record)
+        key = str(record[KINDS[kind].key_field]).encode()
+        records = self.log.records[topic.name]
+        records.append(Record(milliseconds(when), key, wire_header(1) + out.getvalue()))
+        return len(records) - 1
+
+    def store_all(self) -> None:
+        """Let a worker store all that isn't stored yet, a batch a topic."""
+        for name in self.sinks.streams.topics:
+            first, end = self.stored.get(name, 0), len(self.log.records[name])
+            if end > first:
+                self.batch(name, first, end)
+                self.stored[name] = end
+
+    def batch(
+        self,
+        topic: str,
+        first: int,
+        end: int,
+        *,
+        knows_tombstones: bool = True,
+        more: Sequence[Stream] = (),
+    ) -> None:
+        """Let a worker write a batch; one of an older version doesn't know of tombstones.
+
+        more: streams of users, beside those that are there.
+        """
+        writer = self.sinks.streams.writers[topic]
+        if more or not knows_tombstones:
+            own = self.sinks.streams.topics[topic]
+            tombstones = self.sinks.streams.tombstones if knows_tombstones else None
+            writer = self._writer(own, [*writer.streams, *more], tombstones)
+        writer.write(Flush(topic, (self.log.chunk(topic, first, end),)), TOPIC_ID)
+
+    def close(self, export: str, instant: datetime) -> Outcome:
+        """Close a window."""
+        chosen = next(one for one in self.sinks.exports if one.name == export)
+        return self.sinks.closer.close(chosen, instant, lambda lags: None)
+
+    def close_all(self, instant: datetime) -> Mapping[str, Outcome]:
+        """Close the window of every export."""
+        return {one.name: self.close(one.name, instant) for one in self.sinks.exports}
+
+    def drops(self) -> list[str]:
+        """Names of the drops in the transferbox."""
+        return sorted(file.name for file in self.transferbox.rglob("*") if ".csv" in file.suffixes)
+
+    def _sinks(self) -> Sinks:
+        streams = Streams.of(self.settings)
+        if self.store is not None:
+            streams.partitions.store = self.store
+        tombstones = TombstoneFiles(streams.partitions.store)
+        streams = dataclasses.replace(
+            streams,
+            tombstones=tombstones,
+            kafka=cast("Topics", self.log),
+            range_reader=cast("RangeReader", self.log),
+        )
+        writers = {
+            name: self._writer(topic, streams.writers[name].streams, tombstones, streams)
+            for name, topic in streams.topics.items()
+        }
+        streams = dataclasses.replace(streams, writers=writers)
+        return Sinks.over(self.settings, streams, cast("KafkaOffsets", self.log))
+
+    def _writer(
+        self,
+        topic: Topic,
+        written: Sequence[Stream],
+        tombstones: TombstoneFiles | None,
+        streams: Streams | None = None,
+    ) -> BatchWriter:
+        streams = streams or self.sinks.streams
+        catalog = streams.catalog
+        return BatchWriter(
+            topic=topic.name,
+            streams=written,
+            decoder=Decoder(OneSchema(avro_schema(topic, catalog)), topic, catalog),
+            partitions=streams.partitions,
+            dead_letters=NoDeadLetters(),
+            erasure=Writes(topic, PersonalData(topic, catalog), tombstones) if tombstones else None,
+        )
