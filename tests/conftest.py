@@ -4,6 +4,7 @@
 or kills its broker takes ``own_kafka``. The end of their logs is part of a failure's report.
 """
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage seldom: plans are trees of many small objects, and looking through them
+    again and again takes a third of the property tests' time.
+    """
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
 
 
 @pytest.hookimpl(wrapper=True)
