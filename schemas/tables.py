@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from schemas.definitions import AtError, Faults, Loaded, choices, read_models
 
 __all__ = [
+    "ALWAYS_PERSONAL",
     "TECHNICAL_ID",
     "AttributeDefinition",
     "AttributeType",
@@ -69,6 +70,9 @@ class AttributeType(StrEnum):
     STRINGS = "strings"
 
 
+ALWAYS_PERSONAL = frozenset({"emailAddress", "gsmNumber"})
+"""E-mail address and phone number are personal whether they are marked or not (SPEC §5)."""
+
 _KEY_TYPES = (AttributeType.STRING, AttributeType.INTEGER)
 
 
@@ -85,6 +89,11 @@ class AttributeDefinition(_Definition):
     recency: bool = False
     precision: Annotated[int, Field(ge=1, le=38, strict=True)] | None = None
     scale: Annotated[int, Field(ge=0, le=38, strict=True)] | None = None
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether it is personal, marked or by its name."""
+        return self.personal or self.name in ALWAYS_PERSONAL
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> Self:

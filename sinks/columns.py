@@ -285,7 +285,7 @@ def _attribute(attribute: AttributeDefinition, origin: Origin) -> Column:
         origin,
         ("attributes", attribute.name),
         attribute.name,
-        personal=attribute.personal,
+        personal=attribute.is_personal,
         precision=attribute.precision,
         scale=attribute.scale,
     )

@@ -43,6 +43,7 @@ from sinks.rules import (
 from sinks.source import EventSource
 from sinks.state import POSITION
 from sinks.state.engine import fetched, streamed
+from sinks.wording import counted
 from streams.layout import TopicPartition
 from streams.partitions import Partitions
 
@@ -187,14 +188,7 @@ class _Drop:
             self._input(fed),
             self._outcomes(drop),
             None,
-            _said(
-                {
-                    "creations of rows that lived: their deletion was missed": (
-                        drop.missed_deletions()
-                    ),
-                    "lines of profiles that were never seen": drop.never_seen,
-                }
-            ),
+            (*_missed(drop.missed_deletions()), *_unseen(drop.never_seen)),
             _late(fed, self._intent.window_start),
         )
 
@@ -202,7 +196,7 @@ class _Drop:
         nothing = self._reading.source.events(self._own, [], ())
         drop = initial_drop(self._row_facts(nothing, self._reading.rows(self._own)), self._columns)
         outcomes = balance(drop.verdicts)
-        warnings = _said({"lines of profiles that were never seen": drop.never_seen})
+        warnings = _unseen(drop.never_seen)
         return Selected(_lines(drop.lines), _count(drop.verdicts), outcomes, None, warnings, {})
 
     def _row_facts(self, events: ir.Table, before: ir.Table) -> RowFacts:
@@ -246,7 +240,7 @@ class _Drop:
             self._input(events) + waited,
             self._outcomes(drop),
             waits,
-            _said({"lines of profiles that were never seen": drop.never_seen}),
+            _unseen(drop.never_seen),
             _late(events, self._intent.window_start),
         )
 
@@ -284,5 +278,15 @@ def _late(events: ir.Table, start: dt.datetime) -> dict[dt.date, int]:
     return {row["day"]: row["n"] for row in fetched(days)}
 
 
-def _said(counts: Mapping[str, int]) -> tuple[str, ...]:
-    return tuple(f"{number} {what}" for what, number in counts.items() if number)
+def _unseen(lines: int) -> tuple[str, ...]:
+    if not lines:
+        return ()
+    one, many = "line of a profile that was", "lines of profiles that were"
+    return (f"{counted(lines, one, many)} never seen",)
+
+
+def _missed(creations: int) -> tuple[str, ...]:
+    if not creations:
+        return ()
+    one, many = "creation of a row that lived", "creations of rows that lived"
+    return (f"{counted(creations, one, many)}: a deletion was missed",)

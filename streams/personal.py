@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.events import HEADER_FIELDS, KINDS, EventType, Kind
-from schemas.tables import AttributeDefinition, Catalog
+from schemas.tables import ALWAYS_PERSONAL, AttributeDefinition, Catalog
 from schemas.topics import Topic
 from streams.partitions import META
 from streams.tombstones import Facts, Mask, TombstoneFiles
@@ -34,7 +34,6 @@ __all__ = [
     "profile_topic",
 ]
 
-_ALWAYS: Final = frozenset({"emailAddress", "gsmNumber"})
 _ATTRIBUTES: Final = "attributes"
 _KEY: Final = "businessKey"
 
@@ -45,9 +44,9 @@ class PersonalData:
     def __init__(self, topic: Topic, catalog: Catalog) -> None:
         attributes, key = _declared(topic, catalog)
         self._harmless = _harmless_fields(topic.kind) | {field.name for field in META}
-        if key is not None and not _is_personal(key):
+        if key is not None and not key.is_personal:
             self._harmless |= {_KEY}
-        self._harmless_attributes = {one.name for one in attributes if not _is_personal(one)}
+        self._harmless_attributes = {one.name for one in attributes if not one.is_personal}
 
     def columns(self, schema: pa.Schema, ours: Iterable[str] = ()) -> tuple[str, ...]:
         """Name the columns of a file that are personal, or hold what is; `ours` aren't."""
@@ -156,14 +155,10 @@ def _declared(
     return (), None
 
 
-def _is_personal(attribute: AttributeDefinition) -> bool:
-    return attribute.personal or attribute.name in _ALWAYS
-
-
 def _harmless_fields(kind: Kind) -> frozenset[str]:
     payloads = KINDS[kind].payloads.values()
     fields = {name for payload in payloads for name in (*payload.fields, *payload.forbidden)}
-    return frozenset({*HEADER_FIELDS, *fields} - {*_ALWAYS, _ATTRIBUTES, _KEY})
+    return frozenset({*HEADER_FIELDS, *fields} - {*ALWAYS_PERSONAL, _ATTRIBUTES, _KEY})
 
 
 def _without(column: pa.Array, gone: Mask) -> tuple[pa.Array, int]:
