@@ -103,9 +103,9 @@ def prepare(root: Path, scale: ProfileScale) -> None:
 
 
 def _profiles(scale: ProfileScale, randomness: np.random.Generator) -> Iterator[Columns]:
-    """The creations of the year before."""
+    """The creations of forty days, the last of them long enough ago for no repeat to be due."""
     for ids in pieces(np.arange(1, scale.profiles + 1), _BATCH_ROWS):
-        appended = _BASE_MS - 365 * MS_PER_DAY + ids * (360 * MS_PER_DAY // scale.profiles)
+        appended = _BASE_MS - 45 * MS_PER_DAY + ids * (40 * MS_PER_DAY // scale.profiles)
         yield {**header(ids, "CREATED", appended, randomness), **_values(ids, randomness)}
 
 
