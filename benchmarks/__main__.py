@@ -19,8 +19,10 @@ from rich.console import Console
 from benchmarks import report
 from benchmarks.compare import Place, Rounds, Scale, run_rounds
 from benchmarks.job import activities
+from benchmarks.profile_data import ProfileScale
+from benchmarks.profiles import time_growth
 from benchmarks.topic import fill, remove
-from benchmarks.window import Closes, time_closes
+from benchmarks.window import time_closes
 from benchmarks.window_data import WindowScale
 from deploy.parts import running_kafka, running_registry
 
@@ -28,6 +30,11 @@ _RESULTS: Final = Path(__file__).parent / "results.json"
 _FULL: Final = Scale(events=4_000_000, batch_events=200_000, rounds=3)
 _QUICK: Final = Scale(events=30_000, batch_events=5_000, rounds=1)
 _QUICK_WINDOW: Final = WindowScale(rows=20_000, profiles=3_000, campaigns=20, earlier=60_000)
+_MILLIONS: Final = {"1m": 1, "2m": 2, "5m": 5}
+_GROWTH: Final = {name: ProfileScale(n * 1_000_000) for name, n in _MILLIONS.items()}
+_QUICK_GROWTH: Final = {
+    name: ProfileScale(n * 1_000, changes=500, facts=500) for name, n in _MILLIONS.items()
+}
 _OFFSET_AND_TIME: Final = 16  # bytes of a record beside key and value in deltadrop's memory
 _ARROW_OFFSETS: Final = 8
 
@@ -48,9 +55,12 @@ def main() -> None:
         rounds = _compare(Path(folder), scale, console)
         console.print("Closing a window")
         window = _QUICK_WINDOW if arguments.quick else WindowScale()
-        closes = _close(Path(folder), window, scale, console)
-    figures = report.figures_of(rounds, closes, scale)
-    report.show(figures, rounds, console)
+        closes = time_closes(Path(folder), window, scale.rounds, console.print)
+        console.print("Closing with ten profile columns")
+        growth = _QUICK_GROWTH if arguments.quick else _GROWTH
+        grown = time_growth(Path(folder), growth, scale.rounds, console.print)
+    figures = report.figures_of(rounds, closes, grown, scale)
+    report.show(figures, rounds, grown, console)
     report.write(figures, arguments.results)
     console.print(f"written to {arguments.results}")
 
@@ -68,10 +78,6 @@ def _compare(folder: Path, scale: Scale, console: Console) -> Rounds:
             return run_rounds(place, scale, batch_bytes, console.print)
         finally:
             remove(topic, kafka.bootstrap_servers)
-
-
-def _close(folder: Path, window: WindowScale, scale: Scale, console: Console) -> Closes:
-    return time_closes(folder, window, scale.rounds, console.print)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.compare import BYTEWAX, EVERYTHING, FAUST, OURS, PEERS, QUIX_STREAMS, Rounds, Scale
+from benchmarks.profiles import Grown
 from benchmarks.window import Closes
 
 _PACKAGES: Final = (
@@ -54,10 +55,15 @@ FLOORS: Final = (
     Floor("close_rows_per_s", 1_000_000, "close, rows a second"),
     Floor("close_gzip_vs_plain", 0.85, "close with gzip against without"),
     Floor("close_peak_mb", 1_500, "close's memory in MB", at_most=True),
+    Floor("profile_columns_5m_s", 60, "close beside 5 million profiles, seconds", at_most=True),
+    Floor("profile_columns_5m_peak_mb", 3_000, "its memory in MB", at_most=True),
+    Floor("profile_base_5m_peak_mb", 3_000, "memory of making their base in MB", at_most=True),
 )
 
 
-def figures_of(rounds: Rounds, closes: Closes, scale: Scale) -> dict[str, Any]:
+def figures_of(
+    rounds: Rounds, closes: Closes, grown: Mapping[str, Grown], scale: Scale
+) -> dict[str, Any]:
     """All figures under their names in `results.json`; no date, so that runs compare by line."""
     return {
         "worker_events_per_s": round(rounds.rate(OURS)),
@@ -85,6 +91,7 @@ def figures_of(rounds: Rounds, closes: Closes, scale: Scale) -> dict[str, Any]:
         "close_peak_mb": round(closes.peak_mb),
         "close_2m_s": round(closes.plain_s, 2),
         "close_2m_cpu_s": round(closes.plain_cpu_s, 2),
+        **{name: value for size, one in grown.items() for name, value in _grown(size, one)},
         "topic_events": scale.events,
         "batch_events": scale.batch_events,
         "rounds": scale.rounds,
@@ -94,15 +101,28 @@ def figures_of(rounds: Rounds, closes: Closes, scale: Scale) -> dict[str, Any]:
     }
 
 
+def _grown(size: str, grown: Grown) -> Iterator[tuple[str, float]]:
+    """The figures of closes with profile columns beside so many profiles."""
+    yield f"profile_columns_{size}_s", round(grown.close_s, 2)
+    yield f"profile_columns_{size}_cpu_s", round(grown.close_cpu_s, 2)
+    yield f"profile_columns_{size}_peak_mb", round(grown.close_peak_mb)
+    yield f"profile_base_{size}_s", round(grown.base.seconds, 1)
+    yield f"profile_base_{size}_first_s", round(grown.first_base.seconds, 1)
+    yield f"profile_base_{size}_peak_mb", round(grown.base_peak_mb)
+
+
 def write(figures: Mapping[str, Any], file: Path) -> None:
     """Write the figures, one a line."""
     file.write_text(json.dumps(figures, indent=2) + "\n")
 
 
-def show(figures: Mapping[str, Any], rounds: Rounds, console: Console) -> None:
+def show(
+    figures: Mapping[str, Any], rounds: Rounds, grown: Mapping[str, Grown], console: Console
+) -> None:
     """Print tables of rates, ratios and memory, and which floors are met."""
     console.print(_worker_table(rounds))
     console.print(_close_table(figures))
+    console.print(_growth_table(grown))
     for floor in FLOORS:
         sign = "at most" if floor.at_most else "at least"
         met = "met   " if floor.is_met(figures) else "MISSED"
@@ -153,6 +173,25 @@ def _close_table(figures: Mapping[str, Any]) -> Table:
     table.add_row(window, "plain", f"{figures['close_rows_per_s']:,}")
     table.add_row("the same", "gzip", f"{figures['close_gzip_rows_per_s']:,}")
     table.caption = f"peak {figures['close_peak_mb']:,} MB, {figures['close_2m_cpu_s']} s of CPU"
+    return table
+
+
+def _growth_table(grown: Mapping[str, Grown]) -> Table:
+    table = Table(title="Close with ten profile columns, and making the base of the profiles")
+    table.add_column("profiles")
+    for heading in ("lines", "close s", "s of CPU", "peak MB", "base s", "first s", "peak MB"):
+        table.add_column(heading, justify="right")
+    for one in grown.values():
+        table.add_row(
+            f"{one.profiles:,}",
+            f"{one.closes[0].rows:,}",
+            f"{one.close_s:,.2f}",
+            f"{one.close_cpu_s:,.2f}",
+            f"{one.close_peak_mb:,.0f}",
+            f"{one.base.seconds:,.1f}",
+            f"{one.first_base.seconds:,.1f}",
+            f"{one.base_peak_mb:,.0f}",
+        )
     return table
 
 

@@ -27,6 +27,20 @@ from streams.partitions import Partitions
 
 _MS_PER_HOUR = 3_600_000
 
+WITH_STATE = frozenset(
+    {
+        Kind.PROFILE,
+        Kind.ROW,
+        Kind.CAMPAIGN,
+        Kind.EMAIL_ACTIVITY,
+        Kind.SMS_ACTIVITY,
+        Kind.FILE_ACTIVITY,
+    }
+)
+"""The kinds of which closes must know what came before their window. Changes are facts of their
+own: of them only what repeats are told from is read.
+"""
+
 LaterDeletions = Callable[[Topic, TopicCut, Sequence[Choice]], tuple[Deletion, ...]]
 """Finds the deletions that were recorded after a cut: see `sinks.selection.later_deletions`."""
 
@@ -82,7 +96,8 @@ class Intentions:
         # The earlier cut first: a later one is never before it.
         starts, cuts = self.cuts.take(names, start), self.cuts.take(names, instant)
         bases = {name: base for name in names if (base := self.bases.latest(name, start))}
-        needs = [need for name in names for need in self._needs(cuts[name], bases.get(name))]
+        known = {name: base.cut for name, base in bases.items()} | _stateless(topics[0], starts)
+        needs = [need for name in names for need in self._needs(cuts[name], known.get(name))]
         choices = self.completeness.prove(needs, progress=progress)
         between = spans(None if initial else starts[names[0]], cuts[names[0]])
         if not initial:
@@ -104,7 +119,8 @@ class Intentions:
 
     def prove(self, cut: TopicCut, base: Base | None) -> tuple[Choice, ...]:
         """Return a whole tiling of a topic from its base (or its beginning) to a cut."""
-        return self.completeness.prove(self._needs(cut, base), progress=lambda _: None)
+        needs = self._needs(cut, base.cut if base else None)
+        return self.completeness.prove(needs, progress=lambda _: None)
 
     def _refuse_initial(self, export: Export) -> None:
         """An initial drop is of rows, and an export's first: later ones are deltas on it."""
@@ -139,13 +155,16 @@ class Intentions:
             )
         return closes[-1] if closes else None
 
-    def _needs(self, cut: TopicCut, base: Base | None) -> list[Need]:
-        if base is None:
+    def _needs(self, cut: TopicCut, known: TopicCut | None) -> list[Need]:
+        """What is read of a topic up to a cut, where the state at an earlier one is known: what
+        came since, and what repeats are told from; all of it where none is known.
+        """
+        if known is None:
             return [Need(span.partition, None, span.next) for span in spans(None, cut)]
-        remembered = milliseconds(base.cut.instant) - self.repeat_hours * _MS_PER_HOUR
+        remembered = milliseconds(known.instant) - self.repeat_hours * _MS_PER_HOUR
         return [
             Need(span.partition, self._since(span.partition, span.first, remembered), span.next)
-            for span in spans(base.cut, cut)
+            for span in spans(known, cut)
         ]
 
     def _since(self, partition: TopicPartition, first: int, appended_at: int) -> int:
@@ -167,6 +186,11 @@ class Intentions:
             return ()
         own = [choice for choice in choices if choice.partition.topic == profiles.name]
         return self.later_deletions(profiles, cuts[profiles.name], own)
+
+
+def _stateless(own: Topic, starts: Mapping[str, TopicCut]) -> dict[str, TopicCut]:
+    """Where the export's own topic has no state, all that was known of it is its window's start."""
+    return {} if own.kind in WITH_STATE else {own.name: starts[own.name]}
 
 
 def _first_start(export: Export, instant: dt.datetime) -> dt.datetime:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
@@ -73,12 +74,22 @@ class Reading:
             self._repeated[topic] = repeats(prior, self._repeat_hours)
         return self._repeated[topic]
 
-    def rows(self, topic: Topic, before: Before | None = None) -> ir.Table:
-        """Return the profiles, or the rows of a custom table, at the cut or before a window."""
-        since = self._since(topic, before)
-        return fold_rows(
-            self._base(topic, "rows"), since, self.repeated(topic), KINDS[topic.kind].key_field
-        )
+    def rows(
+        self,
+        topic: Topic,
+        before: Before | None = None,
+        attributes: Collection[str] | None = None,
+    ) -> ir.Table:
+        """Return the profiles, or the rows of a custom table, at the cut or before a window.
+
+        attributes: those that will be looked at, None for all. The others are left unread: that
+        can't be told later, as the engine reads records whole where tables are joined.
+        """
+        base, since = self._base(topic, "rows"), self._since(topic, before)
+        if attributes is not None:
+            base = None if base is None else _narrowed(base, attributes)
+            since = _narrowed(since, attributes)
+        return fold_rows(base, since, self.repeated(topic), KINDS[topic.kind].key_field)
 
     def campaigns(self, topic: Topic) -> ir.Table:
         """Return the campaigns at the cut."""
@@ -158,3 +169,10 @@ class Reading:
         if topic.name not in self._named:
             return None
         return self.file(self._bases.table(topic.name, self._named[topic.name], table))
+
+
+def _narrowed(rows: ir.Table, attributes: Collection[str]) -> ir.Table:
+    if not attributes:
+        return rows.drop("attributes")
+    record = rows["attributes"]
+    return rows.mutate(attributes=ibis.struct({name: record[name] for name in attributes}))

@@ -9,25 +9,16 @@ from typing import Final
 
 import structlog
 
-from schemas.events import Kind
 from schemas.topics import Topic
 from sinks.bases import Base, Bases
 from sinks.cut import Cuts, TopicCut
-from sinks.intent import Intentions
+from sinks.intent import WITH_STATE, Intentions
 from sinks.selection import Selection
 
 log = structlog.get_logger(__name__)
 
 _SHARE: Final = 4  # a base is remade when the rows since exceed a quarter of it
 _WORTH_A_BASE: Final = 50_000  # rows that are read in no time without one
-_WITH_STATE: Final = (
-    Kind.PROFILE,
-    Kind.ROW,
-    Kind.CAMPAIGN,
-    Kind.EMAIL_ACTIVITY,
-    Kind.SMS_ACTIVITY,
-    Kind.FILE_ACTIVITY,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +35,7 @@ class Rebase:
         made = []
         for topic in topics:
             cut = self.cuts.recorded(topic.name, instant)
-            if cut is not None and topic.kind in _WITH_STATE:
+            if cut is not None and topic.kind in WITH_STATE:
                 base = self.bases.latest(topic.name, instant)
                 if _is_due(base, cut):
                     made.append(self._remake(topic, cut, base))

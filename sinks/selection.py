@@ -39,6 +39,7 @@ from sinks.rules import (
     drop_of_facts,
     drop_of_rows,
     initial_drop,
+    members_of,
 )
 from sinks.source import EventSource
 from sinks.state import POSITION
@@ -208,9 +209,7 @@ class _Drop:
             deleted_later=self._deleted_later(),
             key=KINDS[self._own.kind].key_field,
             origin=Origin.PROFILE if is_profile else Origin.ROW,
-            profiles=(
-                self._reading.rows(self._profiles) if self._profiles and not is_profile else None
-            ),
+            profiles=None if is_profile else self._beside(),
         )
 
     def _facts(self, rule: FactRule) -> Selected:
@@ -220,7 +219,7 @@ class _Drop:
         facts = Facts(
             window=events,
             repeated=reading.repeated(own),
-            profiles=reading.rows(self._profiles) if self._profiles else None,
+            profiles=self._beside(),
             campaigns=reading.campaigns(self._campaigns) if self._campaigns else None,
             firsts=(reading.firsts(own, self._intent.window[own.name]) if rule.firsts else None),
             downloaded=reading.downloaded(own) if rule.until_downloaded else None,
@@ -242,6 +241,14 @@ class _Drop:
             waits,
             _unseen(drop.never_seen),
             _late(events, self._intent.window_start),
+        )
+
+    def _beside(self) -> ir.Table | None:
+        """The profiles that lines are about, with what the columns take from them."""
+        if self._profiles is None:
+            return None
+        return self._reading.rows(
+            self._profiles, attributes=members_of(self._columns, Origin.PROFILE, "attributes")
         )
 
     def _input(self, events: ir.Table) -> int:

@@ -7,6 +7,7 @@ the drop of its export: of facts or of rows. Nothing here knows where tables com
 
 from sinks.rules.facts import FactDrop, FactRule, Facts, drop_of_facts
 from sinks.rules.firsts import judge_clicks, judge_firsts
+from sinks.rules.lines import members_of
 from sinks.rules.outcome import Outcome, balance
 from sinks.rules.rows import RowDrop, RowFacts, RowRule, drop_of_rows, initial_drop
 
@@ -24,4 +25,5 @@ __all__ = [
     "initial_drop",
     "judge_clicks",
     "judge_firsts",
+    "members_of",
 ]

@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 
 from sinks.columns import Column, Origin
 
-__all__ = ["origins_of", "state_fields", "values_of"]
+__all__ = ["members_of", "origins_of", "state_fields", "values_of"]
 
 _STATES: Final = (Origin.CAMPAIGN, Origin.PROFILE, Origin.ROW)
 _SUBSCRIPTIONS: Final = "subscriptions"
@@ -24,6 +24,12 @@ def origins_of(columns: Sequence[Column]) -> frozenset[Origin]:
         {column.origin for column in columns}
         | {column.fallback[0] for column in columns if column.fallback}
     )
+
+
+def members_of(columns: Sequence[Column], origin: Origin, record: str) -> tuple[str, ...]:
+    """The members of a state's record that the columns need."""
+    paths = {column.path for column in columns if column.origin is origin}
+    return tuple(sorted(path[1] for path in paths if path[0] == record))
 
 
 def state_fields(state: ir.Table, origin: Origin, columns: Sequence[Column]) -> dict[str, ir.Value]:
