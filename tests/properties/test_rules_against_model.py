@@ -155,8 +155,8 @@ class Scene:
 
 @dataclass(frozen=True)
 class Plot:
-    """What a scene is made from. skipped: the closes before the first window; hours: how long after
-    its cut a drop is written.
+    """What a scene is made from. skipped: the closes before the first window; windows: how many
+    there are at most; hours: how long after its cut a drop is written.
     """
 
     seed: int
@@ -164,6 +164,7 @@ class Plot:
     export: tuple[str, str]
     shop: str
     skipped: int = 0
+    windows: int = CLOSES
     hours: float = 0
 
     def scene(self) -> Scene:
@@ -175,7 +176,7 @@ class Plot:
         closes = [Close(cut, {"shop": deletions_since(told, cut, self.hours)}) for cut in cuts]
         skipped = min(self.skipped, len(cuts) - 1)
         start = cuts[skipped - 1] if skipped else Cut(0, {})
-        return Scene(asked, shop, told, start, closes[skipped:])
+        return Scene(asked, shop, told, start, closes[skipped:][: self.windows])
 
 
 def plots(exports: Sequence[tuple[str, str]]) -> st.SearchStrategy[Plot]:
@@ -186,6 +187,7 @@ def plots(exports: Sequence[tuple[str, str]]) -> st.SearchStrategy[Plot]:
         export=st.sampled_from(exports),
         shop=st.sampled_from(sorted(SHOPS)),
         skipped=st.sampled_from([0, 0, 1, 2]),
+        windows=st.integers(1, CLOSES),
         hours=st.sampled_from([0, 0.5, 24]),
     )
 
