@@ -287,6 +287,20 @@ def _is_around(detail: ErrorDetails, others: Sequence[ErrorDetails]) -> bool:
     return any(one["loc"] != around == one["loc"][: len(around)] for one in others)
 
 
+_LIST = ("{given} isn't a list", "write it as [one, another]")
+_WORDED = {
+    "tuple_type": _LIST,
+    "list_type": _LIST,
+    "too_short": ("the list is too short", "it has {min_length} or more"),
+    "bool_parsing": ("{given} isn't true or false", ""),
+    "bool_type": ("{given} isn't true or false", ""),
+    "int_parsing": ("{given} isn't a whole number", ""),
+    "int_type": ("{given} isn't a whole number", ""),
+    "path_type": ("{given} isn't a path", ""),
+}
+"""By the type of a pydantic error: what is wrong, and what would be right."""
+
+
 def explain(detail: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
     """What a pydantic error says in our words, and what would be right."""
     location = location_of(detail)
@@ -305,6 +319,9 @@ def explain(detail: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
             return f"{name}{_shown(given)} isn't text", "put it in quotes"
         case "value_error":
             return f"{name}{context['error']}", ""
+        case str(kind) if kind in _WORDED:
+            what, hint = _WORDED[kind]
+            return f"{name}{what.format(given=_shown(given), **context)}", hint.format(**context)
         case "string_pattern_mismatch":
             return (
                 f"{name}{_shown(given)} isn't allowed",

@@ -54,6 +54,8 @@ _PLAIN_VARIABLES = {
     "KAFKA_BOOTSTRAP_SERVERS": ("kafka", "bootstrap_servers"),
     "SCHEMA_REGISTRY_URL": ("registry", "url"),
 }
+_MEMORY = r"(?i)^\d+(\.\d+)? *[kmgt]i?b$"
+"""As DuckDB takes it: `800MB`, `1.5 GiB`."""
 _MIB = 1024 * 1024
 _DAY_MS = 24 * 60 * 60 * 1000
 
@@ -116,7 +118,7 @@ class KafkaSettings(_Section):
 class RegistrySettings(_Section):
     """Where the Confluent-compatible schema registry is."""
 
-    url: str = "http://localhost:8081"
+    url: Annotated[str, StringConstraints(pattern=r"^https?://")] = "http://localhost:8081"
     username: str | None = None
     password: SecretStr | None = None
     ca_file: Path | None = None
@@ -139,7 +141,7 @@ class CloseSettings(_Section):
         default=30, description="after the instant, before the cut is taken"
     )
     wait_seconds: Seconds = Field(default=900, description="for the workers to pass the cut")
-    memory_limit: str = "1GB"
+    memory_limit: Annotated[str, StringConstraints(pattern=_MEMORY)] = "1GB"
     firsts_days: Positive = 400
     repeat_hours: Positive = 48
 

@@ -98,3 +98,21 @@ def test_a_password_is_read_from_its_file_and_not_shown(tmp_path: Path) -> None:
     settings = load_settings(settings_file(tmp_path, f"kafka: {{security: {security}}}\n"))
     assert settings.kafka.security.secret() == "s3cret"
     assert "other" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("root: [a]", "field 'root': '['a']' isn't a path"),
+        ("kafka: {partitions: many}", "field 'kafka.partitions': 'many' isn't a whole number"),
+        (
+            "registry: {url: kafka-1}",
+            "field 'registry.url': 'kafka-1' isn't allowed; it must match",
+        ),
+        ("close: {memory_limit: 1 gigs}", "field 'close.memory_limit': '1 gigs' isn't allowed"),
+    ],
+)
+def test_a_wrong_value_is_told_in_our_words(tmp_path: Path, written: str, told: str) -> None:
+    (fault,) = faults_of(settings_file(tmp_path, written))
+
+    assert told in fault

@@ -190,7 +190,7 @@ def test_a_table_belongs_to_a_database_that_is_defined(tmp_path: Path) -> None:
         ),
         (
             "marketing_consent: perhaps",
-            "x.yaml:4: field 'marketing_consent': input should be a valid boolean, unable to interpret input, not 'perhaps'",
+            "x.yaml:4: field 'marketing_consent': 'perhaps' isn't true or false",
         ),
     ],
 )
