@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kafka.errors import KafkaError
 
 from schemas.errors import DeltadropError
+from schemas.reach import KAFKA_HINT
 from schemas.settings import KafkaSettings
 
-__all__ = ["connection_options", "explained", "translated", "wait_until_reachable"]
+__all__ = ["connection_options", "explained", "translated"]
 
 _CONNECT_MS = 10_000
 """How long to wait for the first answer of Kafka, milliseconds."""
 
-
-_TCP_SECONDS = 3
-_RETRY_SECONDS = 0.25
-_HINT = "check kafka.bootstrap_servers or KAFKA_BOOTSTRAP_SERVERS, and that Kafka is up"
+_LONGEST = 300
+"""How much of an error's text is told: some repeat the whole request, all its topics, and answer.
+"""
 
 
 def connection_options(kafka: KafkaSettings) -> dict[str, object]:
@@ -42,27 +40,6 @@ def connection_options(kafka: KafkaSettings) -> dict[str, object]:
     return options | {name: value for name, value in optional.items() if value is not None}
 
 
-def wait_until_reachable(kafka: KafkaSettings, kind: type[DeltadropError]) -> None:
-    """Wait, some seconds at most, until a server takes connections; raises `kind` if none does.
-
-    kafka-python waits too, but leaves its sockets open when it gives up.
-    """
-    deadline = time.monotonic() + _CONNECT_MS / 1000
-    while True:
-        reasons = []
-        for server in kafka.bootstrap_servers.split(","):
-            host, _, port = server.strip().rpartition(":")
-            try:
-                with socket.create_connection((host.strip("[]"), int(port)), timeout=_TCP_SECONDS):
-                    return
-            except (OSError, ValueError) as error:
-                reasons.append(str(error))
-        if time.monotonic() >= deadline:
-            where = f"Kafka {kafka.bootstrap_servers}"
-            raise kind(f"can't be reached ({'; '.join(reasons)})", where=where, hint=_HINT)
-        time.sleep(_RETRY_SECONDS)
-
-
 @contextmanager
 def translated(kind: type[DeltadropError], where: str) -> Iterator[None]:
     """kafka-python's errors as errors of `kind`."""
@@ -70,12 +47,13 @@ def translated(kind: type[DeltadropError], where: str) -> Iterator[None]:
         yield
     except (KafkaError, OSError) as error:
         raise kind(
-            f"Kafka doesn't answer as it should ({explained(error)})", where=where, hint=_HINT
+            f"Kafka doesn't answer as it should ({explained(error)})", where=where, hint=KAFKA_HINT
         ) from error
 
 
 def explained(error: BaseException) -> str:
-    """A Kafka error's name and text."""
+    """A Kafka error's name and text, of a length that can be read."""
     text = " ".join(str(error).split())
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     name = type(error).__name__
     return text if text.startswith(name) else f"{name}: {text}" if text else name

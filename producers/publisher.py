@@ -21,12 +21,13 @@ from uuid import UUID
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 
-from producers.connection import connection_options, explained, translated, wait_until_reachable
+from producers.connection import connection_options, explained, translated
 from producers.encode import Encoded, EventEncoder, WrongEventError
 from producers.event import Event
 from producers.leaves import PYTHON_LEAVES
 from schemas.derive import avro_schema
 from schemas.errors import PublishError
+from schemas.reach import wait_until_reachable
 from schemas.registry import Registry, wire_header
 from schemas.settings import KafkaSettings, RegistrySettings, Settings
 from schemas.tables import Catalog
@@ -76,7 +77,7 @@ class Publisher:
         self._delivery_seconds = max(delivery_seconds, (_REQUEST_MS + _LINGER_MS) / 1000)
         self._in_flight = _InFlight(self._delivery_seconds)
         self._where = f"Kafka {self._kafka.bootstrap_servers}"
-        wait_until_reachable(self._kafka, PublishError)
+        wait_until_reachable(self._kafka.bootstrap_servers, PublishError)
         with translated(PublishError, self._where):
             self._producer = KafkaProducer(
                 **connection_options(self._kafka),

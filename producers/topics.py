@@ -13,9 +13,11 @@ from typing import Any, Self
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import InvalidReplicationFactorError
 
-from producers.connection import connection_options, translated, wait_until_reachable
+from producers.connection import connection_options, translated
 from schemas.errors import TopicError
+from schemas.reach import wait_until_reachable
 from schemas.settings import KafkaSettings
 from schemas.tables import Catalog
 from schemas.topics import dead_letter_topic, topics_of
@@ -86,7 +88,7 @@ class TopicKeeper:
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
         self._where = f"Kafka {kafka.bootstrap_servers}"
-        wait_until_reachable(kafka, TopicError)
+        wait_until_reachable(kafka.bootstrap_servers, TopicError)
         with translated(TopicError, self._where):
             self._admin = KafkaAdminClient(**connection_options(kafka))
 
@@ -98,7 +100,7 @@ class TopicKeeper:
             missing = [name for name in wanted if name not in known]
             if missing:
                 plan = {name: self._plan() for name in missing}
-                self._admin.create_topics(plan)
+                self._create(plan)
                 self._admin.wait_for_topics(missing, timeout_ms=_LEADERS_MS)
         return self._report(wanted, missing)
 
@@ -116,6 +118,18 @@ class TopicKeeper:
         traceback: TracebackType | None,
     ) -> None:
         self._admin.close()
+
+    def _create(self, plan: dict[str, dict[str, object]]) -> None:
+        try:
+            self._admin.create_topics(plan)
+        except InvalidReplicationFactorError as error:
+            brokers = len(self._admin.describe_cluster()["brokers"])
+            raise TopicError(
+                f"has fewer brokers ({brokers}) than a topic should have replicas"
+                f" ({self._kafka.replication_factor})",
+                where=self._where,
+                hint=f"start more, or set kafka.replication_factor to {brokers}",
+            ) from error
 
     def _plan(self) -> dict[str, object]:
         kafka = self._kafka
@@ -182,7 +196,7 @@ def _findings(
         yield wrong("retention.bytes", f"{_NO_LIMIT}: it may remove events early", True)
     replication = min((len(one["replica_nodes"]) for one in partitions), default=0)
     if replication < _SAFE_REPLICATION:
-        what = f"has {replication} replicas"
+        what = f"replicas: {replication}"
         yield Finding(name, what, f"{_SAFE_REPLICATION} survive the loss of a broker", True)
     if int(config["min.insync.replicas"]) < _SAFE_IN_SYNC:
         yield wrong("min.insync.replicas", f"{_SAFE_IN_SYNC} or more", True)

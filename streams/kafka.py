@@ -11,6 +11,7 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from schemas.errors import PartitionError
+from schemas.reach import KAFKA_HINT, wait_until_reachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Topics:
     def __init__(self, kafka: Mapping[str, Any]) -> None:
         self._kafka = kafka
         self._admin: KafkaAdminClient | None = None
+        servers = kafka["bootstrap_servers"]
+        self._servers = servers if isinstance(servers, str) else ",".join(servers)
 
     def identities(self, names: Iterable[str]) -> dict[str, TopicIdentity]:
         """Look topics up by name.
@@ -46,14 +49,15 @@ class Topics:
         wanted = sorted(names)
         try:
             if self._admin is None:
+                wait_until_reachable(self._servers, PartitionError)
                 self._admin = KafkaAdminClient(**self._kafka)
             answers = self._admin.describe_topics(wanted)
         except KafkaError as error:
             self.close()
             raise PartitionError(
-                what=f"Kafka can't be asked about its topics: {error!r}",
-                where=str(self._kafka.get("bootstrap_servers", "")),
-                hint="check kafka.bootstrap_servers and that the broker is up",
+                what=f"can't be asked about its topics: {error!r}",
+                where=f"Kafka {self._servers}",
+                hint=KAFKA_HINT,
             ) from error
         found = {a["name"]: a for a in answers if not a["error_code"]}
         missing = [name for name in wanted if name not in found]

@@ -302,6 +302,15 @@ def test_a_topic_that_isnt_safe_is_refused_with_what_would_be_right(
     assert [str(one) for one in wrong] == [f"topic {name}: {expected}"]
 
 
+def test_more_replicas_than_brokers_are_refused_in_one_line(kafka: KafkaBroker) -> None:
+    settings = settings_of(kafka).model_copy(update={"replication_factor": 99})
+    with TopicKeeper(settings) as keeper, pytest.raises(TopicError) as refused:
+        keeper.create(wanted_topics(CATALOG, settings))
+    assert "than a topic should have replicas (99)" in str(refused.value)
+    assert "set kafka.replication_factor to" in str(refused.value)
+    assert len(str(refused.value)) < 200
+
+
 def test_fewer_partitions_than_asked_for_are_refused(kafka: KafkaBroker) -> None:
     settings = settings_of(kafka)
     names = wanted_topics(CATALOG, settings)[:1]
