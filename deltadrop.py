@@ -51,7 +51,9 @@ class _Commands(TyperGroup):
         if command is None:
             return None
         if isinstance(command, typer.Typer):
-            return typer.main.get_command(command)
+            group = typer.main.get_command(command)
+            group.name = cmd_name
+            return group
         alone = typer.Typer(add_completion=False)
         alone.command(cmd_name)(command)
         return typer.main.get_command(alone)

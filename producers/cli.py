@@ -56,7 +56,7 @@ def publish(
             raise
         typer.echo(_as_json(Outcome(refused=len(error.faults), faults=list(error.faults))))
         raise typer.Exit(error.exit_code) from error
-    typer.echo(_as_json(outcome) if as_json else f"{outcome.sent} events sent")
+    typer.echo(_as_json(outcome) if as_json else _sent(outcome.sent))
     if outcome.refused and as_json:
         raise typer.Exit(WrongInputError.exit_code)
     outcome.raise_if_refused()
@@ -114,11 +114,17 @@ class _PlainLines:
             typer.echo(f"{done} events {step}", err=True)
 
 
+def _sent(events: int) -> str:
+    return "1 event sent" if events == 1 else f"{events} events sent"
+
+
 def _as_json(outcome: Outcome) -> str:
     return json.dumps(asdict(outcome))
 
 
-topics = typer.Typer(help="Create and check the Kafka topics.", no_args_is_help=True)
+topics = typer.Typer(
+    help="Create and check the Kafka topics.", no_args_is_help=True, add_completion=False
+)
 
 
 @topics.command()

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
+from schemas.definitions import choices
 from schemas.errors import CloseError, DefinitionError, DeltadropError, Fault, WrongInputError
 from schemas.settings import load_settings
 from sinks.completeness import Lag
@@ -30,6 +31,8 @@ log = structlog.get_logger(__name__)
 
 Config = Annotated[Path | None, typer.Option(help="The settings' file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
+
+_NONE = "none is defined: `deltadrop init-export` writes one"
 
 
 def close(
@@ -116,7 +119,8 @@ def _revision_line(revision: dict[str, Any]) -> str:
     outcome, why = revision["outcome"], f"{revision['reason']}"
     if outcome is None:
         return f"  -r{revision['revision']}  begun, not finished: {why}"
-    size = f"{outcome['rows']:,} rows  {outcome['size']:,} bytes  {outcome['sha256'][:12]}"
+    rows = counted(outcome["rows"], "row")
+    size = f"{rows}  {counted(outcome['size'], 'byte')}  {outcome['sha256'][:12]}"
     return f"  -r{revision['revision']}  {outcome['file'] or 'no file'}  {size}  {why}"
 
 
@@ -183,9 +187,11 @@ def _chosen(sinks: Sinks, names: Sequence[str]) -> list[Export]:
     known = {export.name: export for export in sinks.exports}
     unknown = [name for name in names if name not in known]
     if unknown:
-        valid = ", ".join(known) or "none is defined"
         raise WrongInputError(
-            [Fault("", f"there is no export '{name}'", f"choose from {valid}") for name in unknown]
+            [
+                Fault("", f"there is no export '{name}'", choices(name, known) or _NONE)
+                for name in unknown
+            ]
         )
     if not known:
         folder = str(sinks.settings.exports)

@@ -28,6 +28,7 @@ from sinks.leftovers import Leftovers
 from sinks.revise import Revised, Reviser
 from sinks.settled import Progress, SettledFiles
 from sinks.showing import may_show
+from sinks.wording import counted
 from streams.erasing import Erased
 from streams.partitions import Partitions
 from streams.tombstones import TombstoneFiles
@@ -61,7 +62,7 @@ class Report:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        yield f"deletions recorded: {self.deletions:,} profiles"
+        yield f"deletions recorded: {counted(self.deletions, 'profile')}"
         for topic, erased in sorted(self.topics.items()):
             if erased.files:
                 yield f"{topic}: {_told(erased)}"
@@ -184,4 +185,5 @@ class Eraser:
 
 
 def _told(erased: Erased) -> str:
-    return f"{erased.values:,} values in {erased.rows:,} rows of {erased.files:,} files"
+    rows, files = counted(erased.rows, "row"), counted(erased.files, "file")
+    return f"{counted(erased.values, 'value')} in {rows} of {files}"
