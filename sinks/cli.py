@@ -20,7 +20,7 @@ from sinks.completeness import Lag
 from sinks.exports import Export
 from sinks.instants import stamp
 from sinks.ledger import Ledger, Outcome
-from sinks.schedule import Due, due_closes
+from sinks.schedule import Due, due_closes, initial_closes
 from sinks.setup import Sinks
 from sinks.status import status_of
 from sinks.wording import counted
@@ -41,7 +41,7 @@ def close(
     ] = None,
     at: Annotated[str | None, typer.Option(help="The instant, ISO 8601 with zone.")] = None,
     initial: Annotated[
-        bool, typer.Option("--initial", help="First close: every living row, the deltas' base.")
+        bool, typer.Option("--initial", help="First close: every living row, as of now or --at.")
     ] = False,
     config: Config = None,
     as_json: AsJson = False,
@@ -57,7 +57,10 @@ def close(
     if initial and not exports:
         raise WrongInputError([Fault("--initial", "names no export", "close EXPORT --initial")])
     now = dt.datetime.now(dt.UTC)
-    due = _due_at(chosen, _instant(at, now)) if at else due_closes(chosen, sinks.ledger, now)
+    if at:
+        due = _due_at(chosen, _instant(at, now))
+    else:
+        due = (initial_closes if initial else due_closes)(chosen, sinks.ledger, now)
     failures: dict[str, DeltadropError] = {}
     for instant in sorted({one.instant for one in due}):
         _wait_until(instant + dt.timedelta(seconds=settings.close.delay_seconds))

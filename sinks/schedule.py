@@ -31,10 +31,24 @@ def due_closes(exports: Iterable[Export], ledger: Ledger, now: dt.datetime) -> l
     )
 
 
+def initial_closes(exports: Iterable[Export], ledger: Ledger, now: dt.datetime) -> list[Due]:
+    """Return the closes of initial drops that nobody gave an instant for: now, to the second; or
+    the one that was begun and not finished.
+    """
+    second = now.replace(microsecond=0)
+    return sorted(Due(_begun(export, ledger) or second, export.name) for export in exports)
+
+
 def next_close(export: Export, now: dt.datetime) -> dt.datetime:
     """Return the next instant after `now` at which an export closes."""
     schedule, own_zone = export.definition.schedule, zone(export.zone_name)
     return next(iter(due_instants(now, now + dt.timedelta(days=3), schedule.hour, own_zone)))
+
+
+def _begun(export: Export, ledger: Ledger) -> dt.datetime | None:
+    closes = list(ledger.closes(export.name))
+    unfinished = bool(closes) and ledger.outcome(export.name, closes[-1]) is None
+    return closes[-1] if unfinished else None
 
 
 def _due(export: Export, ledger: Ledger, now: dt.datetime) -> Iterator[dt.datetime]:
@@ -44,6 +58,6 @@ def _due(export: Export, ledger: Ledger, now: dt.datetime) -> Iterator[dt.dateti
         last = day_before(next_close(export, now), schedule.hour, own_zone)
         yield from [last] if last <= now else []
         return
-    if ledger.outcome(export.name, closes[-1]) is None:
-        yield closes[-1]
+    if begun := _begun(export, ledger):
+        yield begun
     yield from due_instants(closes[-1], now, schedule.hour, own_zone)
