@@ -174,6 +174,7 @@ def test_an_event_of_another_database_or_table_is_refused() -> None:
             "an index outside the enum in eventType",
         ),
     ],
+    ids=[f"value {number}" for number in range(10)],  # their bytes are others in each process
 )
 def test_a_value_that_cant_be_used_says_why(value: bytes | None, expected: str) -> None:
     decoded = decode(E, [written(E, "SENT"), value, written(E, "OPENED")])
