@@ -38,7 +38,7 @@ _EVERYTHING: Final = (1 << 63) - 1
 
 
 class Reading:
-    """The tables of one close; states that are asked for twice are computed once."""
+    """The tables of one close; the repeats of a topic are found once."""
 
     def __init__(
         self,

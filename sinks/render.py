@@ -47,6 +47,8 @@ _CHUNK_ROWS: Final = 65_536
 """Rows that one thread formats at a time: some 10 MB of text, small enough to stay near the
 processor's caches.
 """
+# Made once, when the module is imported: the first Arrow value that is made of a Python one
+# imports pandas, a third of a second that threads at work would wait for.
 _NOTHING: Final = pa.scalar("")
 _QUOTE: Final = pa.scalar('"')
 _AHEAD: Final = 2

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import ibis
@@ -253,11 +254,14 @@ class _Drop:
         )
 
     def _input(self, events: ir.Table) -> int:
-        return _count(events) + self._reading.source.dead_letters(self._window)
+        return _count(events) + self._dead_letters
 
     def _outcomes(self, drop: RowDrop | FactDrop) -> Mapping[Outcome, int]:
-        dead = self._reading.source.dead_letters(self._window)
-        return {**balance(drop.verdicts), Outcome.DEAD_LETTER: dead}
+        return {**balance(drop.verdicts), Outcome.DEAD_LETTER: self._dead_letters}
+
+    @cached_property
+    def _dead_letters(self) -> int:
+        return self._reading.source.dead_letters(self._window)
 
     def _waiting(self) -> ir.Table | None:
         if self._intent.previous_drop is None:

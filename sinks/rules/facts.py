@@ -152,12 +152,12 @@ def _carried(rule: FactRule) -> list[str]:
 
 def _looked_at(rule: FactRule, facts: Facts) -> list[str]:
     """The fields that are looked at once."""
-    return [
-        *rule.reads,
-        *(["source"] if facts.sources is not None and "source" not in rule.reads else []),
-        *(["campaignId"] if facts.campaigns is not None else []),
-        *(["interactionId"] if facts.downloaded is not None else []),
-    ]
+    needed = {
+        "source": facts.sources is not None,
+        "campaignId": facts.campaigns is not None,
+        "interactionId": facts.downloaded is not None,
+    }
+    return list(dict.fromkeys([*rule.reads, *(name for name, is_so in needed.items() if is_so)]))
 
 
 def _beside(records: ir.Table, facts: Facts, cut: datetime) -> ir.Table:

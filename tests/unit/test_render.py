@@ -1,9 +1,7 @@
 """The CSV dialect by example (SPEC §4 and §7); tests/properties/test_render.py proves the rest."""
 
 import csv
-import gzip
 import io
-import zipfile
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -17,6 +15,7 @@ import pytest
 
 from sinks.formats import ISO_WITH_OFFSET, BooleanFormat, DatePattern, ValueFormats
 from sinks.render import Compression, Layout, RenderedColumn, Separator, render
+from tests.properties.naive_csv import unpacked
 
 AWKWARD = [
     "plain",
@@ -47,17 +46,6 @@ def csv_of(data: pa.Table, formats: ValueFormats | None = None, **layout: object
     chosen = Layout(columns, formats or ValueFormats(), **layout)  # type: ignore[arg-type]
     render([data], chosen, out, inner_name=INNER)
     return out.getvalue()
-
-
-def plain(content: bytes, compression: Compression) -> bytes:
-    match compression:
-        case Compression.NONE:
-            return content
-        case Compression.GZIP:
-            return gzip.decompress(content)
-        case Compression.ZIP:
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                return archive.read(INNER)
 
 
 def moments(*values: datetime | None, **formats: str) -> list[str]:
@@ -107,7 +95,7 @@ def test_other_readers_find_the_same_values(
     data = pa.table({"id": range(len(AWKWARD)), "text": AWKWARD})
     path = tmp_path / f"drop{compression.ending}"
     path.write_bytes(csv_of(data, separator=separator, compression=compression))
-    text = plain(path.read_bytes(), compression).decode()
+    text = unpacked(path.read_bytes(), compression).decode()
     flat = [text or "" for text in AWKWARD]
 
     by_csv = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
