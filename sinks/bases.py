@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sinks.cut import TopicCut
 from sinks.instants import parse_stamp, stamp
+from streams.parquet import parquet_writer
 from streams.store import Store
 
 _FORMAT: Final = "v2"
@@ -127,9 +127,7 @@ class _Counted:
         self.rows = 0
 
     def write(self, file: object) -> None:
-        with pq.ParquetWriter(
-            file, self._reader.schema, compression="zstd", compression_level=1
-        ) as writer:
+        with parquet_writer(file, self._reader.schema) as writer:
             for batch in self._reader:
                 self.rows += batch.num_rows
                 writer.write_batch(batch, row_group_size=_ROW_GROUP)

@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 from schemas.events import KINDS
 from schemas.topics import Topic
 from streams.layout import StreamFilePath
-from streams.partitions import META, Partitions, parquet_writer
+from streams.parquet import parquet_writer
+from streams.partitions import META, Partitions
 from streams.personal import PersonalData, facts_of, judged_columns, keys_of_nobody
 from streams.store import Store
 from streams.stream import builtin_name

@@ -19,7 +19,6 @@ from uuid import UUID
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from streams.coverage import (
     CoverageRecord,
@@ -30,6 +29,7 @@ from streams.coverage import (
     tile,
 )
 from streams.layout import Batch, CoveragePath, StreamFilePath, TopicPartition
+from streams.parquet import ROW_GROUP, parquet_writer
 from streams.store import Store
 from streams.stream import Stream
 
@@ -41,8 +41,6 @@ META: Final = (
 """Columns that every stream file has beside the event's own: where the event stood in Kafka."""
 
 _DAY_MS: Final = 86_400_000
-_ROW_GROUP: Final = 256 * 1024  # rows: large enough to compress, small enough to skip by statistics
-_NO_DICTIONARY: Final = frozenset({"eventId", "_offset", "interactionId", "profileId", "id"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,12 +247,4 @@ def _rows_by_partition(rows: pa.Table) -> dict[int, int]:
 
 def _write_parquet(rows: pa.Table, file: object) -> None:
     with parquet_writer(file, rows.schema) as writer:
-        writer.write_table(rows, row_group_size=_ROW_GROUP)
-
-
-def parquet_writer(file: object, schema: pa.Schema) -> pq.ParquetWriter:
-    """Open a Parquet file for writing as all files of events are written."""
-    dictionary = [name for name in schema.names if name not in _NO_DICTIONARY]
-    return pq.ParquetWriter(
-        file, schema, compression="zstd", compression_level=1, use_dictionary=dictionary
-    )
+        writer.write_table(rows, row_group_size=ROW_GROUP)
