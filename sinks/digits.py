@@ -7,6 +7,7 @@ data as it is.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -80,6 +81,11 @@ def hex_digits(values: npt.NDArray[np.uint8]) -> Digits:
     return np.take(table, values).view(f"V{2 * values.shape[1]}").ravel()
 
 
+def constant(text: str, length: int) -> Digits:
+    """`text`, `length` times."""
+    return np.broadcast_to(np.frombuffer(text.encode("ascii"), f"V{len(text)}"), length)
+
+
 def _written(days: Whole, pattern: str) -> Digits:
     dates = days.astype("datetime64[D]")
     months = dates.astype("datetime64[M]")
@@ -88,29 +94,34 @@ def _written(days: Whole, pattern: str) -> Digits:
         "MM": months.astype(np.int64) % 12 + 1,
         "dd": (dates - months.astype("datetime64[D]")).astype(np.int64) + 1,
     }
-    parts = re.findall(r"yyyy|MM|dd|[^yMd]+", pattern)
-    return side_by_side(
-        *(
-            np.take(_numbers(len(p)), numbers[p]) if p in numbers else constant(p, len(days))
-            for p in parts
-        )
-    )
-
-
-def constant(text: str, length: int) -> Digits:
-    """`text`, `length` times."""
-    return np.broadcast_to(np.frombuffer(text.encode("ascii"), f"V{len(text)}"), length)
-
-
-@cache
-def _numbers(width: int, before: str = "") -> Digits:
-    texts = b"".join(f"{before}{number:0{width}}".encode("ascii") for number in range(10**width))
-    return np.frombuffer(texts, f"V{width + len(before)}")
+    return _in_pattern(pattern, numbers, len(days))
 
 
 @cache
 def _times_of_day(pattern: str) -> Digits:
     """A table of the 86,400 seconds of a day."""
-    template = pattern.replace("HH", "{0:02}").replace("mm", "{1:02}").replace("ss", "{2:02}")
-    texts = (template.format(s // 3600, s // 60 % 60, s % 60) for s in range(_DAY_SECONDS))
-    return np.frombuffer("".join(texts).encode("ascii"), f"V{len(pattern)}")
+    seconds = np.arange(_DAY_SECONDS)
+    numbers = {"HH": seconds // 3600, "mm": seconds // 60 % 60, "ss": seconds % 60}
+    return _in_pattern(pattern, numbers, _DAY_SECONDS)
+
+
+def _in_pattern(pattern: str, numbers: Mapping[str, Whole], length: int) -> Digits:
+    """Numbers by the letters that stand for them, with what is between."""
+    parts = re.findall(f"{'|'.join(numbers)}|.", pattern)
+    return side_by_side(
+        *(
+            np.take(_numbers(len(part)), numbers[part])
+            if part in numbers
+            else constant(part, length)
+            for part in parts
+        )
+    )
+
+
+@cache
+def _numbers(width: int, before: str = "") -> Digits:
+    """A table of all numbers of so many digits."""
+    powers = 10 ** np.arange(width - 1, -1, -1)
+    digits = (np.arange(10**width)[:, None] // powers % 10 + ord("0")).astype(np.uint8)
+    told = digits.view(f"V{width}").ravel()
+    return side_by_side(constant(before, len(told)), told) if before else told

@@ -48,7 +48,7 @@ _CHUNK_ROWS: Final = 65_536
 processor's caches.
 """
 # Made once, when the module is imported: the first Arrow value that is made of a Python one
-# imports pandas, a third of a second that threads at work would wait for.
+# imports pandas where that is installed, a third of a second that threads at work would wait for.
 _NOTHING: Final = pa.scalar("")
 _QUOTE: Final = pa.scalar('"')
 _AHEAD: Final = 2
@@ -111,15 +111,16 @@ def render(
     (UTC), decimal128, list<string>, uuid or a dictionary of strings; TypeError for another. Order
     and bytes don't depend on `threads` (default: one a processor) nor on where a batch ends.
     """
-    pool, writer = _Pool(threads or os.cpu_count() or 1), _Pool(1)
+    pool, writer, hasher = _Pool(threads or os.cpu_count() or 1), _Pool(1), _Pool(1)
     totals, written = _Totals(), _Written(out)
     try:
         chunks = _chunks(batches, [column.name for column in layout.columns])
-        for _ in writer.in_order(written.add, _parts(pool, chunks, layout, totals, inner_name)):
+        parts = _parts(pool, chunks, layout, totals, inner_name)
+        for _ in hasher.in_order(written.hash, writer.in_order(written.write, parts)):
             pass
     finally:
-        pool.close()
-        writer.close()
+        for each in (pool, writer, hasher):
+            each.close()
     warnings = totals.warnings(layout)
     sha256 = written.sha256.hexdigest()
     return Rendered(totals.rows, written.bytes, sha256, warnings, inner_name)
@@ -265,12 +266,18 @@ def _chunks(
             begin = 0
             while rows + piece.num_rows - begin >= _CHUNK_ROWS:
                 end = begin + _CHUNK_ROWS - rows
-                yield pa.concat_batches([*pending, piece.slice(begin, end - begin)])
+                yield _one([*pending, piece.slice(begin, end - begin)])
                 pending, rows, begin = [], 0, end
-            pending.append(piece.slice(begin))
-            rows += piece.num_rows - begin
+            if begin < piece.num_rows:
+                pending.append(piece.slice(begin))
+                rows += piece.num_rows - begin
     if rows:
-        yield pa.concat_batches(pending)
+        yield _one(pending)
+
+
+def _one(parts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """The rows of some batches as one; those of a single one aren't copied."""
+    return parts[0] if len(parts) == 1 else pa.concat_batches(parts)
 
 
 class _Pool:
@@ -337,7 +344,12 @@ class _Written:
         self.bytes = 0
         self.sha256 = hashlib.sha256()
 
-    def add(self, part: memoryview | bytes) -> None:
+    def write(self, part: memoryview | bytes) -> memoryview | bytes:
+        """Write the next part, and pass it on."""
         self._out.write(part)
-        self.sha256.update(part)
         self.bytes += len(part)
+        return part
+
+    def hash(self, part: memoryview | bytes) -> None:
+        """Hash a part; beside the writing, as both take their time."""
+        self.sha256.update(part)
