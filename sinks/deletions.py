@@ -6,9 +6,7 @@ hole, what looks like a deletion might be the repeat of one that was answered by
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,7 +16,6 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
-from ibis.backends.duckdb import Backend
 
 from schemas.errors import DeltadropError, PartitionError
 from schemas.events import KINDS, EventType
@@ -27,7 +24,7 @@ from schemas.topics import Topic
 from sinks.ledger import Choice
 from sinks.source import EventSource, clip
 from sinks.state import POSITION, repeats
-from sinks.state.engine import streamed
+from sinks.state.engine import Engine, streamed
 from sinks.state.order import in_append_order
 from sinks.state.repeats import without_repeats
 from streams.layout import TombstonesPath, TopicPartition
@@ -115,14 +112,14 @@ class Deletions:
         choices = [self._choice(one) for one in ranges]
         bounds = {one.owner: (one.first, one.next) for one in ranges}
         types = KINDS[topic.kind].event_types
-        with self._engine() as (connection, scratch):
-            source = EventSource(connection, self.partitions, self.catalog, scratch)
+        with Engine.opened(self.memory_limit, self.scratch) as (engine, scratch):
+            source = EventSource(engine, self.partitions, self.catalog, scratch)
             prior = source.events(topic, types, choices)
             repeated = repeats(
                 prior.select("eventId", *POSITION, "_appended_at"), self.repeat_hours
             )
             window = source.events(topic, types, clip(choices, bounds))
-            before = connection.create_table("known", _as_table(known), temp=True)
+            before = engine.create_table("known", _as_table(known), temp=True)
             found = streamed(_told(without_repeats(window, repeated), before)).read_all()
         return _rows(found, known)
 
@@ -142,17 +139,6 @@ class Deletions:
                 break
             first = min(first, path.first)
         return first
-
-    @contextmanager
-    def _engine(self) -> Iterator[tuple[Backend, Path]]:
-        self.scratch.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.scratch) as spill:
-            connection = ibis.duckdb.connect(memory_limit=self.memory_limit, temp_directory=spill)
-            connection.raw_sql("SET TimeZone = 'UTC'")
-            try:
-                yield connection, Path(spill)
-            finally:
-                connection.disconnect()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gc
-import tempfile
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ from sinks.rules import (
 )
 from sinks.source import EventSource
 from sinks.state import POSITION
-from sinks.state.engine import fetched, streamed
+from sinks.state.engine import Engine, asked, fetched, streamed
 from sinks.wording import counted
 from streams.layout import TopicPartition
 from streams.partitions import Partitions
@@ -55,9 +55,9 @@ from streams.partitions import Partitions
 class Selected:
     """What a drop holds: its lines in order, what became of every record, and what waits.
 
-    `waiting` is a Parquet file for the next close (`Ledger.waiting_name`). `input` is counted by
-    itself, before any rule: the balance is held against it. `late` counts the window's records that
-    occurred before it began, by UTC day of the event.
+    `waiting` is a Parquet file for the next close (`Ledger.waiting_name`), if any fact waits.
+    `input` is counted by itself, before any rule: the balance is held against it. `late` counts the
+    window's records that occurred before it began, by UTC day of the event.
     """
 
     lines: Iterator[pa.RecordBatch]
@@ -134,24 +134,17 @@ class Selection:
 
     @contextmanager
     def _reading(self, named: Mapping[str, str], choices: Sequence[Choice]) -> Iterator[Reading]:
-        self.scratch.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.scratch) as spill, _collecting_seldom():
-            folder = Path(spill)
-            connection = ibis.duckdb.connect(memory_limit=self.memory_limit, temp_directory=spill)
-            connection.raw_sql("SET TimeZone = 'UTC'")
-            source = EventSource(connection, self.partitions, self.catalog, folder)
-            try:
-                yield Reading(
-                    source,
-                    folder,
-                    self.bases,
-                    named,
-                    choices,
-                    firsts_days=self.firsts_days,
-                    repeat_hours=self.repeat_hours,
-                )
-            finally:
-                connection.disconnect()
+        opened = Engine.opened(self.memory_limit, self.scratch)
+        with opened as (engine, folder), _planning():
+            yield Reading(
+                EventSource(engine, self.partitions, self.catalog, folder),
+                folder,
+                self.bases,
+                named,
+                choices,
+                firsts_days=self.firsts_days,
+                repeat_hours=self.repeat_hours,
+            )
 
 
 class _Drop:
@@ -217,10 +210,13 @@ class _Drop:
     def _facts(self, rule: FactRule) -> Selected:
         reading, own = self._reading, self._own
         events = reading.source.events(own, self._export.increment.feeds, self._window)
+        repeated = reading.repeated(own)
+        told = self._input(events)
+        late = _late(events, self._intent.window_start)
         sources = self._export.definition.accepted_sources
         facts = Facts(
             window=events,
-            repeated=reading.repeated(own),
+            repeated=repeated,
             profiles=self._beside(),
             campaigns=reading.campaigns(self._campaigns) if self._campaigns else None,
             firsts=(reading.firsts(own, self._intent.window[own.name]) if rule.firsts else None),
@@ -233,16 +229,15 @@ class _Drop:
             rule, facts, self._columns, self._intent.instant, self._selection.firsts_days
         )
         waited = _count(facts.waiting) if facts.waiting is not None else 0
-        waits = (
-            reading.stored("waiting", drop.waiting.order_by(*POSITION)) if self._campaigns else None
-        )
+        outcomes = self._outcomes(drop)
+        waits = outcomes[Outcome.WAITING] > 0
         return Selected(
             _lines(drop.lines),
-            self._input(events) + waited,
-            self._outcomes(drop),
-            waits,
+            told + waited,
+            outcomes,
+            reading.stored("waiting", drop.waiting.order_by(*POSITION)) if waits else None,
             _unseen(drop.never_seen),
-            _late(events, self._intent.window_start),
+            late,
         )
 
     def _beside(self) -> ir.Table | None:
@@ -254,7 +249,7 @@ class _Drop:
         )
 
     def _input(self, events: ir.Table) -> int:
-        return _count(events) + self._dead_letters
+        return int(asked(events.agg(n=events.count()))[0]["n"]) + self._dead_letters
 
     def _outcomes(self, drop: RowDrop | FactDrop) -> Mapping[Outcome, int]:
         return {**balance(drop.verdicts), Outcome.DEAD_LETTER: self._dead_letters}
@@ -267,6 +262,9 @@ class _Drop:
         if self._intent.previous_drop is None:
             return None
         ledger = self._selection.ledger
+        previous = ledger.outcome(self._intent.export, self._intent.window_start)
+        if previous is not None and not previous.balance[Outcome.WAITING.label]:
+            return None
         name = ledger.waiting_name(self._intent.export, self._intent.window_start)
         return self._reading.file(ledger.store.location(name))
 
@@ -276,16 +274,21 @@ class _Drop:
 
 
 @contextmanager
-def _collecting_seldom() -> Iterator[None]:
-    """Let Python look for garbage seldom: plans are trees of many small objects that are needed
-    until the end, and looking through them again and again takes a third of the planning.
+def _planning() -> Iterator[None]:
+    """Let Python look for garbage seldom, and threads take turns often.
+
+    Plans are trees of many small objects that are needed until the end: looking through them again
+    and again takes a third of the planning. And the engine's thread, and those that render, would
+    wait 5 ms for the planning thread each time they have a few words to say.
     """
-    usual = gc.get_threshold()
+    usual, turn = gc.get_threshold(), sys.getswitchinterval()
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)
+    sys.setswitchinterval(0.0005)
     try:
         yield
     finally:
+        sys.setswitchinterval(turn)
         gc.set_threshold(*usual)
         gc.unfreeze()
 
@@ -302,7 +305,7 @@ def _count(table: ir.Table) -> int:
 def _late(events: ir.Table, start: dt.datetime) -> dict[dt.date, int]:
     late = events.filter(events["occurredAt"] < ibis.literal(start))
     days = late.group_by(day=late["occurredAt"].date()).agg(n=late.count()).order_by("day")
-    return {row["day"]: row["n"] for row in fetched(days)}
+    return {row["day"]: row["n"] for row in asked(days)}
 
 
 def _unseen(lines: int) -> tuple[str, ...]:

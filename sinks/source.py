@@ -12,12 +12,12 @@ from pathlib import Path
 import ibis
 import pyarrow as pa
 import pyarrow.parquet as pq
-from ibis.backends.duckdb import Backend
 
 from schemas.derive import arrow_schema
 from schemas.tables import Catalog
 from schemas.topics import Topic
 from sinks.ledger import Choice
+from sinks.state.engine import Engine
 from streams.coverage import Tile, Tiling
 from streams.layout import TopicPartition
 from streams.partitions import META, FileSlice, Partitions
@@ -25,12 +25,12 @@ from streams.stream import builtin_name
 
 
 class EventSource:
-    """Tables of events on one DuckDB connection."""
+    """Tables of events on one engine."""
 
     def __init__(
-        self, connection: Backend, partitions: Partitions, catalog: Catalog, scratch: Path
+        self, engine: Engine, partitions: Partitions, catalog: Catalog, scratch: Path
     ) -> None:
-        self._connection = connection
+        self._engine = engine
         self._partitions = partitions
         self._catalog = catalog
         self._scratch = scratch
@@ -48,11 +48,11 @@ class EventSource:
             for event_type in sorted(event_types)
             for piece in self._partitions.slices(builtin_name(topic, event_type), chosen)
         ]
-        return self._connection.sql(_query(self._empty(topic), slices))
+        return self._engine.table_of(_query(self._empty(topic), slices))
 
     def file(self, path: Path) -> ibis.Table:
         """Return a Parquet file's rows."""
-        return self._connection.read_parquet(path)
+        return self._engine.table_of(f"SELECT * FROM {_files([path])}")
 
     def dead_letters(self, choices: Sequence[Choice]) -> int:
         """Count the dead letters that the choices hold."""

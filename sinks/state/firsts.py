@@ -15,7 +15,7 @@ import ibis
 import ibis.expr.types as ir
 
 from schemas.events import EventType
-from sinks.state.engine import fetched, kept, lasting
+from sinks.state.engine import asked, kept, lasting
 from sinks.state.repeats import without_repeats
 
 __all__ = ["FIRSTS_DAYS", "Firsts", "fold_firsts"]
@@ -50,7 +50,7 @@ class Firsts:
         are in order of id. A join would have to read all of it.
         """
         ids = facts["interactionId"]
-        bounds = fetched(facts.agg(lowest=ids.min(), highest=ids.max()))[0]
+        bounds = asked(facts.agg(lowest=ids.min(), highest=ids.max()))[0]
         lowest, highest = bounds["lowest"] or 0, bounds["highest"] or 0
         return Firsts(
             self.interactions.filter(self.interactions["interactionId"].between(lowest, highest)),
@@ -74,7 +74,8 @@ def fold_firsts(
     facts = without_repeats(
         since.select("eventType", "interactionId", *_META, clickedUrl=link), repeated
     )
-    began = _began(base.interactions if base else None, facts, lasts)
+    renewals = _renewals(since, lasts)
+    began = _began(base.interactions if base else None, facts, lasts, renewals)
     remembered = facts.inner_join(began, "interactionId")
     clicked = (remembered["eventType"] == EventType.CLICKED.value) & (
         remembered["_appended_at"] >= remembered["_first_at"]
@@ -89,7 +90,7 @@ def fold_firsts(
     return Firsts(untouched.union(began), kept.union(links).distinct())
 
 
-def _began(base: ir.Table | None, facts: ir.Table, lasts: timedelta) -> ir.Table:
+def _began(base: ir.Table | None, facts: ir.Table, lasts: timedelta, renewals: int) -> ir.Table:
     """When the memory of each interaction that the facts touch began: interactionId, `_first_at`.
 
     Usually the records since a base span less than a memory lasts, so each begins at most once in
@@ -101,7 +102,7 @@ def _began(base: ir.Table | None, facts: ir.Table, lasts: timedelta) -> ir.Table
         touched = facts.select("interactionId").distinct().left_join(base, "interactionId")
         began = touched.select("interactionId", "_first_at")
         began = _renewed(began, facts, lasts)
-    for _ in range(_renewals(facts, lasts)):
+    for _ in range(renewals):
         began = _renewed(began, facts, lasts)
     return kept(began)
 
@@ -121,8 +122,8 @@ def _renewed(began: ir.Table, facts: ir.Table, lasts: timedelta) -> ir.Table:
     )
 
 
-def _renewals(facts: ir.Table, lasts: timedelta) -> int:
-    """How many memories of one interaction can follow each other within the facts."""
-    appended = facts["_appended_at"]
-    times = fetched(facts.agg(first=appended.min(), last=appended.max()))[0]
+def _renewals(since: ir.Table, lasts: timedelta) -> int:
+    """How many memories of one interaction can follow each other within the records, at most."""
+    appended = since["_appended_at"]
+    times = asked(since.agg(first=appended.min(), last=appended.max()))[0]
     return 0 if times["first"] is None else int((times["last"] - times["first"]) / lasts)

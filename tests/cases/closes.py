@@ -200,7 +200,9 @@ class Closer:
 
     def table(self, content: pa.Table) -> ibis.Table:
         name = gen_name("told")
-        self.engine.con.register(name, content)
+        connection = self.engine.con
+        connection.register("told", content)
+        connection.execute(f'CREATE TABLE "{name}" AS FROM told')
         return self.engine.table(name)
 
 

@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import ibis
 import yaml
 
 from schemas.events import SOURCE_GROUPS, Kind
 from schemas.tables import Catalog
 from schemas.topics import Topic
+from sinks.state.engine import Engine
 from tests.cases.closes import EPOCH, NOTHING, Closed, Closer, CutAt, Record
 
 HERE = Path(__file__).parent
@@ -141,7 +141,7 @@ def moment(text: str) -> datetime:
 
 def ending(case: Case, catalog: Catalog, zone: str = "UTC") -> Ending:
     """Tell a story to the end, on an engine whose session is in this zone."""
-    engine = ibis.duckdb.connect(threads=1)
+    engine = Engine.on(threads=1)
     engine.con.execute(f"SET TimeZone = '{zone}'").fetchall()
     closer = Closer(
         engine,

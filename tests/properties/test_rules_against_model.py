@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import ibis
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -26,6 +25,7 @@ from schemas.tables import Catalog
 from schemas.topics import Topic
 from sinks.columns import Column, Subject
 from sinks.render import Layout, RenderedColumn, render
+from sinks.state.engine import Engine
 from sinks.types import EXPORT_TYPES, columns_on_offer
 from tests.cases.closes import NAMESPACE, Closer, CutAt, Record
 from tests.model import Close, Cut, Drop, Export, History, Recorded, drops_of
@@ -211,7 +211,7 @@ def test_histories_tell_of_every_outcome() -> None:
 @settings(max_examples=EXAMPLES, deadline=None, phases=GENERATE_ONLY)
 def test_drops_are_what_the_model_reads(plot: Plot, based: list[int]) -> None:
     scene = plot.scene()
-    engine = ibis.duckdb.connect(threads=1)
+    engine = Engine.on(threads=1)
     closer = closer_of(engine, scene.asked, scene.shop)
     facts = [recorded(one) for one in scene.told]
     starts = [at(scene.start), *(at(close.cut) for close in scene.closes)]
@@ -229,7 +229,7 @@ def test_drops_are_what_the_model_reads(plot: Plot, based: list[int]) -> None:
 @settings(max_examples=1 + EXAMPLES // 5, deadline=None, phases=GENERATE_ONLY)
 def test_initial_drops_are_what_the_model_reads(plot: Plot) -> None:
     scene = replace(plot, hours=0).scene()
-    engine = ibis.duckdb.connect(threads=1)
+    engine = Engine.on(threads=1)
     closer = closer_of(engine, scene.asked, scene.shop)
     expected = scene.drops(initial=True)[0]
     lines = closer.initial([recorded(one) for one in scene.told], at(scene.closes[0].cut))

@@ -4,12 +4,11 @@ wherever the base was made.
 
 from __future__ import annotations
 
-import ibis
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from schemas.topics import Topic
-from sinks.state.engine import fetched
+from sinks.state.engine import Engine, fetched
 from tests.cases.closes import Closer, CutAt, Record, Told
 from tests.properties.histories import SHOPS, Teller, catalog_of
 from tests.properties.test_rules_against_model import at
@@ -43,7 +42,7 @@ def test_a_base_and_the_rows_since_are_as_good_as_all_rows(
         Record(Topic.parse(one.topic), one.partition, one.offset, one.appended_at, one.body)
         for one in told
     ]
-    engine = ibis.duckdb.connect(threads=1)
+    engine = Engine.on(threads=1)
     catalog = catalog_of(SHOPS["usual"])
     closer = Closer(engine, catalog, "email-activities", "CLICKED", firsts_days=firsts_days)
     last, base = at(cuts[-1]), at(cuts[min(based, len(cuts) - 1)])

@@ -1,0 +1,59 @@
+"""The engine computes what is kept in the background, in order, and tells where that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sinks.state.engine import Engine, asked, fetched, kept
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    engine = Engine.on(threads=1)
+    yield engine
+    engine.disconnect()
+
+
+def test_a_kept_table_is_made_of_those_kept_before(engine: Engine) -> None:
+    numbers = kept(engine.table_of("SELECT unnest(range(100_000)) AS n"))
+    even = kept(numbers.filter(numbers["n"] % 2 == 0))
+    assert fetched(even.agg(rows=even.count(), most=even["n"].max())) == [
+        {"rows": 50_000, "most": 99_998}
+    ]
+
+
+def test_what_went_wrong_is_told_at_the_next_question(engine: Engine) -> None:
+    number = engine.table_of("SELECT 'three' AS text")
+    broken = kept(number.select(n=number["text"].cast("int64")))
+    beside = engine.table_of("SELECT 1 AS n")
+    with pytest.raises(duckdb.ConversionException, match="three"):
+        fetched(beside)
+    assert fetched(beside) == [{"n": 1}]
+    assert fetched(broken) == []
+
+
+def test_files_are_asked_beside_what_is_computed(engine: Engine, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"n": [1, 2]}), tmp_path / "two.parquet")
+    file = engine.table_of(f"SELECT * FROM read_parquet('{tmp_path}/two.parquet')")
+    kept(engine.table_of("SELECT unnest(range(1_000_000)) AS n"))
+    assert asked(file.agg(n=file["n"].sum())) == [{"n": 3}]
+
+
+def test_moments_are_told_in_utc_to_every_asker(engine: Engine) -> None:
+    moment = engine.table_of("SELECT TIMESTAMPTZ '2026-03-01 12:00:00+02' AS at")
+    assert str(asked(moment)[0]["at"]) == str(fetched(moment)[0]["at"])
+    assert str(asked(moment)[0]["at"]) == "2026-03-01 10:00:00+00:00"
+
+
+def test_an_engine_that_is_left_in_the_middle_goes(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), Engine.opened("1GB", tmp_path) as (engine, folder):
+        for _ in range(20):
+            kept(engine.table_of("SELECT unnest(range(1_000_000)) AS n"))
+        raise KeyError
+    assert not folder.exists()
