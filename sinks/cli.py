@@ -10,24 +10,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import structlog
 import typer
 
 from schemas.definitions import choices
-from schemas.errors import CloseError, DefinitionError, DeltadropError, Fault, WrongInputError
+from schemas.errors import DefinitionError, DeltadropError, Fault, WrongInputError
 from schemas.settings import load_settings
 from sinks.completeness import Lag
 from sinks.exports import Export
 from sinks.instants import stamp
 from sinks.ledger import Ledger, Outcome
+from sinks.running import attempt
 from sinks.schedule import Due, due_closes, initial_closes
 from sinks.setup import Sinks
 from sinks.status import status_of
 from sinks.wording import counted
 
 __all__ = ["close", "history", "status"]
-
-log = structlog.get_logger(__name__)
 
 Config = Annotated[Path | None, typer.Option(help="The settings' file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
@@ -147,18 +145,9 @@ def _close_one(
         typer.echo(f"{due.export}: waiting for " + "; ".join(str(lag) for lag in lags), err=True)
 
     try:
-        outcome = sinks.closer.close(export, due.instant, progress, initial=initial)
+        outcome = attempt(sinks.closer, export, due.instant, progress, initial=initial)
     except DeltadropError as error:
         _tell_failure(due, error, failures)
-        return
-    except Exception as error:
-        # One export that fails in a way nobody foresaw doesn't keep the others from closing.
-        log.exception("close failed", export=due.export, instant=due.instant.isoformat())
-        unforeseen = CloseError(
-            f"failed unforeseen: {type(error).__name__}: {error}",
-            hint="nothing was sent; the log has the details",
-        )
-        _tell_failure(due, unforeseen, failures)
         return
     if as_json:
         typer.echo(
