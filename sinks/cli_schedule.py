@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Final
@@ -13,12 +13,10 @@ from typing import Annotated, Final
 import structlog
 import typer
 
-from schemas.errors import DeltadropError
 from schemas.settings import Settings, load_settings
-from sinks.exports import Export
 from sinks.installed import Installed
 from sinks.lease import Keeper, Lease, process_name
-from sinks.ledger import Outcome
+from sinks.reports import Reporter, channels_of
 from sinks.scheduler import LEASE, Scheduler
 from sinks.setup import Sinks
 
@@ -64,24 +62,9 @@ def serve(
         seconds=settings.schedule.lease_seconds,
         now=now,
     )
+    reporter = Reporter(installed.latest().ledger, channels_of(settings), now)
     with Keeper(lease, now) as keeper:
-        Scheduler(settings, installed, keeper, _Signals(), _Silence(), now).run()
-
-
-class _Silence:
-    """Nobody is told."""
-
-    def delivered(self, export: Export, instant: dt.datetime, outcome: Outcome) -> None:
-        """See Listener.delivered."""
-
-    def troubled(self, export: Export, instant: dt.datetime, error: DeltadropError) -> None:
-        """See Listener.troubled."""
-
-    def late(self, export: Export, instants: Sequence[dt.datetime]) -> None:
-        """See Listener.late."""
-
-    def round_done(self) -> None:
-        """See Listener.round_done."""
+        Scheduler(settings, installed, keeper, _Signals(), reporter, now).run()
 
 
 class _Signals:

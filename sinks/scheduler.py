@@ -8,7 +8,7 @@ matters: what is due is read from the ledger.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 import structlog
@@ -50,6 +50,9 @@ class Stop(Protocol):
 class Listener(Protocol):
     """Who is told of what comes of closes; none of these raises."""
 
+    def settle(self, exports: Iterable[Export]) -> None:
+        """Find what came of earlier closes and wasn't told."""
+
     def delivered(self, export: Export, instant: dt.datetime, outcome: Outcome) -> None:
         """A window was closed and its drop delivered."""
 
@@ -59,8 +62,8 @@ class Listener(Protocol):
     def late(self, export: Export, instants: Sequence[dt.datetime]) -> None:
         """These windows of an export aren't closed yet."""
 
-    def round_done(self) -> None:
-        """Nothing more is due for now."""
+    def send(self) -> None:
+        """Tell it now."""
 
 
 class Scheduler:
@@ -104,6 +107,7 @@ class Scheduler:
         """Close all that is due, oldest first, each export's in order; return seconds to wait."""
         sinks = self._installed.latest()
         exports = {export.name: export for export in sinks.exports}
+        self._listener.settle(sinks.exports)
         closed: list[dt.datetime] = []
         passed_over: set[str] = set()
         dues = self._due(sinks)
@@ -118,7 +122,7 @@ class Scheduler:
             else:
                 passed_over.add(due.export)
         self._tell_what_is_late(sinks)
-        self._listener.round_done()
+        self._listener.send()
         self._remake_bases(sinks, closed)
         return self._pause(sinks)
 
@@ -149,6 +153,7 @@ class Scheduler:
             return False
         self._retries.succeeded(export.name)
         self._listener.delivered(export, instant, outcome)
+        self._listener.send()
         return True
 
     def _note(self, export: Export, instant: dt.datetime, error: DeltadropError) -> None:

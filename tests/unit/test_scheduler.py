@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import datetime as dt
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -43,6 +43,9 @@ class Night:
     def wait(self, seconds: float) -> None:
         self.time += dt.timedelta(seconds=seconds)
 
+    def settle(self, exports: Iterable[Export]) -> None:
+        pass
+
     def delivered(self, export: Export, instant: dt.datetime, outcome: Outcome) -> None:
         self.told.append(("delivered", export.name, instant))
 
@@ -52,7 +55,7 @@ class Night:
     def late(self, export: Export, instants: Sequence[dt.datetime]) -> None:
         pass
 
-    def round_done(self) -> None:
+    def send(self) -> None:
         pass
 
     def of(self, what: str) -> list[tuple[str, dt.datetime]]:
