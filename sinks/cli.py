@@ -55,7 +55,8 @@ def close(
     chosen = _chosen(sinks, exports or [])
     if initial and not exports:
         raise WrongInputError([Fault("--initial", "names no export", "close EXPORT --initial")])
-    reporter = Reporter(sinks.ledger, channels_of(settings))
+    lease_seconds = settings.schedule.lease_seconds
+    reporter = Reporter(sinks.ledger, channels_of(settings), lease_seconds=lease_seconds)
     reporter.settle(chosen)
     now = dt.datetime.now(dt.UTC)
     if at:

@@ -50,6 +50,7 @@ def serve(
 
     make: the parts of the installation.
     """
+    stop = _Signals()
     wait = min(settings.close.wait_seconds, _WAIT_WITHIN_A_CLOSE)
     patient = settings.close.model_copy(update={"wait_seconds": wait})
     own = settings.model_copy(update={"close": patient})
@@ -62,9 +63,14 @@ def serve(
         seconds=settings.schedule.lease_seconds,
         now=now,
     )
-    reporter = Reporter(installed.latest().ledger, channels_of(settings), now)
+    reporter = Reporter(
+        installed.latest().ledger,
+        channels_of(settings),
+        now,
+        lease_seconds=settings.schedule.lease_seconds,
+    )
     with Keeper(lease, now) as keeper:
-        Scheduler(settings, installed, keeper, _Signals(), reporter, now).run()
+        Scheduler(settings, installed, keeper, stop, reporter, now).run()
 
 
 class _Signals:

@@ -27,7 +27,6 @@ __all__ = ["Reporter", "channels_of"]
 log = structlog.get_logger(__name__)
 
 _LEASE: Final = "reports"
-_LEASE_SECONDS: Final = 60.0  # longer than one sending over a slow server
 _LOOKED_BACK: Final = dt.timedelta(days=30)
 _SEND_AGAIN: Final = dt.timedelta(seconds=60)
 
@@ -35,7 +34,8 @@ _SEND_AGAIN: Final = dt.timedelta(seconds=60)
 class Reporter:
     """Tells recipients and webhook what comes of closes.
 
-    now: the clock, which says UTC.
+    now: the clock, which says UTC. lease_seconds: after which another process sends what one that
+    was killed did not; longer than one sending takes.
     """
 
     def __init__(
@@ -43,12 +43,14 @@ class Reporter:
         ledger: Ledger,
         channels: Sequence[Channel],
         now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+        *,
+        lease_seconds: float = 60.0,
     ) -> None:
         self._ledger = ledger
         self._now = now
         self._outbox = Outbox(ledger.store, channels)
         self._lease = Lease(
-            ledger.store, _LEASE, holder=process_name(), seconds=_LEASE_SECONDS, now=now
+            ledger.store, _LEASE, holder=process_name(), seconds=lease_seconds, now=now
         )
         self._send_at = now()
 
@@ -87,15 +89,14 @@ class Reporter:
         with _harmless():
             if self._now() < self._send_at or not self._outbox.pending():
                 return
-            self._send_now()
-            if self._outbox.pending():
+            if self._send_now() and self._outbox.pending():
                 self._send_at = self._now() + _SEND_AGAIN
 
-    def _send_now(self) -> None:
-        """Send; another process that does so at the moment is left to it."""
+    def _send_now(self) -> bool:
+        """Send; False where another process does so at the moment, and it is left to it."""
         tenure = self._lease.take()
         if tenure is None:
-            return
+            return False
 
         def is_ours() -> bool:
             """Not lost since the outbox was looked through: what is in it would be old news."""
@@ -106,6 +107,7 @@ class Reporter:
             self._outbox.send(is_ours)
         finally:
             self._lease.release()
+        return True
 
     def _untold(self, export: Export, since: dt.datetime) -> Iterator[tuple[dt.datetime, Outcome]]:
         """Yield closes without a report, newest first, back to one that has it."""

@@ -131,7 +131,7 @@ def test_of_two_one_closes_and_what_was_missed_comes_first_and_in_order(
     undisturbed: dict[str, bytes],
 ) -> None:
     both = [start("one"), start("two")]
-    until(lambda: all_closed(shop))
+    until(lambda: all_closed(shop) and all(one.lines("scheduler started") for one in both))
     for one in both:
         one.signal(signal.SIGTERM)
 
@@ -177,6 +177,7 @@ def test_killed_frozen_and_started_again_at_any_moment_they_close_and_tell_each_
             time.sleep(LEASE_SECONDS * chance.uniform(0.5, 2))
             running[name].signal(signal.SIGCONT)
     for one in running.values():
+        until(lambda one=one: bool(one.lines("scheduler started")))  # type: ignore[misc]
         one.signal(signal.SIGTERM)
 
     assert [one.wait() for one in running.values()] == [0, 0]
@@ -212,7 +213,7 @@ def test_the_lease_of_a_killed_scheduler_is_taken_over_after_its_expiry(
     first, second = sorted(both, key=lambda one: bool(one.lines("scheduler stands by")))
     first.process.kill()
 
-    until(lambda: bool(second.lines("closing")))
+    until(lambda: bool(second.lines("lease taken")))
 
     assert second.lines("lease taken")[0]["fence"] == 2
     until(lambda: all_closed(shop))
