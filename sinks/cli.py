@@ -6,28 +6,27 @@ import datetime as dt
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import structlog
 import typer
 
 from schemas.definitions import choices
-from schemas.errors import CloseError, DefinitionError, DeltadropError, Fault, WrongInputError
+from schemas.errors import DefinitionError, DeltadropError, Fault, WrongInputError
 from schemas.settings import load_settings
 from sinks.completeness import Lag
 from sinks.exports import Export
 from sinks.instants import stamp
 from sinks.ledger import Ledger, Outcome
+from sinks.reports import Reporter, channels_of
+from sinks.running import attempt
 from sinks.schedule import Due, due_closes, initial_closes
 from sinks.setup import Sinks
 from sinks.status import status_of
 from sinks.wording import counted
 
 __all__ = ["close", "history", "status"]
-
-log = structlog.get_logger(__name__)
 
 Config = Annotated[Path | None, typer.Option(help="The settings' file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
@@ -56,17 +55,24 @@ def close(
     chosen = _chosen(sinks, exports or [])
     if initial and not exports:
         raise WrongInputError([Fault("--initial", "names no export", "close EXPORT --initial")])
+    lease_seconds = settings.schedule.lease_seconds
+    reporter = Reporter(sinks.ledger, channels_of(settings), lease_seconds=lease_seconds)
+    reporter.settle(chosen)
     now = dt.datetime.now(dt.UTC)
     if at:
         due = _due_at(chosen, _instant(at, now))
     else:
         due = (initial_closes if initial else due_closes)(chosen, sinks.ledger, now)
     failures: dict[str, DeltadropError] = {}
+    run = _Run(sinks, reporter, failures, initial, as_json, by_hand=at is not None)
     for instant in sorted({one.instant for one in due}):
         _wait_until(instant + dt.timedelta(seconds=settings.close.delay_seconds))
         for one in (one for one in due if one.instant == instant and one.export not in failures):
-            _close_one(sinks, one, failures, initial=initial, as_json=as_json)
+            _close_one(run, one)
         sinks.rebase.remake_where_due(sinks.streams.topics.values(), instant)
+    for export in chosen:
+        reporter.late(export, [one.instant for one in due_closes([export], sinks.ledger, now)])
+    reporter.send()
     if not due and not as_json:
         typer.echo("nothing is due")
     if failures:
@@ -133,46 +139,38 @@ def status(config: Config = None, as_json: AsJson = False) -> None:
     typer.echo(told.to_json() if as_json else str(told))
 
 
-def _close_one(
-    sinks: Sinks,
-    due: Due,
-    failures: dict[str, DeltadropError],
-    *,
-    initial: bool,
-    as_json: bool,
-) -> None:
-    export = next(one for one in sinks.exports if one.name == due.export)
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A run of `close`: what it works with, and what failed of it."""
+
+    sinks: Sinks
+    reporter: Reporter
+    failures: dict[str, DeltadropError]
+    initial: bool
+    as_json: bool
+    by_hand: bool  # an instant that a person chose; who sees on the terminal what is wrong with it
+
+
+def _close_one(run: _Run, due: Due) -> None:
+    export = next(one for one in run.sinks.exports if one.name == due.export)
 
     def progress(lags: Sequence[Lag]) -> None:
         typer.echo(f"{due.export}: waiting for " + "; ".join(str(lag) for lag in lags), err=True)
 
     try:
-        outcome = sinks.closer.close(export, due.instant, progress, initial=initial)
+        outcome = attempt(run.sinks.closer, export, due.instant, progress, initial=run.initial)
     except DeltadropError as error:
-        _tell_failure(due, error, failures)
+        run.failures[due.export] = error
+        typer.echo(f"{due.export} at {due.instant.isoformat()}: {error}", err=True)
+        if not run.by_hand:
+            run.reporter.troubled(export, due.instant, error)
         return
-    except Exception as error:
-        # One export that fails in a way nobody foresaw doesn't keep the others from closing.
-        log.exception("close failed", export=due.export, instant=due.instant.isoformat())
-        unforeseen = CloseError(
-            f"failed unforeseen: {type(error).__name__}: {error}",
-            hint="nothing was sent; the log has the details",
-        )
-        _tell_failure(due, unforeseen, failures)
-        return
-    if as_json:
-        typer.echo(
-            json.dumps(
-                {"export": due.export, "instant": due.instant.isoformat(), **asdict(outcome)}
-            )
-        )
+    run.reporter.delivered(export, due.instant, outcome)
+    if run.as_json:
+        told = {"export": due.export, "instant": due.instant.isoformat(), **asdict(outcome)}
+        typer.echo(json.dumps(told))
     else:
         typer.echo(_line(due.export, due.instant, outcome))
-
-
-def _tell_failure(due: Due, error: DeltadropError, failures: dict[str, DeltadropError]) -> None:
-    failures[due.export] = error
-    typer.echo(f"{due.export} at {due.instant.isoformat()}: {error}", err=True)
 
 
 def _line(export: str, instant: dt.datetime, outcome: Outcome | None) -> str:

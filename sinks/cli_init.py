@@ -57,6 +57,7 @@ def init_export(
     deliver: Annotated[list[str] | None, _flag("deliver")] = None,
     at: Annotated[str | None, _flag("schedule.at")] = None,
     time_zone: Annotated[str | None, _flag("schedule.time_zone")] = None,
+    deliver_by: Annotated[str | None, _flag("schedule.deliver_by")] = None,
     recipient: Annotated[list[str] | None, _flag("recipients")] = None,
     config: Config = None,
     as_json: AsJson = False,

@@ -62,6 +62,7 @@ class Drop:
             receipts=tuple(f"{receipt.location}: {receipt.address}" for receipt in receipts),
             warnings=self.manifest.warnings,
             finished_at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
+            late_rows={f"{day}": rows for day, rows in sorted(self.manifest.late_rows.items())},
         )
 
 

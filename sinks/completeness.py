@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from schemas.errors import DeltadropError, HeldError
+from schemas.errors import DeltadropError, HeldError, WaitingError
 from sinks.ledger import Choice
 from streams.coverage import Fingerprint, Hole
 from streams.layout import TopicPartition
@@ -70,8 +70,8 @@ class Completeness:
     ) -> tuple[Choice, ...]:
         """Return a whole tiling for each need, mending holes and waiting for the workers.
 
-        Raises HeldError where coverage doesn't reach the cut in time, naming the partitions, or a
-        hole can't be mended.
+        Raises WaitingError where coverage doesn't reach the cut in time, naming the partitions;
+        HeldError where a hole can't be mended.
         """
         bounded = [self._bounded(need) for need in needs]
         deadline = time.monotonic() + self._wait_seconds
@@ -144,8 +144,8 @@ def _lags(choice: Chosen) -> Iterable[Lag]:
         yield Lag(choice.partition, hole.first, choice.tiling.next)
 
 
-def _late(lags: Sequence[Lag], waited: float) -> HeldError:
-    return HeldError(
+def _late(lags: Sequence[Lag], waited: float) -> WaitingError:
+    return WaitingError(
         what=f"not complete after waiting {waited:.0f} s: " + "; ".join(str(lag) for lag in lags),
         hint="check that workers run (`deltadrop status`), then close again; nothing was sent",
     )

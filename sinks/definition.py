@@ -167,11 +167,12 @@ class FileDefinition(_Definition):
 
 class ScheduleDefinition(_Definition):
     """The local hour at which every day's window closes, and the zone in which its moments and
-    dates are told.
+    dates are told; after `deliver_by`, the first such local hour after the close, a drop is late.
     """
 
     at: Annotated[Text, AfterValidator(_hour)]
     time_zone: Annotated[Text, AfterValidator(_zone_name)]
+    deliver_by: Annotated[Text, AfterValidator(_hour)] | None = None
 
     @property
     def hour(self) -> time:

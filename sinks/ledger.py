@@ -118,6 +118,7 @@ class Outcome:
     receipts: tuple[str, ...]
     warnings: tuple[str, ...] = field(default=())
     finished_at: str = ""
+    late_rows: Mapping[str, int] = field(default_factory=dict)  # by the events' day
 
     def to_json(self) -> bytes:
         """Serialise."""

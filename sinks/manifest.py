@@ -97,7 +97,10 @@ class Window(_Entry):
         hours = (end - begin) / timedelta(hours=1)
         first, last = (moment.astimezone(zones.zone(time_zone)) for moment in (begin, end))
         next_day = last.date() - first.date() == timedelta(days=1)
-        changed = next_day and first.utcoffset() != last.utcoffset()
+        # A close whose hour is skipped runs at the change: the day after is the short one.
+        just_before = (begin - timedelta(microseconds=1)).astimezone(first.tzinfo)
+        changed = len({just_before.utcoffset(), first.utcoffset(), last.utcoffset()}) > 1
+        changed = changed and next_day and hours != 24
         return cls(
             begin=Instant.of(begin, time_zone),
             end=Instant.of(end, time_zone),

@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass
 
 from sinks.exports import Export
 from sinks.intent import topics_read
+from sinks.lease import latest_grant
 from sinks.schedule import due_closes, next_close
+from sinks.scheduler import LEASE
 from sinks.setup import Sinks
 from sinks.wording import counted
 from streams.coverage import tile
@@ -44,11 +46,30 @@ class ExportStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class SchedulerStatus:
+    """Which scheduler works (None: none does), since which tenure, until when at least; and the
+    next close of any export.
+    """
+
+    holder: str | None
+    fence: int
+    until: str | None
+    next_close: str | None
+
+    def __str__(self) -> str:
+        """For people."""
+        works = f"{self.holder} works (tenure {self.fence})" if self.holder else "none works"
+        following = f"; next close {self.next_close}" if self.next_close else ""
+        return f"scheduler: {works}{following}"
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The status of an installation."""
 
     partitions: tuple[PartitionStatus, ...]
     exports: tuple[ExportStatus, ...]
+    scheduler: SchedulerStatus
 
     def to_json(self) -> str:
         """Serialise, for scripts."""
@@ -56,15 +77,25 @@ class Status:
 
     def __str__(self) -> str:
         """For people."""
-        return "\n".join([*_partition_lines(self.partitions), "", *_export_lines(self.exports)])
+        parts = [*_partition_lines(self.partitions), "", *_export_lines(self.exports)]
+        return "\n".join([*parts, "", str(self.scheduler)])
 
 
 def status_of(sinks: Sinks, now: dt.datetime) -> Status:
     """Look at Kafka, coverage and ledger; changes nothing."""
     partitions = tuple(_partitions(sinks))
-    return Status(
-        partitions, tuple(_export(sinks, export, partitions, now) for export in sinks.exports)
-    )
+    exports = tuple(_export(sinks, export, partitions, now) for export in sinks.exports)
+    return Status(partitions, exports, scheduler_status(sinks, now))
+
+
+def scheduler_status(sinks: Sinks, now: dt.datetime) -> SchedulerStatus:
+    """Look at the schedulers' lease."""
+    following = min((next_close(export, now) for export in sinks.exports), default=None)
+    next_one = following.isoformat() if following else None
+    grant = latest_grant(sinks.ledger.store, LEASE)
+    if grant is None or grant.is_free(now):
+        return SchedulerStatus(None, grant.fence if grant else 0, None, next_one)
+    return SchedulerStatus(grant.holder, grant.fence, grant.expires_at.isoformat(), next_one)
 
 
 def _partitions(sinks: Sinks) -> Iterator[PartitionStatus]:

@@ -96,6 +96,7 @@ class Parameters:
     next_close: str
     when_empty: str
     recipients: tuple[str, ...]
+    deliver_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,7 @@ def _parameters(export: Export, close: dt.datetime) -> Parameters:
         next_close=close.astimezone(zone(export.zone_name)).isoformat(),
         when_empty=str(one.when_empty),
         recipients=one.recipients,
+        deliver_by=one.schedule.deliver_by,
     )
 
 
@@ -254,6 +256,8 @@ def _parameter_rows(parameters: Parameters) -> Iterator[tuple[str, ...]]:
     yield "delivered to", f"{', '.join(parameters.locations)}, in {parameters.folder}"
     schedule = f"every day at {parameters.at} {parameters.time_zone}"
     yield "schedule", f"{schedule}, next {parameters.next_close}"
+    if parameters.deliver_by is not None:
+        yield "late", f"after {parameters.deliver_by}"
     empty = {"header": "a file with its header only", "skip": "no file, the manifest only"}
     yield "empty window", empty[parameters.when_empty]
     yield "report to", ", ".join(parameters.recipients) or "nobody"

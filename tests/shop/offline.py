@@ -146,6 +146,16 @@ schedule: {at: "06:00", time_zone: UTC}
 }
 
 
+def with_exports(*names: str) -> dict[str, str]:
+    """The definitions with these exports only: a night of few closes."""
+    wanted = {f"exports/{name}.yaml" for name in names}
+    return {
+        file: text
+        for file, text in DEFINITIONS.items()
+        if file in wanted or not file.startswith("exports/")
+    }
+
+
 def at(hour: float, day: int = 27) -> datetime:
     """A moment of March 2026, in UTC."""
     return datetime(2026, 3, day, tzinfo=UTC) + timedelta(hours=hour)
@@ -178,6 +188,10 @@ class Log:
 
     def start(self, topic: str, partition: int) -> int:
         return self.kept_from[topic]
+
+    def ends(self, topic: str, partitions: int) -> list[int]:
+        assert partitions == 1
+        return [len(self.records[topic])]
 
     def chunk(self, topic: str, first: int, end: int) -> Chunk:
         rows = self.records[topic][first:end]
@@ -212,20 +226,23 @@ class OfflineShop:
     log: Log = field(default_factory=Log)
     store: Store | None = None  # in place of the folder's own
     stored: dict[str, int] = field(default_factory=dict)
+    definitions: Mapping[str, str] = field(default_factory=lambda: DEFINITIONS)
 
     def __post_init__(self) -> None:
-        for name, text in DEFINITIONS.items():
+        for name, text in self.definitions.items():
             file = self.folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
-        (self.folder / "deltadrop.yaml").write_text("root: data\n")
+            if not file.exists():
+                file.write_text(text)
+        if not (self.folder / "deltadrop.yaml").exists():
+            (self.folder / "deltadrop.yaml").write_text("root: data\n")
         self.settings: Settings = load_settings(self.folder / "deltadrop.yaml")
         self.root = self.settings.root
-        self.sinks = self._sinks()
+        self.sinks = self.sinks_of(self.settings)
 
     def again(self, store: Store | None = None) -> OfflineShop:
         """The same installation, as another process sees it."""
-        return OfflineShop(self.folder, self.log, store, self.stored)
+        return OfflineShop(self.folder, self.log, store, self.stored, self.definitions)
 
     @property
     def transferbox(self) -> Path:
@@ -300,8 +317,9 @@ class OfflineShop:
         """Names of the drops in the transferbox."""
         return sorted(file.name for file in self.transferbox.rglob("*") if ".csv" in file.suffixes)
 
-    def _sinks(self) -> Sinks:
-        streams = Streams.of(self.settings)
+    def sinks_of(self, settings: Settings) -> Sinks:
+        """The parts of its closes."""
+        streams = Streams.of(settings)
         if self.store is not None:
             streams.partitions.store = self.store
         tombstones = TombstoneFiles(streams.partitions.store)
@@ -316,7 +334,7 @@ class OfflineShop:
             for name, topic in streams.topics.items()
         }
         streams = dataclasses.replace(streams, writers=writers)
-        return Sinks.over(self.settings, streams, cast("KafkaOffsets", self.log))
+        return Sinks.over(settings, streams, cast("KafkaOffsets", self.log))
 
     def _writer(
         self,

@@ -135,6 +135,7 @@ def test_every_flag_reaches_its_field(site: Path) -> None:
         "--when-empty": "skip",
         "--deliver": "transferbox",
         "--recipient": "a@shop.example",
+        "--deliver-by": "08:00",
         "--boolean": "1/0",
         "--date": "yyyyMMdd",
     }
@@ -157,6 +158,7 @@ def test_every_flag_reaches_its_field(site: Path) -> None:
     }
     assert (content["when_empty"], content["deliver"]) == ("skip", ["transferbox"])
     assert content["recipients"] == ["a@shop.example"]
+    assert content["schedule"]["deliver_by"] == "08:00"
 
 
 def test_without_a_terminal_all_missing_flags_are_told_at_once_with_their_choices() -> None:
@@ -352,7 +354,7 @@ def test_every_field_of_a_definition_is_asked_for() -> None:
 def test_on_a_terminal_it_asks_and_takes_numbers(site: Path) -> None:
     """A real terminal: choices by number, Enter for defaults, a wrong answer again."""
     answers = ["clicks", "", "marketing", "email-activities", "", "CLICK", "CLICKED"]
-    answers += ["1,businessKey=CRM", "", "", "", "", "", "06:00", "UTC", ""]
+    answers += ["1,businessKey=CRM", "", "", "", "", "", "06:00", "UTC", "", ""]
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "deltadrop", "init-export"],
