@@ -13,12 +13,19 @@ from typing import Final
 from schemas.definitions import Document, Faults, build, choices
 from schemas.settings import Settings
 from sinks.locations.base import Location, Terms
+from sinks.locations.ftps import FtpsSettings
+from sinks.locations.s3 import S3Settings
 from sinks.locations.settings import LocationSettings
+from sinks.locations.sftp import SftpSettings
 from sinks.locations.transferbox import TRANSFERBOX, Transferbox
 
 __all__ = ["KINDS", "Destination", "Locations", "load_locations", "terms_of"]
 
-KINDS: Final[Mapping[str, type[LocationSettings]]] = {}
+KINDS: Final[Mapping[str, type[LocationSettings]]] = {
+    "s3": S3Settings,
+    "sftp": SftpSettings,
+    "ftps": FtpsSettings,
+}
 """The settings of each kind that has some; the transferbox has none."""
 
 
