@@ -102,9 +102,11 @@ class LocationContract:
 
         watcher = threading.Thread(target=look)
         watcher.start()
-        location.deliver(path, FOLDER, NAME)
-        done.set()
-        watcher.join()
+        try:
+            location.deliver(path, FOLDER, NAME)
+        finally:
+            done.set()
+            watcher.join()
 
         assert all(found == content for found in looks)
         assert seen(FOLDER) == {NAME: content}

@@ -5,8 +5,10 @@ one account more, and in which the account's home is a folder of ours. Nothing o
 changes. That takes root and Linux.
 """
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ from pathlib import Path
 from deploy.parts.errors import PartError
 from deploy.parts.process import ServerProcess
 
-__all__ = ["Jail", "program"]
+__all__ = ["Jail", "program", "stop_with_logins"]
 
 _USER_ID = 47_011
 """Nobody's on a usual machine."""
@@ -80,6 +82,15 @@ class Jail:
     def home_of(self, process: ServerProcess) -> Path:
         """The account's home, as it's seen from outside the process."""
         return Path(f"/proc/{process.pid}/root/mnt") if self.disk_bytes else self.home
+
+
+def stop_with_logins(process: ServerProcess) -> None:
+    """Stop a server, and those of its logins that outlive it; they are of its process group."""
+    group = process.pid
+    process.stop()
+    if group is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
 
 
 def program(name: str, package: str) -> str:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.parts.jail import Jail, program
+from deploy.parts.jail import Jail, program, stop_with_logins
 from deploy.parts.ports import HOST, free_port
 from deploy.parts.process import ServerProcess
 
@@ -71,7 +71,7 @@ def running_sshd(directory: Path, *, disk_bytes: int = 0) -> Iterator[SftpServer
     try:
         yield SftpServer(process, port, jail, known_hosts, _fingerprint(host_key), key)
     finally:
-        process.stop()
+        stop_with_logins(process)
 
 
 def public(key: Path) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.parts.certificates import Certificate
-from deploy.parts.jail import Jail, program
+from deploy.parts.jail import Jail, program, stop_with_logins
 from deploy.parts.ports import HOST, free_port
 from deploy.parts.process import ServerProcess
 
@@ -84,7 +84,7 @@ def running_vsftpd(
     try:
         yield FtpsServer(process, port, jail, certificate)
     finally:
-        process.stop()
+        stop_with_logins(process)
 
 
 def _listens(port: int) -> bool:

@@ -30,7 +30,7 @@ __all__ = ["Ftps", "FtpsSettings"]
 
 _PORTS: Final[Mapping[str, int]] = {"explicit": 21, "implicit": 990}
 _NOT_FOUND: Final = 78  # CURLE_REMOTE_FILE_NOT_FOUND
-_TIMED_OUT: Final = 28
+_TIMED_OUT: Final = 28  # CURLE_OPERATION_TIMEDOUT
 _STEPS: Final[Mapping[int, Step]] = {
     **dict.fromkeys((5, 6, 7, 8, 12), Step.CONNECT),
     **dict.fromkeys((35, 53, 54, 58, 59, 60, 64, 66, 77, 80, 83, 90, 91, 98), Step.TRUST),
@@ -208,7 +208,10 @@ class FtpsSession:
         self.curl.reset()
         ignore: Callable[[bytes], None] = lambda piece: None  # noqa: E731
         url = self.url + (quote(f"/{path}" if path.startswith("/") else path) if of_file else "")
-        defaults = {pycurl.WRITEFUNCTION: ignore, pycurl.HEADERFUNCTION: self._hear}
+        defaults = {
+            pycurl.WRITEFUNCTION: ignore,
+            pycurl.HEADERFUNCTION: self._hear,
+        }
         for option, value in {**self.options, **defaults, **options, pycurl.URL: url}.items():
             self.curl.setopt(option, value)
         try:

@@ -193,13 +193,7 @@ class RemoteLocation:
 
     def _send_aside(self, session: Session, sending: _Sending) -> Delivered:
         try:
-            before = session.size(sending.aside)
-            if before is not None and not (
-                before <= sending.size and session.begins(sending.aside, sending.local)
-            ):
-                session.remove(sending.aside)
-                before = None
-            self._send(session, sending, sending.aside, before)
+            self._send(session, sending, sending.aside, self._begun(session, sending))
             return self._settle(session, sending)
         except PassingError:
             raise  # what was sent stays for the next attempt
@@ -207,6 +201,25 @@ class RemoteLocation:
             with contextlib.suppress(DeliveryError):
                 session.remove(sending.aside)
             raise
+
+    def _begun(self, session: Session, sending: _Sending) -> int | None:
+        """The bytes that an earlier attempt has sent aside; what can't be used is removed.
+
+        A server that was cut off may keep the file locked for minutes: with another file of the
+        same name the next attempt is free of it.
+        """
+        before = session.size(sending.aside)
+        if before is None:
+            return None
+        try:
+            if before <= sending.size and session.begins(sending.aside, sending.local):
+                return before
+        except PassingError:
+            with contextlib.suppress(DeliveryError), self.connect() as another:
+                another.remove(sending.aside)
+            raise
+        session.remove(sending.aside)
+        return None
 
     def _send(
         self, session: Session, sending: _Sending, path: str, before: int | None

@@ -94,8 +94,7 @@ class S3:
         """See Location.deliver."""
         key = self._key(f"{folder}/{name}")
         size, digest = content_of(local, self._address(key))
-        with _Told(self, key):
-            client = self._client()
+        with _Told(self, key), self.client() as client:
             there = _head(client, self.settings.bucket, key)
             if there is None and self._put(client, local, key, digest):
                 return Receipt(self.name, self._address(key), Delivered.NOW, size)
@@ -105,27 +104,28 @@ class S3:
     def find(self, folder: Folder, name: str) -> bool:
         """See Location.find."""
         key = self._key(f"{folder}/{name}")
-        with _Told(self, key):
-            return _head(self._client(), self.settings.bucket, key) is not None
+        with _Told(self, key), self.client() as client:
+            return _head(client, self.settings.bucket, key) is not None
 
     def check(self) -> Iterator[Step]:
         """See Location.check."""
         key, bucket = self._key(f".deltadrop-check-{uuid4().hex}"), self.settings.bucket
-        with _Told(self, "", Step.LOGIN):
-            client = self._client()
-            client.head_bucket(Bucket=bucket)
-        yield Step.CONNECT
-        if not (self.settings.endpoint or "https").startswith("http:"):
-            yield Step.TRUST
-        yield Step.LOGIN
-        with _Told(self, key):
-            put = {"Bucket": bucket, "Key": key, "IfNoneMatch": "*", **self._encryption()}
-            client.put_object(Body=b"deltadrop\n", **put)
-            self._refuses(client, put)
-        yield Step.WRITE
-        with _Told(self, key, Step.DELETE):
-            client.delete_object(Bucket=bucket, Key=key)
-        yield Step.DELETE
+        with contextlib.ExitStack() as stack:
+            with _Told(self, "", Step.LOGIN):
+                client = stack.enter_context(self.client())
+                client.head_bucket(Bucket=bucket)
+            yield Step.CONNECT
+            if not (self.settings.endpoint or "https").startswith("http:"):
+                yield Step.TRUST
+            yield Step.LOGIN
+            with _Told(self, key):
+                put = {"Bucket": bucket, "Key": key, "IfNoneMatch": "*", **self._encryption()}
+                client.put_object(Body=b"deltadrop\n", **put)
+                self._refuses(client, put)
+            yield Step.WRITE
+            with _Told(self, key, Step.DELETE):
+                client.delete_object(Bucket=bucket, Key=key)
+            yield Step.DELETE
 
     def _refuses(self, client: Any, put: dict[str, str]) -> None:
         """Make sure that the endpoint knows If-None-Match: some ignore it, and overwrite."""
@@ -155,13 +155,15 @@ class S3:
         found = {"ServerSideEncryption": settings.encryption, "SSEKMSKeyId": settings.kms_key}
         return {option: value for option, value in found.items() if value is not None}
 
-    def _client(self) -> Any:
+    @contextlib.contextmanager
+    def client(self) -> Iterator[Any]:
+        """A client of boto3's, with one attempt for each request; nothing is connected yet."""
         import boto3
         from botocore.config import Config
 
         one = self.settings
         timeouts = {"connect_timeout": one.timeout_seconds, "read_timeout": one.timeout_seconds}
-        return boto3.session.Session().client(
+        client = boto3.session.Session().client(
             "s3",
             endpoint_url=one.endpoint,
             region_name=one.region,
@@ -178,6 +180,8 @@ class S3:
                 **timeouts,
             ),
         )
+        with contextlib.closing(client):
+            yield client
 
     def _put(self, client: Any, local: Path, key: str, digest: str) -> bool:
         """Create an object; False where the key has come to exist meanwhile."""

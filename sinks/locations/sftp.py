@@ -121,6 +121,8 @@ class Sftp(RemoteLocation):
             options.key_types = wanted
         try:
             transport.start_client(timeout=timeout)
+            if not transport.initial_kex_done:  # it says nothing of a time-out
+                raise TimeoutError(f"no answer within {timeout:g} s")
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise PassingError(
                 f"no SSH server answers: {error}",
@@ -248,10 +250,10 @@ class SftpSession:
         """See Session.begins."""
         with self._told(path), Comparison(local) as comparison, self.client.open(path) as there:
             there.prefetch(max_concurrent_requests=_READ_AHEAD)
-            while piece := there.read(_PIECE):
-                if not comparison.goes_on(piece):
-                    return False
-            return True
+            same = True
+            while piece := there.read(_PIECE):  # to the end: what was asked for is on its way
+                same = same and comparison.goes_on(piece)
+            return same
 
     def make_folder(self, path: str) -> None:
         """See Session.make_folder."""

@@ -106,3 +106,15 @@ def cut(process: ServerProcess) -> None:
             one.kill()
         except psutil.NoSuchProcess:
             continue
+
+
+def read_by(process: ServerProcess) -> int:
+    """The bytes that a server and its logins have read, from networks and files."""
+    assert process.pid is not None
+    parent, read = psutil.Process(process.pid), 0
+    for one in (parent, *parent.children(recursive=True)):
+        try:
+            read += one.io_counters().read_chars
+        except psutil.NoSuchProcess:
+            continue
+    return read

@@ -181,10 +181,10 @@ def test_an_object_of_other_origin_is_compared_byte_by_byte(
     secrets(monkeypatch, s3)
     location, _ = place_of(s3, tmp_path, s3_settings(s3))
     assert isinstance(location, S3)
-    client = location._client()
-    for name, content in {NAME: b"same", "other.csv": b"tame"}.items():
-        key = location._key(f"{FOLDER}/{name}")
-        client.put_object(Bucket=BUCKET, Key=key, Body=content)
+    with location.client() as client:
+        for name, content in {NAME: b"same", "other.csv": b"tame"}.items():
+            key = location._key(f"{FOLDER}/{name}")
+            client.put_object(Bucket=BUCKET, Key=key, Body=content)
 
     receipt = location.deliver(local(tmp_path, b"same"), FOLDER, NAME)
 
