@@ -30,6 +30,10 @@ __all__ = ["Ftps", "FtpsSettings"]
 
 _PORTS: Final[Mapping[str, int]] = {"explicit": 21, "implicit": 990}
 _NOT_FOUND: Final = 78  # CURLE_REMOTE_FILE_NOT_FOUND
+_SLOWEST: Final = 64 * 1024
+"""Bytes a second: a transfer that is slower on average is cut, and goes on with the next attempt.
+libcurl's other limits don't hold while a data connection agrees on TLS (8.23): it waits for ever.
+"""
 _TIMED_OUT: Final = 28  # CURLE_OPERATION_TIMEDOUT
 _STEPS: Final[Mapping[int, Step]] = {
     **dict.fromkeys((5, 6, 7, 8, 12), Step.CONNECT),
@@ -82,9 +86,9 @@ class Ftps(RemoteLocation):
         """See RemoteLocation.connect."""
         import pycurl
 
-        curl = pycurl.Curl()
+        curl, timeout = pycurl.Curl(), self.settings.timeout_seconds
         try:
-            session = FtpsSession(curl, self._url(), self.server, self._options())
+            session = FtpsSession(curl, self._url(), self.server, self._options(), timeout)
             session.log_in()
             yield session
         finally:
@@ -128,6 +132,7 @@ class FtpsSession:
     url: str
     server: str
     options: Mapping[int, object]
+    timeout: float  # seconds that the server may say nothing
     told: list[str] = field(default_factory=list)  # what the server has answered
 
     def log_in(self) -> None:
@@ -160,7 +165,9 @@ class FtpsSession:
                 return None if same else 0
 
             try:
-                self._do(path, Step.WRITE, {pycurl.WRITEFUNCTION: take}, of_file=True)
+                options = {pycurl.WRITEFUNCTION: take}
+                moved = local.stat().st_size
+                self._do(path, Step.WRITE, options, of_file=True, moved=moved)
             except DeliveryError:
                 if same:
                     raise
@@ -176,13 +183,14 @@ class FtpsSession:
 
         with local.open("rb") as source:
             source.seek(start)
+            moved = local.stat().st_size - start
             options = {
                 pycurl.UPLOAD: 1,
                 pycurl.READDATA: source,
                 pycurl.APPEND: int(start > 0),
-                pycurl.INFILESIZE_LARGE: local.stat().st_size - start,
+                pycurl.INFILESIZE_LARGE: moved,
             }
-            self._do(path, Step.WRITE, options, of_file=True)
+            self._do(path, Step.WRITE, options, of_file=True, moved=moved)
 
     def rename(self, source: str, target: str) -> None:
         """See Session.rename."""
@@ -199,9 +207,15 @@ class FtpsSession:
         self._do(path, step, {pycurl.NOBODY: 1, pycurl.QUOTE: list(commands)})
 
     def _do(
-        self, path: str, step: Step, options: Mapping[int, object], *, of_file: bool = False
+        self,
+        path: str,
+        step: Step,
+        options: Mapping[int, object],
+        *,
+        of_file: bool = False,
+        moved: int = 0,
     ) -> None:
-        """Do one transfer; raises what it was that failed."""
+        """Do one transfer, of `moved` bytes at most; raises what it was that failed."""
         import pycurl
 
         self.told.clear()
@@ -211,6 +225,7 @@ class FtpsSession:
         defaults = {
             pycurl.WRITEFUNCTION: ignore,
             pycurl.HEADERFUNCTION: self._hear,
+            pycurl.TIMEOUT_MS: round(1000 * (5 * self.timeout + moved / _SLOWEST)),
         }
         for option, value in {**self.options, **defaults, **options, pycurl.URL: url}.items():
             self.curl.setopt(option, value)

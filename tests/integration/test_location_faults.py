@@ -4,6 +4,8 @@ be taken for the file, and the next try succeeds (on real servers).
 
 import gc
 import os
+import socket
+import ssl
 import threading
 import time
 import warnings
@@ -13,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from deploy.parts.certificates import self_signed
+from deploy.parts.certificates import Certificate, self_signed
 from deploy.parts.gateway import Gateway, running_gateway
 from deploy.parts.ports import free_port
 from deploy.parts.process import ServerProcess
@@ -393,3 +395,44 @@ def test_a_server_that_hangs_in_mid_file(tmp_path: Path, server: Server) -> None
     again = at(server, tmp_path, timeout_seconds=5)
     terms = Terms(attempts=3, retry_seconds=0.1)
     assert with_retries(terms, lambda: delivered(server, again, tmp_path, content))
+
+
+def silent_ftps(certificate: Certificate, listening: socket.socket) -> None:
+    """Be an FTPS server for one login, which takes data connections and never says a word there."""
+    connection, _ = listening.accept()
+    with connection:
+        connection.sendall(b"220 ready\r\n")
+        connection.recv(100)
+        connection.sendall(b"234 go on\r\n")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate.certificate, certificate.key)
+        answers = {"USER": b"331 -", "PASS": b"230 -", "PWD": b'257 "/"', "SIZE": b"550 -"}
+        with (
+            context.wrap_socket(connection, server_side=True) as control,
+            socket.create_server(("127.0.0.1", 0)) as data,
+        ):
+            answers["EPSV"] = b"229 - (|||%d|)" % data.getsockname()[1]
+            while line := control.recv(1000):
+                command = line.split()[0].decode()
+                answer = b"150 -" if command == "STOR" else answers.get(command, b"200 -")
+                control.sendall(answer + b"\r\n")
+
+
+def test_a_server_that_hangs_as_a_data_connection_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """libcurl alone would wait for ever."""
+    monkeypatch.setenv("PARTNER_PASSWORD", "x")
+    certificate = self_signed(tmp_path / "certificate")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = threading.Thread(target=silent_ftps, args=(certificate, listening))
+        server.start()
+        told = {"kind": "ftps", "host": "127.0.0.1", "port": listening.getsockname()[1]}
+        told |= {"username": "us", "password_env": "PARTNER_PASSWORD", "timeout_seconds": 1}
+
+        location = located(tmp_path, told | {"ca_file": certificate.certificate})
+        refusal = refused(location, tmp_path)
+        server.join()
+
+    assert isinstance(refusal, PassingError)
+    assert "the server hangs" in str(refusal)
