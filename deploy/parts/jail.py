@@ -85,12 +85,21 @@ class Jail:
 
 
 def stop_with_logins(process: ServerProcess) -> None:
-    """Stop a server, and those of its logins that outlive it; they are of its process group."""
-    group = process.pid
+    """Stop a server, and those of its logins that outlive it."""
+    logins = _below(process.pid) if process.pid is not None else []
     process.stop()
-    if group is not None:
+    for login in logins:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(group, signal.SIGKILL)
+            os.kill(login, signal.SIGKILL)
+
+
+def _below(pid: int) -> list[int]:
+    """The ids of a process's children, and of theirs."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except FileNotFoundError:  # it has just ended
+        return []
+    return [one for child in map(int, children) for one in (child, *_below(child))]
 
 
 def program(name: str, package: str) -> str:
