@@ -34,6 +34,7 @@ COMMANDS = {
     "history": "sinks.cli:history",
     "erase": "sinks.cli_erase:erase",
     "verify": "sinks.cli_files:verify",
+    "check-location": "sinks.cli_locations:check_location",
 }
 """Every command and the function, or Typer app, that is it; imported when it is called for."""
 

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import (
     BaseModel,
     Field,
+    PrivateAttr,
     SecretStr,
     StringConstraints,
     ValidationError,
@@ -65,6 +66,9 @@ _DAY_MS = 24 * 60 * 60 * 1000
 
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(ge=0)]
+LocationName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
+]
 
 
 class KafkaSecurity(Section):
@@ -178,6 +182,15 @@ class Settings(BaseSettings):
     schedule: ScheduleSettings = ScheduleSettings()
     mail: MailSettings = MailSettings()
     webhook: WebhookSettings = WebhookSettings()
+    locations: dict[LocationName, dict[str, object]] = Field(
+        default={}, description="by name; each kind of location reads its own (sinks.locations)"
+    )
+    _told_by: Document = PrivateAttr(default=Document(DEFAULT_FILE, {}, {}))
+
+    @property
+    def told_by(self) -> Document:
+        """The file that they were read from; an empty one where there was none."""
+        return self._told_by
 
     @classmethod
     def settings_customise_sources(
@@ -216,6 +229,7 @@ def load_settings(path: Path | None = None) -> Settings:
     settings = _validated(document, faults)
     faults.raise_if_any()
     assert settings is not None
+    settings._told_by = document
     return _anchored(settings, file.parent)
 
 

@@ -17,10 +17,11 @@ import structlog
 
 from schemas.errors import CloseError
 from sinks.completeness import Lag
+from sinks.deliveries import Deliveries, Parcel
 from sinks.exports import Export
 from sinks.intent import Intentions
 from sinks.ledger import Intent, Ledger, Outcome, Revision
-from sinks.locations.base import Folder, Location, Receipt
+from sinks.locations.base import Folder, Receipt
 from sinks.manifest import (
     Balance,
     Manifest,
@@ -31,6 +32,7 @@ from sinks.manifest import (
     export_of,
     file_of,
 )
+from sinks.receipts import Consignment
 from sinks.render import Rendered, render
 from sinks.selection import Selected, Selection
 
@@ -59,7 +61,7 @@ class Drop:
             size=self.rendered.bytes,
             sha256=self.rendered.sha256,
             balance=dict(self.manifest.balance.outcomes),
-            receipts=tuple(f"{receipt.location}: {receipt.address}" for receipt in receipts),
+            receipts=tuple(str(receipt) for receipt in receipts),
             warnings=self.manifest.warnings,
             finished_at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
             late_rows={f"{day}": rows for day, rows in sorted(self.manifest.late_rows.items())},
@@ -73,7 +75,7 @@ class Closer:
     intentions: Intentions
     selection: Selection
     ledger: Ledger
-    location: Location
+    deliveries: Deliveries
     scratch: Path
 
     def close(
@@ -94,7 +96,7 @@ class Closer:
         # What was decided counts, also where the definition has changed since.
         export = Export.from_json(intent.definition_json())
         with self.made(export, intent) as drop:
-            receipts = self.deliver(export, drop)
+            receipts = self.deliver(export, drop, instant)
             outcome = self._record(intent, drop, receipts)
         log.info("closed", drop=outcome.drop_id, file=outcome.file, rows=outcome.rows)
         return outcome
@@ -118,17 +120,13 @@ class Closer:
             manifest.balance.check(export.name, exported=rendered.rows)
             yield Drop(name, file if manifest.file else None, manifest, rendered, selected.waiting)
 
-    def deliver(self, export: Export, drop: Drop) -> tuple[Receipt, ...]:
-        """Deliver a drop and its manifest; doing it again is safe."""
-        folder = _folder(export)
-        receipts = []
-        if drop.file is not None:
-            receipts.append(self.location.deliver(drop.file, folder, drop.name))
-        with TemporaryDirectory(dir=self.scratch) as scratch:
-            manifest = Path(scratch) / "manifest.json"
-            manifest.write_bytes(drop.manifest.to_json())
-            receipts.append(self.location.deliver(manifest, folder, f"{drop.name}.manifest.json"))
-        return tuple(receipts)
+    def deliver(
+        self, export: Export, drop: Drop, instant: dt.datetime, revision: int = 0
+    ) -> tuple[Receipt, ...]:
+        """Deliver a drop to all locations of its export; doing it again is safe."""
+        whose = Consignment(export.name, instant, revision, drop.rendered.sha256)
+        parcel = Parcel(whose, _folder(export), drop.name, drop.file, drop.manifest)
+        return self.deliveries.deliver(parcel, export.definition.deliver)
 
     def _record(self, intent: Intent, drop: Drop, receipts: Sequence[Receipt]) -> Outcome:
         waiting = drop.waiting
@@ -140,10 +138,11 @@ class Closer:
     def _refuse_a_taken_name(self, export: Export, instant: dt.datetime) -> None:
         """Refuse a file name that another window has: two days must be told apart (SPEC §7)."""
         name = str(export.file_name(instant))
-        begun = self.ledger.intent(export.name, instant) is not None
-        if not begun and self.location.find(_folder(export), name):
+        if self.ledger.intent(export.name, instant) is not None:
+            return
+        for location in self.deliveries.taken(_folder(export), name, export.definition.deliver):
             raise CloseError(
-                what=f"the file name {name} is taken by another window",
+                what=f"the file name {name} is taken by another window ({location})",
                 where=f"export '{export.name}'",
                 hint="give the suffix a time, as _yyyyMMdd_HHmmss, for several windows a day",
             )

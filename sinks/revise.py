@@ -133,7 +133,7 @@ class Reviser:
             return self._deliver(revision, export, drop)
 
     def _deliver(self, revision: Revision, export: Export, drop: Drop) -> Outcome:
-        receipts = self.closer.deliver(export, drop)
+        receipts = self.closer.deliver(export, drop, revision.intent.instant, revision.number)
         return self.ledger.record_revision_outcome(revision, drop.outcome(receipts))
 
     def _withdraw_before(self, revision: Revision) -> None:

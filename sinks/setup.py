@@ -10,13 +10,15 @@ from sinks.close import Closer
 from sinks.completeness import Completeness
 from sinks.cut import Cuts, KafkaOffsets
 from sinks.deletions import Deletions, Mend
+from sinks.deliveries import Deliveries
 from sinks.erase import Eraser
 from sinks.exports import Export, load_exports
 from sinks.intent import Intentions
 from sinks.ledger import Ledger
 from sinks.leftovers import Leftovers
-from sinks.locations import Transferbox
+from sinks.locations import TRANSFERBOX, Transferbox, load_locations, terms_of
 from sinks.rebase import Rebase
+from sinks.receipts import Receipts
 from sinks.revise import Reviser
 from sinks.selection import Selection
 from streams.layout import TopicPartition
@@ -71,10 +73,12 @@ class Sinks:
             completeness=_completeness(settings, streams, offsets),
             later_deletions=selection.later_deletions,
         )
-        transferbox = Transferbox(settings.root / "transferbox")
-        closer = Closer(intentions, selection, ledger, transferbox, scratch)
+        locations = load_locations(settings)
+        deliveries = Deliveries(locations, Receipts(store), scratch)
+        closer = Closer(intentions, selection, ledger, deliveries, scratch)
+        transferbox = Transferbox(settings.root / TRANSFERBOX)
         reviser = Reviser(closer, cuts, transferbox, prefix)
-        exports = load_exports(settings.exports, streams.catalog)
+        exports = load_exports(settings.exports, streams.catalog, terms_of(locations))
         rebase = Rebase(cuts, bases, intentions, selection)
         eraser = _eraser(settings, streams, reviser, bases)
         return cls(settings, streams, exports, cuts, ledger, closer, rebase, offsets, eraser)

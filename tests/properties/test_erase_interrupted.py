@@ -15,7 +15,7 @@ import pytest
 
 from schemas.events import Kind
 from sinks.erase import Eraser
-from sinks.locations import Folder, Receipt, Transferbox
+from sinks.locations import TRANSFERBOX, Destination, Folder, Receipt, Terms, Transferbox
 from streams.store import LocalStore
 from tests.shop.offline import OfflineShop, at
 from tests.shop.planted import BOB, delete, finds, live, state
@@ -91,7 +91,11 @@ def copied(shop: OfflineShop, folder: Path, steps: Steps) -> tuple[OfflineShop, 
     copy = OfflineShop(folder, shop.log, CountedStore(folder / "data", steps), shop.stored)
     eraser = copy.sinks.eraser
     box = CountedTransferbox(copy.root / "transferbox", steps)
-    closer = dataclasses.replace(eraser.reviser.closer, location=box)
+    closer = eraser.reviser.closer
+    deliveries = dataclasses.replace(
+        closer.deliveries, destinations={TRANSFERBOX: Destination(box, Terms())}
+    )
+    closer = dataclasses.replace(closer, deliveries=deliveries)
     reviser = dataclasses.replace(eraser.reviser, closer=closer, transferbox=box)
     return copy, dataclasses.replace(eraser, reviser=reviser)
 

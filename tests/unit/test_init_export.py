@@ -119,8 +119,9 @@ def test_the_schema_that_the_file_names_is_written_and_accepts_it(site: Path) ->
     text = Path("exports/openings.yaml").read_text(encoding="utf-8")
     schema = Path("exports") / text.partition("$schema=")[2].partition("\n")[0]
     content = yaml.safe_load(text)
-    assert yaml.safe_load(schema.read_text(encoding="utf-8")) == json_schemas(CATALOG)["export"]
-    assert list(Draft7Validator(json_schemas(CATALOG)["export"]).iter_errors(content)) == []
+    expected = json_schemas(CATALOG, LOCATIONS)["export"]
+    assert yaml.safe_load(schema.read_text(encoding="utf-8")) == expected
+    assert list(Draft7Validator(expected).iter_errors(content)) == []
 
 
 def test_every_flag_reaches_its_field(site: Path) -> None:
