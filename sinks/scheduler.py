@@ -1,23 +1,28 @@
 """The scheduler: closes run as they fall due, those that were missed first (SPEC §9, `schedule`).
 
 Several may run: one has the lease and works, the others stand by. An export that is held or fails
-is tried again, later each time, while the others go on. The scheduler remembers nothing that
-matters: what is due is read from the ledger.
+is tried again, later each time, while the others go on. One whose partner's server hangs goes on
+in a lane of its own (`sinks.lanes`). The scheduler remembers nothing that matters: what is due is
+read from the ledger.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
 import structlog
 
 from schemas.errors import DeltadropError, HeldError, WaitingError
 from schemas.settings import Settings
+from sinks.close import Closer
 from sinks.completeness import Lag
+from sinks.deliveries import Deliveries
 from sinks.exports import Export
 from sinks.installed import Installed
+from sinks.lanes import Lanes
 from sinks.lease import Keeper
 from sinks.ledger import Outcome
 from sinks.retries import Retries
@@ -34,6 +39,7 @@ LEASE: Final = "schedule"
 _LONGEST_PAUSE: Final = 30.0  # seconds; what others change (definitions, a close by hand) is seen
 _SHORTEST_PAUSE: Final = 0.05  # seconds
 _STANDBY_PAUSE: Final = 1.0  # seconds
+_PAUSE_BESIDE_LANES: Final = 1.0  # seconds
 
 
 class Stop(Protocol):
@@ -80,7 +86,10 @@ class Scheduler:
         stop: Stop,
         listener: Listener,
         now: Callable[[], dt.datetime],
+        lanes: Lanes | None = None,
     ) -> None:
+        self._lanes = lanes or Lanes()
+        self._closed: list[dt.datetime] = []
         self._settings = settings
         self._installed = installed
         self._keeper = keeper
@@ -101,30 +110,48 @@ class Scheduler:
                 working = self._keeper.held
                 log.info("scheduler works" if working else "scheduler stands by")
             self._stop.wait(self.round() if working else _STANDBY_PAUSE)
+        self._lanes.join()
         log.info("scheduler stopped")
 
     def round(self) -> float:
         """Close all that is due, oldest first, each export's in order; return seconds to wait."""
-        sinks = self._installed.latest()
+        with self._lanes:
+            sinks = self._installed.latest()
+            self._listener.settle(sinks.exports)
+            if not self._close_what_is_due(sinks):
+                return _SHORTEST_PAUSE
+            self._tell_what_is_late(sinks)
+            self._listener.send()
+            self._remake_bases(sinks)
+            return self._pause(sinks)
+
+    def _close_what_is_due(self, sinks: Sinks) -> bool:
+        """Close it; False where the scheduler has to leave before the end."""
         exports = {export.name: export for export in sinks.exports}
-        self._listener.settle(sinks.exports)
-        closed: list[dt.datetime] = []
-        passed_over: set[str] = set()
         dues = self._due(sinks)
         self._retries.keep({due.export for due in dues})
+        passed_over = self._lanes.under_way()  # an export's windows are closed in order
         for due in dues:
             if self._stop.asked or not self._keeper.held:
-                return _SHORTEST_PAUSE
-            if due.export in passed_over or not self._retries.is_due(due.export, self._now()):
-                passed_over.add(due.export)  # an export's windows are closed in order
-            elif self._close(sinks, exports[due.export], due.instant):
-                closed.append(due.instant)
-            else:
+                return False
+            if due.export in passed_over:
+                continue
+            waits = not self._retries.is_due(due.export, self._now())
+            if waits or not self._begin(sinks, exports[due.export], due.instant):
                 passed_over.add(due.export)
-        self._tell_what_is_late(sinks)
-        self._listener.send()
-        self._remake_bases(sinks, closed)
-        return self._pause(sinks)
+        return True
+
+    def _begin(self, sinks: Sinks, export: Export, instant: dt.datetime) -> bool:
+        """Close a window in a lane of its own; return whether it is done."""
+
+        def work(beside: Callable[[Deliveries], Deliveries]) -> bool:
+            closer = replace(sinks.closer, deliveries=beside(sinks.closer.deliveries))
+            return self._close(closer, export, instant)
+
+        done = self._lanes.run(export.name, work)
+        if done is None:
+            log.info("still delivering", export=export.name, instant=instant.isoformat())
+        return bool(done)
 
     def _due(self, sinks: Sinks) -> list[Due]:
         """All that is due: what was appended before its instant can be read by now."""
@@ -139,7 +166,7 @@ class Scheduler:
         except Exception:  # the ledger of one export must not stop the others
             log.exception("can't tell what is due", export=export.name)
 
-    def _close(self, sinks: Sinks, export: Export, instant: dt.datetime) -> bool:
+    def _close(self, closer: Closer, export: Export, instant: dt.datetime) -> bool:
         known = {"export": export.name, "instant": instant.isoformat()}
         log.info("closing", **known)
 
@@ -147,11 +174,12 @@ class Scheduler:
             log.info("waiting for workers", **known, lags=[str(lag) for lag in lags])
 
         try:
-            outcome = attempt(sinks.closer, export, instant, progress)
+            outcome = attempt(closer, export, instant, progress)
         except DeltadropError as error:
             self._note(export, instant, error)
             return False
         self._retries.succeeded(export.name)
+        self._closed.append(instant)
         self._listener.delivered(export, instant, outcome)
         self._listener.send()
         return True
@@ -174,7 +202,8 @@ class Scheduler:
             if still:
                 self._listener.late(export, still)
 
-    def _remake_bases(self, sinks: Sinks, closed: Sequence[dt.datetime]) -> None:
+    def _remake_bases(self, sinks: Sinks) -> None:
+        closed, self._closed = self._closed, []
         for instant in sorted(set(closed)):
             if self._stop.asked:
                 return
@@ -190,4 +219,5 @@ class Scheduler:
         moments = [next_close(export, passed) + delay for export in sinks.exports]
         retry = self._retries.next()
         wakes = min([*moments, *([retry] if retry else [])], default=now)
-        return min(max((wakes - now).total_seconds(), _SHORTEST_PAUSE), _LONGEST_PAUSE)
+        longest = _PAUSE_BESIDE_LANES if self._lanes.under_way() else _LONGEST_PAUSE
+        return min(max((wakes - now).total_seconds(), _SHORTEST_PAUSE), longest)

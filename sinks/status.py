@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from sinks.exports import Export
 from sinks.intent import topics_read
 from sinks.lease import latest_grant
+from sinks.reports import latest_trouble
 from sinks.schedule import due_closes, next_close
 from sinks.scheduler import LEASE
 from sinks.setup import Sinks
@@ -36,13 +37,19 @@ class PartitionStatus:
 
 @dataclass(frozen=True, slots=True)
 class ExportStatus:
-    """Where an export stands: its last close, those that are due, the next, and what blocks it."""
+    """Where an export stands: its last close, those that are due, the next, and what blocks it.
+
+    trouble: what was told of the window that is due first, if its close was held or failed; hint:
+    what settles it.
+    """
 
     export: str
     last: str | None
     due: tuple[str, ...]
     next: str
     blocked_by: tuple[str, ...]
+    trouble: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +122,9 @@ def _export(
     sinks: Sinks, export: Export, partitions: Sequence[PartitionStatus], now: dt.datetime
 ) -> ExportStatus:
     closes = list(sinks.ledger.closes(export.name))
-    due = [one.instant.isoformat() for one in due_closes([export], sinks.ledger, now)]
+    dues = [one.instant for one in due_closes([export], sinks.ledger, now)]
+    due = [instant.isoformat() for instant in dues]
+    told = latest_trouble(sinks.ledger.store, export.name, dues[0]) if dues else None
     topics = {topic.name for topic in topics_read(export, sinks.settings.kafka.topic_prefix)}
     lags = [one for one in partitions if one.topic in topics and one.lag > 0]
     return ExportStatus(
@@ -124,6 +133,8 @@ def _export(
         tuple(due),
         next_close(export, now).isoformat(),
         tuple(f"{one.topic}/{one.partition} lags by {one.lag:,}" for one in lags) if due else (),
+        f"{told.kind}: {told.problem}" if told else "",
+        told.hint if told else "",
     )
 
 
@@ -141,3 +152,6 @@ def _export_lines(exports: Sequence[ExportStatus]) -> Iterator[str]:
         due = f"due: {', '.join(one.due)}" if one.due else f"next {one.next}"
         blocked = f"  waits for {'; '.join(one.blocked_by)}" if one.blocked_by else ""
         yield f"{one.export:{width}}  last {one.last or 'never'}  {due}{blocked}"
+        if one.trouble:
+            yield f"{'':{width}}  {one.trouble}"
+            yield f"{'':{width}}  → {one.hint}"

@@ -6,9 +6,19 @@ noted there: a run that is killed loses none, and one that can't send leaves it 
 
 from sinks.reports.channel import Channel
 from sinks.reports.mail import Mail
-from sinks.reports.outbox import Outbox
+from sinks.reports.outbox import Outbox, latest_trouble
 from sinks.reports.report import Kind, Report
 from sinks.reports.reporter import Reporter, channels_of
 from sinks.reports.webhook import Webhook
 
-__all__ = ["Channel", "Kind", "Mail", "Outbox", "Report", "Reporter", "Webhook", "channels_of"]
+__all__ = [
+    "Channel",
+    "Kind",
+    "Mail",
+    "Outbox",
+    "Report",
+    "Reporter",
+    "Webhook",
+    "channels_of",
+    "latest_trouble",
+]

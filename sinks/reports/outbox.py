@@ -20,7 +20,7 @@ from sinks.reports.channel import Channel, UnreachableError
 from sinks.reports.report import Kind, Report
 from streams.store import Store
 
-__all__ = ["Outbox"]
+__all__ = ["Outbox", "latest_trouble"]
 
 log = structlog.get_logger(__name__)
 
@@ -142,6 +142,21 @@ class Outbox:
                 for channel in entry.done:
                     self._store.remove(f"{entry.name}.{channel}.done")
                 self._store.remove(f"{entry.name}.json")
+
+
+def latest_trouble(store: Store, export: str, instant: datetime) -> Report | None:
+    """Return what was told last of what keeps a window from being closed, if anything was."""
+    names = store.names(f"{_ROOT}/{export}/{stamp(instant)}")
+    told = [_read(store, name) for name in names if name.endswith(".json")]
+    troubles = [one for one in told if one and one.kind in (Kind.HELD, Kind.FAILED)]
+    return max(troubles, key=lambda one: one.told_at, default=None)
+
+
+def _read(store: Store, name: str) -> Report | None:
+    try:
+        return Report.model_validate(json.loads(store.read(name))["report"])
+    except FileNotFoundError:
+        return None  # another run cleared it away
 
 
 def _trouble_first(reports: Iterator[Report] | list[Report]) -> list[Report]:

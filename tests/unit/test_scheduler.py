@@ -6,18 +6,21 @@ import copy
 import dataclasses
 import datetime as dt
 import shutil
+import socket
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
 
-from schemas.errors import DeltadropError
+from schemas.errors import CloseError, DeltadropError, HeldError
 from schemas.events import Kind
 from schemas.settings import ScheduleSettings
 from sinks.exports import Export
 from sinks.installed import Installed
+from sinks.lanes import Lanes
 from sinks.lease import Keeper, Lease
 from sinks.ledger import Outcome
+from sinks.reports import Reporter
 from sinks.retries import Retries
 from sinks.scheduler import Scheduler
 from sinks.status import status_of
@@ -89,12 +92,24 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> OfflineShop:
     return shop
 
 
+def copied(before: OfflineShop, folder: Path, **changed: str) -> OfflineShop:
+    """The shop in another folder. changed: text that is added to its files."""
+    shutil.copytree(before.folder, folder, dirs_exist_ok=True)
+    for name, text in changed.items():
+        with (folder / name).open("a") as file:
+            file.write(text)
+    definitions = {name: (folder / name).read_text() for name in before.definitions}
+    log, stored = copy.deepcopy(before.log), dict(before.stored)
+    return OfflineShop(folder, log, stored=stored, definitions=definitions)
+
+
 @pytest.fixture
 def rig(before: OfflineShop, tmp_path: Path) -> Rig:
+    return rig_of(copied(before, tmp_path))
+
+
+def rig_of(shop: OfflineShop, patience_seconds: float = 60) -> Rig:
     """It is 5:00 on the 29th, and the lease is ours."""
-    shutil.copytree(before.folder, tmp_path, dirs_exist_ok=True)
-    log, stored = copy.deepcopy(before.log), dict(before.stored)
-    shop = OfflineShop(tmp_path, log, stored=stored, definitions=before.definitions)
     night = Night(at(5, 29))
     lease = Lease(shop.sinks.ledger.store, "schedule", holder="a", seconds=1e9, now=night.now)
     keeper = Keeper(lease, night.now)
@@ -102,7 +117,8 @@ def rig(before: OfflineShop, tmp_path: Path) -> Rig:
     installed = Installed(
         lambda: shop.sinks_of(shop.settings), (shop.settings.exports, shop.settings.tables)
     )
-    scheduler = Scheduler(shop.settings, installed, keeper, night, night, night.now)
+    lanes = Lanes(patience_seconds)
+    scheduler = Scheduler(shop.settings, installed, keeper, night, night, night.now, lanes)
     return Rig(shop, night, scheduler, keeper)
 
 
@@ -142,6 +158,30 @@ def test_a_stuck_export_does_not_block_the_others_and_is_tried_again(rig: Rig) -
     in_the_way.unlink()
     rig.work(rig.night.time + dt.timedelta(seconds=15))
     assert rig.night.of("delivered")[-2:] == [("sent", at(6, 29)), ("sent", at(6, 30))]
+
+
+def test_a_partners_server_that_hangs_keeps_nobody_waiting(
+    before: OfflineShop, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        partner = f"""locations:
+  partner: {{kind: sftp, host: 127.0.0.1, port: {silent.getsockname()[1]}, username: us,
+    password_env: PATH, fingerprint: "SHA256:{"A" * 43}", timeout_seconds: 60, attempts: 1}}
+"""
+        changed = {"deltadrop.yaml": partner, "exports/sent.yaml": "deliver: [partner]\n"}
+        rig = rig_of(copied(before, tmp_path, **changed), patience_seconds=0.5)
+        others = [name for name in names(rig) if name != "sent"]
+        rig.night.time = at(5, 31)
+
+        rig.scheduler.round()
+
+        assert rig.night.told == [
+            ("delivered", name, instant) for instant in (at(6, 29), at(6, 30)) for name in others
+        ]
+        rig.scheduler.round()
+        assert len(rig.night.told) == 4  # nor is the same window begun again
+    rig.scheduler._lanes.join()
+    assert rig.night.told[4:] == [("PassingError", "sent", at(6, 29))]
 
 
 def test_what_fails_is_tried_again_later_each_time_up_to_a_limit() -> None:
@@ -248,3 +288,22 @@ def test_status_tells_that_no_scheduler_works(rig: Rig) -> None:
 
     assert told.holder is None
     assert str(told).startswith("scheduler: none works")
+
+
+def test_status_tells_what_keeps_an_export_from_closing_and_what_settles_it(rig: Rig) -> None:
+    shop, reporter = rig.shop, Reporter(rig.shop.sinks.ledger, [], rig.night.now)
+    sent = next(export for export in shop.sinks.exports if export.name == "sent")
+    rig.night.time = at(7, 29)
+
+    def trouble() -> tuple[str, str]:
+        exports = status_of(shop.sinks, rig.night.time).exports
+        return next((one.trouble, one.hint) for one in exports if one.export == "sent")
+
+    reporter.troubled(sent, at(6, 29), CloseError("no such folder", where="partner", hint="-"))
+    rig.night.time = at(7.5, 29)
+    hole = HeldError("offsets 5 to 7 are lost", where="shop.sms/0", hint="release it")
+    reporter.troubled(sent, at(6, 29), hole)
+    assert trouble() == ("held: shop.sms/0: offsets 5 to 7 are lost", "release it")
+
+    shop.close("sent", at(6, 29))
+    assert trouble() == ("", "")
