@@ -163,7 +163,7 @@ def at(hour: float, day: int = 27) -> datetime:
 
 @dataclass(frozen=True)
 class Record:
-    """A record of a topic's only partition."""
+    """A record of a partition."""
 
     appended_at: int
     key: bytes
@@ -171,30 +171,43 @@ class Record:
 
 
 class Log:
-    """What Kafka is to an installation: records by topic, offsets by time, and ranges to read."""
+    """What Kafka is to an installation: records by topic, offsets by time, and ranges to read.
+
+    `records` are those of partition 0; of the others, `partition` gives them.
+    """
 
     def __init__(self) -> None:
         self.records: dict[str, list[Record]] = defaultdict(list)
+        self.partitions: dict[str, int] = defaultdict(int)  # 0: nothing was said, so one
         self.kept_from: dict[str, int] = defaultdict(int)
 
+    def partition(self, topic: str, number: int) -> list[Record]:
+        """The records of one partition."""
+        return self.records[f"{topic}/{number}" if number else topic]
+
+    def count(self, topic: str) -> int:
+        """How many partitions a topic has."""
+        return self.partitions[topic] or 1
+
     def identities(self, names: Iterable[str]) -> dict[str, TopicIdentity]:
-        return {name: TopicIdentity(name, TOPIC_ID, 1) for name in names}
+        return {name: TopicIdentity(name, TOPIC_ID, self.count(name)) for name in names}
 
     def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[Found]:
-        assert partitions == 1
-        times = [record.appended_at for record in self.records[topic]]
+        return [self._at(topic, number, instant_ms) for number in range(partitions)]
+
+    def _at(self, topic: str, number: int, instant_ms: int) -> Found:
+        times = [record.appended_at for record in self.partition(topic, number)]
         later = (n for n, time in enumerate(times) if time >= instant_ms)
-        return [Found(next(later, len(times)), sure=True)]
+        return Found(next(later, len(times)), sure=True)
 
     def start(self, topic: str, partition: int) -> int:
         return self.kept_from[topic]
 
     def ends(self, topic: str, partitions: int) -> list[int]:
-        assert partitions == 1
-        return [len(self.records[topic])]
+        return [len(self.partition(topic, number)) for number in range(partitions)]
 
-    def chunk(self, topic: str, first: int, end: int) -> Chunk:
-        rows = self.records[topic][first:end]
+    def chunk(self, topic: str, first: int, end: int, number: int = 0) -> Chunk:
+        rows = self.partition(topic, number)[first:end]
         columns: list[list[Any]] = [
             list(range(first, first + len(rows))),
             [row.appended_at for row in rows],
@@ -203,11 +216,11 @@ class Log:
         ]
         arrays = [pa.array(c, f.type) for c, f in zip(columns, RECORDS, strict=True)]
         batch = pa.RecordBatch.from_arrays(arrays, schema=RECORDS)
-        return Chunk(0, first, end, (batch,) if rows else ())
+        return Chunk(number, first, end, (batch,) if rows else ())
 
     def read(self, writer: BatchWriter, partition: TopicPartition, first: int, end: int) -> int:
         """Read a range again, as the range reader does."""
-        chunk = self.chunk(partition.topic, first, end)
+        chunk = self.chunk(partition.topic, first, end, partition.partition)
         return writer.write(Flush(partition.topic, (chunk,)), partition.topic_id).rows
 
 
@@ -271,18 +284,21 @@ class OfflineShop:
         out = io.BytesIO()
         schema = avro_schema(topic, self.sinks.streams.catalog)
         fastavro.schemaless_writer(out, fastavro.parse_schema(schema), record)
-        key = str(record[KINDS[kind].key_field]).encode()
-        records = self.log.records[topic.name]
+        entity = int(record[KINDS[kind].key_field])
+        key = str(entity).encode()
+        records = self.log.partition(topic.name, entity % self.log.count(topic.name))
         records.append(Record(milliseconds(when), key, wire_header(1) + out.getvalue()))
         return len(records) - 1
 
     def store_all(self) -> None:
         """Let a worker store all that isn't stored yet, a batch a topic."""
         for name in self.sinks.streams.topics:
-            first, end = self.stored.get(name, 0), len(self.log.records[name])
-            if end > first:
-                self.batch(name, first, end)
-                self.stored[name] = end
+            for number, end in enumerate(self.log.ends(name, self.log.count(name))):
+                place = f"{name}/{number}" if number else name
+                first = self.stored.get(place, 0)
+                if end > first:
+                    self.batch(name, first, end, number=number)
+                    self.stored[place] = end
 
     def batch(
         self,
@@ -290,6 +306,7 @@ class OfflineShop:
         first: int,
         end: int,
         *,
+        number: int = 0,
         knows_tombstones: bool = True,
         more: Sequence[Stream] = (),
     ) -> None:
@@ -302,7 +319,7 @@ class OfflineShop:
             own = self.sinks.streams.topics[topic]
             tombstones = self.sinks.streams.tombstones if knows_tombstones else None
             writer = self._writer(own, [*writer.streams, *more], tombstones)
-        writer.write(Flush(topic, (self.log.chunk(topic, first, end),)), TOPIC_ID)
+        writer.write(Flush(topic, (self.log.chunk(topic, first, end, number),)), TOPIC_ID)
 
     def close(self, export: str, instant: datetime) -> Outcome:
         """Close a window."""
