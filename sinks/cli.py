@@ -17,6 +17,7 @@ from schemas.errors import DefinitionError, DeltadropError, Fault, WrongInputErr
 from schemas.settings import load_settings
 from sinks.completeness import Lag
 from sinks.exports import Export
+from sinks.glance import at_a_glance
 from sinks.instants import stamp
 from sinks.ledger import Ledger, Outcome
 from sinks.reports import Reporter, channels_of
@@ -133,10 +134,15 @@ def _revision_line(revision: dict[str, Any]) -> str:
     return f"  -r{revision['revision']}  {outcome['file'] or 'no file'}  {size}  {why}"
 
 
-def status(config: Config = None, as_json: AsJson = False) -> None:
-    """Show lag by partition, and of each export the last close, the next, and what blocks it."""
-    told = status_of(Sinks.of(load_settings(config)), dt.datetime.now(dt.UTC))
-    typer.echo(told.to_json() if as_json else str(told))
+def status(
+    config: Config = None,
+    as_json: AsJson = False,
+    partitions: Annotated[bool, typer.Option("--partitions", help="List all partitions.")] = False,
+) -> None:
+    """Show what is due, what it waits for or what holds it, and what settles that."""
+    now = dt.datetime.now(dt.UTC)
+    told = status_of(Sinks.of(load_settings(config)), now)
+    typer.echo(told.to_json() if as_json else at_a_glance(told, now, all_partitions=partitions))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,10 @@ from dataclasses import asdict, dataclass
 from sinks.exports import Export
 from sinks.intent import topics_read
 from sinks.lease import latest_grant
-from sinks.reports import latest_trouble
+from sinks.reports import deliver_by, latest_trouble
 from sinks.schedule import due_closes, next_close
 from sinks.scheduler import LEASE
 from sinks.setup import Sinks
-from sinks.wording import counted
 from streams.coverage import tile
 from streams.layout import TopicPartition
 
@@ -40,7 +39,7 @@ class ExportStatus:
     """Where an export stands: its last close, those that are due, the next, and what blocks it.
 
     trouble: what was told of the window that is due first, if its close was held or failed; hint:
-    what settles it.
+    what settles it. deliver_by: when the drop of that window is late, if it can be.
     """
 
     export: str
@@ -50,6 +49,7 @@ class ExportStatus:
     blocked_by: tuple[str, ...]
     trouble: str = ""
     hint: str = ""
+    deliver_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +81,6 @@ class Status:
     def to_json(self) -> str:
         """Serialise, for scripts."""
         return json.dumps(asdict(self), indent=2)
-
-    def __str__(self) -> str:
-        """For people."""
-        parts = [*_partition_lines(self.partitions), "", *_export_lines(self.exports)]
-        return "\n".join([*parts, "", str(self.scheduler)])
 
 
 def status_of(sinks: Sinks, now: dt.datetime) -> Status:
@@ -125,6 +120,7 @@ def _export(
     dues = [one.instant for one in due_closes([export], sinks.ledger, now)]
     due = [instant.isoformat() for instant in dues]
     told = latest_trouble(sinks.ledger.store, export.name, dues[0]) if dues else None
+    limit = deliver_by(export, dues[0]) if dues else None
     topics = {topic.name for topic in topics_read(export, sinks.settings.kafka.topic_prefix)}
     lags = [one for one in partitions if one.topic in topics and one.lag > 0]
     return ExportStatus(
@@ -135,23 +131,5 @@ def _export(
         tuple(f"{one.topic}/{one.partition} lags by {one.lag:,}" for one in lags) if due else (),
         f"{told.kind}: {told.problem}" if told else "",
         told.hint if told else "",
+        limit.isoformat() if limit else None,
     )
-
-
-def _partition_lines(partitions: Sequence[PartitionStatus]) -> Iterator[str]:
-    width = max((len(one.topic) for one in partitions), default=0)
-    for one in partitions:
-        holes = f"  {counted(one.holes, 'hole')}" if one.holes else ""
-        stored = f"stored {one.covered:>12,} of {one.end:>12,}  lag {one.lag:>10,}"
-        yield f"{one.topic:{width}}  {one.partition:3}  {stored}{holes}"
-
-
-def _export_lines(exports: Sequence[ExportStatus]) -> Iterator[str]:
-    width = max((len(one.export) for one in exports), default=0)
-    for one in exports:
-        due = f"due: {', '.join(one.due)}" if one.due else f"next {one.next}"
-        blocked = f"  waits for {'; '.join(one.blocked_by)}" if one.blocked_by else ""
-        yield f"{one.export:{width}}  last {one.last or 'never'}  {due}{blocked}"
-        if one.trouble:
-            yield f"{'':{width}}  {one.trouble}"
-            yield f"{'':{width}}  → {one.hint}"
