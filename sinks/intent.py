@@ -18,6 +18,7 @@ from sinks.bases import Base, Bases
 from sinks.completeness import Completeness, Lag, Need
 from sinks.cut import Cuts, Span, TopicCut, spans
 from sinks.exports import Export
+from sinks.held import Holds
 from sinks.instants import day_before, milliseconds, stamp
 from sinks.ledger import Choice, Deletion, Intent, Ledger
 from sinks.types import EXPORT_TYPES, Line
@@ -148,6 +149,9 @@ class Intentions:
                 hint="windows are closed in order; choose an instant after its last cut",
             )
         if closes and self.ledger.outcome(export.name, closes[-1]) is None:
+            held = Holds(self.ledger.store).waiting(export.name, closes[-1])
+            if held is not None:  # windows are closed in order: the later ones wait
+                raise held.error(export.name, closes[-1])
             raise CloseError(
                 what=f"the close at {stamp(closes[-1])} was begun and not finished",
                 where=f"export '{export.name}'",

@@ -30,6 +30,7 @@ __all__ = [
     "Instant",
     "Manifest",
     "Offsets",
+    "Released",
     "Window",
     "columns_of",
     "dialect_of",
@@ -194,10 +195,18 @@ class Balance(_Entry):
             )
 
 
+class Released(_Entry):
+    """A drop that a guard rail had held: why it was held, and why it was sent all the same."""
+
+    held_because: tuple[str, ...]
+    reason: str
+
+
 class Manifest(_Entry):
     """All of it. `file` is null where an empty window's file was skipped.
 
-    `reason` says why the drop was made again; only a revision has it.
+    `reason` says why the drop was made again; only a revision has it. `released` is there where a
+    guard rail had held the drop.
     """
 
     format: Literal[1] = 1
@@ -213,12 +222,14 @@ class Manifest(_Entry):
     late_rows: Mapping[date, Count]
     warnings: tuple[str, ...]
     reason: str | None = None
+    released: Released | None = None
 
     def to_json(self) -> bytes:
         """Serialise, for people too: one field a line, a line break at the end."""
         fields = self.model_dump(mode="json")
-        if self.reason is None:
-            del fields["reason"]
+        for only_where_it_is in ("reason", "released"):
+            if fields[only_where_it_is] is None:
+                del fields[only_where_it_is]
         fields["late_rows"] = dict(sorted(fields["late_rows"].items()))
         return (json.dumps(fields, indent=2, ensure_ascii=False) + "\n").encode()
 
