@@ -26,8 +26,10 @@ from sinks.held import Held, Holds
 from sinks.intent import Intentions
 from sinks.ledger import Intent, Ledger, Outcome, Revision
 from sinks.locations.base import Folder, Receipt
+from sinks.losses import lost_of_intent
 from sinks.manifest import (
     Balance,
+    Lost,
     Manifest,
     Offsets,
     Released,
@@ -104,11 +106,18 @@ class Closer:
         return Holds(self.ledger.store)
 
     def close(
-        self, export: Export, instant: dt.datetime, progress: Progress, *, initial: bool = False
+        self,
+        export: Export,
+        instant: dt.datetime,
+        progress: Progress,
+        *,
+        initial: bool = False,
+        loss: str = "",
     ) -> Outcome:
         """Close the window of an export that ends at an instant, and return what came of it.
 
-        initial: make the export's initial drop instead, of every living row at the cut.
+        initial: make the export's initial drop instead, of every living row at the cut. loss: why
+        the drop may go without offsets that are lost, if a person says so.
 
         Raises HeldError where the drop can't be proven complete or breaks a guard rail, CloseError
         where it can't be made or delivered; running it again is safe.
@@ -120,12 +129,13 @@ class Closer:
         held = self.holds.waiting(export.name, instant)
         if held is not None:
             raise held.error(export.name, instant)
-        intent = self.intentions.make(export, instant, progress, initial=initial)
-        intent = self.holds.released(intent)
+        decided = self.intentions.make(export, instant, progress, initial=initial, loss=loss)
+        intent = self.holds.released(decided)
         # What was decided counts, also where the definition has changed since.
         export = Export.from_json(intent.definition_json())
         with self.made(export, intent) as drop:
             self._check_guard_rails(export, intent, drop)
+            self.holds.check(decided, drop.rendered.sha256)
             receipts = self.deliver(export, drop, instant)
             outcome = self._record(intent, drop, receipts)
         log.info("closed", drop=outcome.drop_id, file=outcome.file, rows=outcome.rows)
@@ -228,10 +238,35 @@ def _manifest(
         offsets=_offsets(intent),
         balance=Balance(input=selected.input, outcomes=outcomes),
         late_rows=selected.late,
-        warnings=(*rendered.warnings, *selected.warnings),
+        warnings=(*rendered.warnings, *selected.warnings, *_state_without(intent)),
         reason=revision.reason if revision else None,
         released=released,
+        lost=_lost(intent),
     )
+
+
+def _lost(intent: Intent) -> Lost | None:
+    lost = lost_of_intent(intent) if intent.loss else ()
+    if not lost:
+        return None
+    offsets = tuple(
+        Offsets(
+            topic=span.partition.topic,
+            topic_id=str(span.partition.topic_id),
+            partition=span.partition.partition,
+            first=span.first,
+            next=span.next,
+        )
+        for span in lost
+    )
+    return Lost(offsets=offsets, reason=intent.loss)
+
+
+def _state_without(intent: Intent) -> Iterator[str]:
+    """Warn of offsets that an earlier window lost and that this one's state would have read."""
+    for span in () if intent.loss else lost_of_intent(intent):
+        where = f"{span.partition.topic}/{span.partition.partition}"
+        yield f"the state is without offsets {span.first} to {span.next} of {where}, which are lost"
 
 
 def _offsets(intent: Intent) -> tuple[Offsets, ...]:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
-from schemas.errors import HeldError
+from schemas.errors import HeldError, LedgerError
 from sinks.instants import stamp
 from sinks.ledger import Deletion, Intent
 from streams.store import Store
@@ -113,6 +113,23 @@ class Holds:
         """What decides a drop's bytes: as decided by its close, and by its release, if any."""
         release = self.release(intent.export, intent.instant)
         return intent if release is None else replace(intent, deletions=release.deletions)
+
+    def check(self, decided: Intent, sha256: str) -> None:
+        """Raise LedgerError where a released drop has other bytes than the one that was held,
+        though no deletion of a profile has come since.
+
+        decided: the intent of its close.
+        """
+        held = self.held(decided.export, decided.instant)
+        release = self.release(decided.export, decided.instant)
+        if held is None or release is None or release.deletions != decided.deletions:
+            return
+        if held.sha256 != sha256:
+            raise LedgerError(
+                what=f"was held with sha256 {held.sha256}, this run made {sha256}",
+                where=decided.drop_id,
+                hint="a drop must have the same bytes each time: nothing was sent, report this",
+            )
 
     def _read(self, export: str, instant: dt.datetime, entry: str) -> bytes | None:
         try:
