@@ -24,6 +24,7 @@ COMMANDS = {
     "topics": "producers.cli:topics",
     "worker": "streams.cli:worker",
     "close": "sinks.cli:close",
+    "release": "sinks.cli_release:release",
     "schedule": "sinks.cli_schedule:schedule",
     "status": "sinks.cli:status",
     "validate": "sinks.cli_files:validate",

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -18,14 +18,12 @@ from schemas.settings import load_settings
 from sinks.completeness import Lag
 from sinks.exports import Export
 from sinks.glance import at_a_glance
-from sinks.instants import stamp
-from sinks.ledger import Ledger, Outcome
+from sinks.lines import close_line, history_fields, history_lines
 from sinks.reports import Reporter, channels_of
 from sinks.running import attempt
 from sinks.schedule import Due, due_closes, initial_closes
 from sinks.setup import Sinks
 from sinks.status import status_of
-from sinks.wording import counted
 
 __all__ = ["close", "history", "status"]
 
@@ -85,53 +83,17 @@ def history(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what was closed: window, file, rows, checksum, and revisions; newest last."""
+    """Show what was closed: window, file, rows, checksum, what was held or released and why, and
+    revisions; newest last.
+    """
     sinks = Sinks.of(load_settings(config))
     for one in _chosen(sinks, [export] if export else []):
         for instant in sinks.ledger.closes(one.name):
-            outcome = sinks.ledger.outcome(one.name, instant)
-            revisions = _revisions(sinks.ledger, one.name, instant)
             if as_json:
-                told = asdict(outcome) if outcome else None
-                typer.echo(
-                    json.dumps(
-                        {
-                            "export": one.name,
-                            "instant": instant.isoformat(),
-                            "outcome": told,
-                            "revisions": revisions,
-                        }
-                    )
-                )
+                typer.echo(json.dumps(history_fields(sinks.ledger, one.name, instant)))
             else:
-                typer.echo(_line(one.name, instant, outcome))
-                for revision in revisions:
-                    typer.echo(_revision_line(revision))
-
-
-def _revisions(ledger: Ledger, export: str, instant: dt.datetime) -> list[dict[str, Any]]:
-    """The drops that replaced that of a close, oldest first."""
-    told = []
-    for number in ledger.revisions(export, instant):
-        revision = ledger.revision(export, instant, number)
-        outcome = ledger.revision_outcome(export, instant, number)
-        told.append(
-            {
-                "revision": number,
-                "reason": revision.reason if revision else "",
-                "outcome": asdict(outcome) if outcome else None,
-            }
-        )
-    return told
-
-
-def _revision_line(revision: dict[str, Any]) -> str:
-    outcome, why = revision["outcome"], f"{revision['reason']}"
-    if outcome is None:
-        return f"  -r{revision['revision']}  begun, not finished: {why}"
-    rows = counted(outcome["rows"], "row")
-    size = f"{rows}  {counted(outcome['size'], 'byte')}  {outcome['sha256'][:12]}"
-    return f"  -r{revision['revision']}  {outcome['file'] or 'no file'}  {size}  {why}"
+                for line in history_lines(sinks.ledger, one.name, instant):
+                    typer.echo(line)
 
 
 def status(
@@ -176,18 +138,7 @@ def _close_one(run: _Run, due: Due) -> None:
         told = {"export": due.export, "instant": due.instant.isoformat(), **asdict(outcome)}
         typer.echo(json.dumps(told))
     else:
-        typer.echo(_line(due.export, due.instant, outcome))
-
-
-def _line(export: str, instant: dt.datetime, outcome: Outcome | None) -> str:
-    when = f"{export}  {stamp(instant)}"
-    if outcome is None:
-        return f"{when}  begun, not finished: close it again"
-    if outcome.file is None:
-        return f"{when}  no rows: no file, the manifest says so"
-    warned = "".join(f"  ({warning})" for warning in outcome.warnings)
-    size = f"{counted(outcome.rows, 'row')}  {counted(outcome.size, 'byte')}"
-    return f"{when}  {outcome.file}  {size}  {outcome.sha256[:12]}{warned}"
+        typer.echo(close_line(due.export, due.instant, outcome))
 
 
 def _chosen(sinks: Sinks, names: Sequence[str]) -> list[Export]:

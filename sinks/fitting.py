@@ -26,7 +26,7 @@ from sinks.definition import (
 from sinks.locations import Terms
 from sinks.names import FileName, NamePattern, PatternError
 from sinks.render import Separator
-from sinks.types import EXPORT_TYPES, ExportType, Increment, columns_on_offer
+from sinks.types import EXPORT_TYPES, ExportType, Increment, Line, columns_on_offer
 
 __all__ = ["Fitted", "fit"]
 
@@ -62,6 +62,7 @@ def fit(
         return None
     if draft.value("sources") is not None and not increment.source_filter:
         draft.fault(("sources",), f"{_label(draft)} has no source filter", "remove it")
+    _check_guard_rails(draft, export_type)
     if subject is None:
         return None
     _check_needs(draft, increment, subject)
@@ -257,6 +258,12 @@ def _check_deliveries(draft: _Draft, locations: Mapping[str, Terms]) -> None:
                 f"'{name}' gets no manifests, and would get nothing at all for an empty window",
                 "choose when_empty: header, or turn the manifests of that location on",
             )
+
+
+def _check_guard_rails(draft: _Draft, export_type: ExportType) -> None:
+    rail = ("guard_rails", "unknown_campaigns_at_most")
+    if draft.value(*rail) is not None and export_type.line is not Line.ACTIVITY:
+        draft.fault(rail, f"exports of type {export_type.name} are of no campaigns", "remove it")
 
 
 def _check_names(draft: _Draft) -> None:

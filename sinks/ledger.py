@@ -57,6 +57,7 @@ class Intent:
     bases: Mapping[str, str]  # topic → name of the base its state starts from
     deletions: tuple[Deletion, ...] = ()
     initial: bool = False  # every living row at the cut, instead of a window's changes
+    loss: str = ""  # why a person let the drop go without the offsets that its choices lack
 
     @property
     def drop_id(self) -> str:
@@ -81,6 +82,7 @@ class Intent:
             "bases": self.bases,
             "deletions": [[d.profile_id, d.occurred_at, d.appended_at] for d in self.deletions],
             "initial": self.initial,
+            **({"loss": self.loss} if self.loss else {}),
         }
         return (json.dumps(fields, indent=1) + "\n").encode()
 
@@ -102,6 +104,7 @@ class Intent:
             fields["bases"],
             tuple(Deletion(*deletion) for deletion in fields["deletions"]),
             fields["initial"],
+            fields.get("loss", ""),
         )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
 
@@ -11,7 +13,7 @@ from sinks.close import Closer, Progress
 from sinks.exports import Export
 from sinks.ledger import Outcome
 
-__all__ = ["attempt"]
+__all__ = ["attempt", "foreseen"]
 
 log = structlog.get_logger(__name__)
 
@@ -27,14 +29,21 @@ def attempt(
     """Close a window; raises only DeltadropError, so that one export that fails in a way nobody
     foresaw doesn't keep the others from closing.
     """
-    try:
+    with foreseen(export.name, instant):
         return closer.close(export, instant, progress, initial=initial)
+
+
+@contextmanager
+def foreseen(export: str, instant: dt.datetime) -> Iterator[None]:
+    """Turn what nobody foresaw of a close into a CloseError, and log its details."""
+    try:
+        yield
     except DeltadropError:
         raise
     except Exception as error:
-        log.exception("close failed", export=export.name, instant=instant.isoformat())
+        log.exception("close failed", export=export, instant=instant.isoformat())
         raise CloseError(
             f"failed unforeseen: {type(error).__name__}: {error}",
-            where=f"export '{export.name}'",
+            where=f"export '{export}'",
             hint="nothing was sent; the log has the details",
         ) from error

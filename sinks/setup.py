@@ -39,6 +39,11 @@ class Sinks:
     offsets: KafkaOffsets
     eraser: Eraser
 
+    @property
+    def reviser(self) -> Reviser:
+        """What makes drops again."""
+        return self.eraser.reviser
+
     @classmethod
     def of(cls, settings: Settings) -> Sinks:
         """Make them, without connecting; raises DefinitionError where a definition is wrong."""

@@ -97,6 +97,7 @@ class Parameters:
     when_empty: str
     recipients: tuple[str, ...]
     deliver_by: str | None = None
+    guard_rails: dict[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,7 @@ def _parameters(export: Export, close: dt.datetime) -> Parameters:
         when_empty=str(one.when_empty),
         recipients=one.recipients,
         deliver_by=one.schedule.deliver_by,
+        guard_rails=one.guard_rails.model_dump(exclude_none=True) if one.guard_rails else None,
     )
 
 
@@ -260,6 +262,9 @@ def _parameter_rows(parameters: Parameters) -> Iterator[tuple[str, ...]]:
         yield "late", f"after {parameters.deliver_by}"
     empty = {"header": "a file with its header only", "skip": "no file, the manifest only"}
     yield "empty window", empty[parameters.when_empty]
+    if parameters.guard_rails:
+        rails = (f"{name} {limit}" for name, limit in parameters.guard_rails.items())
+        yield "guard rails", ", ".join(rails)
     yield "report to", ", ".join(parameters.recipients) or "nobody"
 
 

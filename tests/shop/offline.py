@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from schemas.decode import Decoder
 from schemas.derive import avro_schema
+from schemas.errors import PartitionError
 from schemas.events import KINDS, Kind
 from schemas.registry import wire_header
 from schemas.settings import Settings, load_settings
@@ -219,7 +220,9 @@ class Log:
         return Chunk(number, first, end, (batch,) if rows else ())
 
     def read(self, writer: BatchWriter, partition: TopicPartition, first: int, end: int) -> int:
-        """Read a range again, as the range reader does."""
+        """Read a range again, as the range reader does; what isn't kept is refused."""
+        if first < self.kept_from[partition.topic]:
+            raise PartitionError(what="offsets are no longer in Kafka", hint="raise the retention")
         chunk = self.chunk(partition.topic, first, end, partition.partition)
         return writer.write(Flush(partition.topic, (chunk,)), partition.topic_id).rows
 

@@ -128,7 +128,7 @@ def test_what_is_no_longer_declared_counts_as_personal(shop: OfflineShop) -> Non
 
     again = OfflineShop.__new__(OfflineShop)
     again.__dict__.update(shop.__dict__)
-    again.sinks = again._sinks()
+    again.sinks = again.sinks_of(again.settings)
     report = again.sinks.eraser.run()
 
     assert finds(shop.root) == set()

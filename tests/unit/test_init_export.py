@@ -349,7 +349,10 @@ def leaves(model: type[BaseModel], around: str = "") -> Iterator[str]:
 
 
 def test_every_field_of_a_definition_is_asked_for() -> None:
-    assert sorted(question.field for question in QUESTIONS) == sorted(leaves(ExportDefinition))
+    """But guard rails: what is usual shows only after some drops."""
+    fields = [one for one in leaves(ExportDefinition) if not one.startswith("guard_rails")]
+
+    assert sorted(question.field for question in QUESTIONS) == sorted(fields)
 
 
 def test_on_a_terminal_it_asks_and_takes_numbers(site: Path) -> None:

@@ -130,6 +130,8 @@ WRONG_EXPORTS: dict[str, Edit] = {
     "a name that is no folder's": put("export", value="a/b"),
     "a place twice": put("deliver", value=["transferbox", "transferbox"]),
     "an unknown way for empty windows": put("when_empty", value="nothing"),
+    "a guard rail below nothing": put("guard_rails", value={"rows_at_least": -1}),
+    "an unknown guard rail": put("guard_rails", value={"rows": 1}),
     "a recipient without a domain": put("recipients", value=["marketing"]),
 }
 
