@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
+from typing import Final
 
 import structlog
 
@@ -12,6 +14,8 @@ from sinks.exports import Export
 from sinks.ledger import Outcome
 
 __all__ = ["attempt"]
+
+_DISK_IS_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 log = structlog.get_logger(__name__)
 
@@ -31,10 +35,22 @@ def attempt(
         return closer.close(export, instant, progress, initial=initial)
     except DeltadropError:
         raise
-    except Exception as error:
-        log.exception("close failed", export=export.name, instant=instant.isoformat())
+    except OSError as error:
+        if error.errno not in _DISK_IS_FULL:
+            raise _unforeseen(export, instant, error) from error
         raise CloseError(
-            f"failed unforeseen: {type(error).__name__}: {error}",
+            f"can't be made: {error.strerror}",
             where=f"export '{export.name}'",
-            hint="nothing was sent; the log has the details",
+            hint="free some space, or point `root` to a larger disk; then run again",
         ) from error
+    except Exception as error:
+        raise _unforeseen(export, instant, error) from error
+
+
+def _unforeseen(export: Export, instant: dt.datetime, error: Exception) -> CloseError:
+    log.exception("close failed", export=export.name, instant=instant.isoformat())
+    return CloseError(
+        f"failed unforeseen: {type(error).__name__}: {error}",
+        where=f"export '{export.name}'",
+        hint="nothing was sent; the log has the details",
+    )
