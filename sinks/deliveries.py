@@ -7,6 +7,7 @@ away by then, are left alone.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -87,12 +88,13 @@ class Deliveries:
         kept = self.receipts.of(parcel.drop, location)
         if kept is not None:
             return kept
-        destination = self._destination(location)
+        place, terms = self._destination(location), self._destination(location).terms
+        until = time.monotonic() + terms.total_seconds
         receipts = [
             with_retries(
-                destination.terms, partial(destination.location.deliver, local, parcel.folder, name)
+                terms, partial(place.location.deliver, local, parcel.folder, name), until=until
             )
-            for local, name in _files_for(destination.terms, parcel, manifest)
+            for local, name in _files_for(terms, parcel, manifest)
         ]
         self.receipts.record(parcel.drop, location, receipts)
         return receipts
@@ -116,14 +118,22 @@ class Deliveries:
 
 
 def with_retries(
-    terms: Terms, action: Callable[[], T], pause: Callable[[float], object] = time.sleep
+    terms: Terms,
+    action: Callable[[], T],
+    pause: Callable[[float], object] = time.sleep,
+    until: float = math.inf,
 ) -> T:
-    """Do something again while it fails with PassingError, after pauses that get longer."""
+    """Do something again while it fails with PassingError, after pauses that get longer.
+
+    until: on the monotonic clock; no attempt begins later, the first excepted.
+    """
     for attempt in range(1, terms.attempts):
         try:
             return action()
         except PassingError as error:
             wait = min(terms.retry_seconds * 2 ** (attempt - 1), _LONGEST_PAUSE_SECONDS)
+            if time.monotonic() + wait > until:
+                raise
             log.warning("tried again", why=str(error), attempt=attempt, seconds=wait)
             pause(wait)
     return action()

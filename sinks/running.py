@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import structlog
 
@@ -14,6 +16,8 @@ from sinks.exports import Export
 from sinks.ledger import Outcome
 
 __all__ = ["attempt", "foreseen"]
+
+_DISK_IS_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +45,12 @@ def foreseen(export: str, instant: dt.datetime) -> Iterator[None]:
     except DeltadropError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _DISK_IS_FULL:
+            raise CloseError(
+                f"can't be made: {error.strerror}",
+                where=f"export '{export}'",
+                hint="free some space, or point `root` to a larger disk; then run again",
+            ) from error
         log.exception("close failed", export=export, instant=instant.isoformat())
         raise CloseError(
             f"failed unforeseen: {type(error).__name__}: {error}",

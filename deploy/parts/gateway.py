@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,17 +43,31 @@ class Gateway:
 
 @contextmanager
 def running_gateway(
-    home: Path, *, certificate: Path | None = None, key: Path | None = None
+    home: Path,
+    *,
+    certificate: Path | None = None,
+    key: Path | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[Gateway]:
     """Run an endpoint in a folder, with TLS if there is a certificate; raises PartError where it
     can't be had.
+
+    options: more of versitygw's own, as --readonly.
     """
     data = home / "buckets"
-    data.mkdir(parents=True)
+    data.mkdir(parents=True, exist_ok=True)
     port = free_port()
     access, secret = "deltadrop-test", "deltadrop-test-secret"
     tls = ["--cert", str(certificate), "--key", str(key)] if certificate else []
-    command = [str(gateway_binary()), "--port", f"{HOST}:{port}", *tls, "posix", str(data)]
+    command = [
+        str(gateway_binary()),
+        "--port",
+        f"{HOST}:{port}",
+        *tls,
+        *options,
+        "posix",
+        str(data),
+    ]
     keys = [f"ROOT_ACCESS_KEY={access}", f"ROOT_SECRET_KEY={secret}"]
     process = ServerProcess(
         "versitygw",

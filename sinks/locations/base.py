@@ -1,11 +1,13 @@
 """What every place that drops are delivered to must do (SPEC §4 Locations, §7).
 
 One module for each kind of place, with its settings; `sinks/locations/kinds.py` lists them. All of
-them pass one suite of tests, `tests/locations.py`, in which a new one only has to be listed.
+them pass one suite of tests, `tests/location_contract.py`, in which a new one only has to be
+listed.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -86,6 +88,8 @@ class Terms:
     attempts: int = 1
     retry_seconds: float = 0
     """The pause after the first attempt; each next one is twice as long."""
+    total_seconds: float = math.inf
+    """After these, what a drop needs there is not tried again by this run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from pydantic import Field, model_validator
 
 from schemas.definitions import AtError
 from sinks.locations.base import DeliveryError, PassingError, Step
+from sinks.locations.limits import Limit
 from sinks.locations.local import Comparison
 from sinks.locations.remote import RemoteLocation
 from sinks.locations.settings import RemoteSettings, secret
@@ -88,7 +89,8 @@ class Ftps(RemoteLocation):
 
         curl, timeout = pycurl.Curl(), self.settings.timeout_seconds
         try:
-            session = FtpsSession(curl, self._url(), self.server, self._options(), timeout)
+            limit = Limit(self.settings.attempt_seconds, self.server)
+            session = FtpsSession(curl, self._url(), self.server, self._options(), timeout, limit)
             session.log_in()
             yield session
         finally:
@@ -133,6 +135,7 @@ class FtpsSession:
     server: str
     options: Mapping[int, object]
     timeout: float  # seconds that the server may say nothing
+    limit: Limit
     told: list[str] = field(default_factory=list)  # what the server has answered
 
     def log_in(self) -> None:
@@ -150,7 +153,13 @@ class FtpsSession:
         except _NotFoundError:
             return None
         length = int(self.curl.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T))
-        return length if length >= 0 else None
+        if length < 0:
+            raise DeliveryError(
+                "the server doesn't tell whether a file is there (SIZE, RFC 3659)",
+                where=f"{self.server}/{path.lstrip('/')}",
+                hint="without it a file could be overwritten: ask its owner to allow SIZE",
+            )
+        return length
 
     def begins(self, path: str, local: Path) -> bool:
         """See Session.begins."""
@@ -222,10 +231,11 @@ class FtpsSession:
         self.curl.reset()
         ignore: Callable[[bytes], None] = lambda piece: None  # noqa: E731
         url = self.url + (quote(f"/{path}" if path.startswith("/") else path) if of_file else "")
+        slowest = 5 * self.timeout + moved / _SLOWEST
         defaults = {
             pycurl.WRITEFUNCTION: ignore,
             pycurl.HEADERFUNCTION: self._hear,
-            pycurl.TIMEOUT_MS: round(1000 * (5 * self.timeout + moved / _SLOWEST)),
+            pycurl.TIMEOUT_MS: round(1000 * min(self.limit.left(), slowest)) + 1,
         }
         for option, value in {**self.options, **defaults, **options, pycurl.URL: url}.items():
             self.curl.setopt(option, value)

@@ -12,13 +12,14 @@ import contextlib
 import fcntl
 import hashlib
 import socket
+import time
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, Protocol
+from typing import IO, Final, Protocol
 from uuid import uuid4
 
 from sinks.locations.base import (
@@ -30,12 +31,14 @@ from sinks.locations.base import (
     Receipt,
     Step,
 )
+from sinks.locations.limits import Limit
 from sinks.locations.local import content_of
 from sinks.locations.settings import RemoteSettings
 
 __all__ = ["RemoteLocation", "Session"]
 
 _BEFORE_WRITE: Final = (Step.CONNECT, Step.TRUST, Step.LOGIN)
+_LOCK_PAUSE_SECONDS: Final = 0.1
 
 
 class Session(Protocol):
@@ -257,9 +260,19 @@ class RemoteLocation:
     def _alone(self, folder: Folder) -> Iterator[None]:
         self.locks.mkdir(parents=True, exist_ok=True)
         lock = self.locks / f"{self.name}~{folder.entity}~{folder.export}.lock"
+        limit = Limit(self.terms.attempt_seconds, f"{lock} (another closer has it)")
         with lock.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            while not _locked(file):
+                time.sleep(min(_LOCK_PAUSE_SECONDS, limit.left()))
             yield
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _joined(folder: str, name: str) -> str:

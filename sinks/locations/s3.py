@@ -8,6 +8,7 @@ that telling whether it's the same needs no download; one of other origin is rea
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,9 @@ from sinks.locations.base import (
     Receipt,
     Step,
 )
+from sinks.locations.limits import Limit
 from sinks.locations.local import Comparison, content_of
+from sinks.locations.s3_parts import PASSING, Sent, UploadInParts, code_of
 from sinks.locations.settings import LocationSettings, ServerFolder, Text, secret
 
 __all__ = ["S3", "S3Settings"]
@@ -39,10 +42,6 @@ _WRONG_LOGIN: Final = frozenset(
     | {"SignatureDoesNotMatch", "RequestTimeTooSkewed"}
 )
 _EXISTS: Final = frozenset({"412", "PreconditionFailed"})
-_PASSING: Final = frozenset(
-    {"ConditionalRequestConflict", "InternalError", "RequestTimeout", "ServiceUnavailable"}
-    | {"SlowDown", "409", "500", "502", "503", "504"}
-)
 
 
 class S3Settings(LocationSettings):
@@ -52,7 +51,7 @@ class S3Settings(LocationSettings):
 
     kind: Literal["s3"]
     bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
-    endpoint: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] | None = None
+    endpoint: Annotated[str, StringConstraints(pattern=r"^https?://[^\s@]+$")] | None = None
     region: Text = "us-east-1"
     folder: ServerFolder = ""
     access_key_env: Text | None = None
@@ -80,25 +79,27 @@ class S3Settings(LocationSettings):
 
     def location(self, name: str, locks: Path) -> S3:
         """See LocationSettings.location."""
-        return S3(name, self)
+        return S3(name, locks, self)
 
 
 @dataclass(frozen=True, slots=True)
 class S3:
-    """A bucket, or a folder of one."""
+    """A bucket, or a folder of one. notes: a local folder that knows the uploads under way."""
 
     name: str
+    notes: Path
     settings: S3Settings
 
     def deliver(self, local: Path, folder: Folder, name: str) -> Receipt:
         """See Location.deliver."""
         key = self._key(f"{folder}/{name}")
         size, digest = content_of(local, self._address(key))
+        limit = Limit(self.settings.attempt_seconds, self._address(key))
         with _Told(self, key), self.client() as client:
             there = _head(client, self.settings.bucket, key)
-            if there is None and self._put(client, local, key, digest):
+            if there is None and self._put(client, local, key, digest, limit):
                 return Receipt(self.name, self._address(key), Delivered.NOW, size)
-            self._must_be_same(client, key, local, size, digest)
+            self._must_be_same(client, key, local, (size, digest), limit)
             return Receipt(self.name, self._address(key), Delivered.BEFORE, size)
 
     def find(self, folder: Folder, name: str) -> bool:
@@ -134,7 +135,7 @@ class S3:
         try:
             client.put_object(Body=b"other\n", **put)
         except ClientError as error:
-            if _code(error) in _EXISTS:
+            if code_of(error) in _EXISTS:
                 return
             raise
         client.delete_object(Bucket=put["Bucket"], Key=put["Key"])
@@ -183,7 +184,7 @@ class S3:
         with contextlib.closing(client):
             yield client
 
-    def _put(self, client: Any, local: Path, key: str, digest: str) -> bool:
+    def _put(self, client: Any, local: Path, key: str, digest: str, limit: Limit) -> bool:
         """Create an object; False where the key has come to exist meanwhile."""
         from botocore.exceptions import ClientError
 
@@ -191,43 +192,32 @@ class S3:
         options = {"Metadata": {_HASH_KEY: digest}, **self._encryption()}
         try:
             if local.stat().st_size <= self.settings.part_bytes:
-                with local.open("rb") as body:
-                    client.put_object(Body=body, IfNoneMatch="*", **made, **options)
+                with local.open("rb") as file:
+                    client.put_object(Body=Sent(file, limit), IfNoneMatch="*", **made, **options)
             else:
-                self._put_in_parts(client, local, made, options)
+                size, note = self.settings.part_bytes, self._note(key, digest)
+                UploadInParts(client, made, options, size, note, limit).put(local)
         except ClientError as error:
-            if _code(error) in _EXISTS:
+            if code_of(error) in _EXISTS:
                 return False
             raise
         return True
 
-    def _put_in_parts(
-        self, client: Any, local: Path, made: dict[str, str], options: dict[str, Any]
-    ) -> None:
-        upload = client.create_multipart_upload(**made, **options)["UploadId"]
-        try:
-            parts: list[dict[str, object]] = []
-            with local.open("rb") as body:
-                while piece := body.read(self.settings.part_bytes):
-                    number = len(parts) + 1
-                    sent = client.upload_part(
-                        Body=piece, PartNumber=number, UploadId=upload, **made
-                    )
-                    parts.append({"PartNumber": number, "ETag": sent["ETag"]})
-            client.complete_multipart_upload(
-                UploadId=upload, MultipartUpload={"Parts": parts}, IfNoneMatch="*", **made
-            )
-        except BaseException:
-            with contextlib.suppress(Exception):  # the endpoint removes it in its own time
-                client.abort_multipart_upload(UploadId=upload, **made)
-            raise
+    def _note(self, key: str, digest: str) -> Path:
+        """Where an upload of these bytes to this key is noted."""
+        one = self.settings
+        told = f"{one.bucket} {key} {digest} {one.part_bytes} {self._encryption()}"
+        return self.notes / f"{self.name}~{hashlib.sha256(told.encode()).hexdigest()[:32]}.upload"
 
-    def _must_be_same(self, client: Any, key: str, local: Path, size: int, digest: str) -> None:
+    def _must_be_same(
+        self, client: Any, key: str, local: Path, content: tuple[int, str], limit: Limit
+    ) -> None:
+        size, digest = content
         there = _head(client, self.settings.bucket, key)
         same = there is not None and there["ContentLength"] == size
         if same and there is not None:
             known = there["Metadata"].get(_HASH_KEY)
-            same = known == digest if known else self._reads_same(client, key, local)
+            same = known == digest if known else self._reads_same(client, key, local, limit)
         if not same:
             raise OtherBytesError(
                 "is there already, with other bytes",
@@ -235,11 +225,11 @@ class S3:
                 hint="deliver a revision (-r1), or move the object away",
             )
 
-    def _reads_same(self, client: Any, key: str, local: Path) -> bool:
+    def _reads_same(self, client: Any, key: str, local: Path, limit: Limit) -> bool:
         body = client.get_object(Bucket=self.settings.bucket, Key=key)["Body"]
         with Comparison(local) as comparison:
             while piece := body.read(_PIECE):
-                if not comparison.goes_on(piece):
+                if not comparison.goes_on(piece) or not limit.left():
                     return False
             return True
 
@@ -251,13 +241,9 @@ def _head(client: Any, bucket: str, key: str) -> dict[str, Any] | None:
     try:
         return cast("dict[str, Any]", client.head_object(Bucket=bucket, Key=key))
     except ClientError as error:
-        if _code(error) in ("404", "NoSuchKey", "NotFound"):
+        if code_of(error) in ("404", "NoSuchKey", "NotFound"):
             return None
         raise
-
-
-def _code(error: Any) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
 
 
 class _Told(contextlib.AbstractContextManager["_Told"]):
@@ -278,9 +264,9 @@ class _Told(contextlib.AbstractContextManager["_Told"]):
 
         if not isinstance(error, ClientError):
             return None
-        code = _code(error)
+        code = code_of(error)
         reason = str(error.response.get("Error", {}).get("Message") or code)
-        if code in _PASSING:
+        if code in PASSING:
             return PassingError(f"the endpoint can't now: {reason}", where=self.where)
         if code in _WRONG_LOGIN:
             hint = f"check the keys of location '{self.location.name}' and what they may do"

@@ -39,11 +39,19 @@ class LocationSettings(BaseModel, ABC):
     attempts: Annotated[int, Field(ge=1, le=20)] = 4
     retry_seconds: Annotated[float, Field(ge=0, le=600)] = 2
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 30
+    attempt_seconds: Annotated[float, Field(gt=0, le=86400)] = 1800
+    total_seconds: Annotated[float, Field(gt=0, le=86400)] = 3600
 
     @property
     def terms(self) -> Terms:
         """What a receiver gets there."""
-        return Terms(self.manifests, self.ready_file, self.attempts, self.retry_seconds)
+        return Terms(
+            self.manifests,
+            self.ready_file,
+            self.attempts,
+            self.retry_seconds,
+            self.total_seconds,
+        )
 
     @abstractmethod
     def location(self, name: str, locks: Path) -> Location:

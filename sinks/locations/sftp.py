@@ -7,6 +7,7 @@ was agreed on. Version 3's rename fails where the new name exists.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import logging
 import socket
@@ -20,6 +21,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from schemas.definitions import AtError
 from sinks.locations.base import DeliveryError, PassingError, Step
+from sinks.locations.limits import ended_after
 from sinks.locations.local import Comparison
 from sinks.locations.remote import RemoteLocation
 from sinks.locations.settings import RemoteSettings, Text, secret
@@ -89,12 +91,13 @@ class Sftp(RemoteLocation):
         # It logs what it raises as well, with a traceback.
         logging.getLogger("paramiko").setLevel(logging.CRITICAL)
         transport = paramiko.Transport(self._dial())
-        try:
+        with (
+            contextlib.closing(transport),
+            ended_after(self.settings.attempt_seconds, transport.close, self.server),
+        ):
             self._start(transport)
             self._login(transport)
             yield self._open(transport)
-        finally:
-            transport.close()
 
     def _dial(self) -> socket.socket:
         one = self.settings
@@ -274,10 +277,15 @@ class SftpSession:
         with self._told(path), local.open("rb") as source:
             source.seek(start)
             with self.client.open(path, "r+b" if start else "wb") as there:
-                there.set_pipelined(True)
                 there.seek(start)
-                while piece := source.read(_PIECE):
+                piece = source.read(_PIECE)
+                while piece:
+                    following = source.read(_PIECE)
+                    # With the last one the answers to all that is under way are waited for, and
+                    # looked at: closing a file doesn't tell that a piece of it was refused.
+                    there.set_pipelined(bool(following))
                     there.write(piece)
+                    piece = following
 
     def rename(self, source: str, target: str) -> None:
         """See Session.rename."""

@@ -287,14 +287,16 @@ def test_a_full_disk(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 # Cut, or held up, while the file is on its way.
 
 
-def when_some_has_come(process: ServerProcess, do: Callable[[], object]) -> threading.Thread:
+def when_some_has_come(
+    process: ServerProcess, do: Callable[[], object], after: int = 8 * MIB
+) -> threading.Thread:
     """Do something as soon as a server has read some megabytes."""
     start = read_by(process)
 
     def watch() -> None:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            if read_by(process) - start > 8 * MIB:
+            if read_by(process) - start > after:
                 do()
                 return
             time.sleep(0.001)
@@ -397,8 +399,11 @@ def test_a_server_that_hangs_in_mid_file(tmp_path: Path, server: Server) -> None
     assert with_retries(terms, lambda: delivered(server, again, tmp_path, content))
 
 
-def silent_ftps(certificate: Certificate, listening: socket.socket) -> None:
-    """Be an FTPS server for one login, which takes data connections and never says a word there."""
+def silent_ftps(certificate: Certificate, listening: socket.socket, **more: bytes) -> None:
+    """Be an FTPS server for one login, which takes data connections and never says a word there.
+
+    more: other answers to commands.
+    """
     connection, _ = listening.accept()
     with connection:
         connection.sendall(b"220 ready\r\n")
@@ -406,7 +411,7 @@ def silent_ftps(certificate: Certificate, listening: socket.socket) -> None:
         connection.sendall(b"234 go on\r\n")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate.certificate, certificate.key)
-        answers = {"USER": b"331 -", "PASS": b"230 -", "PWD": b'257 "/"', "SIZE": b"550 -"}
+        answers = {"USER": b"331 -", "PASS": b"230 -", "PWD": b'257 "/"', "SIZE": b"550 -"} | more
         with (
             context.wrap_socket(connection, server_side=True) as control,
             socket.create_server(("127.0.0.1", 0)) as data,
@@ -418,14 +423,13 @@ def silent_ftps(certificate: Certificate, listening: socket.socket) -> None:
                 control.sendall(answer + b"\r\n")
 
 
-def test_a_server_that_hangs_as_a_data_connection_begins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """libcurl alone would wait for ever."""
+def refused_by_a_silent_ftps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **answers: bytes
+) -> DeliveryError:
     monkeypatch.setenv("PARTNER_PASSWORD", "x")
     certificate = self_signed(tmp_path / "certificate")
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = threading.Thread(target=silent_ftps, args=(certificate, listening))
+        server = threading.Thread(target=silent_ftps, args=(certificate, listening), kwargs=answers)
         server.start()
         told = {"kind": "ftps", "host": "127.0.0.1", "port": listening.getsockname()[1]}
         told |= {"username": "us", "password_env": "PARTNER_PASSWORD", "timeout_seconds": 1}
@@ -433,6 +437,24 @@ def test_a_server_that_hangs_as_a_data_connection_begins(
         location = located(tmp_path, told | {"ca_file": certificate.certificate})
         refusal = refused(location, tmp_path)
         server.join()
+    return refusal
+
+
+def test_a_server_that_doesnt_tell_whether_a_file_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FTP's rename overwrites: a file could be lost that isn't known to be there."""
+    refusal = refused_by_a_silent_ftps(tmp_path, monkeypatch, SIZE=b"502 -")
+
+    assert not isinstance(refusal, PassingError)
+    assert "doesn't tell whether a file is there" in str(refusal)
+
+
+def test_a_server_that_hangs_as_a_data_connection_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """libcurl alone would wait for ever."""
+    refusal = refused_by_a_silent_ftps(tmp_path, monkeypatch)
 
     assert isinstance(refusal, PassingError)
     assert "the server hangs" in str(refusal)

@@ -14,6 +14,7 @@ from deploy.parts.gateway import Gateway, running_gateway
 from deploy.parts.sshd import SftpServer, running_sshd
 from deploy.parts.vsftpd import FtpsServer, running_vsftpd
 from sinks.locations import Delivered, OtherBytesError
+from sinks.locations.limits import Limit
 from sinks.locations.s3 import S3
 from tests.integration.servers import (
     BUCKET,
@@ -216,9 +217,10 @@ def test_a_request_for_encryption_goes_with_every_object(
             asked.append(options)
             raise InterruptedError
 
-    kms._put(Recorder(), local(tmp_path, b"small"), "key", "digest")
+    limit = Limit(60, "key")
+    kms._put(Recorder(), local(tmp_path, b"small"), "key", "digest", limit)
     with pytest.raises(InterruptedError):
-        kms._put(Recorder(), local(tmp_path, bytes(6 * MIB), "large"), "key", "digest")
+        kms._put(Recorder(), local(tmp_path, bytes(6 * MIB), "large"), "key", "digest", limit)
 
     wanted = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "key-1"}
     assert [wanted.items() <= options.items() for options in asked] == [True, True]

@@ -1,6 +1,7 @@
 """A drop goes to each location of its export, each with its own receipt (SPEC §4, §7)."""
 
 import dataclasses
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -214,6 +215,21 @@ def test_trying_again_has_a_limit(tmp_path: Path) -> None:
         )
 
     assert pauses == [40, 60], "no pause is longer than a minute"
+
+
+def test_no_attempt_begins_after_all_the_time_that_a_location_has(tmp_path: Path) -> None:
+    place = Fickle(tmp_path / PARTNER, 3, PassingError)
+    pauses: list[float] = []
+
+    with pytest.raises(PassingError):
+        with_retries(
+            Terms(attempts=3, retry_seconds=40),
+            lambda: place.deliver(tmp_path, Folder("crm", "sent"), "x.csv"),
+            pauses.append,
+            until=time.monotonic() + 39,
+        )
+
+    assert pauses == []
 
 
 def test_what_won_t_pass_by_itself_isn_t_tried_again(tmp_path: Path) -> None:

@@ -87,6 +87,7 @@ KINDS_LISTED = f"choose from {', '.join(KINDS)}"
         ("kind: ftps, host: h, username: us", "password_env or password_file (one of them)"),
         ("kind: s3, bucket: drops, kms_key: k", "is for encryption: aws:kms only"),
         ("kind: s3, bucket: drops, folder: ../up", "it must match"),
+        ("kind: s3, bucket: drops, endpoint: 'https://key:secret@s3.example.com'", "must match"),
     ],
 )
 def test_what_doesn_t_fit_together_is_refused(tmp_path: Path, told: str, expected: str) -> None:
