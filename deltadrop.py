@@ -33,6 +33,7 @@ COMMANDS = {
     "init-export": "sinks.cli_init:init_export",
     "json-schema": "sinks.cli_exports:json_schema",
     "history": "sinks.cli:history",
+    "trace": "sinks.cli_trace:trace",
     "erase": "sinks.cli_erase:erase",
     "verify": "sinks.cli_files:verify",
     "check-location": "sinks.cli_locations:check_location",
