@@ -1,0 +1,30 @@
+"""Settings of observation: where metrics and health are served, or written (docs/observing.md)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from schemas.report_settings import Section
+
+__all__ = ["ObserveSettings"]
+
+Port = Annotated[int, Field(gt=0, lt=65536)]
+
+
+class ObserveSettings(Section):
+    """Where a process says how it is; without a port or a folder it doesn't.
+
+    Several processes of one machine take a port each: DELTADROP_OBSERVE__WORKER_PORT.
+    """
+
+    host: str = Field(
+        default="127.0.0.1", description="address to listen at; 0.0.0.0 for other machines"
+    )
+    worker_port: Port | None = None
+    schedule_port: Port | None = None
+    textfile: Path | None = Field(
+        default=None, description="folder of node_exporter's textfile collector, for `close`"
+    )
