@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from schemas.report_settings import Section
 
@@ -15,7 +15,7 @@ Port = Annotated[int, Field(gt=0, lt=65536)]
 
 
 class ObserveSettings(Section):
-    """Where a process says how it is; without a port or a folder it doesn't.
+    """Where a process says how it is; without a port or a file it doesn't.
 
     Several processes of one machine take a port each: DELTADROP_OBSERVE__WORKER_PORT.
     """
@@ -26,5 +26,13 @@ class ObserveSettings(Section):
     worker_port: Port | None = None
     schedule_port: Port | None = None
     textfile: Path | None = Field(
-        default=None, description="folder of node_exporter's textfile collector, for `close`"
+        default=None,
+        description="where `close` writes its metrics: in the folder of node_exporter's textfile"
+        " collector, which reads what ends in .prom",
     )
+
+    @model_validator(mode="after")
+    def _the_collector_reads_it(self) -> Self:
+        if self.textfile is not None and self.textfile.suffix != ".prom":
+            raise ValueError("textfile must end in .prom: node_exporter reads no other files")
+        return self

@@ -35,6 +35,7 @@ from sinks.manifest import (
 from sinks.receipts import Consignment
 from sinks.render import Rendered, render
 from sinks.selection import Selected, Selection
+from sinks.watch import Step, decided, entering, step
 
 log = structlog.get_logger(__name__)
 
@@ -92,12 +93,16 @@ class Closer:
         if recorded is not None:
             return recorded
         self._refuse_a_taken_name(export, instant)
-        intent = self.intentions.make(export, instant, progress, initial=initial)
+        with step(export.name, Step.PROVE):
+            intent = self.intentions.make(export, instant, progress, initial=initial)
+        decided(intent)
         # What was decided counts, also where the definition has changed since.
         export = Export.from_json(intent.definition_json())
         with self.made(export, intent) as drop:
-            receipts = self.deliver(export, drop, instant)
-            outcome = self._record(intent, drop, receipts)
+            with step(export.name, Step.DELIVER):
+                receipts = self.deliver(export, drop, instant)
+            with step(export.name, Step.RECORD):
+                outcome = self._record(intent, drop, receipts)
         log.info("closed", drop=outcome.drop_id, file=outcome.file, rows=outcome.rows)
         return outcome
 
@@ -108,13 +113,14 @@ class Closer:
         """Make a drop in a scratch folder, which goes when the context ends."""
         self.scratch.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=self.scratch) as folder:
-            with self.selection.select(intent, export) as selected:
+            selection = self.selection.select(intent, export)
+            with entering(export.name, Step.SELECT, selection) as selected:
                 number = revision.number if revision else 0
                 name = str(export.file_name(intent.instant, number))
                 # The name within an archive stays: the same lines give the same bytes.
                 inner_name = export.inner_name(intent.instant)
                 file = Path(folder) / name
-                with file.open("wb") as out:
+                with step(export.name, Step.RENDER), file.open("wb") as out:
                     rendered = render(selected.lines, export.layout, out, inner_name=inner_name)
                 manifest = _manifest(export, intent, name, selected, rendered, revision)
             manifest.balance.check(export.name, exported=rendered.rows)

@@ -10,6 +10,7 @@ from schemas.errors import CloseError, DeltadropError
 from sinks.close import Closer, Progress
 from sinks.exports import Export
 from sinks.ledger import Outcome
+from sinks.watch import begun
 
 __all__ = ["attempt"]
 
@@ -25,14 +26,21 @@ def attempt(
     initial: bool = False,
 ) -> Outcome:
     """Close a window; raises only DeltadropError, so that one export that fails in a way nobody
-    foresaw doesn't keep the others from closing.
+    foresaw doesn't keep the others from closing. Who watches (`sinks.watch`) is told.
     """
+    with begun(export.name, instant):
+        return _closed(closer, export, instant, progress, initial)
+
+
+def _closed(
+    closer: Closer, export: Export, instant: dt.datetime, progress: Progress, initial: bool
+) -> Outcome:
     try:
         return closer.close(export, instant, progress, initial=initial)
     except DeltadropError:
         raise
     except Exception as error:
-        log.exception("close failed", export=export.name, instant=instant.isoformat())
+        log.exception("close failed")
         raise CloseError(
             f"failed unforeseen: {type(error).__name__}: {error}",
             where=f"export '{export.name}'",
