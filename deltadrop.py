@@ -87,6 +87,7 @@ def _configure_logs() -> None:
     A traceback is plain: its frames' values may be somebody's data, and megabytes of it.
     """
     shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]

@@ -36,6 +36,7 @@ from schemas.definitions import (
     location_of,
     read_document,
 )
+from schemas.observe_settings import ObserveSettings
 from schemas.report_settings import MailSettings, Section, WebhookSettings, secret_of
 from schemas.topics import DEFAULT_PREFIX
 
@@ -44,6 +45,7 @@ __all__ = [
     "KafkaSecurity",
     "KafkaSettings",
     "MailSettings",
+    "ObserveSettings",
     "RegistrySettings",
     "ScheduleSettings",
     "Settings",
@@ -182,6 +184,7 @@ class Settings(BaseSettings):
     schedule: ScheduleSettings = ScheduleSettings()
     mail: MailSettings = MailSettings()
     webhook: WebhookSettings = WebhookSettings()
+    observe: ObserveSettings = ObserveSettings()
     locations: dict[LocationName, dict[str, object]] = Field(
         default={}, description="by name; each kind of location reads its own (sinks.locations)"
     )
@@ -311,11 +314,11 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
     places: dict[str, object] = {
         name: folder / getattr(settings, name) for name in ("root", "tables", "streams", "exports")
     }
-    for section in ("mail", "webhook"):
+    for section in ("mail", "webhook", "observe"):
         given = getattr(settings, section)
         own = {
             name: folder / getattr(given, name)
-            for name in ("password_file", "secret_file", "ca_file")
+            for name in ("password_file", "secret_file", "ca_file", "textfile")
             if getattr(given, name, None) is not None
         }
         places[section] = given.model_copy(update=own)

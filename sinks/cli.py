@@ -19,6 +19,7 @@ from sinks.completeness import Lag
 from sinks.exports import Export
 from sinks.glance import at_a_glance
 from sinks.lines import close_line, history_fields, history_lines
+from sinks.observing import writing_metrics
 from sinks.reports import Reporter, channels_of
 from sinks.running import attempt
 from sinks.schedule import Due, due_closes, initial_closes
@@ -64,11 +65,8 @@ def close(
         due = (initial_closes if initial else due_closes)(chosen, sinks.ledger, now)
     failures: dict[str, DeltadropError] = {}
     run = _Run(sinks, reporter, failures, initial, as_json, by_hand=at is not None)
-    for instant in sorted({one.instant for one in due}):
-        _wait_until(instant + dt.timedelta(seconds=settings.close.delay_seconds))
-        for one in (one for one in due if one.instant == instant and one.export not in failures):
-            _close_one(run, one)
-        sinks.rebase.remake_where_due(sinks.streams.topics.values(), instant)
+    with writing_metrics(sinks, settings.observe.textfile):
+        _close_in_order(run, due)
     for export in chosen:
         reporter.late(export, [one.instant for one in due_closes([export], sinks.ledger, now)])
     reporter.send()
@@ -117,6 +115,17 @@ class _Run:
     initial: bool
     as_json: bool
     by_hand: bool  # an instant that a person chose; who sees on the terminal what is wrong with it
+
+
+def _close_in_order(run: _Run, due: Sequence[Due]) -> None:
+    """Close what is due, oldest first; an export that fails isn't closed at later instants."""
+    delay = dt.timedelta(seconds=run.sinks.settings.close.delay_seconds)
+    for instant in sorted({one.instant for one in due}):
+        _wait_until(instant + delay)
+        for one in due:
+            if one.instant == instant and one.export not in run.failures:
+                _close_one(run, one)
+        run.sinks.rebase.remake_where_due(run.sinks.streams.topics.values(), instant)
 
 
 def _close_one(run: _Run, due: Due) -> None:

@@ -16,9 +16,12 @@ import typer
 from schemas.settings import Settings, load_settings
 from sinks.installed import Installed
 from sinks.lease import Keeper, Lease, process_name
+from sinks.observing import SchedulerWatch
 from sinks.reports import Reporter, channels_of
 from sinks.scheduler import LEASE, Scheduler
 from sinks.setup import Sinks
+from sinks.watch import watching
+from streams.serving import served
 
 __all__ = ["schedule", "serve"]
 
@@ -36,7 +39,8 @@ def schedule(
 
     Several may run, also on several machines: one works, the others stand by. What it does goes to
     stderr: as JSON lines, or as text on a terminal. Exits with 0 after SIGTERM, when the close
-    under way is finished; 2 for wrong definitions.
+    under way is finished; 2 for wrong definitions. Metrics and health are served where
+    `observe.schedule_port` is set.
     """
     serve(load_settings(config), Sinks.of)
 
@@ -69,8 +73,14 @@ def serve(
         now,
         lease_seconds=settings.schedule.lease_seconds,
     )
+    observe = settings.observe
     with Keeper(lease, now) as keeper:
-        Scheduler(settings, installed, keeper, stop, reporter, now).run()
+        watch = SchedulerWatch(lambda: installed.current, keeper, stop, now)
+        with (
+            served(watch, observe.host, observe.schedule_port, "observe.schedule_port"),
+            watching(watch),
+        ):
+            Scheduler(settings, installed, keeper, watch, reporter, now).run()
 
 
 class _Signals:

@@ -42,6 +42,7 @@ from sinks.manifest import (
 from sinks.receipts import Consignment
 from sinks.render import Rendered, render
 from sinks.selection import Selected, Selection
+from sinks.watch import Step, decided, entering, step
 
 log = structlog.get_logger(__name__)
 
@@ -129,15 +130,19 @@ class Closer:
         held = self.holds.waiting(export.name, instant)
         if held is not None:
             raise held.error(export.name, instant)
-        decided = self.intentions.make(export, instant, progress, initial=initial, loss=loss)
-        intent = self.holds.released(decided)
+        with step(export.name, Step.PROVE):
+            proven = self.intentions.make(export, instant, progress, initial=initial, loss=loss)
+        intent = self.holds.released(proven)
+        decided(intent)
         # What was decided counts, also where the definition has changed since.
         export = Export.from_json(intent.definition_json())
         with self.made(export, intent) as drop:
             self._check_guard_rails(export, intent, drop)
-            self.holds.check(decided, drop.rendered.sha256)
-            receipts = self.deliver(export, drop, instant)
-            outcome = self._record(intent, drop, receipts)
+            self.holds.check(proven, drop.rendered.sha256)
+            with step(export.name, Step.DELIVER):
+                receipts = self.deliver(export, drop, instant)
+            with step(export.name, Step.RECORD):
+                outcome = self._record(intent, drop, receipts)
         log.info("closed", drop=outcome.drop_id, file=outcome.file, rows=outcome.rows)
         return outcome
 
@@ -148,13 +153,14 @@ class Closer:
         """Make a drop in a scratch folder, which goes when the context ends."""
         self.scratch.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=self.scratch) as folder:
-            with self.selection.select(intent, export) as selected:
+            selection = self.selection.select(intent, export)
+            with entering(export.name, Step.SELECT, selection) as selected:
                 number = revision.number if revision else 0
                 name = str(export.file_name(intent.instant, number))
                 # The name within an archive stays: the same lines give the same bytes.
                 inner_name = export.inner_name(intent.instant)
                 file = Path(folder) / name
-                with file.open("wb") as out:
+                with step(export.name, Step.RENDER), file.open("wb") as out:
                     rendered = render(selected.lines, export.layout, out, inner_name=inner_name)
                 manifest = _manifest(
                     export, intent, name, selected, rendered, revision, self._released(intent)

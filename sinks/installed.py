@@ -32,6 +32,11 @@ class Installed:
         self._seen = self._signature()
         self._sinks = make()
 
+    @property
+    def current(self) -> Sinks:
+        """The parts as they were last made: nothing is looked at, so any thread may ask."""
+        return self._sinks
+
     def latest(self) -> Sinks:
         """Return the parts by today's definitions; by the former where today's are wrong."""
         signature = self._signature()

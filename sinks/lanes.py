@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -111,7 +112,8 @@ class Lanes:
         Only for the caller that has the turn. Returns whether it succeeded; None while it goes on.
         """
         lane = self._lanes[export] = _Lane(self._turn)
-        thread = threading.Thread(target=lane.work, args=(work,), name=f"close {export}")
+        own = copy_context()  # who watches, and what is logged with each line
+        thread = threading.Thread(target=own.run, args=(lane.work, work), name=f"close {export}")
         self._turn.release()
         try:
             thread.start()

@@ -14,6 +14,7 @@ from schemas.errors import CloseError, DeltadropError
 from sinks.close import Closer, Progress
 from sinks.exports import Export
 from sinks.ledger import Outcome
+from sinks.watch import begun
 
 __all__ = ["attempt", "foreseen"]
 
@@ -31,9 +32,9 @@ def attempt(
     initial: bool = False,
 ) -> Outcome:
     """Close a window; raises only DeltadropError, so that one export that fails in a way nobody
-    foresaw doesn't keep the others from closing.
+    foresaw doesn't keep the others from closing. Who watches (`sinks.watch`) is told.
     """
-    with foreseen(export.name, instant):
+    with begun(export.name, instant), foreseen(export.name, instant):
         return closer.close(export, instant, progress, initial=initial)
 
 

@@ -10,7 +10,7 @@ A part is taken from the first of these that can give it:
 
 The servers that drops are delivered to have one way each: OpenSSH's sshd and vsftpd from Debian's
 packages (``sshd``, ``vsftpd``), and the S3 gateway versitygw, built from its Go module and kept in
-the same folder (``gateway``).
+the same folder (``gateway``). So has Prometheus, which observes: Debian's package (``prometheus``).
 """
 
 from deploy.parts.errors import PartError
