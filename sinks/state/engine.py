@@ -99,6 +99,7 @@ class Engine(Backend):  # type: ignore[misc]  # Ibis tells no types
         """Let go of everything: what runs is interrupted, what is queued isn't begun any more."""
         self._con.interrupt()
         self._thread.shutdown(cancel_futures=True)
+        self._asking.close()
         self._con.close()
 
 

@@ -57,3 +57,12 @@ def test_an_engine_that_is_left_in_the_middle_goes(tmp_path: Path) -> None:
             kept(engine.table_of("SELECT unnest(range(1_000_000)) AS n"))
         raise KeyError
     assert not folder.exists()
+
+
+def test_an_engine_that_was_left_holds_nothing_any_more(tmp_path: Path) -> None:
+    with Engine.opened("1GB", tmp_path) as (engine, _):
+        assert engine.ask("SELECT 1").read_all().num_rows == 1
+    with pytest.raises(duckdb.ConnectionException):
+        engine.ask("SELECT 1")
+    with pytest.raises(duckdb.ConnectionException):
+        engine.con.execute("SELECT 1")
