@@ -119,7 +119,7 @@ def _export(
     closes = list(sinks.ledger.closes(export.name))
     dues = [one.instant for one in due_closes([export], sinks.ledger, now)]
     due = [instant.isoformat() for instant in dues]
-    told = latest_trouble(sinks.ledger.store, export.name, dues[0]) if dues else None
+    trouble, hint = _trouble(sinks, export, dues[0]) if dues else ("", "")
     limit = deliver_by(export, dues[0]) if dues else None
     topics = {topic.name for topic in topics_read(export, sinks.settings.kafka.topic_prefix)}
     lags = [one for one in partitions if one.topic in topics and one.lag > 0]
@@ -129,7 +129,19 @@ def _export(
         tuple(due),
         next_close(export, now).isoformat(),
         tuple(f"{one.topic}/{one.partition} lags by {one.lag:,}" for one in lags) if due else (),
-        f"{told.kind}: {told.problem}" if told else "",
-        told.hint if told else "",
+        trouble,
+        hint,
         limit.isoformat() if limit else None,
     )
+
+
+def _trouble(sinks: Sinks, export: Export, instant: dt.datetime) -> tuple[str, str]:
+    """What keeps a window from being closed, and what settles it: that it is held, as the ledger
+    says; else what was reported last.
+    """
+    held = sinks.closer.holds.waiting(export.name, instant)
+    if held is not None:
+        error = held.error(export.name, instant)
+        return error.what, error.hint
+    told = latest_trouble(sinks.ledger.store, export.name, instant)
+    return (f"{told.kind}: {told.problem}", told.hint) if told else ("", "")
