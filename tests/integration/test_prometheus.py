@@ -6,6 +6,7 @@ import functools
 import json
 import re
 import signal
+import subprocess
 import time
 import urllib.parse
 import urllib.request
@@ -20,15 +21,16 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import generate_latest
 
 from deploy.parts.ports import HOST, free_port
-from deploy.parts.prometheus import running_prometheus
+from deploy.parts.prometheus import promtool, running_prometheus
 from schemas.events import Kind
 from sinks.observing import writing_metrics
 from streams.batch import Written
 from streams.metrics import Standing, WorkerMetrics
 from streams.serving import served
-from tests.shop.observed import health, served_series, serves
+from tests.shop.observed import health, page, served_series, serves
 from tests.shop.offline import DEFINITIONS, OfflineShop
 from tests.shop.scheduling import Clock, SchedulerProcess, keep_log
 
@@ -215,6 +217,18 @@ def test_each_rules_query_runs_and_is_about_series_that_there_are(
     names = set(re.findall(r"\b(?:deltadrop[\w:]+|up)\b(?=[{\[\s)])", f"{query} "))
     assert names, rule
     assert {name for name in names if not observed.ask(name)} == set()
+
+
+def test_promtool_finds_no_fault_in_the_metrics_of_scheduler_and_worker(
+    observed: Observed,
+) -> None:
+    _, scheduler = page(observed.port, "/metrics")
+    worker = generate_latest(WorkerMetrics([TOPIC]).registry).decode()
+
+    for text in (scheduler, worker):
+        command = [promtool(), "check", "metrics"]
+        told = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        assert (told.returncode, told.stdout + told.stderr) == (0, "")
 
 
 def test_the_scheduler_is_live_and_ready(observed: Observed) -> None:
