@@ -43,6 +43,9 @@ class CloseMetrics:
         self._attempts = Counter(
             _ATTEMPTS, "Attempts at a close.", ["export", "result"], registry=self.registry
         )
+        for export in sinks().exports:
+            for result in Result:
+                self._attempts.labels(export.name, result)  # from 0: a first increase is seen
         self._steps = Gauge(
             _STEPS,
             "How long each step took in the export's last close.",

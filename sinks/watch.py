@@ -81,7 +81,7 @@ _WATCHER: Final[ContextVar[Watcher]] = ContextVar("watcher", default=_NOBODY)
 
 @contextmanager
 def watching(watcher: Watcher) -> Iterator[None]:
-    """Let `watcher` be told of all closes within the context, in this thread."""
+    """Let `watcher` be told of all closes within the context, in this thread and its lanes."""
     token = _WATCHER.set(watcher)
     try:
         yield
