@@ -26,27 +26,34 @@ _EVENTS = 20
 _SHOWN_CLOSES = 3
 
 
+_EventId = Annotated[
+    str | None, typer.Argument(metavar="[EVENT_ID]", help="The event's id, a UUID.")
+]
+_Profile = Annotated[int | None, typer.Option(help="A profile's events instead.")]
+_Database = Annotated[
+    str | None, typer.Option(help="The profile's; needed where there are several.")
+]
+_Exports = Annotated[list[str] | None, typer.Option(help="Of a profile: in these exports only.")]
+_Close = Annotated[
+    str | None, typer.Option(help="Of a profile: what one close of --export judged, with lines.")
+]
+_Last = Annotated[
+    int | None, typer.Option(help=f"Of a profile: how many events at most; {_EVENTS} without.")
+]
+_Day = Annotated[
+    str | None, typer.Option(help="Of an event: its UTC day of append, if you know it.")
+]
+
+
 def trace(
-    event_id: Annotated[
-        str | None, typer.Argument(metavar="[EVENT_ID]", help="The event's id, a UUID.")
-    ] = None,
+    event_id: _EventId = None,
     *,
-    profile: Annotated[int | None, typer.Option(help="A profile's events instead.")] = None,
-    database: Annotated[
-        str | None, typer.Option(help="The profile's; needed where there are several.")
-    ] = None,
-    export: Annotated[
-        list[str] | None, typer.Option(help="Of a profile: in these exports only.")
-    ] = None,
-    close: Annotated[
-        str | None, typer.Option(help="Of a profile: what one close of --export judged, with lines")
-    ] = None,
-    last: Annotated[
-        int | None, typer.Option(help=f"Of a profile: how many events at most; {_EVENTS} without.")
-    ] = None,
-    day: Annotated[
-        str | None, typer.Option(help="Of an event: its UTC day of append, if you know it.")
-    ] = None,
+    profile: _Profile = None,
+    database: _Database = None,
+    export: _Exports = None,
+    close: _Close = None,
+    last: _Last = None,
+    day: _Day = None,
     config: Annotated[Path | None, typer.Option(help="The settings' file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
@@ -62,11 +69,8 @@ def trace(
         found = trace_event(sinks, _uuid(str(event_id)), _days(day))
         missing = f"no event {event_id} is stored" + (f" on {day}" if day else "")
     else:
-        asked = Asked(
-            _exports(sinks, export),
-            _instant(sinks, export, close),
-            _positive(_EVENTS if last is None else last),
-        )
+        most = _positive(_EVENTS if last is None else last)
+        asked = Asked(_exports(sinks, export), _instant(sinks, export, close), most)
         found = trace_profile(sinks, profile, _database(sinks, database), asked)
         missing = f"no event of profile {profile} was found"
     if found.events or as_json:
