@@ -13,9 +13,11 @@ import typer
 from schemas.definitions import choices
 from schemas.errors import Fault, WrongInputError
 from schemas.settings import load_settings
+from schemas.topics import dead_letter_topic
 from sinks.finding import Days
 from sinks.setup import Sinks
 from sinks.trace import Asked, trace_event, trace_profile
+from streams.dead_letters_read import LetterReader
 
 __all__ = ["trace"]
 
@@ -66,18 +68,18 @@ def trace(
     _refuse_flags(event_id, profile, of_profile, day)
     sinks = Sinks.of(load_settings(config))
     if profile is None:
-        found = trace_event(sinks, _uuid(str(event_id)), _days(day))
+        found = trace_event(sinks, _uuid(str(event_id)), _days(day), _letters(sinks))
         missing = f"no event {event_id} is stored" + (f" on {day}" if day else "")
     else:
         most = _positive(_EVENTS if last is None else last)
         asked = Asked(_exports(sinks, export), _instant(sinks, export, close), most)
         found = trace_profile(sinks, profile, _database(sinks, database), asked)
         missing = f"no event of profile {profile} was found"
-    if found.events or as_json:
-        typer.echo(found.to_json() if as_json else str(found))
-    else:
-        typer.echo(missing, err=True)
     if not found.events:
+        typer.echo(missing, err=True)
+    if str(found) or as_json:
+        typer.echo(found.to_json() if as_json else str(found))
+    if not found.is_found:
         raise typer.Exit(NOT_FOUND)
 
 
@@ -98,6 +100,11 @@ def _refuse_flags(
         faults.append(Fault("--close", "names no export", "add --export NAME"))
     if faults:
         raise WrongInputError(faults)
+
+
+def _letters(sinks: Sinks) -> LetterReader:
+    kafka = sinks.settings.kafka
+    return LetterReader(dead_letter_topic(kafka.topic_prefix), kafka.client_options())
 
 
 def _uuid(text: str) -> UUID:

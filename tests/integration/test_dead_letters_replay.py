@@ -21,6 +21,7 @@ from tests.shop.site import own_prefix, site_settings
 
 SHOP = Path("deploy/demo")
 EXPORT = "subscriptions"
+EVENT = "00000000-0000-0000-0000-00000000000"
 HEADER = {"database": "shop", "source": "FORM", "occurredAt": "2026-03-28T12:00:00Z"}
 CHANGE = {
     **HEADER,
@@ -29,7 +30,7 @@ CHANGE = {
     "profileId": 1,
     "subscription": "offers",
     "type": "SUBSCRIBED",
-    "eventId": "00000000-0000-0000-0000-000000000001",
+    "eventId": f"{EVENT}1",
 }
 LEFT = 3
 
@@ -57,6 +58,11 @@ def ended(site: Workspace, *arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+def traced(site: Workspace, last_digit: str) -> Any:
+    """Where an event is by now."""
+    return json.loads(ended(site, "trace", EVENT + last_digit)[1])
+
+
 def balance(site: Workspace) -> dict[str, int]:
     """What the latest close has counted."""
     site.run("close", EXPORT, "--at", next_second().isoformat())
@@ -82,8 +88,11 @@ def test_a_dead_letter_is_replayed_once_after_a_fix_and_counts_in_the_window_of_
         producer.send(topic, key=good.key, value=poison).get(timeout=30)
         producer.send(topic, key=good.key, value=b"nonsense").get(timeout=30)
 
+    (unstored,) = traced(site, "1")["not_stored"]
+    assert (unstored["topic"], unstored["offset"]) == (topic, 0)
     with site.workers(1):
         assert balance(site) == {"dead letter": 2, "exported": 1}
+    assert [one["origin"] for one in traced(site, "2")["dead_letters"]] == [f"{topic}/0/1"]
     first, second = (f"{topic}/0/{offset}" for offset in (1, 2))
     listed = json.loads(ended(site, "dead-letters", "list", "--topic", topic)[1])["dead_letters"]
     assert [one["origin"] for one in listed] == [first, second]
@@ -107,6 +116,8 @@ def test_a_dead_letter_is_replayed_once_after_a_fix_and_counts_in_the_window_of_
         assert balance(site) == {"exported": 1}
     listed = json.loads(ended(site, "dead-letters", "list")[1])["dead_letters"]
     assert [one["replay"] and one["replay"]["offset"] for one in listed] == [again[-1].offset, None]
+    (event,) = traced(site, "2")["events"]
+    assert [(one["outcome"], one["line"]) for one in event["exports"]] == [("exported", 2)]
 
 
 class All:
