@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from schemas.events import KINDS
 from sinks.elsewhere import NOWHERE, Elsewhere, look_elsewhere
 from sinks.fate import REMOVED, Fate, Fates
 from sinks.finding import Days, Finder, Stored
@@ -156,15 +157,17 @@ def trace_profile(sinks: Sinks, profile_id: int, database: str, asked: Asked) ->
     """Find the latest events of a profile, and what came of them; of one close all, with the
     lines.
     """
-    topics = [one for one in sinks.streams.topics.values() if one.database == database]
-    if asked.exports is not None:
-        prefix = sinks.settings.kafka.topic_prefix
-        own = {one.topic(prefix) for one in sinks.exports if one.name in asked.exports}
-        topics = [topic for topic in topics if topic in own]
-    one_close = asked.instant is not None
+    fates, one_close = _fates(sinks, asked.instant), asked.instant is not None
+    if asked.exports is None:
+        own = (one for one in sinks.streams.topics.values() if one.database == database)
+        wanted = {topic: set(map(str, KINDS[topic.kind].event_types)) for topic in own}
+    else:
+        fed = fates.fed_by(asked.exports)
+        own = (one for one in fed if one.database == database)
+        wanted = {one: fed[one] for one in own if one.name in sinks.streams.topics}
     days, most = (_days(sinks, asked), _ALL) if one_close else (Days(), asked.most)
-    found = _finder(sinks).of_profile(profile_id, topics, days, most)
-    came = _fates(sinks, asked.instant).of(found, names=asked.exports, counting=one_close)
+    found = _finder(sinks).of_profile(profile_id, wanted, days, most)
+    came = fates.of(found, names=asked.exports, counting=one_close)
     if one_close:
         came = {
             place: [fate for fate in some if fate.close == asked.instant]

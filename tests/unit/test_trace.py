@@ -304,6 +304,12 @@ def test_one_close_of_a_profile_is_told_with_lines(story: OfflineShop) -> None:
     assert [fate.line for fate in one.fates] == [2]
 
 
+def test_of_some_exports_only_what_feeds_them_is_told(story: OfflineShop) -> None:
+    (one,) = trace_profile(story.sinks, 3, "shop", Asked(("clicks", "stores"))).events
+
+    assert (one.event.event_type, [fate.export for fate in one.fates]) == ("CLICKED", ["clicks"])
+
+
 def test_the_latest_events_of_a_profile_are_told_by_time(
     story: OfflineShop, traces: list[Trace]
 ) -> None:
