@@ -13,9 +13,11 @@ import typer
 from schemas.definitions import choices
 from schemas.errors import Fault, WrongInputError
 from schemas.settings import load_settings
+from schemas.topics import dead_letter_topic
 from sinks.finding import Days
 from sinks.setup import Sinks
 from sinks.trace import Asked, trace_event, trace_profile
+from streams.dead_letters_read import LetterReader
 
 __all__ = ["trace"]
 
@@ -26,27 +28,34 @@ _EVENTS = 20
 _SHOWN_CLOSES = 3
 
 
+_EventId = Annotated[
+    str | None, typer.Argument(metavar="[EVENT_ID]", help="The event's id, a UUID.")
+]
+_Profile = Annotated[int | None, typer.Option(help="A profile's events instead.")]
+_Database = Annotated[
+    str | None, typer.Option(help="The profile's; needed where there are several.")
+]
+_Exports = Annotated[list[str] | None, typer.Option(help="Of a profile: in these exports only.")]
+_Close = Annotated[
+    str | None, typer.Option(help="Of a profile: what one close of --export judged, with lines.")
+]
+_Last = Annotated[
+    int | None, typer.Option(help=f"Of a profile: how many events at most; {_EVENTS} without.")
+]
+_Day = Annotated[
+    str | None, typer.Option(help="Of an event: its UTC day of append, if you know it.")
+]
+
+
 def trace(
-    event_id: Annotated[
-        str | None, typer.Argument(metavar="[EVENT_ID]", help="The event's id, a UUID.")
-    ] = None,
+    event_id: _EventId = None,
     *,
-    profile: Annotated[int | None, typer.Option(help="A profile's events instead.")] = None,
-    database: Annotated[
-        str | None, typer.Option(help="The profile's; needed where there are several.")
-    ] = None,
-    export: Annotated[
-        list[str] | None, typer.Option(help="Of a profile: in these exports only.")
-    ] = None,
-    close: Annotated[
-        str | None, typer.Option(help="Of a profile: what one close of --export judged, with lines")
-    ] = None,
-    last: Annotated[
-        int | None, typer.Option(help=f"Of a profile: how many events at most; {_EVENTS} without.")
-    ] = None,
-    day: Annotated[
-        str | None, typer.Option(help="Of an event: its UTC day of append, if you know it.")
-    ] = None,
+    profile: _Profile = None,
+    database: _Database = None,
+    export: _Exports = None,
+    close: _Close = None,
+    last: _Last = None,
+    day: _Day = None,
     config: Annotated[Path | None, typer.Option(help="The settings' file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
@@ -59,21 +68,18 @@ def trace(
     _refuse_flags(event_id, profile, of_profile, day)
     sinks = Sinks.of(load_settings(config))
     if profile is None:
-        found = trace_event(sinks, _uuid(str(event_id)), _days(day))
+        found = trace_event(sinks, _uuid(str(event_id)), _days(day), _letters(sinks))
         missing = f"no event {event_id} is stored" + (f" on {day}" if day else "")
     else:
-        asked = Asked(
-            _exports(sinks, export),
-            _instant(sinks, export, close),
-            _positive(_EVENTS if last is None else last),
-        )
+        most = _positive(_EVENTS if last is None else last)
+        asked = Asked(_exports(sinks, export), _instant(sinks, export, close), most)
         found = trace_profile(sinks, profile, _database(sinks, database), asked)
         missing = f"no event of profile {profile} was found"
-    if found.events or as_json:
-        typer.echo(found.to_json() if as_json else str(found))
-    else:
-        typer.echo(missing, err=True)
     if not found.events:
+        typer.echo(missing, err=True)
+    if str(found) or as_json:
+        typer.echo(found.to_json() if as_json else str(found))
+    if not found.is_found:
         raise typer.Exit(NOT_FOUND)
 
 
@@ -94,6 +100,11 @@ def _refuse_flags(
         faults.append(Fault("--close", "names no export", "add --export NAME"))
     if faults:
         raise WrongInputError(faults)
+
+
+def _letters(sinks: Sinks) -> LetterReader:
+    kafka = sinks.settings.kafka
+    return LetterReader(dead_letter_topic(kafka.topic_prefix), kafka.client_options())
 
 
 def _uuid(text: str) -> UUID:

@@ -18,6 +18,7 @@ import duckdb
 import ibis.expr.types as ir
 
 from schemas.events import KINDS
+from schemas.topics import Topic
 from sinks.exports import Export
 from sinks.finding import Place, Stored
 from sinks.ledger import Intent
@@ -130,6 +131,17 @@ class Fates:
             fed = [event for event in events if export and self._feeds(export, event)]
             for place, fate in self._in_export(name, fed, instants, counting):
                 found[place].append(fate)
+        return found
+
+    def fed_by(self, names: Iterable[str]) -> dict[Topic, set[str]]:
+        """Return the event types that feed some exports, by topic."""
+        found: dict[Topic, set[str]] = defaultdict(set)
+        for name in names:
+            instants = list(self._reviser.ledger.closes(name))
+            export = self._exports.get(name) or self._as_closed(name, instants)
+            if export is not None:
+                fed = map(str, export.increment.feeds)
+                found[export.topic(self._selection.prefix)].update(fed)
         return found
 
     def _as_closed(self, name: str, instants: Sequence[dt.datetime]) -> Export | None:

@@ -91,17 +91,16 @@ class Finder:
         self._memory_limit = memory_limit
         self._scratch = scratch
 
-    def by_id(
-        self, event_id: UUID, days: Days, repeat_hours: int, topics: Sequence[Topic] = ()
-    ) -> list[Stored]:
+    def by_id(self, event_id: UUID, days: Days, repeat_hours: int) -> list[Stored]:
         """Find an event and its repeats, by time of append.
 
         Once it is found, days are looked through only as far back as a repeat is told from.
         """
         wanted = f"eventId = '{event_id}'::UUID"
         found: list[Stored] = []
+        everything = {topic: _streams_of(topic) for topic in self._streams.topics.values()}
         with Engine.opened(self._memory_limit, self._scratch) as (engine, _):
-            for oldest, files in self._in_steps(self._files(topics or self._topics(), days)):
+            for oldest, files in self._in_steps(self._files(everything, days)):
                 everywhere = [path for paths in files.values() for path in paths]
                 hits = self._matching(engine, everywhere, wanted)
                 for topic in files:
@@ -112,12 +111,18 @@ class Finder:
         return sorted(found, key=_by_time)
 
     def of_profile(
-        self, profile_id: int, topics: Iterable[Topic], days: Days, most: int
+        self, profile_id: int, event_types: Mapping[Topic, Iterable[str]], days: Days, most: int
     ) -> list[Stored]:
-        """Find the latest events of a profile, at most so many, by time of append."""
+        """Find the latest events of a profile, at most so many, by time of append; of these types
+        by topic.
+        """
         wanted = f"profileId = {profile_id:d}"
         found: list[Stored] = []
-        told = [topic for topic in topics if "profileId" in self._names(topic)]
+        told = {
+            topic: {builtin_name(topic, one) for one in types}
+            for topic, types in event_types.items()
+            if "profileId" in self._names(topic)
+        }
         with Engine.opened(self._memory_limit, self._scratch) as (engine, _):
             for _, files in self._in_steps(self._files(told, days)):
                 for topic, paths in files.items():
@@ -126,16 +131,13 @@ class Finder:
                     break
         return sorted(found, key=_by_time)[-most:]
 
-    def _topics(self) -> list[Topic]:
-        return list(self._streams.topics.values())
-
     def _files(
-        self, topics: Iterable[Topic], days: Days
+        self, streams: Mapping[Topic, Iterable[str]], days: Days
     ) -> dict[dt.date, dict[Topic, list[StreamFilePath]]]:
         """The files of some topics' built-in streams, by day."""
         found: dict[dt.date, dict[Topic, list[StreamFilePath]]] = defaultdict(dict)
-        for topic in topics:
-            for stream in sorted(_streams_of(topic)):
+        for topic, names in streams.items():
+            for stream in sorted(names):
                 for name in self._partitions.store.names(f"streams/{stream}"):
                     path = StreamFilePath.parse(name)
                     if days.hold(path.day):

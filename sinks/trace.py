@@ -8,16 +8,19 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from schemas.events import KINDS
+from sinks.elsewhere import NOWHERE, Elsewhere, look_elsewhere
 from sinks.fate import REMOVED, Fate, Fates
 from sinks.finding import Days, Finder, Stored
 from sinks.rules import Outcome
 from sinks.rules.campaigns import CLOSES_TO_WAIT
 from sinks.setup import Sinks
 from sinks.zones import zone
+from streams.dead_letters_read import LetterReader
 
 __all__ = ["Asked", "Trace", "Traced", "trace_event", "trace_profile"]
 
@@ -77,19 +80,29 @@ class Traced:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What was found, by time of append. zones: of the exports, by name, to tell moments in."""
+    """What was found, by time of append. zones: of the exports, by name, to tell moments in.
+
+    elsewhere: where an event is that isn't stored, if it was looked for.
+    """
 
     events: tuple[Traced, ...]
     zones: Mapping[str, str]
+    elsewhere: Elsewhere = NOWHERE
+
+    @property
+    def is_found(self) -> bool:
+        """Whether anything was."""
+        return bool(self.events or self.elsewhere.dead_letters or self.elsewhere.not_stored)
 
     def to_json(self) -> str:
         """Serialise, for scripts."""
-        told = {"events": [one.to_dict() for one in self.events]}
+        told = {"events": [one.to_dict() for one in self.events], **self.elsewhere.to_dict()}
         return json.dumps(told, indent=2)
 
     def __str__(self) -> str:
         """For people."""
-        return "\n\n".join("\n".join(self._lines(one)) for one in self.events)
+        events = ["\n".join(self._lines(one)) for one in self.events]
+        return "\n\n".join([*events, *filter(None, [str(self.elsewhere)])])
 
     def _lines(self, one: Traced) -> Iterator[str]:
         event = one.event
@@ -126,26 +139,35 @@ class Trace:
         return moment.astimezone(own).isoformat(sep=" ", timespec="seconds")
 
 
-def trace_event(sinks: Sinks, event_id: UUID, days: Days) -> Trace:
-    """Find an event and its repeats, and what came of them, with the lines."""
+def trace_event(
+    sinks: Sinks, event_id: UUID, days: Days, letters: LetterReader | None = None
+) -> Trace:
+    """Find an event and its repeats, and what came of them, with the lines; where it isn't stored,
+    look for it in the dead letters and in what Kafka has beyond.
+    """
     repeat_hours = sinks.settings.close.repeat_hours
     found = _finder(sinks).by_id(event_id, days, repeat_hours)
-    return _traced(sinks, found, _fates(sinks).of(found, counting=True))
+    traced = _traced(sinks, found, _fates(sinks).of(found, counting=True))
+    if found or letters is None:
+        return traced
+    return replace(traced, elsewhere=look_elsewhere(sinks, event_id, letters))
 
 
 def trace_profile(sinks: Sinks, profile_id: int, database: str, asked: Asked) -> Trace:
     """Find the latest events of a profile, and what came of them; of one close all, with the
     lines.
     """
-    topics = [one for one in sinks.streams.topics.values() if one.database == database]
-    if asked.exports is not None:
-        prefix = sinks.settings.kafka.topic_prefix
-        own = {one.topic(prefix) for one in sinks.exports if one.name in asked.exports}
-        topics = [topic for topic in topics if topic in own]
-    one_close = asked.instant is not None
+    fates, one_close = _fates(sinks, asked.instant), asked.instant is not None
+    if asked.exports is None:
+        own = (one for one in sinks.streams.topics.values() if one.database == database)
+        wanted = {topic: set(map(str, KINDS[topic.kind].event_types)) for topic in own}
+    else:
+        fed = fates.fed_by(asked.exports)
+        own = (one for one in fed if one.database == database)
+        wanted = {one: fed[one] for one in own if one.name in sinks.streams.topics}
     days, most = (_days(sinks, asked), _ALL) if one_close else (Days(), asked.most)
-    found = _finder(sinks).of_profile(profile_id, topics, days, most)
-    came = _fates(sinks, asked.instant).of(found, names=asked.exports, counting=one_close)
+    found = _finder(sinks).of_profile(profile_id, wanted, days, most)
+    came = fates.of(found, names=asked.exports, counting=one_close)
     if one_close:
         came = {
             place: [fate for fate in some if fate.close == asked.instant]

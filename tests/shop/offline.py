@@ -219,6 +219,17 @@ class Log:
         batch = pa.RecordBatch.from_arrays(arrays, schema=RECORDS)
         return Chunk(number, first, end, (batch,) if rows else ())
 
+    def find(
+        self, partition: TopicPartition, first: int, end: int, texts: Sequence[str]
+    ) -> list[tuple[int, int]]:
+        """Find records by text, as the range reader does."""
+        rows = enumerate(self.records[partition.topic][first:end], start=first)
+        return [
+            (offset, row.appended_at)
+            for offset, row in rows
+            if any(text.encode() in row.value for text in texts)
+        ]
+
     def read(self, writer: BatchWriter, partition: TopicPartition, first: int, end: int) -> int:
         """Read a range again, as the range reader does; what isn't kept is refused."""
         if first < self.kept_from[partition.topic]:

@@ -6,15 +6,16 @@ import csv
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import cast
 from uuid import UUID
 
 import pytest
 import typer
 
-from schemas.errors import DeltadropError
+from schemas.errors import DeltadropError, PartitionError
 from schemas.events import Kind
 from sinks import cli_trace
 from sinks.fate import BEGUN, EARLIER, NOT_CLOSED, Fate
@@ -23,6 +24,8 @@ from sinks.ledger import Ledger
 from sinks.rules import Outcome
 from sinks.setup import Sinks
 from sinks.trace import Asked, Trace, trace_event, trace_profile
+from streams.dead_letters import Poison
+from streams.dead_letters_read import Letter, LetterReader, identity_of
 from streams.stream import Stream
 from tests.shop.offline import DEFINITIONS, OfflineShop, at, with_exports
 from tests.shop.planted import BOB, DELETION, PLANTED, campaign, deleted, told
@@ -301,6 +304,12 @@ def test_one_close_of_a_profile_is_told_with_lines(story: OfflineShop) -> None:
     assert [fate.line for fate in one.fates] == [2]
 
 
+def test_of_some_exports_only_what_feeds_them_is_told(story: OfflineShop) -> None:
+    (one,) = trace_profile(story.sinks, 3, "shop", Asked(("clicks", "stores"))).events
+
+    assert (one.event.event_type, [fate.export for fate in one.fates]) == ("CLICKED", ["clicks"])
+
+
 def test_the_latest_events_of_a_profile_are_told_by_time(
     story: OfflineShop, traces: list[Trace]
 ) -> None:
@@ -342,6 +351,64 @@ def test_no_trace_shows_anything_personal(
         assert mark not in one.to_json()
 
 
+class Letters:
+    """The dead-letter topic's place is taken by a list."""
+
+    def __init__(self, *events: Poison) -> None:
+        self.events = events
+
+    def whole(self, wanted: object = None) -> Sequence[Poison]:
+        return self.events
+
+    def letters(self) -> list[Letter]:
+        return [Letter(*identity_of(one), one.reason, 1) for one in self.events]
+
+
+class NoKafka(Letters):
+    """Nobody answers."""
+
+    def whole(self, wanted: object = None) -> Sequence[Poison]:
+        raise PartitionError("can't be reached", where="Kafka")
+
+
+def reader(letters: Letters) -> LetterReader:
+    return cast("LetterReader", letters)
+
+
+def test_an_event_that_became_a_dead_letter_is_found_by_its_id(shop: OfflineShop) -> None:
+    whole = b"\0\0\0\0\1H" + str(EVENT).encode() + f"\2{PLANTED}".encode()
+    dead = Poison(EMAILS, 0, 3, 1_774_576_800_000, b"1", whole, "field 'x': is missing")
+    other = Poison(EMAILS, 0, 4, 1_774_576_800_000, b"1", None, "null value")
+
+    found = trace_event(shop.sinks, EVENT, Days(), reader(Letters(dead, other)))
+
+    assert found.is_found
+    assert [one.origin for one in found.elsewhere.dead_letters] == [f"{EMAILS}/0/3"]
+    assert "field 'x': is missing; `deltadrop dead-letters show" in str(found)
+    assert PLANTED not in str(found) + found.to_json()
+
+
+def test_an_event_that_isnt_stored_yet_is_found_in_kafka(shop: OfflineShop) -> None:
+    mail(shop, "SENT", at(2))
+    shop.store_all()
+    offset = mail(shop, "SENT", at(3), event_id=EVENT, emailAddress=PLANTED)
+
+    found = trace_event(shop.sinks, EVENT, Days(), reader(Letters()))
+
+    (one,) = found.elsewhere.not_stored
+    assert (one.topic, one.partition, one.offset) == (EMAILS, 0, offset)
+    assert f"not stored yet: {EMAILS}/0, offset {offset}" in str(found)
+    assert PLANTED not in str(found) + found.to_json()
+
+
+def test_where_kafka_doesnt_answer_a_trace_says_what_it_didnt_look_at(shop: OfflineShop) -> None:
+    found = trace_event(shop.sinks, EVENT, Days(), reader(NoKafka()))
+
+    assert not found.is_found
+    (remark,) = found.elsewhere.remarks
+    assert remark == "dead letters can't be looked through now: Kafka: can't be reached"
+
+
 Run = Callable[..., int]
 
 
@@ -349,6 +416,7 @@ Run = Callable[..., int]
 def run(shop: OfflineShop, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The command; its exit code."""
     monkeypatch.setattr(Sinks, "of", lambda settings: shop.sinks)
+    monkeypatch.setattr(cli_trace, "_letters", lambda sinks: Letters())
 
     def run(event_id: str | None = None, **flags: object) -> int:
         try:
