@@ -24,6 +24,7 @@ COMMANDS = {
     "topics": "producers.cli:topics",
     "worker": "streams.cli:worker",
     "close": "sinks.cli:close",
+    "redrop": "sinks.cli_redrop:redrop",
     "release": "sinks.cli_release:release",
     "schedule": "sinks.cli_schedule:schedule",
     "status": "sinks.cli:status",

@@ -58,6 +58,7 @@ class Reviser:
         outcome = self.ledger.outcome(export, instant)
         if intent is None or outcome is None:
             return None
+        intent = self.closer.holds.released(intent)
         for number in self.ledger.revisions(export, instant):
             revised = self.ledger.revision_outcome(export, instant, number)
             revision = self.ledger.revision(export, instant, number)
