@@ -35,6 +35,7 @@ COMMANDS = {
     "json-schema": "sinks.cli_exports:json_schema",
     "history": "sinks.cli:history",
     "trace": "sinks.cli_trace:trace",
+    "sweep": "sinks.cli_sweep:sweep",
     "erase": "sinks.cli_erase:erase",
     "verify": "sinks.cli_files:verify",
     "check-location": "sinks.cli_locations:check_location",
