@@ -58,6 +58,8 @@ def close(
     lease_seconds = settings.schedule.lease_seconds
     reporter = Reporter(sinks.ledger, channels_of(settings), lease_seconds=lease_seconds)
     reporter.settle(chosen)
+    for told in sinks.sweeper.finish_revisions().left:
+        typer.echo(told, err=True)
     now = dt.datetime.now(dt.UTC)
     if at:
         due = _due_at(chosen, _instant(at, now))

@@ -172,9 +172,15 @@ class Closer:
         self, export: Export, drop: Drop, instant: dt.datetime, revision: int = 0
     ) -> tuple[Receipt, ...]:
         """Deliver a drop to all locations of its export; doing it again is safe."""
-        whose = Consignment(export.name, instant, revision, drop.rendered.sha256)
-        parcel = Parcel(whose, _folder(export), drop.name, drop.file, drop.manifest)
+        parcel = _parcel(export, drop, instant, revision)
         return self.deliveries.deliver(parcel, export.definition.deliver)
+
+    def deliver_again(
+        self, export: Export, drop: Drop, instant: dt.datetime, revision: int = 0
+    ) -> tuple[Receipt, ...]:
+        """Deliver a drop where it is missing, also where it was delivered before."""
+        parcel = _parcel(export, drop, instant, revision)
+        return self.deliveries.deliver_again(parcel, export.definition.deliver)
 
     def _check_guard_rails(self, export: Export, intent: Intent, drop: Drop) -> None:
         """Hold a drop that breaks a guard rail of its export, unless it was released."""
@@ -292,6 +298,11 @@ def _offsets(intent: Intent) -> tuple[Offsets, ...]:
 
 def _now() -> str:
     return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+
+
+def _parcel(export: Export, drop: Drop, instant: dt.datetime, revision: int) -> Parcel:
+    whose = Consignment(export.name, instant, revision, drop.rendered.sha256)
+    return Parcel(whose, _folder(export), drop.name, drop.file, drop.manifest)
 
 
 def _folder(export: Export) -> Folder:

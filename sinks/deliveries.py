@@ -60,12 +60,26 @@ class Deliveries:
         One that fails doesn't keep it from the others. Raises CloseError for those that failed;
         doing it again is safe.
         """
+        return self._deliver(parcel, locations, self._unless_kept)
+
+    def deliver_again(self, parcel: Parcel, locations: Sequence[str]) -> tuple[Receipt, ...]:
+        """Bring a drop to each of `locations` that doesn't have it now, whatever the receipts of
+        earlier deliveries say; see `deliver`.
+        """
+        return self._deliver(parcel, locations, self._to)
+
+    def _deliver(
+        self,
+        parcel: Parcel,
+        locations: Sequence[str],
+        bring: Callable[[str, Parcel, Path], Sequence[Receipt]],
+    ) -> tuple[Receipt, ...]:
         receipts: list[Receipt] = []
         failed: list[CloseError] = []
         with self._files(parcel) as manifest:
             for name in locations:
                 try:
-                    receipts += self._to(name, parcel, manifest)
+                    receipts += bring(name, parcel, manifest)
                 except CloseError as error:
                     failed.append(error)
         if failed:
@@ -84,10 +98,11 @@ class Deliveries:
             except DeliveryError as error:
                 log.warning("location can't be asked", location=location, why=str(error))
 
-    def _to(self, location: str, parcel: Parcel, manifest: Path) -> Sequence[Receipt]:
+    def _unless_kept(self, location: str, parcel: Parcel, manifest: Path) -> Sequence[Receipt]:
         kept = self.receipts.of(parcel.drop, location)
-        if kept is not None:
-            return kept
+        return kept if kept is not None else self._to(location, parcel, manifest)
+
+    def _to(self, location: str, parcel: Parcel, manifest: Path) -> Sequence[Receipt]:
         place, terms = self._destination(location), self._destination(location).terms
         until = time.monotonic() + terms.total_seconds
         receipts = [

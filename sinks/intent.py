@@ -95,9 +95,7 @@ class Intentions:
         recorded = self.ledger.intent(export.name, instant)
         if recorded is not None and recorded.initial >= initial:
             return recorded
-        if initial:
-            self._refuse_initial(export)
-        previous = self._previous(export, instant)
+        previous = self._previous(export, instant, initial=initial)
         start = instant if initial else previous or _first_start(export, instant)
         topics = topics_read(export, self.prefix)
         names = [topic.name for topic in topics]
@@ -109,9 +107,8 @@ class Intentions:
         if loss:
             self._accept_loss(f"{export.name}@{stamp(instant)}", needs, loss)
         choices = self.completeness.prove(needs, progress=progress)
-        if not loss:
-            window = () if initial else between
-            self.completeness.refuse_lost(window, choices, export.name, stamp(instant))
+        whole = () if initial or loss else between
+        self.completeness.refuse_lost(whole, choices, export.name, stamp(instant))
         intent = Intent(
             export=export.name,
             instant=instant,
@@ -155,7 +152,11 @@ class Intentions:
                 hint="close it without --initial, or define an export of another name",
             )
 
-    def _previous(self, export: Export, instant: dt.datetime) -> dt.datetime | None:
+    def _previous(
+        self, export: Export, instant: dt.datetime, *, initial: bool
+    ) -> dt.datetime | None:
+        if initial:
+            self._refuse_initial(export)
         closes = list(self.ledger.closes(export.name))
         if closes and closes[-1] > instant:
             raise CloseError(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
@@ -242,6 +243,18 @@ class Ledger:
         """Yield the instants of all closes that were begun, oldest first."""
         names = self.store.names(f"ledger/exports/{export}")
         yield from sorted({parse_stamp(name.split("/")[3]) for name in names})
+
+    def begun(self) -> Iterator[tuple[str, dt.datetime]]:
+        """Yield export and instant of every close that may be half done, an export's oldest first:
+        without an outcome, or with a revision, whose last step leaves no entry.
+        """
+        entries: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for name in self.store.names("ledger/exports"):
+            _, _, export, instant, entry = name.split("/")
+            entries[export, instant].add(entry)
+        for (export, instant), found in sorted(entries.items()):
+            if "outcome.json" not in found or "r1.intent.json" in found:
+                yield export, parse_stamp(instant)
 
     def waiting_files(self) -> Iterator[tuple[str, dt.datetime, str]]:
         """Yield export, instant and name of every file of facts that waited."""

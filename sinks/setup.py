@@ -21,6 +21,7 @@ from sinks.rebase import Rebase
 from sinks.receipts import Receipts
 from sinks.revise import Reviser
 from sinks.selection import Selection
+from sinks.sweep import Sweeper
 from streams.layout import TopicPartition
 from streams.setup import Streams
 
@@ -43,6 +44,11 @@ class Sinks:
     def reviser(self) -> Reviser:
         """What makes drops again."""
         return self.eraser.reviser
+
+    @property
+    def sweeper(self) -> Sweeper:
+        """What finishes half steps of earlier runs."""
+        return Sweeper(self.reviser, self.eraser.leftovers)
 
     @classmethod
     def of(cls, settings: Settings) -> Sinks:

@@ -1,10 +1,9 @@
-"""A hold and a release that are killed before any of their writes, and run again, end where ones
-that ran through do.
+"""A hold, a release and a redrop that are killed before any of their writes, and run again, end
+where ones that ran through do.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -16,7 +15,9 @@ import pytest
 
 from schemas.errors import HeldError
 from schemas.events import Kind
+from sinks.redrop import Redropper
 from sinks.release import Releaser
+from sinks.revise import Reviser
 from tests.shop.killed import CountedStore, KilledError, Steps, counted
 from tests.shop.offline import OfflineShop, at, with_exports
 from tests.shop.planted import BOB, delete, live, state
@@ -47,44 +48,52 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> OfflineShop:
     return shop
 
 
-def copied(shop: OfflineShop, folder: Path, steps: Steps) -> tuple[OfflineShop, Releaser]:
+def copied(shop: OfflineShop, folder: Path, steps: Steps) -> tuple[OfflineShop, Reviser]:
     shutil.copytree(shop.folder, folder)
     store = CountedStore(folder / "data", steps)
     copy = OfflineShop(folder, deepcopy(shop.log), store, dict(shop.stored), shop.definitions)
-    return copy, Releaser(counted(copy.sinks.reviser, copy.root, steps))
+    return copy, counted(copy.sinks.reviser, copy.root, steps)
 
 
-def hold(shop: OfflineShop, releaser: Releaser) -> None:
+def hold(shop: OfflineShop, reviser: Reviser) -> None:
     with pytest.raises(HeldError):
-        releaser.reviser.closer.close(shop.sinks.exports[0], HELD, lambda lags: None)
+        reviser.closer.close(shop.sinks.exports[0], HELD, lambda lags: None)
 
 
-def release(shop: OfflineShop, releaser: Releaser) -> None:
-    releaser.release("sent", HELD, "a holiday", lambda lags: None)
+def release(shop: OfflineShop, reviser: Reviser) -> None:
+    Releaser(reviser).release("sent", HELD, "a holiday", lambda lags: None)
+
+
+def redrop(shop: OfflineShop, reviser: Reviser) -> None:
+    Redropper(reviser).redrop("sent", HELD)
+
+
+def redrop_by_today(shop: OfflineShop, reviser: Reviser) -> None:
+    Redropper(reviser).redrop("sent", HELD, "fewer columns", shop.sinks.exports[0])
 
 
 def interrupted_anywhere(
-    shop: OfflineShop, folder: Path, act: Callable[[OfflineShop, Releaser], None], least: int
+    shop: OfflineShop, folder: Path, act: Callable[[OfflineShop, Reviser], None], least: int
 ) -> OfflineShop:
     """Kill an act before each of its steps, run it again, and compare; returns where it ends."""
     steps = Steps(None)
-    through, releaser = copied(shop, folder / "through", steps)
-    act(through, releaser)
+    through, reviser = copied(shop, folder / "through", steps)
+    act(through, reviser)
     expected = kept(through.root)
     assert steps.done >= least
 
     for number in range(steps.done):
-        killed, releaser = copied(shop, folder / f"killed-{number}", Steps(number))
+        killed, reviser = copied(shop, folder / f"killed-{number}", Steps(number))
         with pytest.raises(KilledError):
-            act(killed, releaser)
-        again = dataclasses.replace(releaser, reviser=killed.again().sinks.reviser)
-        act(killed.again(), again)
+            act(killed, reviser)
+        again = killed.again()
+        act(again, again.sinks.reviser)
         assert kept(killed.root) == expected, f"killed before step {number}"
         shutil.rmtree(killed.folder)
     return through
 
 
-def test_a_hold_and_a_release_that_were_killed_before_any_of_their_writes_are_run_again(
+def test_what_was_killed_before_any_of_its_writes_is_run_again(
     before: OfflineShop, tmp_path: Path
 ) -> None:
     # Cuts, an intent, the hold; then its release, two files, their receipt, an outcome.
@@ -93,6 +102,18 @@ def test_a_hold_and_a_release_that_were_killed_before_any_of_their_writes_are_ru
 
     assert released.drops()[0] == "sent_20260328_0600.csv.gz"
 
+    # The same bytes where they are missing: a file and its receipt, which is there.
+    for file in released.transferbox.rglob("*.gz"):
+        file.unlink()
+    there = interrupted_anywhere(released, tmp_path / "redrop", redrop, least=2)
+    assert there.drops()[0] == "sent_20260328_0600.csv.gz"
+
+    # A revision: its intent, two files, their receipt, its outcome, two that go.
+    definition = released.folder / "exports/sent.yaml"
+    definition.write_text(definition.read_text() + "columns: [interactionId]\n")
+    revised = interrupted_anywhere(released, tmp_path / "revised", redrop_by_today, least=7)
+    assert revised.drops()[0] == "sent_20260328_0600-r1.csv.gz"
+
 
 def test_a_deletion_between_the_two_runs_of_a_release_changes_no_bytes_of_it(
     before: OfflineShop, tmp_path: Path
@@ -100,18 +121,18 @@ def test_a_deletion_between_the_two_runs_of_a_release_changes_no_bytes_of_it(
     """The deletions are those of the release, which the first run recorded: what one location has
     by then, the others get too. The next erasure replaces it everywhere.
     """
-    shop, releaser = copied(before, tmp_path / "held", Steps(None))
-    hold(shop, releaser)
-    killed, releaser = copied(shop, tmp_path / "killed", Steps(3))
+    shop, reviser = copied(before, tmp_path / "held", Steps(None))
+    hold(shop, reviser)
+    killed, reviser = copied(shop, tmp_path / "killed", Steps(3))
     with pytest.raises(KilledError):
-        release(killed, releaser)
+        release(killed, reviser)
     (sent,) = [file for file in killed.transferbox.rglob("*") if file.suffix == ".gz"]
     first = sent.read_bytes()
     again = killed.again()
     delete(again, BOB, 32)
     again.store_all()
 
-    release(again, Releaser(again.sinks.reviser))
+    release(again, again.sinks.reviser)
 
     assert sent.read_bytes() == first
     assert [drop.file for drop in again.sinks.eraser.run().drops] == [
