@@ -46,14 +46,21 @@ class Retention:
         before = self.now() - dt.timedelta(days=self.days)
         removed = 0
         for export in self.ledger.exports():
-            if not self._has_old_files(export, before):
-                continue
-            for instant in self.ledger.closes(export):
-                if instant < before:
-                    removed += sum(map(self._remove, self._due(export, instant, before)))
+            try:
+                removed += self._sweep(export, before)
+            except (
+                OSError
+            ) as error:  # others may remove files there, too
+                log.warning("not all swept", export=export, why=str(error))
         if removed:
             log.info("transferbox swept", files=removed, older_than_days=self.days)
         return removed
+
+    def _sweep(self, export: str, before: dt.datetime) -> int:
+        if not self._has_old_files(export, before):
+            return 0
+        instants = [instant for instant in self.ledger.closes(export) if instant < before]
+        return sum(self._remove(f) for at in instants for f in self._due(export, at, before))
 
     def _has_old_files(self, export: str, before: dt.datetime) -> bool:
         files = self.transferbox.root.glob(f"*/{export}/*")

@@ -87,9 +87,7 @@ def _demo(folder: Path, seed: int, size: int, day: date) -> None:
     say("done")
     show(workspace, drops)
     partners.show(SHOWN)
-    _, exports = status.split("\n\n", 1)
-    print("\n`deltadrop status`, before the servers were stopped (without the partitions' lag):\n")
-    print(indent(exports, "  "))
+    print(f"\n`deltadrop status`, before the servers were stopped:\n\n{indent(status, '  ')}")
     what_next(workspace, drops)
 
 
