@@ -49,6 +49,7 @@ __all__ = [
     "RegistrySettings",
     "ScheduleSettings",
     "Settings",
+    "TransferboxSettings",
     "WebhookSettings",
     "WorkerSettings",
     "load_settings",
@@ -150,6 +151,14 @@ class CloseSettings(Section):
     repeat_hours: Positive = 48
 
 
+class TransferboxSettings(Section):
+    """The transferbox."""
+
+    retention_days: Positive | None = Field(
+        default=None, description="after its delivery a drop is removed; none keeps it for ever"
+    )
+
+
 class ScheduleSettings(Section):
     """How `deltadrop schedule` shares the work and tries again."""
 
@@ -185,6 +194,7 @@ class Settings(BaseSettings):
     mail: MailSettings = MailSettings()
     webhook: WebhookSettings = WebhookSettings()
     observe: ObserveSettings = ObserveSettings()
+    transferbox: TransferboxSettings = TransferboxSettings()
     locations: dict[LocationName, dict[str, object]] = Field(
         default={}, description="by name; each kind of location reads its own (sinks.locations)"
     )

@@ -69,6 +69,7 @@ def close(
     run = _Run(sinks, reporter, failures, initial, as_json, by_hand=at is not None)
     with writing_metrics(sinks, settings.observe.textfile):
         _close_in_order(run, due)
+    sinks.retention.sweep()
     for export in chosen:
         reporter.late(export, [one.instant for one in due_closes([export], sinks.ledger, now)])
     reporter.send()

@@ -211,6 +211,8 @@ class Scheduler:
                 sinks.rebase.remake_where_due(sinks.streams.topics.values(), instant)
             except Exception:  # a close reads more without them, and is as right
                 log.exception("bases not remade", instant=instant.isoformat())
+        if closed:
+            sinks.retention.sweep()
 
     def _pause(self, sinks: Sinks) -> float:
         now = self._now()

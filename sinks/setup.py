@@ -19,6 +19,7 @@ from sinks.leftovers import Leftovers
 from sinks.locations import TRANSFERBOX, Transferbox, load_locations, terms_of
 from sinks.rebase import Rebase
 from sinks.receipts import Receipts
+from sinks.retention import Retention
 from sinks.revise import Reviser
 from sinks.selection import Selection
 from sinks.sweep import Sweeper
@@ -39,6 +40,7 @@ class Sinks:
     rebase: Rebase
     offsets: KafkaOffsets
     eraser: Eraser
+    retention: Retention
 
     @property
     def reviser(self) -> Reviser:
@@ -92,7 +94,9 @@ class Sinks:
         exports = load_exports(settings.exports, streams.catalog, terms_of(locations))
         rebase = Rebase(cuts, bases, intentions, selection)
         eraser = _eraser(settings, streams, reviser, bases)
-        return cls(settings, streams, exports, cuts, ledger, closer, rebase, offsets, eraser)
+        retention = _retention(settings, ledger, transferbox)
+        parts = (cuts, ledger, closer, rebase, offsets, eraser, retention)
+        return cls(settings, streams, exports, *parts)
 
 
 def _eraser(settings: Settings, streams: Streams, reviser: Reviser, bases: Bases) -> Eraser:
@@ -117,6 +121,11 @@ def _eraser(settings: Settings, streams: Streams, reviser: Reviser, bases: Bases
         reviser=reviser,
         leftovers=Leftovers(streams.partitions, bases, scratch, reviser.transferbox.root),
     )
+
+
+def _retention(settings: Settings, ledger: Ledger, transferbox: Transferbox) -> Retention:
+    days = settings.transferbox.retention_days
+    return Retention(ledger, Receipts(ledger.store), transferbox, days)
 
 
 def _mending(streams: Streams) -> Mend:
