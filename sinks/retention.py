@@ -48,9 +48,7 @@ class Retention:
         for export in self.ledger.exports():
             try:
                 removed += self._sweep(export, before)
-            except (
-                OSError
-            ) as error:  # others may remove files there, too
+            except OSError as error:  # others may remove files there, too
                 log.warning("not all swept", export=export, why=str(error))
         if removed:
             log.info("transferbox swept", files=removed, older_than_days=self.days)
