@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import socket
 import time
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -67,8 +66,9 @@ class Session(Protocol):
 
 @dataclass(frozen=True)
 class _Sending:
-    """One file on its way."""
+    """One file on its way. sender: the installation that sends it."""
 
+    sender: str
     local: Path
     size: int
     digest: str
@@ -81,8 +81,8 @@ class _Sending:
 
     @property
     def aside(self) -> str:
-        """Its name while it's not whole. Another machine that sends the same has another one."""
-        told = hashlib.sha256(f"{self.digest} {socket.gethostname()}".encode()).hexdigest()[:16]
+        """Its name while it's not whole. Another installation that sends the same has another."""
+        told = hashlib.sha256(f"{self.digest} {self.sender}".encode()).hexdigest()[:16]
         return _joined(self.folder, f".{self.name}.{told}.part")
 
 
@@ -114,7 +114,7 @@ class RemoteLocation:
         place = _joined(self.terms.folder, str(folder))
         address = self.address(_joined(place, name))
         size, digest = content_of(local, address)
-        sending = _Sending(local, size, digest, place, name)
+        sending = _Sending(_sender(self.locks), local, size, digest, place, name)
         with self._alone(folder), self.connect() as session:
             there = session.size(sending.target)
             if there is not None and self._is_whole(session, sending, there):
@@ -265,6 +265,21 @@ class RemoteLocation:
             while not _locked(file):
                 time.sleep(min(_LOCK_PAUSE_SECONDS, limit.left()))
             yield
+
+
+def _sender(folder: Path) -> str:
+    """The installation's own id, made once. A host's name would change with each container, and
+    what one has begun to send would never be gone on with.
+    """
+    file = folder / "sender"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        aside = folder / f"sender.{uuid4().hex}"
+        aside.write_text(uuid4().hex, encoding="utf-8")
+        with contextlib.suppress(FileExistsError):
+            file.hardlink_to(aside)
+        aside.unlink()
+    return file.read_text(encoding="utf-8")
 
 
 def _locked(file: IO[str]) -> bool:

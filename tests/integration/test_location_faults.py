@@ -325,6 +325,8 @@ def test_a_connection_that_is_cut_in_mid_file_goes_on_from_there(
     (part,) = (root / str(FOLDER)).iterdir()
     assert MIB < part.stat().st_size < len(content)
     inode = part.stat().st_ino
+    monkeypatch.setattr(socket, "gethostname", lambda: "the-next-container")
+    location = at(server, tmp_path)
     assert delivered(server, location, tmp_path, content)
     assert (root / str(FOLDER) / NAME).stat().st_ino == inode, "it's the file that was begun"
     assert list(files_in(root / str(FOLDER))) == [NAME]
