@@ -44,13 +44,7 @@ def subject(report: Report) -> str:
 
 def plain(report: Report) -> str:
     """The report as text."""
-    return (
-        "\n\n".join(
-            "\n".join([part.title, *(_plain_line(line) for line in part.lines)])
-            for part in _parts(report)
-        )
-        + "\n"
-    )
+    return "\n\n".join(map(_plain_part, _parts(report))) + "\n"
 
 
 def html(report: Report) -> str:
@@ -59,10 +53,11 @@ def html(report: Report) -> str:
     return f'<!doctype html>\n<html><body style="{_STYLE}">{parts}</body></html>\n'
 
 
-def _plain_line(line: Line) -> str:
-    label, text = line
-    following = "\n" + " " * (_INDENT + 2)
-    return f"  {label:{_INDENT}}{text.replace(chr(10), following)}"
+def _plain_part(part: _Part) -> str:
+    indent = max(_INDENT, *(len(label) + 2 for label, _ in part.lines))
+    following = "\n" + " " * (indent + 2)
+    lines = (f"  {label:{indent}}{text.replace(chr(10), following)}" for label, text in part.lines)
+    return "\n".join([part.title, *lines])
 
 
 def _html_part(part: _Part) -> str:
@@ -108,7 +103,7 @@ def _attention(report: Report) -> Iterator[Line]:
         yield "late", f"finished {report.told_at}, due by {report.deliver_by}"
     if report.dead_letters:
         events = counted(report.dead_letters, "event")
-        yield "dead letters", f"{events} that could not be used: see the dead-letter topic"
+        yield "dead letters", f"{events} that could not be used: see `deltadrop dead-letters list`"
     if report.warnings:
         yield "warnings", "\n".join(report.warnings)
 

@@ -28,6 +28,11 @@ def sent() -> Sent:
     return Sent()
 
 
+def test_labels_and_what_they_say_stand_apart() -> None:
+    told = plain(report(balance={"exported": 2, "waiting for its campaign": 129}))
+    assert "\n  exported                  2\n  waiting for its campaign  129\n" in told
+
+
 @pytest.fixture
 def outbox(tmp_path: Path, sent: Sent) -> Outbox:
     return Outbox(LocalStore(tmp_path), [sent])
