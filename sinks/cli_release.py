@@ -50,6 +50,7 @@ def release(
     sinks = Sinks.of(settings)
     instant, why = read_instant(close), read_reason(reason)
     known_export(sinks, export)
+    sent_before = sinks.ledger.outcome(export, instant) is not None
     outcome = _released(sinks, export, instant, why, accept_loss)
     reporter = Reporter(
         sinks.ledger, channels_of(settings), lease_seconds=settings.schedule.lease_seconds
@@ -63,6 +64,8 @@ def release(
         typer.echo(json.dumps(told))
     else:
         typer.echo(close_line(export, instant, outcome))
+        if sent_before:
+            typer.echo("  it was sent before: nothing is changed")
 
 
 def _released(

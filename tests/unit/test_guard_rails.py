@@ -278,6 +278,14 @@ def test_a_wrong_rail_is_refused_with_what_would_be_right(
     assert "profiles.yaml:9: field 'guard_rails" in str(refused.value)
 
 
+def test_rails_that_are_no_group_of_fields_are_refused_in_words(tmp_path: Path) -> None:
+    definitions = with_exports("profiles")
+    definitions["exports/profiles.yaml"] += "guard_rails: [rows_at_least]\n"
+
+    with pytest.raises(DefinitionError, match="isn't a group of fields; write its fields below it"):
+        OfflineShop(tmp_path, definitions=definitions)
+
+
 def test_drops_of_exports_without_rails_have_the_manifest_that_they_had(
     shop_with: Callable[..., OfflineShop],
 ) -> None:

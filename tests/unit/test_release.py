@@ -20,6 +20,7 @@ from sinks import cli, cli_release
 from sinks.held import Holds
 from sinks.release import Releaser
 from sinks.setup import Sinks
+from sinks.status import status_of
 from tests.shop.offline import OfflineShop, at, with_exports
 from tests.shop.planted import BOB, delete, finds, live
 
@@ -110,7 +111,10 @@ def test_running_it_again_changes_nothing(
     assert release(shop, reason="another one") == 0
 
     assert manifest_of(shop) == first
-    assert capsys.readouterr().out.splitlines() == told[-1:]
+    assert capsys.readouterr().out.splitlines() == [
+        *told[-1:],
+        "  it was sent before: nothing is changed",
+    ]
 
 
 def test_later_windows_go_on_after_it(shop: OfflineShop, release: Callable[..., int]) -> None:
@@ -180,6 +184,14 @@ def test_history_shows_what_is_held_and_what_was_released(
     told = json.loads(capsys.readouterr().out)
     assert told["held"]["reasons"] == ["2 rows, at least 3 are expected"]
     assert told["released"]["reason"] == "a holiday"
+
+
+def test_status_tells_what_is_held_and_the_command_that_settles_it(held: OfflineShop) -> None:
+    """Also where it was closed by hand, and no report was made."""
+    (status,) = status_of(held.sinks, at(7, 28)).exports
+
+    assert status.trouble == "held: 2 rows, at least 3 are expected"
+    assert f"deltadrop release sent --close {CLOSE} --reason" in status.hint
 
 
 @pytest.mark.parametrize(
