@@ -18,7 +18,7 @@ import typer
 from schemas.errors import DeltadropError, HeldError, PartitionError
 from schemas.events import Kind
 from sinks import cli_trace
-from sinks.fate import BEGUN, EARLIER, HELD, NOT_CLOSED, Fate
+from sinks.fate import BEGUN, EARLIER, HELD, NOT_CLOSED, REMOVED, Fate
 from sinks.finding import Days
 from sinks.held import Release
 from sinks.ledger import Ledger
@@ -216,6 +216,16 @@ def test_a_close_that_wasnt_finished_is_told_so(shop: OfflineShop) -> None:
     (shop.root / "ledger/exports/sent/20260327T060000.000Z/outcome.json").unlink()
 
     assert outcomes(shop) == [{"sent": BEGUN}]
+
+
+def test_a_close_whose_state_was_removed_cant_be_judged_again(shop: OfflineShop) -> None:
+    mail(shop, "SENT", at(2), event_id=EVENT)
+    shop.store_all()
+    shop.close("sent", at(6))
+    for file in (shop.root / "streams" / "campaign.CREATED").rglob("*.parquet"):
+        file.unlink()
+
+    assert outcomes(shop) == [{"sent": REMOVED}]
 
 
 def test_a_drop_that_is_held_is_told_so_and_when_released_with_its_line(
