@@ -32,11 +32,12 @@ from sinks.source import Narrowed
 from sinks.state import POSITION
 from sinks.state.engine import fetched
 
-__all__ = ["BEGUN", "EARLIER", "NOT_CLOSED", "REMOVED", "Fate", "Fates"]
+__all__ = ["BEGUN", "EARLIER", "HELD", "NOT_CLOSED", "REMOVED", "Fate", "Fates"]
 
 _WAITING: Final = Outcome.WAITING.label
 
 NOT_CLOSED: Final = "not closed yet"
+HELD: Final = "held"
 BEGUN: Final = "close begun, not finished"
 NO_LONGER: Final = "not closed, and the export is no longer defined"
 EARLIER: Final = "before the export's first window"
@@ -166,7 +167,10 @@ class Fates:
             begun = [one for at in instants[index:] if (one := self._close(name, at))]
             closes = list(takewhile(lambda one: one.outcome is not None, begun))
             if not closes:
-                yield from ((event.place, _at(begun[:1], BEGUN)) for event in together)
+                holds = self._reviser.closer.holds
+                is_held = holds.waiting(name, instants[index]) is not None
+                outcome = HELD if is_held else BEGUN
+                yield from ((event.place, _at(begun[:1], outcome)) for event in together)
                 continue
             try:
                 yield from self._judged(closes, together, counting)
@@ -246,8 +250,12 @@ class Fates:
     def _close(self, name: str, instant: dt.datetime) -> _Close | None:
         known = self._closes
         if (name, instant) not in known:
-            latest = self._reviser.latest(name, instant)
-            intent = latest[0] if latest else self._reviser.ledger.intent(name, instant)
+            own, latest = self._reviser.ledger.intent(name, instant), None
+            if own is not None:
+                latest = self._reviser.latest(name, instant)
+            intent = latest[0] if latest else own
+            if own is not None and intent == own:  # no revision has replaced its drop
+                intent = self._reviser.closer.holds.released(own)
             known[name, instant] = None
             if intent is not None:
                 export = Export.from_json(intent.definition_json())

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from schemas.events import KINDS
 from sinks.elsewhere import NOWHERE, Elsewhere, look_elsewhere
-from sinks.fate import REMOVED, Fate, Fates
+from sinks.fate import HELD, REMOVED, Fate, Fates
 from sinks.finding import Days, Finder, Stored
 from sinks.rules import Outcome
 from sinks.rules.campaigns import CLOSES_TO_WAIT
@@ -36,6 +36,7 @@ _WHY: Mapping[str, str] = {
     Outcome.ROW_GONE.label: "the row's life had ended",
     Outcome.ALREADY_DOWNLOADED.label: "it was downloaded by the close",
     Outcome.SUPERSEDED.label: "a later record of the row in the window makes its line",
+    HELD: "nothing of the drop was sent; `deltadrop status` says what settles it",
     REMOVED: "what the close read was removed since",
 }
 """What an outcome means, for people."""

@@ -70,7 +70,7 @@ def balance(site: Workspace) -> dict[str, int]:
     return {name: n for name, n in outcomes.items() if n}
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_a_dead_letter_is_replayed_once_after_a_fix_and_counts_in_the_window_of_its_replay(
     kafka: KafkaBroker, registry: SchemaRegistry, tmp_path: Path
 ) -> None:

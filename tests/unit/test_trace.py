@@ -15,11 +15,12 @@ from uuid import UUID
 import pytest
 import typer
 
-from schemas.errors import DeltadropError, PartitionError
+from schemas.errors import DeltadropError, HeldError, PartitionError
 from schemas.events import Kind
 from sinks import cli_trace
-from sinks.fate import BEGUN, EARLIER, NOT_CLOSED, Fate
+from sinks.fate import BEGUN, EARLIER, HELD, NOT_CLOSED, REMOVED, Fate
 from sinks.finding import Days
+from sinks.held import Release
 from sinks.ledger import Ledger
 from sinks.rules import Outcome
 from sinks.setup import Sinks
@@ -215,6 +216,36 @@ def test_a_close_that_wasnt_finished_is_told_so(shop: OfflineShop) -> None:
     (shop.root / "ledger/exports/sent/20260327T060000.000Z/outcome.json").unlink()
 
     assert outcomes(shop) == [{"sent": BEGUN}]
+
+
+def test_a_close_whose_state_was_removed_cant_be_judged_again(shop: OfflineShop) -> None:
+    mail(shop, "SENT", at(2), event_id=EVENT)
+    shop.store_all()
+    shop.close("sent", at(6))
+    for file in (shop.root / "streams" / "campaign.CREATED").rglob("*.parquet"):
+        file.unlink()
+
+    assert outcomes(shop) == [{"sent": REMOVED}]
+
+
+def test_a_drop_that_is_held_is_told_so_and_when_released_with_its_line(
+    tmp_path: Path,
+) -> None:
+    definitions = with_exports("sent")
+    definitions["exports/sent.yaml"] += "guard_rails: {rows_at_least: 5}\n"
+    shop = OfflineShop(tmp_path, definitions=definitions)
+    campaign(shop, 22, 1)
+    mail(shop, "SENT", at(2), event_id=EVENT)
+    shop.store_all()
+    with pytest.raises(HeldError):
+        shop.close("sent", at(6))
+    assert outcomes(shop) == [{"sent": HELD}]
+
+    shop.sinks.closer.holds.record_release("sent", at(6), Release("a holiday", "now", ()))
+    shop.close("sent", at(6))
+
+    (((fate,),)) = fates(shop)
+    assert (fate.outcome, fate.line) == ("exported", 2)
 
 
 def test_an_initial_drop_holds_rows_and_no_changes(tmp_path: Path) -> None:
