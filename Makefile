@@ -29,8 +29,8 @@ test-fast: setup-python  ## unit and property tests: no servers
 	$(RUN) pytest tests/unit tests/properties
 
 .PHONY: soak
-soak: setup  ## the fault tests, long
-	$(RUN) pytest --soak tests/faults
+soak: setup  ## the fault tests, long, and a year of nights
+	$(RUN) pytest --soak tests/faults tests/properties/test_nights.py
 
 .PHONY: bench
 bench: setup  ## measure against stock Faust, Quix Streams and Bytewax

@@ -24,6 +24,9 @@ COMMANDS = {
     "topics": "producers.cli:topics",
     "worker": "streams.cli:worker",
     "close": "sinks.cli:close",
+    "redrop": "sinks.cli_redrop:redrop",
+    "release": "sinks.cli_release:release",
+    "schedule": "sinks.cli_schedule:schedule",
     "status": "sinks.cli:status",
     "validate": "sinks.cli_files:validate",
     "summary": "sinks.cli_exports:summary",
@@ -31,8 +34,12 @@ COMMANDS = {
     "init-export": "sinks.cli_init:init_export",
     "json-schema": "sinks.cli_exports:json_schema",
     "history": "sinks.cli:history",
+    "trace": "sinks.cli_trace:trace",
+    "dead-letters": "streams.cli_dead_letters:dead_letters",
+    "sweep": "sinks.cli_sweep:sweep",
     "erase": "sinks.cli_erase:erase",
     "verify": "sinks.cli_files:verify",
+    "check-location": "sinks.cli_locations:check_location",
 }
 """Every command and the function, or Typer app, that is it; imported when it is called for."""
 
@@ -83,6 +90,7 @@ def _configure_logs() -> None:
     A traceback is plain: its frames' values may be somebody's data, and megabytes of it.
     """
     shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]

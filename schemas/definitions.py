@@ -296,6 +296,7 @@ _WORDED = {
     "bool_type": ("{given} isn't true or false", ""),
     "int_parsing": ("{given} isn't a whole number", ""),
     "int_type": ("{given} isn't a whole number", ""),
+    "model_type": ("{given} isn't a group of fields", "write its fields below it, indented"),
     "path_type": ("{given} isn't a path", ""),
 }
 """By the type of a pydantic error: what is wrong, and what would be right."""

@@ -10,8 +10,10 @@
     ├── TopicError              topics are missing or wrong
     ├── PartitionError          partition files or coverage records
     ├── LedgerError             the ledger of closes
+    ├── ReportError             a report can't be sent; no close fails for it
     └── CloseError              a close failed
         └── HeldError           a close that can't be proven complete (exit code 3)
+            └── WaitingError    it isn't complete yet: the workers haven't stored all of it
 
 Every error says what is wrong, where, and what would be right (`hint`); `str()` puts that on one
 line (one line for each fault). `exit_code` is what the command line exits with.
@@ -34,8 +36,10 @@ __all__ = [
     "PartitionError",
     "PublishError",
     "RegistryError",
+    "ReportError",
     "TopicError",
     "UnknownSchemaError",
+    "WaitingError",
     "WrongInputError",
 ]
 
@@ -117,6 +121,10 @@ class LedgerError(DeltadropError):
     """The ledger of closes can't be read, written or explained."""
 
 
+class ReportError(DeltadropError):
+    """A report can't be sent now; it is kept and tried again, and no close fails for it."""
+
+
 class CloseError(DeltadropError):
     """A close failed; running it again is safe."""
 
@@ -125,6 +133,10 @@ class HeldError(CloseError):
     """A close that can't be proven complete: held, not sent."""
 
     exit_code = 3
+
+
+class WaitingError(HeldError):
+    """A close whose window the workers haven't stored yet; trying again may be all it needs."""
 
 
 def _sentence(where: str, what: str, hint: str) -> str:

@@ -14,8 +14,8 @@ from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     StringConstraints,
     ValidationError,
@@ -36,14 +36,21 @@ from schemas.definitions import (
     location_of,
     read_document,
 )
+from schemas.observe_settings import ObserveSettings
+from schemas.report_settings import MailSettings, Section, WebhookSettings, secret_of
 from schemas.topics import DEFAULT_PREFIX
 
 __all__ = [
     "CloseSettings",
     "KafkaSecurity",
     "KafkaSettings",
+    "MailSettings",
+    "ObserveSettings",
     "RegistrySettings",
+    "ScheduleSettings",
     "Settings",
+    "TransferboxSettings",
+    "WebhookSettings",
     "WorkerSettings",
     "load_settings",
 ]
@@ -56,18 +63,18 @@ _PLAIN_VARIABLES = {
 }
 _MEMORY = r"(?i)^\d+(\.\d+)? *[kmgt]i?b$"
 """As DuckDB takes it: `800MB`, `1.5 GiB`."""
+_SECRETS = (("mail", "password"), ("webhook", "secret"))
 _MIB = 1024 * 1024
 _DAY_MS = 24 * 60 * 60 * 1000
 
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(ge=0)]
+LocationName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
+]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class KafkaSecurity(_Section):
+class KafkaSecurity(Section):
     """How to prove who we are to Kafka; secrets best come from the environment or a file."""
 
     protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
@@ -81,12 +88,10 @@ class KafkaSecurity(_Section):
 
     def secret(self) -> str | None:
         """The password, read from its file if it is in one."""
-        if self.password_file is not None:
-            return self.password_file.read_text(encoding="utf-8").strip()
-        return self.password.get_secret_value() if self.password else None
+        return secret_of(self.password, self.password_file)
 
 
-class KafkaSettings(_Section):
+class KafkaSettings(Section):
     """Where Kafka is, and how our topics are made there."""
 
     bootstrap_servers: str = "localhost:9092"
@@ -115,7 +120,7 @@ class KafkaSettings(_Section):
         return {name: _text(value) for name, value in options.items() if value is not None}
 
 
-class RegistrySettings(_Section):
+class RegistrySettings(Section):
     """Where the Confluent-compatible schema registry is."""
 
     url: Annotated[str, StringConstraints(pattern=r"^https?://")] = "http://localhost:8081"
@@ -124,7 +129,7 @@ class RegistrySettings(_Section):
     ca_file: Path | None = None
 
 
-class WorkerSettings(_Section):
+class WorkerSettings(Section):
     """How workers batch what they read."""
 
     group: Annotated[str, StringConstraints(min_length=1)] = "deltadrop"
@@ -134,7 +139,7 @@ class WorkerSettings(_Section):
     session_timeout_seconds: Annotated[float, Field(gt=0)] = 30
 
 
-class CloseSettings(_Section):
+class CloseSettings(Section):
     """How windows are closed."""
 
     delay_seconds: Seconds = Field(
@@ -144,6 +149,26 @@ class CloseSettings(_Section):
     memory_limit: Annotated[str, StringConstraints(pattern=_MEMORY)] = "1GB"
     firsts_days: Positive = 400
     repeat_hours: Positive = 48
+
+
+class TransferboxSettings(Section):
+    """The transferbox."""
+
+    retention_days: Positive | None = Field(
+        default=None, description="after its delivery a drop is removed; none keeps it for ever"
+    )
+
+
+class ScheduleSettings(Section):
+    """How `deltadrop schedule` shares the work and tries again."""
+
+    lease_seconds: Annotated[float, Field(gt=0)] = Field(
+        default=60, description="without a sign of life, before another scheduler takes over"
+    )
+    retry_seconds: Annotated[float, Field(gt=0)] = Field(
+        default=10, description="before a close is tried again; doubled each time"
+    )
+    retry_limit_seconds: Annotated[float, Field(gt=0)] = Field(default=900, description="at most")
 
 
 class Settings(BaseSettings):
@@ -165,6 +190,20 @@ class Settings(BaseSettings):
     registry: RegistrySettings = RegistrySettings()
     worker: WorkerSettings = WorkerSettings()
     close: CloseSettings = CloseSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    mail: MailSettings = MailSettings()
+    webhook: WebhookSettings = WebhookSettings()
+    observe: ObserveSettings = ObserveSettings()
+    transferbox: TransferboxSettings = TransferboxSettings()
+    locations: dict[LocationName, dict[str, object]] = Field(
+        default={}, description="by name; each kind of location reads its own (sinks.locations)"
+    )
+    _told_by: Document = PrivateAttr(default=Document(DEFAULT_FILE, {}, {}))
+
+    @property
+    def told_by(self) -> Document:
+        """The file that they were read from; an empty one where there was none."""
+        return self._told_by
 
     @classmethod
     def settings_customise_sources(
@@ -198,10 +237,12 @@ def load_settings(path: Path | None = None) -> Settings:
     document = Document(file, {}, {})
     if named is not None or file.exists():
         document = read_document(file, faults) or document
+        _refuse_secrets(document, faults)
     faults.raise_if_any()
     settings = _validated(document, faults)
     faults.raise_if_any()
     assert settings is not None
+    settings._told_by = document
     return _anchored(settings, file.parent)
 
 
@@ -257,6 +298,17 @@ def _refuse_unknown_variables(faults: Faults) -> None:
             )
 
 
+def _refuse_secrets(document: Document, faults: Faults) -> None:
+    """What many may read holds no secret of those who receive reports."""
+    for section, field in _SECRETS:
+        given = document.data.get(section)
+        if isinstance(given, dict) and field in given:
+            variable = f"{_ENVIRONMENT}{section}__{field}".upper()
+            what = f"field '{section}.{field}': a secret doesn't belong in this file"
+            hint = f"put it in the variable {variable}, or in a file that {field}_file names"
+            faults.add(document.where((section, field)), what, hint)
+
+
 def _variables(model: type[BaseModel], prefix: str) -> set[str]:
     names: set[str] = set()
     for name, info in model.model_fields.items():
@@ -269,7 +321,15 @@ def _variables(model: type[BaseModel], prefix: str) -> set[str]:
 
 def _anchored(settings: Settings, folder: Path) -> Settings:
     """The settings with their paths relative to the file's folder."""
-    places = {
+    places: dict[str, object] = {
         name: folder / getattr(settings, name) for name in ("root", "tables", "streams", "exports")
     }
+    for section in ("mail", "webhook", "observe"):
+        given = getattr(settings, section)
+        own = {
+            name: folder / getattr(given, name)
+            for name in ("password_file", "secret_file", "ca_file", "textfile")
+            if getattr(given, name, None) is not None
+        }
+        places[section] = given.model_copy(update=own)
     return settings.model_copy(update=places)

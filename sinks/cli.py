@@ -6,28 +6,27 @@ import datetime as dt
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import structlog
 import typer
 
 from schemas.definitions import choices
-from schemas.errors import CloseError, DefinitionError, DeltadropError, Fault, WrongInputError
+from schemas.errors import DefinitionError, DeltadropError, Fault, WrongInputError
 from schemas.settings import load_settings
 from sinks.completeness import Lag
 from sinks.exports import Export
-from sinks.instants import stamp
-from sinks.ledger import Ledger, Outcome
+from sinks.glance import at_a_glance
+from sinks.lines import close_line, history_fields, history_lines
+from sinks.observing import writing_metrics
+from sinks.reports import Reporter, channels_of
+from sinks.running import attempt
 from sinks.schedule import Due, due_closes, initial_closes
 from sinks.setup import Sinks
 from sinks.status import status_of
-from sinks.wording import counted
 
 __all__ = ["close", "history", "status"]
-
-log = structlog.get_logger(__name__)
 
 Config = Annotated[Path | None, typer.Option(help="The settings' file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
@@ -56,17 +55,24 @@ def close(
     chosen = _chosen(sinks, exports or [])
     if initial and not exports:
         raise WrongInputError([Fault("--initial", "names no export", "close EXPORT --initial")])
+    lease_seconds = settings.schedule.lease_seconds
+    reporter = Reporter(sinks.ledger, channels_of(settings), lease_seconds=lease_seconds)
+    reporter.settle(chosen)
+    for told in sinks.sweeper.finish_revisions().left:
+        typer.echo(told, err=True)
     now = dt.datetime.now(dt.UTC)
     if at:
         due = _due_at(chosen, _instant(at, now))
     else:
         due = (initial_closes if initial else due_closes)(chosen, sinks.ledger, now)
     failures: dict[str, DeltadropError] = {}
-    for instant in sorted({one.instant for one in due}):
-        _wait_until(instant + dt.timedelta(seconds=settings.close.delay_seconds))
-        for one in (one for one in due if one.instant == instant and one.export not in failures):
-            _close_one(sinks, one, failures, initial=initial, as_json=as_json)
-        sinks.rebase.remake_where_due(sinks.streams.topics.values(), instant)
+    run = _Run(sinks, reporter, failures, initial, as_json, by_hand=at is not None)
+    with writing_metrics(sinks, settings.observe.textfile):
+        _close_in_order(run, due)
+    sinks.retention.sweep()
+    for export in chosen:
+        reporter.late(export, [one.instant for one in due_closes([export], sinks.ledger, now)])
+    reporter.send()
     if not due and not as_json:
         typer.echo("nothing is due")
     if failures:
@@ -78,112 +84,73 @@ def history(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what was closed: window, file, rows, checksum, and revisions; newest last."""
+    """Show what was closed: window, file, rows, checksum, what was held or released and why, and
+    revisions; newest last.
+    """
     sinks = Sinks.of(load_settings(config))
     for one in _chosen(sinks, [export] if export else []):
         for instant in sinks.ledger.closes(one.name):
-            outcome = sinks.ledger.outcome(one.name, instant)
-            revisions = _revisions(sinks.ledger, one.name, instant)
             if as_json:
-                told = asdict(outcome) if outcome else None
-                typer.echo(
-                    json.dumps(
-                        {
-                            "export": one.name,
-                            "instant": instant.isoformat(),
-                            "outcome": told,
-                            "revisions": revisions,
-                        }
-                    )
-                )
+                typer.echo(json.dumps(history_fields(sinks.ledger, one.name, instant)))
             else:
-                typer.echo(_line(one.name, instant, outcome))
-                for revision in revisions:
-                    typer.echo(_revision_line(revision))
+                for line in history_lines(sinks.ledger, one.name, instant):
+                    typer.echo(line)
 
 
-def _revisions(ledger: Ledger, export: str, instant: dt.datetime) -> list[dict[str, Any]]:
-    """The drops that replaced that of a close, oldest first."""
-    told = []
-    for number in ledger.revisions(export, instant):
-        revision = ledger.revision(export, instant, number)
-        outcome = ledger.revision_outcome(export, instant, number)
-        told.append(
-            {
-                "revision": number,
-                "reason": revision.reason if revision else "",
-                "outcome": asdict(outcome) if outcome else None,
-            }
-        )
-    return told
-
-
-def _revision_line(revision: dict[str, Any]) -> str:
-    outcome, why = revision["outcome"], f"{revision['reason']}"
-    if outcome is None:
-        return f"  -r{revision['revision']}  begun, not finished: {why}"
-    rows = counted(outcome["rows"], "row")
-    size = f"{rows}  {counted(outcome['size'], 'byte')}  {outcome['sha256'][:12]}"
-    return f"  -r{revision['revision']}  {outcome['file'] or 'no file'}  {size}  {why}"
-
-
-def status(config: Config = None, as_json: AsJson = False) -> None:
-    """Show lag by partition, and of each export the last close, the next, and what blocks it."""
-    told = status_of(Sinks.of(load_settings(config)), dt.datetime.now(dt.UTC))
-    typer.echo(told.to_json() if as_json else str(told))
-
-
-def _close_one(
-    sinks: Sinks,
-    due: Due,
-    failures: dict[str, DeltadropError],
-    *,
-    initial: bool,
-    as_json: bool,
+def status(
+    config: Config = None,
+    as_json: AsJson = False,
+    partitions: Annotated[bool, typer.Option("--partitions", help="List all partitions.")] = False,
 ) -> None:
-    export = next(one for one in sinks.exports if one.name == due.export)
+    """Show what is due, what it waits for or what holds it, and what settles that."""
+    now = dt.datetime.now(dt.UTC)
+    told = status_of(Sinks.of(load_settings(config)), now)
+    typer.echo(told.to_json() if as_json else at_a_glance(told, now, all_partitions=partitions))
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A run of `close`: what it works with, and what failed of it."""
+
+    sinks: Sinks
+    reporter: Reporter
+    failures: dict[str, DeltadropError]
+    initial: bool
+    as_json: bool
+    by_hand: bool  # an instant that a person chose; who sees on the terminal what is wrong with it
+
+
+def _close_in_order(run: _Run, due: Sequence[Due]) -> None:
+    """Close what is due, oldest first; an export that fails isn't closed at later instants."""
+    delay = dt.timedelta(seconds=run.sinks.settings.close.delay_seconds)
+    for instant in sorted({one.instant for one in due}):
+        _wait_until(instant + delay)
+        for one in due:
+            if one.instant == instant and one.export not in run.failures:
+                _close_one(run, one)
+        run.sinks.rebase.remake_where_due(run.sinks.streams.topics.values(), instant)
+
+
+def _close_one(run: _Run, due: Due) -> None:
+    export = next(one for one in run.sinks.exports if one.name == due.export)
 
     def progress(lags: Sequence[Lag]) -> None:
         typer.echo(f"{due.export}: waiting for " + "; ".join(str(lag) for lag in lags), err=True)
 
     try:
-        outcome = sinks.closer.close(export, due.instant, progress, initial=initial)
+        outcome = attempt(run.sinks.closer, export, due.instant, progress, initial=run.initial)
     except DeltadropError as error:
-        _tell_failure(due, error, failures)
+        run.failures[due.export] = error
+        typer.echo(f"{due.export} at {due.instant.isoformat()}: {error}", err=True)
+        if not run.by_hand:
+            run.reporter.troubled(export, due.instant, error)
         return
-    except Exception as error:
-        # One export that fails in a way nobody foresaw doesn't keep the others from closing.
-        log.exception("close failed", export=due.export, instant=due.instant.isoformat())
-        unforeseen = CloseError(
-            f"failed unforeseen: {type(error).__name__}: {error}",
-            hint="nothing was sent; the log has the details",
-        )
-        _tell_failure(due, unforeseen, failures)
-        return
-    if as_json:
-        typer.echo(
-            json.dumps(
-                {"export": due.export, "instant": due.instant.isoformat(), **asdict(outcome)}
-            )
-        )
+    run.reporter.delivered(export, due.instant, outcome)
+    if run.as_json:
+        told = {"export": due.export, "instant": due.instant.isoformat(), **asdict(outcome)}
+        typer.echo(json.dumps(told))
     else:
-        typer.echo(_line(due.export, due.instant, outcome))
-
-
-def _tell_failure(due: Due, error: DeltadropError, failures: dict[str, DeltadropError]) -> None:
-    failures[due.export] = error
-    typer.echo(f"{due.export} at {due.instant.isoformat()}: {error}", err=True)
-
-
-def _line(export: str, instant: dt.datetime, outcome: Outcome | None) -> str:
-    when = f"{export}  {stamp(instant)}"
-    if outcome is None:
-        return f"{when}  begun, not finished: close it again"
-    if outcome.file is None:
-        return f"{when}  no rows: no file, the manifest says so"
-    warned = "".join(f"  ({warning})" for warning in outcome.warnings)
-    size = f"{counted(outcome.rows, 'row')}  {counted(outcome.size, 'byte')}"
-    return f"{when}  {outcome.file}  {size}  {outcome.sha256[:12]}{warned}"
+        typer.echo(close_line(due.export, due.instant, outcome))
 
 
 def _chosen(sinks: Sinks, names: Sequence[str]) -> list[Export]:

@@ -19,6 +19,7 @@ from schemas.settings import Settings, load_settings
 from schemas.tables import Catalog, load_catalog
 from sinks.exports import Export, load_exports
 from sinks.json_schema import json_schemas, written
+from sinks.locations import load_locations, terms_of
 from sinks.summary import Section, Summary, summary_of
 
 __all__ = [
@@ -46,7 +47,8 @@ def summary(
 ) -> None:
     """Tell what an export is: general data, target group, data, parameters."""
     settings = load_settings(config)
-    exports = load_exports(settings.exports, load_catalog(settings.tables))
+    terms = terms_of(load_locations(settings))
+    exports = load_exports(settings.exports, load_catalog(settings.tables), terms)
     told = summary_of(named(export, exports), dt.datetime.now(dt.UTC))
     if as_json:
         typer.echo(told.to_json())
@@ -100,8 +102,9 @@ def json_schema(
 def write_schemas(settings: Settings, catalog: Catalog | None, into: Path | None) -> list[Path]:
     """Write the schema of each kind of file into one folder, or beside the files that there are."""
     beside = {"table": settings.tables, "stream": settings.streams, "export": settings.exports}
+    locations = None if catalog is None else load_locations(settings)
     paths = []
-    for kind, schema in json_schemas(catalog).items():
+    for kind, schema in json_schemas(catalog, locations).items():
         folder = into or beside[kind] / SCHEMA_FOLDER
         if into is None and not beside[kind].is_dir():
             continue

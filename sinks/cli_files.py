@@ -13,6 +13,7 @@ from schemas.errors import DefinitionError
 from schemas.settings import Settings, load_settings
 from schemas.tables import load_catalog
 from sinks.exports import load_exports
+from sinks.locations import load_locations, terms_of
 from sinks.verify import verify as verify_drop
 from sinks.wording import counted
 
@@ -44,8 +45,9 @@ def validate_definitions(settings: Settings) -> Valid:
 
     Exports are read once the tables they are about are right.
     """
+    terms = terms_of(load_locations(settings))
     catalog = load_catalog(settings.tables)
-    exports = load_exports(settings.exports, catalog)
+    exports = load_exports(settings.exports, catalog, terms)
     return Valid(
         databases=tuple(sorted(catalog.databases)),
         tables=tuple(sorted(f"{database}.{table}" for database, table in catalog.tables)),

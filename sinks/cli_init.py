@@ -17,8 +17,9 @@ from schemas.settings import load_settings
 from schemas.tables import load_catalog
 from sinks.cli_exports import SCHEMA_FOLDER, AsJson, Config, show, write_schemas
 from sinks.draft import Answer, Draft, write_definition
-from sinks.exports import LOCATIONS, Export, load_exports
+from sinks.exports import Export, load_exports
 from sinks.json_schema import schema_line
+from sinks.locations import load_locations, terms_of
 from sinks.questions import QUESTIONS, Interviewer, Offer, Question, flag_of, interview
 from sinks.summary import summary_of
 
@@ -57,6 +58,7 @@ def init_export(
     deliver: Annotated[list[str] | None, _flag("deliver")] = None,
     at: Annotated[str | None, _flag("schedule.at")] = None,
     time_zone: Annotated[str | None, _flag("schedule.time_zone")] = None,
+    deliver_by: Annotated[str | None, _flag("schedule.deliver_by")] = None,
     recipient: Annotated[list[str] | None, _flag("recipients")] = None,
     config: Config = None,
     as_json: AsJson = False,
@@ -68,8 +70,9 @@ def init_export(
     given = _answers(locals())
     settings = load_settings(config)
     catalog = load_catalog(settings.tables)
-    there = load_exports(settings.exports, catalog) if settings.exports.exists() else ()
-    draft = Draft(catalog, LOCATIONS, [export.name for export in there])
+    terms = terms_of(load_locations(settings))
+    there = load_exports(settings.exports, catalog, terms) if settings.exports.exists() else ()
+    draft = Draft(catalog, terms, [export.name for export in there])
     asking = OnTerminal() if sys.stdin.isatty() and not as_json else None
     draft = interview(draft, given, asking)
     path, export = write_definition(draft, settings.exports, _FIRST_LINE)

@@ -1,7 +1,8 @@
 """Prove that all is there: mend holes, wait for the workers, choose coverage that tiles each range.
 
 Completeness is judged by the identity of every partition's offsets, never by commits or counts
-(DESIGN, "Closing a window"). What can't be proven complete is held.
+(DESIGN, "Closing a window"). What can't be proven complete is held; losses that a person has
+accepted are passed over.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import Final
 
 import structlog
 
-from schemas.errors import DeltadropError, HeldError
+from schemas.errors import DeltadropError, HeldError, WaitingError
+from sinks.cut import Span
 from sinks.ledger import Choice
+from sinks.losses import Losses, lost_of_window
 from streams.coverage import Fingerprint, Hole
 from streams.layout import TopicPartition
 from streams.partitions import Chosen, Partitions
@@ -59,6 +62,7 @@ class Completeness:
         log_start: Callable[[TopicPartition], int],
         wait_seconds: float,
     ) -> None:
+        self.losses = Losses(partitions.store)
         self._partitions = partitions
         self._fingerprints = fingerprints
         self._mend = mend
@@ -70,8 +74,8 @@ class Completeness:
     ) -> tuple[Choice, ...]:
         """Return a whole tiling for each need, mending holes and waiting for the workers.
 
-        Raises HeldError where coverage doesn't reach the cut in time, naming the partitions, or a
-        hole can't be mended.
+        Raises WaitingError where coverage doesn't reach the cut in time, naming the partitions;
+        HeldError where a hole can't be mended.
         """
         bounded = [self._bounded(need) for need in needs]
         deadline = time.monotonic() + self._wait_seconds
@@ -80,7 +84,7 @@ class Completeness:
             chosen = [self._choose(need) for need in bounded]
             if self._mend_holes(chosen):
                 chosen = [self._choose(need) for need in bounded]
-            lags = [lag for choice in chosen for lag in _lags(choice)]
+            lags = [lag for choice in chosen for lag in self._lags(choice)]
             if not lags:
                 return tuple(Choice(choice.partition, choice.tiling) for choice in chosen)
             if time.monotonic() >= deadline:
@@ -89,6 +93,33 @@ class Completeness:
                 said = time.monotonic()
                 progress(lags)
             time.sleep(_LOOK_AGAIN_SECONDS)
+
+    def gone(self, needs: Sequence[Need]) -> tuple[Span, ...]:
+        """Return what of these needs is neither stored nor in Kafka any more."""
+        return tuple(
+            Span(choice.partition, hole.first, end)
+            for choice in (self._choose(self._bounded(need)) for need in needs)
+            for hole in choice.tiling.holes
+            if (end := min(hole.next, self._log_start(choice.partition))) > hole.first
+        )
+
+    def refuse_lost(
+        self, window: Sequence[Span], choices: Sequence[Choice], export: str, close: str
+    ) -> None:
+        """Raise HeldError where offsets of a window are lost."""
+        lost = lost_of_window(window, choices)
+        if not lost:
+            return
+        named = ", ".join(
+            f"{one.first} to {one.next} of {one.partition.topic}/{one.partition.partition}"
+            for one in lost
+        )
+        raise HeldError(
+            what=f"offsets {named} are in the window, and neither stored nor in Kafka any more",
+            where=f"export '{export}'",
+            hint=f"to send the drop without them: deltadrop release {export} --close {close} "
+            "--accept-loss --reason '…'; raise the topic's retention",
+        )
 
     def _bounded(self, need: Need) -> Need:
         """Replace an open beginning by the first offset that Kafka or our coverage still has."""
@@ -110,7 +141,7 @@ class Completeness:
         holes = [
             (choice.partition, hole)
             for choice in chosen
-            for hole in choice.tiling.holes
+            for hole in self.losses.without(choice.partition, choice.tiling.holes)
             if self._is_behind_coverage(choice, hole)
         ]
         for partition, hole in holes:
@@ -134,18 +165,17 @@ class Completeness:
             raise HeldError(
                 what=f"offsets {hole.first} to {hole.next} can't be read again: {error.what}",
                 where=f"{partition.topic}/{partition.partition}",
-                hint=error.hint,
+                hint=f"{error.hint}; what Kafka no longer has is left out by "
+                "`release EXPORT --close INSTANT --accept-loss`",
             ) from error
 
-
-def _lags(choice: Chosen) -> Iterable[Lag]:
-    if choice.tiling.holes:
-        hole = choice.tiling.holes[0]
-        yield Lag(choice.partition, hole.first, choice.tiling.next)
+    def _lags(self, choice: Chosen) -> Iterable[Lag]:
+        for hole in self.losses.without(choice.partition, choice.tiling.holes)[:1]:
+            yield Lag(choice.partition, hole.first, choice.tiling.next)
 
 
-def _late(lags: Sequence[Lag], waited: float) -> HeldError:
-    return HeldError(
+def _late(lags: Sequence[Lag], waited: float) -> WaitingError:
+    return WaitingError(
         what=f"not complete after waiting {waited:.0f} s: " + "; ".join(str(lag) for lag in lags),
         hint="check that workers run (`deltadrop status`), then close again; nothing was sent",
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import time
 from enum import StrEnum
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -18,9 +18,10 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    model_validator,
 )
 
-from schemas.definitions import choices
+from schemas.definitions import AtError, choices
 from schemas.events import SOURCE_GROUPS, Source, SourceGroup
 from sinks import zones
 from sinks.formats import MOMENT_FORMATS, BooleanFormat, DatePattern
@@ -32,6 +33,7 @@ __all__ = [
     "ExportDefinition",
     "FileDefinition",
     "FormatsDefinition",
+    "GuardRailsDefinition",
     "ScheduleDefinition",
     "WhenEmpty",
     "placeholders",
@@ -116,6 +118,7 @@ FolderName = Annotated[
 """A name that is a folder's, too."""
 USUAL_NAME: Final = "<name><suffix>"
 """The pattern of a file's name where none is given."""
+Number = Annotated[int, Field(strict=True, ge=0)]
 Recipient = Annotated[str, StringConstraints(pattern=r"^[^@\s,;<>]+@[^@\s,;<>]+$", strict=True)]
 
 
@@ -167,16 +170,40 @@ class FileDefinition(_Definition):
 
 class ScheduleDefinition(_Definition):
     """The local hour at which every day's window closes, and the zone in which its moments and
-    dates are told.
+    dates are told; after `deliver_by`, the first such local hour after the close, a drop is late.
     """
 
     at: Annotated[Text, AfterValidator(_hour)]
     time_zone: Annotated[Text, AfterValidator(_zone_name)]
+    deliver_by: Annotated[Text, AfterValidator(_hour)] | None = None
 
     @property
     def hour(self) -> time:
         """The local hour."""
         return time.fromisoformat(self.at)
+
+
+class GuardRailsDefinition(_Definition):
+    """What a drop must be like to be sent without a person's word; each is optional. One that
+    breaks any is held until it is released.
+    """
+
+    rows_at_least: Number | None = None
+    rows_at_most: Number | None = None
+    weekday_percent: Annotated[int, Field(strict=True, ge=1)] | None = None
+    weekday_drops: Annotated[int, Field(strict=True, ge=2, le=52)] | None = None
+    unknown_campaigns_at_most: Number | None = None
+    late_rows_at_most: Number | None = None
+    dead_letters_at_most: Number | None = None
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        least, most = self.rows_at_least, self.rows_at_most
+        if least is not None and most is not None and least > most:
+            raise AtError(("rows_at_most",), f"{most} is less than rows_at_least, {least}")
+        if self.weekday_drops is not None and self.weekday_percent is None:
+            raise AtError(("weekday_drops",), "means nothing without weekday_percent; add it")
+        return self
 
 
 class ExportDefinition(_Definition):
@@ -211,6 +238,7 @@ class ExportDefinition(_Definition):
         "transferbox",
     )
     when_empty: WhenEmpty = WhenEmpty.HEADER
+    guard_rails: GuardRailsDefinition | None = None
     recipients: Annotated[tuple[Recipient, ...], AfterValidator(_distinct)] = ()
 
     @property

@@ -22,6 +22,7 @@ from schemas.events import KINDS, EventType
 from schemas.tables import Catalog
 from schemas.topics import Topic
 from sinks.ledger import Choice
+from sinks.losses import Losses
 from sinks.source import EventSource, clip
 from sinks.state import POSITION, repeats
 from sinks.state.engine import Engine, streamed
@@ -94,7 +95,7 @@ class Deletions:
         end = max((path.next for path in paths), default=first)
         holes = self.partitions.choose(owner, first, max(end, first), {}).tiling.holes
         told = ""
-        for hole in holes:
+        for hole in Losses(self.partitions.store).without(owner, holes):
             try:
                 self.mend(owner, hole.first, hole.next)
             except DeltadropError as error:

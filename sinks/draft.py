@@ -17,6 +17,7 @@ from schemas.tables import Catalog
 from sinks.definition import ExportDefinition
 from sinks.exports import Export, load_exports
 from sinks.fitting import fit
+from sinks.locations import Terms
 
 __all__ = ["Answer", "Draft", "write_definition"]
 
@@ -39,7 +40,7 @@ class Draft:
     """
 
     catalog: Catalog
-    locations: Collection[str]
+    locations: Mapping[str, Terms]
     taken: Collection[str] = ()
     answers: Mapping[str, Answer] = field(default_factory=dict)
 

@@ -2,7 +2,8 @@
 keeps (SPEC §5). This is a pass, step by step.
 
 It can be killed anywhere and run again: tombstones come first, and what is settled is written last.
-What was begun before (a close, a revision) is finished first, while its bytes can still be made.
+What was begun before (a close, a revision) is finished first, while its bytes can still be made; a
+drop that is held waits, and its release honours the deletions known then.
 """
 
 from __future__ import annotations
@@ -108,7 +109,8 @@ class Eraser:
             for instant in ledger.closes(export):
                 try:
                     intent = ledger.intent(export, instant)
-                    if intent is not None and ledger.outcome(export, instant) is None:
+                    is_held = closer.holds.waiting(export, instant) is not None
+                    if intent and not is_held and ledger.outcome(export, instant) is None:
                         begun = Export.from_json(intent.definition_json())
                         closer.close(begun, instant, lambda _: None)
                     self.reviser.finish(export, instant)

@@ -7,7 +7,7 @@ if anything is wrong: nothing half-runs.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import combinations
@@ -25,13 +25,14 @@ from sinks.columns import HeadedColumn, Subject
 from sinks.definition import ExportDefinition
 from sinks.fitting import fit
 from sinks.formats import ValueFormats
+from sinks.locations import TRANSFERBOX, Terms
 from sinks.names import FileName
 from sinks.render import Layout, RenderedColumn, Separator
 from sinks.types import EXPORT_TYPES, ExportType, Increment
 
 __all__ = ["LOCATIONS", "Export", "Identity", "load_exports"]
 
-LOCATIONS: Final = ("transferbox",)
+LOCATIONS: Final[Mapping[str, Terms]] = {TRANSFERBOX: Terms()}
 """Where drops can go before any other location is set up."""
 
 
@@ -151,11 +152,11 @@ class _AnyDefinition(BaseModel):
 
 
 def load_exports(
-    folder: Path, catalog: Catalog, locations: Collection[str] = LOCATIONS
+    folder: Path, catalog: Catalog, locations: Mapping[str, Terms] = LOCATIONS
 ) -> tuple[Export, ...]:
     """All exports of `folder`, by name; raises DefinitionError with every fault of every file.
 
-    locations: names of the places that drops can be delivered to.
+    locations: the places that drops can be delivered to, and what a receiver gets there.
     """
     faults = Faults()
     documents = [
@@ -171,7 +172,7 @@ def load_exports(
 
 
 def _load(
-    document: Document, catalog: Catalog, locations: Collection[str], faults: Faults
+    document: Document, catalog: Catalog, locations: Mapping[str, Terms], faults: Faults
 ) -> tuple[Export, Document] | None:
     """One export; None, and all reasons by line, if there is a fault in it."""
     own = Faults()

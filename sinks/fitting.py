@@ -6,7 +6,7 @@ fields have, in one refusal; values of a wrong type are passed over here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -20,11 +20,13 @@ from sinks.definition import (
     ExportDefinition,
     FileDefinition,
     FormatsDefinition,
+    WhenEmpty,
     placeholders,
 )
+from sinks.locations import Terms
 from sinks.names import FileName, NamePattern, PatternError
 from sinks.render import Separator
-from sinks.types import EXPORT_TYPES, ExportType, Increment, columns_on_offer
+from sinks.types import EXPORT_TYPES, ExportType, Increment, Line, columns_on_offer
 
 __all__ = ["Fitted", "fit"]
 
@@ -40,7 +42,7 @@ class Fitted:
 
 
 def fit(
-    document: Document, catalog: Catalog, locations: Collection[str], faults: Faults
+    document: Document, catalog: Catalog, locations: Mapping[str, Terms], faults: Faults
 ) -> Fitted | None:
     """The export of `document` on the databases of `catalog`; None if they, its type or its event
     aren't there.
@@ -60,6 +62,7 @@ def fit(
         return None
     if draft.value("sources") is not None and not increment.source_filter:
         draft.fault(("sources",), f"{_label(draft)} has no source filter", "remove it")
+    _check_guard_rails(draft, export_type)
     if subject is None:
         return None
     _check_needs(draft, increment, subject)
@@ -242,12 +245,25 @@ def _check_separators(draft: _Draft) -> None:
         )
 
 
-def _check_deliveries(draft: _Draft, locations: Collection[str]) -> None:
+def _check_deliveries(draft: _Draft, locations: Mapping[str, Terms]) -> None:
+    skips = draft.text("when_empty") == WhenEmpty.SKIP
     for index, name in enumerate(draft.items("deliver")):
         if isinstance(name, str) and name not in locations:
             draft.fault(
                 ("deliver", index), f"'{name}' isn't a location", choices(name, sorted(locations))
             )
+        elif isinstance(name, str) and skips and not locations[name].manifests:
+            draft.fault(
+                ("when_empty",),
+                f"'{name}' gets no manifests, and would get nothing at all for an empty window",
+                "choose when_empty: header, or turn the manifests of that location on",
+            )
+
+
+def _check_guard_rails(draft: _Draft, export_type: ExportType) -> None:
+    rail = ("guard_rails", "unknown_campaigns_at_most")
+    if draft.value(*rail) is not None and export_type.line is not Line.ACTIVITY:
+        draft.fault(rail, f"exports of type {export_type.name} are of no campaigns", "remove it")
 
 
 def _check_names(draft: _Draft) -> None:

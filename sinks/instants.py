@@ -38,12 +38,16 @@ def _end_of_gap(local: dt.datetime) -> dt.datetime:
 def due_instants(
     after: dt.datetime, until: dt.datetime, at: dt.time, zone: ZoneInfo
 ) -> Iterator[dt.datetime]:
-    """Yield the close instants in `(after, until]`, oldest first."""
+    """Yield the close instants in `(after, until]`, oldest first, each once.
+
+    A zone that skips a whole day (as Samoa did) may have one instant for two days.
+    """
     day = after.astimezone(zone).date() - dt.timedelta(days=1)
     while day <= until.astimezone(zone).date() + dt.timedelta(days=1):
         instant = close_instant(day, at, zone)
         if after < instant <= until:
             yield instant
+            after = instant
         day += dt.timedelta(days=1)
 
 

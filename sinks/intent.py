@@ -8,22 +8,28 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from schemas.errors import CloseError, HeldError
+import structlog
+
+from schemas.errors import CloseError
 from schemas.events import Kind
 from schemas.tables import TableKind
 from schemas.topics import Topic
 from sinks.bases import Base, Bases
 from sinks.completeness import Completeness, Lag, Need
-from sinks.cut import Cuts, Span, TopicCut, spans
+from sinks.cut import Cuts, TopicCut, spans
 from sinks.exports import Export
+from sinks.held import Holds
 from sinks.instants import day_before, milliseconds, stamp
 from sinks.ledger import Choice, Deletion, Intent, Ledger
+from sinks.losses import lost_of_intent
 from sinks.types import EXPORT_TYPES, Line
 from sinks.zones import zone
 from streams.layout import TopicPartition
 from streams.partitions import Partitions
+
+log = structlog.get_logger(__name__)
 
 _MS_PER_HOUR = 3_600_000
 
@@ -76,51 +82,58 @@ class Intentions:
         progress: Callable[[Sequence[Lag]], None],
         *,
         initial: bool = False,
+        loss: str = "",
     ) -> Intent:
         """Return the intent of a close: the one recorded before, or a new one.
 
         initial: every living row at the cut instead of a window's changes (SPEC §3, *initial
-        drop*). Raises HeldError where what it reads can't be proven complete, CloseError where an
-        earlier close of the export is after this instant or not finished, or an initial drop isn't
-        its first.
+        drop*). loss: why a person lets the drop go without what is lost, if so. Raises HeldError
+        where what it reads can't be proven complete, or an earlier drop is held; CloseError where
+        an earlier close of the export is after this instant or not finished, or an initial drop
+        isn't its first.
         """
         recorded = self.ledger.intent(export.name, instant)
         if recorded is not None and recorded.initial >= initial:
             return recorded
-        if initial:
-            self._refuse_initial(export)
-        previous = self._previous(export, instant)
+        previous = self._previous(export, instant, initial=initial)
         start = instant if initial else previous or _first_start(export, instant)
         topics = topics_read(export, self.prefix)
         names = [topic.name for topic in topics]
         # The earlier cut first: a later one is never before it.
         starts, cuts = self.cuts.take(names, start), self.cuts.take(names, instant)
         bases = {name: base for name in names if (base := self.bases.latest(name, start))}
-        known = {name: base.cut for name, base in bases.items()} | _stateless(topics[0], starts)
-        needs = [need for name in names for need in self._needs(cuts[name], known.get(name))]
-        choices = self.completeness.prove(needs, progress=progress)
+        needs = self._all_needs(topics, starts, cuts, bases)
         between = spans(None if initial else starts[names[0]], cuts[names[0]])
-        if not initial:
-            _refuse_what_was_never_stored(between, choices)
-        return self.ledger.record_intent(
-            Intent(
-                export=export.name,
-                instant=instant,
-                window_start=start,
-                previous_drop=f"{export.name}@{stamp(previous)}" if previous else None,
-                definition=json.loads(export.to_json()),
-                window={names[0]: {s.partition.partition: (s.first, s.next) for s in between}},
-                choices=choices,
-                bases={name: base.name for name, base in bases.items()},
-                deletions=self._deletions(topics, cuts, choices),
-                initial=initial,
-            )
+        if loss:
+            self._accept_loss(f"{export.name}@{stamp(instant)}", needs, loss)
+        choices = self.completeness.prove(needs, progress=progress)
+        whole = () if initial or loss else between
+        self.completeness.refuse_lost(whole, choices, export.name, stamp(instant))
+        intent = Intent(
+            export=export.name,
+            instant=instant,
+            window_start=start,
+            previous_drop=f"{export.name}@{stamp(previous)}" if previous else None,
+            definition=json.loads(export.to_json()),
+            window={names[0]: {s.partition.partition: (s.first, s.next) for s in between}},
+            choices=choices,
+            bases={name: base.name for name, base in bases.items()},
+            deletions=self._deletions(topics, cuts, choices),
+            initial=initial,
+            loss=loss,
         )
+        return self.ledger.record_intent(_without_needless_reason(intent))
 
     def prove(self, cut: TopicCut, base: Base | None) -> tuple[Choice, ...]:
         """Return a whole tiling of a topic from its base (or its beginning) to a cut."""
         needs = self._needs(cut, base.cut if base else None)
         return self.completeness.prove(needs, progress=lambda _: None)
+
+    def _accept_loss(self, drop: str, needs: Sequence[Need], reason: str) -> None:
+        """Record what is lost of all that a close reads: later closes know of it."""
+        lost = self.completeness.gone(needs)
+        log.warning("loss accepted", drop=drop, lost=[str(span) for span in lost], reason=reason)
+        self.completeness.losses.accept(lost, drop, reason)
 
     def _refuse_initial(self, export: Export) -> None:
         """An initial drop is of rows, and an export's first: later ones are deltas on it."""
@@ -139,7 +152,11 @@ class Intentions:
                 hint="close it without --initial, or define an export of another name",
             )
 
-    def _previous(self, export: Export, instant: dt.datetime) -> dt.datetime | None:
+    def _previous(
+        self, export: Export, instant: dt.datetime, *, initial: bool
+    ) -> dt.datetime | None:
+        if initial:
+            self._refuse_initial(export)
         closes = list(self.ledger.closes(export.name))
         if closes and closes[-1] > instant:
             raise CloseError(
@@ -148,12 +165,27 @@ class Intentions:
                 hint="windows are closed in order; choose an instant after its last cut",
             )
         if closes and self.ledger.outcome(export.name, closes[-1]) is None:
+            held = Holds(self.ledger.store).waiting(export.name, closes[-1])
+            if held is not None:  # windows are closed in order: the later ones wait
+                raise held.error(export.name, closes[-1])
             raise CloseError(
                 what=f"the close at {stamp(closes[-1])} was begun and not finished",
                 where=f"export '{export.name}'",
                 hint=f"finish it first: close {export.name} --at {closes[-1].isoformat()}",
             )
         return closes[-1] if closes else None
+
+    def _all_needs(
+        self,
+        topics: Sequence[Topic],
+        starts: Mapping[str, TopicCut],
+        cuts: Mapping[str, TopicCut],
+        bases: Mapping[str, Base],
+    ) -> list[Need]:
+        """What is read of all topics, the export's own first."""
+        known = {name: base.cut for name, base in bases.items()} | _stateless(topics[0], starts)
+        names = [topic.name for topic in topics]
+        return [need for name in names for need in self._needs(cuts[name], known.get(name))]
 
     def _needs(self, cut: TopicCut, known: TopicCut | None) -> list[Need]:
         """What is read of a topic up to a cut, where the state at an earlier one is known: what
@@ -198,14 +230,6 @@ def _first_start(export: Export, instant: dt.datetime) -> dt.datetime:
     return day_before(instant, export.definition.schedule.hour, zone(export.zone_name))
 
 
-def _refuse_what_was_never_stored(window: Sequence[Span], choices: Sequence[Choice]) -> None:
-    """Hold a close whose window begins before anything that Kafka or our files still have."""
-    begins = {choice.partition: choice.tiling.first for choice in choices}
-    for span in window:
-        first = begins.get(span.partition, span.first)
-        if span.first < min(first, span.next):
-            raise HeldError(
-                what=f"offsets {span.first} to {first} of the window are not stored, nor in Kafka",
-                where=f"{span.partition.topic}/{span.partition.partition}",
-                hint="raise the topic's retention; what was lost there can't be delivered",
-            )
+def _without_needless_reason(intent: Intent) -> Intent:
+    """Leave the reason for a loss out where nothing is lost."""
+    return intent if lost_of_intent(intent) else replace(intent, loss="")

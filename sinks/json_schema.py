@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 from pydantic import BaseModel
@@ -48,14 +48,16 @@ _NAME: Final = "[A-Za-z_][A-Za-z0-9_]*"
 _LABEL: Final = "[A-Za-z0-9_-]+"
 
 
-def json_schemas(catalog: Catalog | None = None) -> Mapping[str, JsonSchema]:
+def json_schemas(
+    catalog: Catalog | None = None, locations: Collection[str] | None = None
+) -> Mapping[str, JsonSchema]:
     """Return the schema of each kind of file. With a catalog they know its databases, tables,
-    attributes and topics; without, those of any are possible.
+    attributes and topics; without, those of any are possible; the same goes for locations.
     """
     return {
         "table": _table_schema(),
         "stream": _stream_schema(catalog),
-        "export": _export_schema(catalog),
+        "export": _export_schema(catalog, locations),
     }
 
 
@@ -133,9 +135,12 @@ def _stream_schema(catalog: Catalog | None) -> JsonSchema:
     return _headed("A stream", defs, {"allOf": [reference, *rules]})
 
 
-def _export_schema(catalog: Catalog | None) -> JsonSchema:
+def _export_schema(catalog: Catalog | None, locations: Collection[str] | None) -> JsonSchema:
     (reference,), defs = _of_models(ExportDefinition)
     _close_choices(defs, catalog)
+    if locations is not None:
+        deliver = defs["ExportDefinition"]["properties"]["deliver"]
+        deliver["items"] = {"enum": sorted(locations)}
     rules = [rule for one in EXPORT_TYPES.values() for rule in _type_rules(one, catalog, defs)]
     return _headed("An export", defs, {"allOf": [reference, *rules]})
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
@@ -57,6 +58,7 @@ class Intent:
     bases: Mapping[str, str]  # topic → name of the base its state starts from
     deletions: tuple[Deletion, ...] = ()
     initial: bool = False  # every living row at the cut, instead of a window's changes
+    loss: str = ""  # why a person let the drop go without the offsets that its choices lack
 
     @property
     def drop_id(self) -> str:
@@ -81,6 +83,7 @@ class Intent:
             "bases": self.bases,
             "deletions": [[d.profile_id, d.occurred_at, d.appended_at] for d in self.deletions],
             "initial": self.initial,
+            **({"loss": self.loss} if self.loss else {}),
         }
         return (json.dumps(fields, indent=1) + "\n").encode()
 
@@ -102,6 +105,7 @@ class Intent:
             fields["bases"],
             tuple(Deletion(*deletion) for deletion in fields["deletions"]),
             fields["initial"],
+            fields.get("loss", ""),
         )
 
 
@@ -118,6 +122,7 @@ class Outcome:
     receipts: tuple[str, ...]
     warnings: tuple[str, ...] = field(default=())
     finished_at: str = ""
+    late_rows: Mapping[str, int] = field(default_factory=dict)  # by the events' day
 
     def to_json(self) -> bytes:
         """Serialise."""
@@ -238,6 +243,18 @@ class Ledger:
         """Yield the instants of all closes that were begun, oldest first."""
         names = self.store.names(f"ledger/exports/{export}")
         yield from sorted({parse_stamp(name.split("/")[3]) for name in names})
+
+    def begun(self) -> Iterator[tuple[str, dt.datetime]]:
+        """Yield export and instant of every close that may be half done, an export's oldest first:
+        without an outcome, or with a revision, whose last step leaves no entry.
+        """
+        entries: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for name in self.store.names("ledger/exports"):
+            _, _, export, instant, entry = name.split("/")
+            entries[export, instant].add(entry)
+        for (export, instant), found in sorted(entries.items()):
+            if "outcome.json" not in found or "r1.intent.json" in found:
+                yield export, parse_stamp(instant)
 
     def waiting_files(self) -> Iterator[tuple[str, dt.datetime, str]]:
         """Yield export, instant and name of every file of facts that waited."""

@@ -28,8 +28,10 @@ __all__ = [
     "ExportEntry",
     "FileEntry",
     "Instant",
+    "Lost",
     "Manifest",
     "Offsets",
+    "Released",
     "Window",
     "columns_of",
     "dialect_of",
@@ -97,7 +99,10 @@ class Window(_Entry):
         hours = (end - begin) / timedelta(hours=1)
         first, last = (moment.astimezone(zones.zone(time_zone)) for moment in (begin, end))
         next_day = last.date() - first.date() == timedelta(days=1)
-        changed = next_day and first.utcoffset() != last.utcoffset()
+        # A close whose hour is skipped runs at the change: the day after is the short one.
+        just_before = (begin - timedelta(microseconds=1)).astimezone(first.tzinfo)
+        changed = len({just_before.utcoffset(), first.utcoffset(), last.utcoffset()}) > 1
+        changed = changed and next_day and hours != 24
         return cls(
             begin=Instant.of(begin, time_zone),
             end=Instant.of(end, time_zone),
@@ -191,10 +196,27 @@ class Balance(_Entry):
             )
 
 
+class Lost(_Entry):
+    """Offsets that the drop is without, as they were lost: which, and why it was sent all the
+    same.
+    """
+
+    offsets: tuple[Offsets, ...]
+    reason: str
+
+
+class Released(_Entry):
+    """A drop that a guard rail had held: why it was held, and why it was sent all the same."""
+
+    held_because: tuple[str, ...]
+    reason: str
+
+
 class Manifest(_Entry):
     """All of it. `file` is null where an empty window's file was skipped.
 
-    `reason` says why the drop was made again; only a revision has it.
+    `reason` says why the drop was made again; only a revision has it. `released` is there where a
+    guard rail had held the drop, `lost` where it is without offsets of its window or its state.
     """
 
     format: Literal[1] = 1
@@ -210,12 +232,15 @@ class Manifest(_Entry):
     late_rows: Mapping[date, Count]
     warnings: tuple[str, ...]
     reason: str | None = None
+    released: Released | None = None
+    lost: Lost | None = None
 
     def to_json(self) -> bytes:
         """Serialise, for people too: one field a line, a line break at the end."""
         fields = self.model_dump(mode="json")
-        if self.reason is None:
-            del fields["reason"]
+        for only_where_it_is in ("reason", "released", "lost"):
+            if fields[only_where_it_is] is None:
+                del fields[only_where_it_is]
         fields["late_rows"] = dict(sorted(fields["late_rows"].items()))
         return (json.dumps(fields, indent=2, ensure_ascii=False) + "\n").encode()
 

@@ -364,6 +364,12 @@ QUESTIONS: Final = (
     Question(_TRANSFER, "schedule.time_zone", "its time zone, as Europe/Brussels"),
     Question(
         _TRANSFER,
+        "schedule.deliver_by",
+        "the hour after which it is late, as 08:00",
+        default=_always("never late"),
+    ),
+    Question(
+        _TRANSFER,
         "recipients",
         "e-mail addresses that get a report of every run",
         default=_always("nobody"),

@@ -168,7 +168,8 @@ class Reading:
     def _base(self, topic: Topic, table: str) -> ir.Table | None:
         if topic.name not in self._named:
             return None
-        return self.file(self._bases.table(topic.name, self._named[topic.name], table))
+        base = self.file(self._bases.table(topic.name, self._named[topic.name], table))
+        return self.source.narrowed(topic, base)
 
 
 def _narrowed(rows: ir.Table, attributes: Collection[str]) -> ir.Table:

@@ -58,6 +58,7 @@ class Reviser:
         outcome = self.ledger.outcome(export, instant)
         if intent is None or outcome is None:
             return None
+        intent = self.closer.holds.released(intent)
         for number in self.ledger.revisions(export, instant):
             revised = self.ledger.revision_outcome(export, instant, number)
             revision = self.ledger.revision(export, instant, number)
@@ -73,16 +74,19 @@ class Reviser:
         definition = Export.from_json(latest[0].definition_json()).definition
         return self.transferbox.find(Folder(definition.entity, export), latest[1].file)
 
-    def finish(self, export: str, instant: dt.datetime) -> None:
-        """Finish a revision that was begun, and remove what the last one has replaced."""
+    def finish(self, export: str, instant: dt.datetime) -> bool:
+        """Finish a revision that was begun, and remove what the last one has replaced; tell whether
+        there was anything to do.
+        """
         numbers = self.ledger.revisions(export, instant)
         if not numbers:
-            return
+            return False
         revision = self.ledger.revision(export, instant, numbers[-1])
         assert revision is not None
-        if self.ledger.revision_outcome(export, instant, revision.number) is None:
+        begun = self.ledger.revision_outcome(export, instant, revision.number) is None
+        if begun:
             self._make(revision)
-        self._withdraw_before(revision)
+        return self._withdraw_before(revision) or begun
 
     def revise(
         self, export: str, instant: dt.datetime, reason: str, definition: Export | None = None
@@ -133,19 +137,20 @@ class Reviser:
             return self._deliver(revision, export, drop)
 
     def _deliver(self, revision: Revision, export: Export, drop: Drop) -> Outcome:
-        receipts = self.closer.deliver(export, drop)
+        receipts = self.closer.deliver(export, drop, revision.intent.instant, revision.number)
         return self.ledger.record_revision_outcome(revision, drop.outcome(receipts))
 
-    def _withdraw_before(self, revision: Revision) -> None:
-        intent = revision.intent
+    def _withdraw_before(self, revision: Revision) -> bool:
+        intent, withdrawn = revision.intent, False
         for number in range(revision.number):
             before = self._intent_of(intent, number)
             if before is not None:
                 export = Export.from_json(before.definition_json())
                 folder = Folder(export.definition.entity, export.name)
                 name = export.file_name(intent.instant, number)
-                self.transferbox.withdraw(folder, str(name))
-                self.transferbox.withdraw(folder, name.manifest)
+                for one in (str(name), name.manifest):
+                    withdrawn = self.transferbox.withdraw(folder, one) or withdrawn
+        return withdrawn
 
     def _intent_of(self, intent: Intent, number: int) -> Intent | None:
         if not number:

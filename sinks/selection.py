@@ -13,16 +13,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from uuid import UUID
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
 from schemas.events import KINDS, EventType, Kind
-from schemas.tables import Catalog
+from schemas.tables import AttributeType, Catalog
 from schemas.topics import Topic
 from sinks.bases import Base, Bases
-from sinks.columns import Origin
+from sinks.columns import EVENT_ID, Column, Origin
 from sinks.cut import TopicCut
 from sinks.exports import Export
 from sinks.instants import milliseconds
@@ -43,7 +44,7 @@ from sinks.rules import (
     initial_drop,
     members_of,
 )
-from sinks.source import EventSource
+from sinks.source import EventSource, Narrowed
 from sinks.state import POSITION
 from sinks.state.engine import Engine, asked, fetched, streamed
 from sinks.wording import counted
@@ -88,6 +89,18 @@ class Selection:
         with self._reading(intent.bases, intent.choices) as reading:
             yield _Drop(self, reading, intent, export).select()
 
+    @contextmanager
+    def judged(
+        self, intent: Intent, export: Export, narrowed: Narrowed | None = None
+    ) -> Iterator[ir.Table]:
+        """Judge the records of an intent's window as its close does, and make no lines; the
+        verdicts can be read until the context ends.
+
+        narrowed: a part of the export's own topic; what is said of the rest is void then.
+        """
+        with self._reading(intent.bases, intent.choices, narrowed) as reading:
+            yield _Drop(self, reading, intent, export).verdicts()
+
     def later_deletions(
         self, profiles: Topic, cut: TopicCut, choices: Sequence[Choice]
     ) -> tuple[Deletion, ...]:
@@ -114,6 +127,16 @@ class Selection:
             sorted(found, key=lambda one: (one.profile_id, one.appended_at, one.occurred_at))
         )
 
+    def event_ids(
+        self, topic: Topic, key: str, keys: Sequence[int], intent: Intent
+    ) -> tuple[UUID, ...]:
+        """Return the eventIds that a close reads of a topic's records of some keys."""
+        choices = [one for one in intent.choices if one.partition.topic == topic.name]
+        with self._reading({}, choices) as reading:
+            events = reading.source.events(topic, KINDS[topic.kind].event_types, choices)
+            found = asked(events.filter(events[key].isin(keys)).select("eventId"))
+        return tuple(sorted({UUID(str(row["eventId"])) for row in found}))
+
     def remake(
         self, topic: Topic, cut: TopicCut, base: str | None, choices: Sequence[Choice]
     ) -> Base:
@@ -133,11 +156,16 @@ class Selection:
         return tuple(found)
 
     @contextmanager
-    def _reading(self, named: Mapping[str, str], choices: Sequence[Choice]) -> Iterator[Reading]:
+    def _reading(
+        self,
+        named: Mapping[str, str],
+        choices: Sequence[Choice],
+        narrowed: Narrowed | None = None,
+    ) -> Iterator[Reading]:
         opened = Engine.opened(self.memory_limit, self.scratch)
         with opened as (engine, folder), _planning():
             yield Reading(
-                EventSource(engine, self.partitions, self.catalog, folder),
+                EventSource(engine, self.partitions, self.catalog, folder, narrowed),
                 folder,
                 self.bases,
                 named,
@@ -171,11 +199,38 @@ class _Drop:
             case FactRule() as rule:
                 return self._facts(rule)
 
+    def verdicts(self) -> ir.Table:
+        """Run the rule as far as the verdicts, which no column and no profile beside them changes:
+        `FactDrop.verdicts` or `RowDrop.verdicts`, of an initial drop those of its rows.
+        """
+        self._profiles = None
+        match self._export.increment.rule:
+            case RowRule() as rule:
+                self._columns = [self._key_column()]
+                drop = self._initial_drop() if self._intent.initial else self._row_drop(rule)[0]
+                return drop.verdicts
+            case FactRule() as rule:
+                self._columns = [EVENT_ID]
+                return self._fact_drop(rule, self._fact_input(rule)).verdicts
+
+    def _key_column(self) -> Column:
+        key, origin = KINDS[self._own.kind].key_field, self._origin
+        return Column(key, AttributeType.INTEGER, origin, (key,), key)
+
+    @property
+    def _origin(self) -> Origin:
+        return Origin.PROFILE if self._own.kind is Kind.PROFILE else Origin.ROW
+
+    def _row_drop(self, rule: RowRule) -> tuple[RowDrop, ir.Table]:
+        """The drop, and the events of its window."""
+        events = self._reading.source.events(
+            self._own, KINDS[self._own.kind].event_types, self._window
+        )
+        before = self._reading.rows(self._own, self._intent.window[self._own.name])
+        return drop_of_rows(rule, self._row_facts(events, before), self._columns), events
+
     def _rows(self, rule: RowRule) -> Selected:
-        own, window = self._own, self._window
-        events = self._reading.source.events(own, KINDS[own.kind].event_types, window)
-        before = self._reading.rows(own, self._intent.window[own.name])
-        drop = drop_of_rows(rule, self._row_facts(events, before), self._columns)
+        drop, events = self._row_drop(rule)
         fed = events.filter(
             events["eventType"].isin([str(t) for t in self._export.increment.feeds])
         )
@@ -188,35 +243,33 @@ class _Drop:
             _late(fed, self._intent.window_start),
         )
 
-    def _initial(self) -> Selected:
+    def _initial_drop(self) -> RowDrop:
         nothing = self._reading.source.events(self._own, [], ())
-        drop = initial_drop(self._row_facts(nothing, self._reading.rows(self._own)), self._columns)
+        return initial_drop(self._row_facts(nothing, self._reading.rows(self._own)), self._columns)
+
+    def _initial(self) -> Selected:
+        drop = self._initial_drop()
         outcomes = balance(drop.verdicts)
         warnings = _unseen(drop.never_seen)
         return Selected(_lines(drop.lines), _count(drop.verdicts), outcomes, None, warnings, {})
 
     def _row_facts(self, events: ir.Table, before: ir.Table) -> RowFacts:
-        is_profile = self._own.kind is Kind.PROFILE
         return RowFacts(
             window=events,
             repeated=self._reading.repeated(self._own),
             before=before,
             deleted_later=self._deleted_later(),
             key=KINDS[self._own.kind].key_field,
-            origin=Origin.PROFILE if is_profile else Origin.ROW,
-            profiles=None if is_profile else self._beside(),
+            origin=self._origin,
+            profiles=None if self._origin is Origin.PROFILE else self._beside(),
         )
 
-    def _facts(self, rule: FactRule) -> Selected:
+    def _fact_input(self, rule: FactRule) -> Facts:
         reading, own = self._reading, self._own
-        events = reading.source.events(own, self._export.increment.feeds, self._window)
-        repeated = reading.repeated(own)
-        told = self._input(events)
-        late = _late(events, self._intent.window_start)
         sources = self._export.definition.accepted_sources
-        facts = Facts(
-            window=events,
-            repeated=repeated,
+        return Facts(
+            window=reading.source.events(own, self._export.increment.feeds, self._window),
+            repeated=reading.repeated(own),
             profiles=self._beside(),
             campaigns=reading.campaigns(self._campaigns) if self._campaigns else None,
             firsts=(reading.firsts(own, self._intent.window[own.name]) if rule.firsts else None),
@@ -225,9 +278,17 @@ class _Drop:
             deleted_later=self._deleted_later(),
             sources=None if sources is None else frozenset(map(str, sources)),
         )
-        drop = drop_of_facts(
+
+    def _fact_drop(self, rule: FactRule, facts: Facts) -> FactDrop:
+        return drop_of_facts(
             rule, facts, self._columns, self._intent.instant, self._selection.firsts_days
         )
+
+    def _facts(self, rule: FactRule) -> Selected:
+        facts = self._fact_input(rule)
+        told = self._input(facts.window)
+        late = _late(facts.window, self._intent.window_start)
+        drop = self._fact_drop(rule, facts)
         waited = _count(facts.waiting) if facts.waiting is not None else 0
         outcomes = self._outcomes(drop)
         waits = outcomes[Outcome.WAITING] > 0
@@ -235,7 +296,7 @@ class _Drop:
             _lines(drop.lines),
             told + waited,
             outcomes,
-            reading.stored("waiting", drop.waiting.order_by(*POSITION)) if waits else None,
+            self._reading.stored("waiting", drop.waiting.order_by(*POSITION)) if waits else None,
             _unseen(drop.never_seen),
             late,
         )

@@ -10,15 +10,19 @@ from sinks.close import Closer
 from sinks.completeness import Completeness
 from sinks.cut import Cuts, KafkaOffsets
 from sinks.deletions import Deletions, Mend
+from sinks.deliveries import Deliveries
 from sinks.erase import Eraser
 from sinks.exports import Export, load_exports
 from sinks.intent import Intentions
 from sinks.ledger import Ledger
 from sinks.leftovers import Leftovers
-from sinks.locations import Transferbox
+from sinks.locations import TRANSFERBOX, Transferbox, load_locations, terms_of
 from sinks.rebase import Rebase
+from sinks.receipts import Receipts
+from sinks.retention import Retention
 from sinks.revise import Reviser
 from sinks.selection import Selection
+from sinks.sweep import Sweeper
 from streams.layout import TopicPartition
 from streams.setup import Streams
 
@@ -36,6 +40,17 @@ class Sinks:
     rebase: Rebase
     offsets: KafkaOffsets
     eraser: Eraser
+    retention: Retention
+
+    @property
+    def reviser(self) -> Reviser:
+        """What makes drops again."""
+        return self.eraser.reviser
+
+    @property
+    def sweeper(self) -> Sweeper:
+        """What finishes half steps of earlier runs."""
+        return Sweeper(self.reviser, self.eraser.leftovers)
 
     @classmethod
     def of(cls, settings: Settings) -> Sinks:
@@ -71,13 +86,17 @@ class Sinks:
             completeness=_completeness(settings, streams, offsets),
             later_deletions=selection.later_deletions,
         )
-        transferbox = Transferbox(settings.root / "transferbox")
-        closer = Closer(intentions, selection, ledger, transferbox, scratch)
+        locations = load_locations(settings)
+        deliveries = Deliveries(locations, Receipts(store), scratch)
+        closer = Closer(intentions, selection, ledger, deliveries, scratch)
+        transferbox = Transferbox(settings.root / TRANSFERBOX)
         reviser = Reviser(closer, cuts, transferbox, prefix)
-        exports = load_exports(settings.exports, streams.catalog)
+        exports = load_exports(settings.exports, streams.catalog, terms_of(locations))
         rebase = Rebase(cuts, bases, intentions, selection)
         eraser = _eraser(settings, streams, reviser, bases)
-        return cls(settings, streams, exports, cuts, ledger, closer, rebase, offsets, eraser)
+        retention = _retention(settings, ledger, transferbox)
+        parts = (cuts, ledger, closer, rebase, offsets, eraser, retention)
+        return cls(settings, streams, exports, *parts)
 
 
 def _eraser(settings: Settings, streams: Streams, reviser: Reviser, bases: Bases) -> Eraser:
@@ -102,6 +121,11 @@ def _eraser(settings: Settings, streams: Streams, reviser: Reviser, bases: Bases
         reviser=reviser,
         leftovers=Leftovers(streams.partitions, bases, scratch, reviser.transferbox.root),
     )
+
+
+def _retention(settings: Settings, ledger: Ledger, transferbox: Transferbox) -> Retention:
+    days = settings.transferbox.retention_days
+    return Retention(ledger, Receipts(ledger.store), transferbox, days)
 
 
 def _mending(streams: Streams) -> Mend:

@@ -7,9 +7,12 @@ offsets count are clipped; columns that an older file lacks are empty.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 import ibis
+import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -24,16 +27,43 @@ from streams.partitions import META, FileSlice, Partitions
 from streams.stream import builtin_name
 
 
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """The part of a topic that has to do with some keys: their own records, and those that carry
+    the eventIds of these, so that repeats are told.
+    """
+
+    topic: Topic
+    key: str
+    keys: tuple[int, ...]
+    event_ids: tuple[UUID, ...]
+
+    def of(self, topic: Topic, table: ir.Table) -> ir.Table:
+        """Narrow a table of events, or of a state by key; another topic's stays whole."""
+        if topic != self.topic or self.key not in table.columns:
+            return table
+        wanted = table[self.key].isin(self.keys)
+        if "eventId" in table.columns:
+            wanted = wanted.fill_null(False) | table["eventId"].isin(self.event_ids)
+        return table.filter(wanted)
+
+
 class EventSource:
-    """Tables of events on one engine."""
+    """Tables of events on one engine; narrowed: of one topic a part only."""
 
     def __init__(
-        self, engine: Engine, partitions: Partitions, catalog: Catalog, scratch: Path
+        self,
+        engine: Engine,
+        partitions: Partitions,
+        catalog: Catalog,
+        scratch: Path,
+        narrowed: Narrowed | None = None,
     ) -> None:
         self._engine = engine
         self._partitions = partitions
         self._catalog = catalog
         self._scratch = scratch
+        self._narrowed = narrowed
 
     def events(
         self, topic: Topic, event_types: Iterable[str], choices: Sequence[Choice]
@@ -48,7 +78,11 @@ class EventSource:
             for event_type in sorted(event_types)
             for piece in self._partitions.slices(builtin_name(topic, event_type), chosen)
         ]
-        return self._engine.table_of(_query(self._empty(topic), slices))
+        return self.narrowed(topic, self._engine.table_of(_query(self._empty(topic), slices)))
+
+    def narrowed(self, topic: Topic, table: ir.Table) -> ir.Table:
+        """Return what is asked for of a topic's table."""
+        return table if self._narrowed is None else self._narrowed.of(topic, table)
 
     def file(self, path: Path) -> ibis.Table:
         """Return a Parquet file's rows."""

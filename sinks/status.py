@@ -9,9 +9,11 @@ from dataclasses import asdict, dataclass
 
 from sinks.exports import Export
 from sinks.intent import topics_read
+from sinks.lease import latest_grant
+from sinks.reports import deliver_by, latest_trouble
 from sinks.schedule import due_closes, next_close
+from sinks.scheduler import LEASE
 from sinks.setup import Sinks
-from sinks.wording import counted
 from streams.coverage import tile
 from streams.layout import TopicPartition
 
@@ -34,13 +36,38 @@ class PartitionStatus:
 
 @dataclass(frozen=True, slots=True)
 class ExportStatus:
-    """Where an export stands: its last close, those that are due, the next, and what blocks it."""
+    """Where an export stands: its last close, those that are due, the next, and what blocks it.
+
+    trouble: what was told of the window that is due first, if its close was held or failed; hint:
+    what settles it. deliver_by: when the drop of that window is late, if it can be.
+    """
 
     export: str
     last: str | None
     due: tuple[str, ...]
     next: str
     blocked_by: tuple[str, ...]
+    trouble: str = ""
+    hint: str = ""
+    deliver_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerStatus:
+    """Which scheduler works (None: none does), since which tenure, until when at least; and the
+    next close of any export.
+    """
+
+    holder: str | None
+    fence: int
+    until: str | None
+    next_close: str | None
+
+    def __str__(self) -> str:
+        """For people."""
+        works = f"{self.holder} works (tenure {self.fence})" if self.holder else "none works"
+        following = f"; next close {self.next_close}" if self.next_close else ""
+        return f"scheduler: {works}{following}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +76,28 @@ class Status:
 
     partitions: tuple[PartitionStatus, ...]
     exports: tuple[ExportStatus, ...]
+    scheduler: SchedulerStatus
 
     def to_json(self) -> str:
         """Serialise, for scripts."""
         return json.dumps(asdict(self), indent=2)
 
-    def __str__(self) -> str:
-        """For people."""
-        return "\n".join([*_partition_lines(self.partitions), "", *_export_lines(self.exports)])
-
 
 def status_of(sinks: Sinks, now: dt.datetime) -> Status:
     """Look at Kafka, coverage and ledger; changes nothing."""
     partitions = tuple(_partitions(sinks))
-    return Status(
-        partitions, tuple(_export(sinks, export, partitions, now) for export in sinks.exports)
-    )
+    exports = tuple(_export(sinks, export, partitions, now) for export in sinks.exports)
+    return Status(partitions, exports, scheduler_status(sinks, now))
+
+
+def scheduler_status(sinks: Sinks, now: dt.datetime) -> SchedulerStatus:
+    """Look at the schedulers' lease."""
+    following = min((next_close(export, now) for export in sinks.exports), default=None)
+    next_one = following.isoformat() if following else None
+    grant = latest_grant(sinks.ledger.store, LEASE)
+    if grant is None or grant.is_free(now):
+        return SchedulerStatus(None, grant.fence if grant else 0, None, next_one)
+    return SchedulerStatus(grant.holder, grant.fence, grant.expires_at.isoformat(), next_one)
 
 
 def _partitions(sinks: Sinks) -> Iterator[PartitionStatus]:
@@ -84,7 +117,10 @@ def _export(
     sinks: Sinks, export: Export, partitions: Sequence[PartitionStatus], now: dt.datetime
 ) -> ExportStatus:
     closes = list(sinks.ledger.closes(export.name))
-    due = [one.instant.isoformat() for one in due_closes([export], sinks.ledger, now)]
+    dues = [one.instant for one in due_closes([export], sinks.ledger, now)]
+    due = [instant.isoformat() for instant in dues]
+    trouble, hint = _trouble(sinks, export, dues[0]) if dues else ("", "")
+    limit = deliver_by(export, dues[0]) if dues else None
     topics = {topic.name for topic in topics_read(export, sinks.settings.kafka.topic_prefix)}
     lags = [one for one in partitions if one.topic in topics and one.lag > 0]
     return ExportStatus(
@@ -93,20 +129,19 @@ def _export(
         tuple(due),
         next_close(export, now).isoformat(),
         tuple(f"{one.topic}/{one.partition} lags by {one.lag:,}" for one in lags) if due else (),
+        trouble,
+        hint,
+        limit.isoformat() if limit else None,
     )
 
 
-def _partition_lines(partitions: Sequence[PartitionStatus]) -> Iterator[str]:
-    width = max((len(one.topic) for one in partitions), default=0)
-    for one in partitions:
-        holes = f"  {counted(one.holes, 'hole')}" if one.holes else ""
-        stored = f"stored {one.covered:>12,} of {one.end:>12,}  lag {one.lag:>10,}"
-        yield f"{one.topic:{width}}  {one.partition:3}  {stored}{holes}"
-
-
-def _export_lines(exports: Sequence[ExportStatus]) -> Iterator[str]:
-    width = max((len(one.export) for one in exports), default=0)
-    for one in exports:
-        due = f"due: {', '.join(one.due)}" if one.due else f"next {one.next}"
-        blocked = f"  waits for {'; '.join(one.blocked_by)}" if one.blocked_by else ""
-        yield f"{one.export:{width}}  last {one.last or 'never'}  {due}{blocked}"
+def _trouble(sinks: Sinks, export: Export, instant: dt.datetime) -> tuple[str, str]:
+    """What keeps a window from being closed, and what settles it: that it is held, as the ledger
+    says; else what was reported last.
+    """
+    held = sinks.closer.holds.waiting(export.name, instant)
+    if held is not None:
+        error = held.error(export.name, instant)
+        return error.what, error.hint
+    told = latest_trouble(sinks.ledger.store, export.name, instant)
+    return (f"{told.kind}: {told.problem}", told.hint) if told else ("", "")

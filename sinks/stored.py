@@ -61,6 +61,11 @@ class AsCovered(Completeness):
         ]
         return tuple(Choice(choice.partition, choice.tiling) for choice in chosen)
 
+    def refuse_lost(
+        self, window: Sequence[Span], choices: Sequence[Choice], export: str, close: str
+    ) -> None:
+        """Refuse nothing: what is missing is remarked."""
+
 
 class StoredCuts(Cuts):
     """Cuts as recorded, else by what is stored; the one at `now` is where coverage ends."""

@@ -96,6 +96,8 @@ class Parameters:
     next_close: str
     when_empty: str
     recipients: tuple[str, ...]
+    deliver_by: str | None = None
+    guard_rails: dict[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,8 @@ def _parameters(export: Export, close: dt.datetime) -> Parameters:
         next_close=close.astimezone(zone(export.zone_name)).isoformat(),
         when_empty=str(one.when_empty),
         recipients=one.recipients,
+        deliver_by=one.schedule.deliver_by,
+        guard_rails=one.guard_rails.model_dump(exclude_none=True) if one.guard_rails else None,
     )
 
 
@@ -254,8 +258,13 @@ def _parameter_rows(parameters: Parameters) -> Iterator[tuple[str, ...]]:
     yield "delivered to", f"{', '.join(parameters.locations)}, in {parameters.folder}"
     schedule = f"every day at {parameters.at} {parameters.time_zone}"
     yield "schedule", f"{schedule}, next {parameters.next_close}"
+    if parameters.deliver_by is not None:
+        yield "late", f"after {parameters.deliver_by}"
     empty = {"header": "a file with its header only", "skip": "no file, the manifest only"}
     yield "empty window", empty[parameters.when_empty]
+    if parameters.guard_rails:
+        rails = (f"{name} {limit}" for name, limit in parameters.guard_rails.items())
+        yield "guard rails", ", ".join(rails)
     yield "report to", ", ".join(parameters.recipients) or "nobody"
 
 

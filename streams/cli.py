@@ -9,6 +9,7 @@ import typer
 
 from schemas.settings import load_settings
 from streams.gather import Limits
+from streams.serving import served
 from streams.setup import Streams
 from streams.worker import Worker, WorkerOptions
 
@@ -22,6 +23,7 @@ def worker(
 
     What it does goes to stderr: as JSON lines, or as text on a terminal. Exits with 0 after
     SIGTERM, 1 if something kept it from going on (nothing is lost), 2 for wrong definitions.
+    Metrics and health are served where `observe.worker_port` is set.
     """
     settings = load_settings(config)
     streams = Streams.of(settings)
@@ -32,4 +34,7 @@ def worker(
         Limits(own.batch_bytes, own.batch_seconds, own.max_bytes_in_flight),
         own.session_timeout_seconds,
     )
-    Worker(options, streams.writers, streams.kafka).run()
+    storing = Worker(options, streams.writers, streams.kafka)
+    observe = settings.observe
+    with served(storing.metrics, observe.host, observe.worker_port, "observe.worker_port"):
+        storing.run()

@@ -61,7 +61,7 @@ class DeadLetterTopic:
                     self.topic,
                     key=event.origin.encode(),
                     value=event.value,
-                    headers=_headers(event),
+                    headers=headers_of(event),
                 )
                 for event in events
             ]
@@ -81,7 +81,8 @@ class DeadLetterTopic:
             self._producer.close(timeout=_SEND_SECONDS)
 
 
-def _headers(event: Poison) -> list[tuple[str, bytes]]:
+def headers_of(event: Poison) -> list[tuple[str, bytes]]:
+    """Where an event stood, and why it can't be used, as a record's headers."""
     headers = {
         "origin-topic": event.topic,
         "origin-partition": str(event.partition),

@@ -53,6 +53,10 @@ class Gather:
         """Whether any partition moved since its last chunk."""
         return bool(self._since)
 
+    def firsts(self) -> dict[TP, int]:
+        """The first offset of each partition that isn't in a flush yet."""
+        return {tp: part.first for tp, part in self._partitions.items()}
+
     def reset(self, starts: Mapping[TP, int]) -> None:
         """Forget everything; reading begins again at these offsets."""
         self._partitions = {tp: _Partition(start, start) for tp, start in starts.items()}

@@ -7,11 +7,13 @@ Kafka still has the offsets.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import aiokafka
 import pyarrow as pa
+import pyarrow.compute as pc
 import structlog
 from aiokafka.errors import KafkaError
 
@@ -24,6 +26,7 @@ from streams.records import Chunk, Flush
 
 log = structlog.get_logger(__name__)
 
+_OFFSET_AND_TIME = ("offset", "appended_at")
 _FETCH_BYTES = 8 * MIB
 _IDLE_SECONDS = 30.0  # how long a broker may bring nothing of a range that it says it has
 
@@ -41,6 +44,34 @@ class RangeReader:
         Raises PartitionError where Kafka no longer has the offsets or can't be read.
         """
         return asyncio.run(self._read(writer, partition, first, end))
+
+    def find(
+        self, partition: TopicPartition, first: int, end: int, texts: Sequence[str]
+    ) -> list[tuple[int, int]]:
+        """Find the records within `[first, end)` whose values have one of some texts in them;
+        return offset and append time (UTC ms) of each. Raises PartitionError.
+        """
+        return asyncio.run(self._find(partition, first, end, texts))
+
+    async def _find(
+        self, partition: TopicPartition, first: int, end: int, texts: Sequence[str]
+    ) -> list[tuple[int, int]]:
+        found: list[tuple[int, int]] = []
+        try:
+            async for chunk in self._chunks(partition, first, end):
+                for records in chunk.records:
+                    values = records.column("value")
+                    held = [pc.match_substring(values, text) for text in texts]
+                    wanted = records.filter(pc.fill_null(reduce(pc.or_, held), False))
+                    offsets, times = (wanted.column(n).to_pylist() for n in _OFFSET_AND_TIME)
+                    found += zip(offsets, times, strict=True)
+        except KafkaError as error:
+            raise PartitionError(
+                what=f"offsets {first} to {end} can't be looked through: {error!r}",
+                where=f"{partition.topic}/{partition.partition}",
+                hint="check that the broker is up; run again",
+            ) from error
+        return found
 
     async def _read(
         self, writer: BatchWriter, partition: TopicPartition, first: int, end: int

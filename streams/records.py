@@ -75,6 +75,11 @@ class Flush:
     def __post_init__(self) -> None:
         self.nbytes = sum(chunk.nbytes for chunk in self.chunks)
 
+    @property
+    def offsets(self) -> dict[int, tuple[int, int]]:
+        """The offsets [first, next) of each partition, until it is released."""
+        return {chunk.partition: (chunk.first, chunk.next) for chunk in self.chunks}
+
     def drop(self) -> None:
         """Give up on it: its offsets are going to be read again."""
         self.is_dropped = True

@@ -122,6 +122,15 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             dict(self._positions(active)),
         )
 
+    def ends(self) -> Mapping[TP, int | None]:
+        """Tell, of each partition assigned, where its last stable offset was at the last fetch."""
+        subscription = self._consumer and self._consumer._subscription.subscription
+        assignment = subscription and subscription.assignment
+        if not assignment:
+            return {}
+        states = {_tp(tp): assignment.state_value(tp) for tp in assignment.tps}
+        return {tp: state.lso if state else None for tp, state in states.items()}
+
     def _positions(self, active: set[TP]) -> Iterable[tuple[TP, int]]:
         subscription = self._ensure_consumer()._subscription.subscription
         if subscription is None or subscription.assignment is None:
@@ -152,6 +161,20 @@ class BatchConsumer(driver.Consumer):
     def bytes_in_flight(self) -> int:
         """Bytes of records in memory: gathered, or flushed and not yet written."""
         return self.gather.nbytes + sum(flush.nbytes for flush in self._flushes)
+
+    def lags(self) -> Mapping[tuple[str, int], int | None]:
+        """Tell, of each partition assigned, the offsets not stored yet; None before a fetch."""
+        stored = self.gather.firsts()
+        for flush in list(self._flushes):
+            for chunk in flush.chunks:
+                tp = TP(flush.topic, chunk.partition)
+                stored[tp] = min(chunk.first, stored.get(tp, chunk.first))
+        return {
+            (tp.topic, tp.partition): max(end - stored[tp], 0)
+            if end is not None and tp in stored
+            else None
+            for tp, end in self._thread.ends().items()
+        }
 
     @property
     def is_drained(self) -> bool:

@@ -23,12 +23,14 @@ import faust
 import pyarrow as pa
 import structlog
 from faust.types import EventT, StreamT
+from structlog.contextvars import bound_contextvars
 from yarl import URL
 
 from schemas.errors import DeltadropError, PartitionError
 from streams.batch import BatchWriter, Written
 from streams.gather import Limits
 from streams.kafka import TopicMissingError, TopicRecreatedError, Topics
+from streams.metrics import Standing, WorkerMetrics
 from streams.records import Flush, FlushPart
 from streams.transport import BatchApp, BatchConsumer
 
@@ -38,6 +40,7 @@ _FETCH_BYTES: Final = 4 << 20  # a partition's share of one fetch
 _COMMIT_SECONDS: Final = 1.0
 _RATE_SECONDS: Final = 10.0
 _DRAIN_SECONDS: Final = 30.0  # how long a SIGTERM may take to write what was gathered
+_LOOK_SECONDS: Final = 1.0  # how often to look where each partition stands
 _RETRY_PAUSE_SECONDS: Final = 1.0
 _M_ARENA_MAX: Final = -8  # glibc, malloc.h
 _SWEEP_SECONDS: Final = 3600.0  # files without a record are a crash's leftovers at this age
@@ -66,7 +69,7 @@ class _PassThrough(faust.Schema):  # type: ignore[type-arg]  # not subscriptable
 
 
 class Worker:
-    """Runs agents for some topics until told to stop."""
+    """Runs agents for some topics until told to stop; `metrics` tell how it is."""
 
     def __init__(
         self, options: WorkerOptions, writers: Mapping[str, BatchWriter], topics: Topics
@@ -79,6 +82,8 @@ class Worker:
         self._topic_ids: dict[str, UUID] = {}
         self._failure: DeltadropError | None = None
         self._rate = _Rate()
+        self._looked = float("-inf")
+        self.metrics = WorkerMetrics(writers, options.limits.batch_seconds)
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT; raises the DeltadropError that made it stop otherwise."""
@@ -154,10 +159,19 @@ class Worker:
             if failure is not None:
                 self._failure = failure
             self._rate.report_when_due()
+            self._look()
             try:
                 await asyncio.wait_for(stop.wait(), timeout=0.2)
             except TimeoutError:
                 continue
+
+    def _look(self) -> None:
+        """Tell the metrics that the loop turns and, now and then, where the worker stands."""
+        standing, now, consumer = None, time.monotonic(), self.app.consumer
+        if now - self._looked >= _LOOK_SECONDS and isinstance(consumer, BatchConsumer):
+            standing = Standing(consumer.lags(), consumer.bytes_in_flight)
+            self._looked = now
+        self.metrics.turned(standing)
 
     def _failure_of_reading(self) -> DeltadropError | None:
         consumer = self.app.consumer
@@ -206,7 +220,10 @@ class Worker:
                     continue
                 events.append(event)
                 if len(events) == part.parts:
-                    await self._write(topic, part.flush)
+                    with bound_contextvars(
+                        topic=topic, batch=part.flush.batch, offsets=part.flush.offsets
+                    ):
+                        await self._write(topic, part.flush)
                     if not part.flush.is_dropped:
                         for done in events:
                             done.ack()
@@ -226,15 +243,10 @@ class Worker:
             except DeltadropError as error:
                 if time.monotonic() >= deadline:
                     await self._fail(error)
-                log.warning(
-                    "batch not written, trying again",
-                    topic=topic,
-                    batch=flush.batch,
-                    error=str(error),
-                )
+                log.warning("batch not written, trying again", error=str(error))
                 await asyncio.sleep(_RETRY_PAUSE_SECONDS)
             except Exception as error:
-                log.exception("batch not written", topic=topic, batch=flush.batch)
+                log.exception("batch not written")
                 await self._fail(
                     PartitionError(
                         what=f"an unexpected error while writing: {error!r}",
@@ -254,9 +266,15 @@ class Worker:
         await asyncio.Event().wait()
 
     def _write_once(self, topic: str, flush: Flush) -> Written:
-        topic_id = self._topic_ids[topic]
-        self.topics.refuse_recreated({topic: topic_id})
-        return self.writers[topic].write(flush, topic_id)
+        topic_id, began = self._topic_ids[topic], time.monotonic()
+        try:
+            self.topics.refuse_recreated({topic: topic_id})
+            written = self.writers[topic].write(flush, topic_id)
+        except Exception:
+            self.metrics.not_written(topic)
+            raise
+        self.metrics.wrote(topic, written, time.monotonic() - began)
+        return written
 
 
 def _share_memory() -> None:

@@ -19,6 +19,8 @@ from deploy.parts import (
 )
 from deploy.parts.process import tail
 
+pytest.register_assert_rewrite("tests.location_contract")
+
 LOGS = pytest.StashKey[dict[str, Path]]()
 LOG_LINES = 50
 SERVERS = {"kafka", "registry", "own_kafka"}

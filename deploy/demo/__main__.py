@@ -1,8 +1,8 @@
 """A realistic day through real Kafka to CSV drops: `make demo`.
 
 About 200,000 events are published in two halves, two workers store them, and both windows are
-closed; then comes what an operator would look at. Everything is left in `var/demo`, nothing is
-left running.
+closed: the drops go to the transferbox, some to S3 and SFTP too, and mails report. Then comes what
+an operator would look at. Everything is left in `var/demo`, nothing is left running.
 """
 
 import argparse
@@ -10,13 +10,16 @@ import json
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from datetime import UTC, date, datetime
 from itertools import islice
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 from deploy.demo.generator import day_of_events
-from deploy.demo.report import Drop, show
+from deploy.demo.partners import running_partners
+from deploy.demo.report import SHOWN, Drop, show, what_next
 from deploy.demo.stage import JsonEvent
 from deploy.demo.workspace import (
     CommandError,
@@ -56,10 +59,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _demo(folder: Path, seed: int, size: int, day: date) -> None:
     say = Steps()
     say("starting Kafka and a schema registry (the first time, they are downloaded)")
-    with running_kafka() as kafka, running_registry() as registry:
+    with ExitStack() as running:
+        kafka = running.enter_context(running_kafka())
+        registry = running.enter_context(running_registry())
         say(f"they are at {kafka.bootstrap_servers} and {registry.url}; making the topics")
         workspace = Workspace.create(folder, HERE, _settings(kafka.bootstrap_servers, registry.url))
         workspace.tell_windows_apart_by_second()
+        say("starting the partners' servers: S3, SFTP, and a mailbox")
+        partners = running.enter_context(running_partners(workspace, say))
         workspace.run("topics", "create")
         say(f"generating {size:,} events of {day}, of all nine kinds, into {folder}")
         halves = _write_halves(folder, day_of_events(seed, size, day), size)
@@ -75,9 +82,13 @@ def _demo(folder: Path, seed: int, size: int, day: date) -> None:
         drops = Drop.all_in(workspace.transferbox)
         say(f"verifying {len(drops)} drops")
         _verify(drops)
-        say("stopping Kafka and the registry")
+        status = workspace.run("status")
+        say("stopping all servers")
     say("done")
     show(workspace, drops)
+    partners.show(SHOWN)
+    print(f"\n`deltadrop status`, before the servers were stopped:\n\n{indent(status, '  ')}")
+    what_next(workspace, drops)
 
 
 def _verify(drops: Sequence[Drop]) -> None:

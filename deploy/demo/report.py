@@ -57,7 +57,7 @@ class Drop:
 
 
 def show(workspace: Workspace, drops: Sequence[Drop]) -> None:
-    """Print all drops, ten lines of one, its balance, and what to try next."""
+    """Print all drops, ten lines of one, and its balance."""
     print("\nThe drops, each with a manifest beside it; `deltadrop verify` says all is well:\n")
     print(f"  {'export':22}{'window until':32}{'rows':>9}{'bytes':>12}  file")
     for drop in drops:
@@ -74,10 +74,11 @@ def show(workspace: Workspace, drops: Sequence[Drop]) -> None:
     print(f"\nIts balance: {balance['input']:,} records of its input, and what became of them:\n")
     for outcome, records in balance["outcomes"].items():
         print(f"  {outcome:28}{records:>9,}")
-    _what_next(workspace, shown)
 
 
-def _what_next(workspace: Workspace, shown: Drop) -> None:
+def what_next(workspace: Workspace, drops: Sequence[Drop]) -> None:
+    """Print what to try next."""
+    shown = next(drop for drop in drops if drop.export == SHOWN)
     config = f"--config {workspace.config}"
     print(
         f"""

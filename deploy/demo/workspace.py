@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -53,6 +53,18 @@ class Workspace:
     def transferbox(self) -> Path:
         """Where the drops are."""
         return self.folder / "transferbox"
+
+    def add(self, **sections: dict[str, Any]) -> None:
+        """Add sections to the settings."""
+        settings = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        text = yaml.safe_dump({**settings, **sections}, sort_keys=False)
+        self.config.write_text(text, encoding="utf-8")
+
+    def deliver(self, export: str, locations: Sequence[str]) -> None:
+        """Let an export go to these locations."""
+        file = self.folder / "exports" / f"{export}.yaml"
+        text = re.sub(r"^deliver:.*\n", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        file.write_text(f"{text}deliver: [{', '.join(locations)}]\n", encoding="utf-8")
 
     def tell_windows_apart_by_second(self) -> None:
         """Add the time to the names of all drops: here several windows close on one day."""

@@ -7,6 +7,10 @@ A part is taken from the first of these that can give it:
    built and checked on machines without a Docker daemon;
 3. jars from Maven Central on Java, with pinned versions and verified SHA-256 sums, kept in
    ``~/.cache/deltadrop``.
+
+The servers that drops are delivered to have one way each: OpenSSH's sshd and vsftpd from Debian's
+packages (``sshd``, ``vsftpd``), and the S3 gateway versitygw, built from its Go module and kept in
+the same folder (``gateway``). So has Prometheus, which observes: Debian's package (``prometheus``).
 """
 
 from deploy.parts.errors import PartError

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from deploy.parts.containers import daemon_answers
 from deploy.parts.errors import PartError
+from deploy.parts.gateway import gateway_binary
 from deploy.parts.kafka import BOOTSTRAP_VARIABLE, KAFKA_DOWNLOAD, running_kafka
 from deploy.parts.registry import REGISTRY_DOWNLOAD, URL_VARIABLE, running_registry
 
@@ -20,12 +21,15 @@ def main() -> int:
     """Run the command; 1 with the reason where a part can't be had."""
     parser = argparse.ArgumentParser(prog="python -m deploy.parts", description=__doc__)
     parser.add_argument("--download", action="store_true", help="only fetch the jars")
+    parser.add_argument("--download-gateway", action="store_true", help="only build the S3 gateway")
     parser.add_argument("--directory", type=Path, help="keep logs and data in this folder")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if arguments.download:
             _download()
+        elif arguments.download_gateway:
+            print(f"versitygw: {gateway_binary()}")
         else:
             _run(arguments.directory)
     except PartError as error:

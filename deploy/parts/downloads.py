@@ -44,7 +44,7 @@ class Download:
         if target.is_dir():
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _only_one(target.with_name(f"{self.name}.lock")):
+        with only_one(target.with_name(f"{self.name}.lock")):
             if not target.is_dir():
                 self._fill(target)
         return target
@@ -120,7 +120,8 @@ def _run_maven(project: Path, output: Path) -> None:
 
 
 @contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
+def only_one(lock: Path) -> Iterator[None]:
+    """Wait until no other process is within a lock's context."""
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

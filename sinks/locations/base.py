@@ -1,11 +1,14 @@
 """What every place that drops are delivered to must do (SPEC §4 Locations, §7).
 
-One module for each kind of place. All of them pass one suite of tests,
-`tests/unit/test_locations.py`, in which a new one only has to be listed.
+One module for each kind of place, with its settings; `sinks/locations/kinds.py` lists them. All of
+them pass one suite of tests, `tests/location_contract.py`, in which a new one only has to be
+listed.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,11 +16,44 @@ from typing import Protocol
 
 from schemas.errors import CloseError
 
-__all__ = ["Delivered", "DeliveryError", "Folder", "Location", "OtherBytesError", "Receipt"]
+__all__ = [
+    "Delivered",
+    "DeliveryError",
+    "Folder",
+    "Location",
+    "OtherBytesError",
+    "PassingError",
+    "Receipt",
+    "Step",
+    "Terms",
+]
+
+
+class Step(StrEnum):
+    """What a delivery goes through, in order; a kind of place that has no such step leaves it
+    out.
+    """
+
+    CONNECT = "connect"
+    TRUST = "trust"
+    LOGIN = "login"
+    WRITE = "write"
+    RENAME = "rename"
+    DELETE = "delete"
 
 
 class DeliveryError(CloseError):
-    """A file couldn't be delivered; nothing of it is to be seen there, and trying again is safe."""
+    """A file couldn't be delivered; nothing of it counts there, and trying again is safe."""
+
+    def __init__(
+        self, what: str, *, where: str = "", hint: str = "", step: Step = Step.WRITE
+    ) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.step = step
+
+
+class PassingError(DeliveryError):
+    """What may be over in a moment: a line that was cut, a server that hangs. It's tried again."""
 
 
 class OtherBytesError(DeliveryError):
@@ -43,6 +79,20 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What a receiver gets beside the file, and how often a delivery is tried (SPEC §7)."""
+
+    manifests: bool = True
+    ready_file: str | None = None
+    """What the name of the file that is written last adds to the drop's; None: no such file."""
+    attempts: int = 1
+    retry_seconds: float = 0
+    """The pause after the first attempt; each next one is twice as long."""
+    total_seconds: float = math.inf
+    """After these, what a drop needs there is not tried again by this run."""
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """A delivery, done: the location, the file's full address there, and how it got there."""
 
@@ -50,6 +100,9 @@ class Receipt:
     address: str
     delivered: Delivered
     bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.location}: {self.address}"
 
 
 class Location(Protocol):
@@ -63,12 +116,19 @@ class Location(Protocol):
         """Bring the file `local` to `folder` as `name`, whole.
 
         The file is handed over: nobody writes to it again (it may get a second name instead of a
-        copy). Nobody who looks there ever sees a part of it under `name`. If a file of that name
-        is there with the same bytes, nothing is done; with other bytes, OtherBytesError. Raises
-        DeliveryError for anything else that stops it; calling it again is safe, also after a kill.
+        copy). Nobody who looks there ever sees a part of it under `name`, unless the place is told
+        that its server forbids renaming. If a file of that name is there with the same bytes,
+        nothing is done; with other bytes, OtherBytesError. Raises PassingError for what may be
+        over in a moment, DeliveryError for anything else that stops it; calling it again is safe,
+        also after a kill.
         """
 
     def find(self, folder: Folder, name: str) -> bool:
         """Tell whether `folder` has a file called `name`; raises DeliveryError if it can't be
         told.
+        """
+
+    def check(self) -> Iterator[Step]:
+        """Go through a delivery with a file of our own, which is removed: yield each step that
+        went well; raises DeliveryError, which has the step, for the first that didn't.
         """

@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from sinks.locations.base import Delivered, DeliveryError, Folder, OtherBytesError, Receipt
+from sinks.locations.base import (
+    Delivered,
+    DeliveryError,
+    Folder,
+    OtherBytesError,
+    Receipt,
+    Step,
+)
 
 __all__ = ["TRANSFERBOX", "Transferbox"]
 
@@ -49,6 +56,22 @@ class Transferbox:
         target = self._path(folder, name)
         with _told_of(target):
             return os.path.lexists(target)
+
+    def check(self) -> Iterator[Step]:
+        """See Location.check."""
+        probe = self.root / f".check.{uuid4().hex}.part"
+        renamed = probe.with_suffix(".renamed.part")
+        with _told_of(probe):
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"deltadrop\n")
+            yield Step.WRITE
+        with _told_of(probe, Step.RENAME):
+            renamed.hardlink_to(probe)
+            yield Step.RENAME
+        with _told_of(probe, Step.DELETE):
+            probe.unlink()
+            renamed.unlink()
+            yield Step.DELETE
 
     def withdraw(self, folder: Folder, name: str) -> bool:
         """Remove a file that a revision has replaced; tell whether it was there."""
@@ -132,7 +155,7 @@ def _same_bytes(one: Path, other: Path) -> bool:
 
 
 @contextmanager
-def _told_of(target: Path) -> Iterator[None]:
+def _told_of(target: Path, step: Step = Step.WRITE) -> Iterator[None]:
     """Say in our own words what the file system refuses."""
     try:
         yield
@@ -141,4 +164,5 @@ def _told_of(target: Path) -> Iterator[None]:
             f"can't be delivered: {error.strerror}",
             where=str(target),
             hint=f"check the folder {target.parent} and the space on its disk; then run again",
+            step=step,
         ) from error

@@ -12,8 +12,8 @@ from random import Random
 
 from deploy.demo.workspace import COMMAND, Workspace
 
-STARTED = b"worker started"
-"""What a worker's log says when it has begun to listen to signals."""
+STARTED = (b"worker started", b"scheduler started")
+"""What a log says when its process has begun to listen to signals."""
 
 _NUMBERS = count(1)
 _LOGS: dict[int, Path] = {}
@@ -39,18 +39,21 @@ def log_of(process: subprocess.Popen[bytes]) -> Path:
 
 @dataclass
 class Workers:
-    """Some workers, tormented: killed, replaced, frozen and woken; all from one seed."""
+    """Some workers, or schedulers, tormented: killed, replaced, frozen and woken; all from one
+    seed.
+    """
 
     workspace: Workspace
     random: Random
-    session_timeout: float
+    session_timeout: float  # seconds; of schedulers, how long their lease lasts
+    command: str = "worker"
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
     kills: int = 0
     freezes: int = 0
     rebalances: int = 0
 
     def add(self) -> None:
-        self.running.append(start(self.workspace, "worker"))
+        self.running.append(start(self.workspace, self.command))
         self.rebalances += 1
 
     def kill_one(self) -> None:
@@ -64,10 +67,11 @@ class Workers:
     def leave_one(self) -> None:
         """SIGTERM a worker, as a deployment would; once it runs, it must end well."""
         leaver = self.running.pop(self.random.randrange(len(self.running)))
-        runs = STARTED in log_of(leaver).read_bytes()
+        log = log_of(leaver).read_bytes()
+        runs = any(words in log for words in STARTED)
         leaver.send_signal(signal.SIGTERM)
         code = leaver.wait(timeout=60)
-        assert code == 0 or not runs, f"a worker that was told to stop ended with {code}"
+        assert code == 0 or not runs, f"a {self.command} that was told to stop ended with {code}"
         self.rebalances += 1
 
     def freeze_one(self) -> None:
@@ -100,9 +104,9 @@ class Workers:
 
 @contextmanager
 def tormented_workers(
-    workspace: Workspace, random: Random, session_timeout: float
+    workspace: Workspace, random: Random, session_timeout: float, command: str = "worker"
 ) -> Iterator[Workers]:
-    crew = Workers(workspace, random, session_timeout)
+    crew = Workers(workspace, random, session_timeout, command)
     try:
         yield crew
     finally:

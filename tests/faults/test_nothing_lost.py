@@ -6,33 +6,24 @@ the topics (`truth`) gives, judged by the naive model. The seed is in the test's
 failure.
 """
 
-import gzip
 import subprocess
 import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from random import Random
-from typing import Any
-from zipfile import ZipFile
 
 import pytest
 import yaml
 
 from deploy.demo.workspace import Workspace, next_second
 from deploy.parts import KafkaBroker, SchemaRegistry
-from sinks.instants import stamp
+from tests.faults.held_against import SHOP, drops_are_the_truth
 from tests.faults.processes import Workers, start, tormented_workers
 from tests.faults.traffic import Traffic
-from tests.faults.truth import Truth, cut_at
-from tests.model.closes import Close
-from tests.model.definition import export_of
-from tests.model.drops import drops_of
-from tests.model.history import Cut, History, Recorded
-from tests.model.tables import Database, tables_in
+from tests.faults.truth import Truth
 from tests.shop.site import own_prefix, site_settings
 
-SHOP = Path("deploy/demo")
 SESSION_SECONDS = 6.0
 WINDOWS = 3
 
@@ -74,7 +65,7 @@ def hold_drops_against_the_truth(
     prefix = own_prefix(f"kill{seed}")
     workspace = _workspace(folder, kafka, registry, prefix)
     workspace.run("topics", "create")
-    topics = _topics(prefix)
+    topics = topics_of(prefix)
     random = Random(seed)
     traffic = Traffic(
         workspace, seed, torment.events, torment.seconds, topics, kafka.bootstrap_servers
@@ -102,7 +93,8 @@ def hold_drops_against_the_truth(
         assert crew.kills >= torment.kills
     records = Truth(kafka.bootstrap_servers, registry.url, prefix).records(topics)
     assert len(records) >= torment.events
-    _compare(seed, workspace.folder, prefix, records, instants)
+    assert len(list((workspace.folder / "exports").glob("*.yaml"))) > 20
+    drops_are_the_truth(seed, workspace.folder, prefix, records, lambda definition: instants)
 
 
 def _torment(crew: Workers, random: Random, torment: Torment, window: int) -> None:
@@ -134,74 +126,6 @@ def _wait_for(close: subprocess.Popen[bytes] | None) -> None:
         close.wait(timeout=300)
 
 
-def _compare(
-    seed: int, folder: Path, prefix: str, records: list[Recorded], instants: list[datetime]
-) -> None:
-    database = Database.load(SHOP / "tables" / "shop.yaml")
-    tables = tables_in(SHOP / "tables", database.name)
-    history = History(records)
-    cuts = [cut_at(records, instant) for instant in instants]
-    exports = sorted((folder / "exports").glob("*.yaml"))
-    assert len(exports) > 20
-    for file in exports:
-        definition = yaml.safe_load(file.read_text(encoding="utf-8"))
-        name = definition["export"]
-        intents = [_intent(folder, name, instant) for instant in instants]
-        closes = [
-            Close(cut, {database.name: frozenset(d[0] for d in intent["deletions"])})
-            for cut, intent in zip(cuts, intents, strict=True)
-        ]
-        export = export_of(definition, database, prefix, tables)
-        drops = drops_of(history, export, Cut(0, {}), closes)
-        assert any(drop.lines for drop in drops), (
-            f"seed {seed}: {name} exported nothing: a test that can't fail"
-        )
-        for instant, drop in zip(instants, drops, strict=True):
-            outcome = _outcome(folder, name, instant)
-            balance = {outcome_: n for outcome_, n in outcome["balance"].items() if n}
-            wanted = {outcome_: n for outcome_, n in drop.balance.items() if n}
-            got = _text(folder, outcome["file"])
-            want = "" if outcome["file"] is None and not drop.lines else drop.text()
-            _keep(folder, seed, name, instant, got, want)
-            assert got == want, f"seed {seed}: {name} at {instant} differs from the truth"
-            assert balance == wanted, f"seed {seed}: {name} at {instant}: the balance differs"
-
-
-def _text(folder: Path, file: str | None) -> str:
-    """The CSV of a drop; empty where an empty window's file was skipped."""
-    if file is None:
-        return ""
-    path = next((folder / "transferbox").rglob(file))
-    if file.endswith(".zip"):
-        with ZipFile(path) as archive:
-            return archive.read(archive.namelist()[0]).decode("utf-8")
-    content = path.read_bytes()
-    return (gzip.decompress(content) if file.endswith(".gz") else content).decode("utf-8")
-
-
-def _intent(folder: Path, export: str, instant: datetime) -> dict[str, Any]:
-    return _entry(folder, export, instant, "intent")
-
-
-def _outcome(folder: Path, export: str, instant: datetime) -> dict[str, Any]:
-    return _entry(folder, export, instant, "outcome")
-
-
-def _entry(folder: Path, export: str, instant: datetime, entry: str) -> dict[str, Any]:
-    path = folder / "ledger" / "exports" / export / stamp(instant) / f"{entry}.json"
-    loaded: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return loaded
-
-
-def _keep(folder: Path, seed: int, name: str, instant: datetime, got: str, wanted: str) -> None:
-    """Keep both texts of a failure beside the logs."""
-    if got != wanted:
-        (folder / f"{name}-{stamp(instant)}-got.csv").write_text(got, encoding="utf-8")
-        (folder / f"{name}-{stamp(instant)}-wanted-seed{seed}.csv").write_text(
-            wanted, encoding="utf-8"
-        )
-
-
 def _workspace(
     folder: Path, kafka: KafkaBroker, registry: SchemaRegistry, prefix: str
 ) -> Workspace:
@@ -219,7 +143,7 @@ def _workspace(
     return workspace
 
 
-def _topics(prefix: str) -> list[str]:
+def topics_of(prefix: str) -> list[str]:
     kinds = [
         "profile",
         "subscription-update",

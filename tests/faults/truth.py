@@ -72,8 +72,7 @@ class Truth:
             return None
         if body.read(1):
             return None
-        kind = topic.removeprefix(f"{self._prefix}.").split(".")
-        return {"kind": kind[0] if kind[0] == "campaign" else kind[1], **_plain(datum)}
+        return event_of(topic.removeprefix(f"{self._prefix}."), datum)
 
     def _fetch_schema(self, schema_id: int) -> Any:
         try:
@@ -92,6 +91,14 @@ def cut_at(records: list[Recorded], instant: datetime) -> Cut:
         if record.appended_at < at:
             offsets[key] = record.offset + 1
     return Cut(at, offsets)
+
+
+def event_of(topic: str, datum: Any) -> dict[str, Any]:
+    """An event as SPEC §8 writes it. topic: its name without the prefix; datum: as fastavro reads
+    it.
+    """
+    kind = topic.split(".")
+    return {"kind": kind[0] if kind[0] == "campaign" else kind[1], **_plain(datum)}
 
 
 def _plain(value: Any) -> Any:

@@ -31,6 +31,12 @@ def test_the_demo_shows_drops_and_their_balance(
     assert len(drops) == 2 * len(exports) > 2 * 20
     assert all(file.name in told for file in drops)
     assert "exported" in told
+    for partner in ("lake/buckets/drops", "agency/jail/home"):
+        theirs = list((tmp_path / "demo/partners" / partner).rglob("emails-clicks_*.csv"))
+        assert len(theirs) == 2, partner
+        assert all(f"marketing/emails-clicks/{file.name}" in told for file in theirs)
+    assert "Subject: deltadrop: emails-clicks delivered" in told
+    assert "next close" in told
 
 
 @pytest.mark.usefixtures("shared_parts")

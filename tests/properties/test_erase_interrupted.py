@@ -7,70 +7,15 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
 from schemas.events import Kind
 from sinks.erase import Eraser
-from sinks.locations import Folder, Receipt, Transferbox
-from streams.store import LocalStore
+from tests.shop.killed import CountedStore, KilledError, Steps, counted
 from tests.shop.offline import OfflineShop, at
 from tests.shop.planted import BOB, delete, finds, live, state
-
-
-class KilledError(BaseException):
-    """As a kill: nothing in the product catches it."""
-
-
-class Steps:
-    """Counts what changes the disk, and kills before one of them."""
-
-    def __init__(self, kill_before: int | None) -> None:
-        self.kill_before = kill_before
-        self.done = 0
-
-    def next(self) -> None:
-        if self.done == self.kill_before:
-            raise KilledError
-        self.done += 1
-
-
-class CountedStore(LocalStore):
-    """A store whose writes and removals are steps."""
-
-    def __init__(self, root: Path, steps: Steps) -> None:
-        super().__init__(root)
-        self.steps = steps
-
-    def write(self, name: str, fill: Callable[[BinaryIO], object]) -> int:
-        self.steps.next()
-        return super().write(name, fill)
-
-    def create(self, name: str, content: bytes) -> bool:
-        self.steps.next()
-        return super().create(name, content)
-
-    def remove(self, name: str) -> None:
-        self.steps.next()
-        super().remove(name)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class CountedTransferbox(Transferbox):
-    """A transferbox whose deliveries and removals are steps."""
-
-    steps: Steps = dataclasses.field(default_factory=lambda: Steps(None))
-
-    def deliver(self, local: Path, folder: Folder, name: str) -> Receipt:
-        self.steps.next()
-        return Transferbox.deliver(self, local, folder, name)
-
-    def withdraw(self, folder: Folder, name: str) -> bool:
-        self.steps.next()
-        return Transferbox.withdraw(self, folder, name)
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +35,7 @@ def copied(shop: OfflineShop, folder: Path, steps: Steps) -> tuple[OfflineShop, 
     shutil.copytree(shop.folder, folder)
     copy = OfflineShop(folder, shop.log, CountedStore(folder / "data", steps), shop.stored)
     eraser = copy.sinks.eraser
-    box = CountedTransferbox(copy.root / "transferbox", steps)
-    closer = dataclasses.replace(eraser.reviser.closer, location=box)
-    reviser = dataclasses.replace(eraser.reviser, closer=closer, transferbox=box)
+    reviser = counted(eraser.reviser, copy.root, steps)
     return copy, dataclasses.replace(eraser, reviser=reviser)
 
 

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from schemas.decode import Decoder
 from schemas.derive import avro_schema
+from schemas.errors import PartitionError
 from schemas.events import KINDS, Kind
 from schemas.registry import wire_header
 from schemas.settings import Settings, load_settings
@@ -146,6 +147,16 @@ schedule: {at: "06:00", time_zone: UTC}
 }
 
 
+def with_exports(*names: str) -> dict[str, str]:
+    """The definitions with these exports only: a night of few closes."""
+    wanted = {f"exports/{name}.yaml" for name in names}
+    return {
+        file: text
+        for file, text in DEFINITIONS.items()
+        if file in wanted or not file.startswith("exports/")
+    }
+
+
 def at(hour: float, day: int = 27) -> datetime:
     """A moment of March 2026, in UTC."""
     return datetime(2026, 3, day, tzinfo=UTC) + timedelta(hours=hour)
@@ -153,7 +164,7 @@ def at(hour: float, day: int = 27) -> datetime:
 
 @dataclass(frozen=True)
 class Record:
-    """A record of a topic's only partition."""
+    """A record of a partition."""
 
     appended_at: int
     key: bytes
@@ -161,26 +172,43 @@ class Record:
 
 
 class Log:
-    """What Kafka is to an installation: records by topic, offsets by time, and ranges to read."""
+    """What Kafka is to an installation: records by topic, offsets by time, and ranges to read.
+
+    `records` are those of partition 0; of the others, `partition` gives them.
+    """
 
     def __init__(self) -> None:
         self.records: dict[str, list[Record]] = defaultdict(list)
+        self.partitions: dict[str, int] = defaultdict(int)  # 0: nothing was said, so one
         self.kept_from: dict[str, int] = defaultdict(int)
 
+    def partition(self, topic: str, number: int) -> list[Record]:
+        """The records of one partition."""
+        return self.records[f"{topic}/{number}" if number else topic]
+
+    def count(self, topic: str) -> int:
+        """How many partitions a topic has."""
+        return self.partitions[topic] or 1
+
     def identities(self, names: Iterable[str]) -> dict[str, TopicIdentity]:
-        return {name: TopicIdentity(name, TOPIC_ID, 1) for name in names}
+        return {name: TopicIdentity(name, TOPIC_ID, self.count(name)) for name in names}
 
     def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[Found]:
-        assert partitions == 1
-        times = [record.appended_at for record in self.records[topic]]
+        return [self._at(topic, number, instant_ms) for number in range(partitions)]
+
+    def _at(self, topic: str, number: int, instant_ms: int) -> Found:
+        times = [record.appended_at for record in self.partition(topic, number)]
         later = (n for n, time in enumerate(times) if time >= instant_ms)
-        return [Found(next(later, len(times)), sure=True)]
+        return Found(next(later, len(times)), sure=True)
 
     def start(self, topic: str, partition: int) -> int:
         return self.kept_from[topic]
 
-    def chunk(self, topic: str, first: int, end: int) -> Chunk:
-        rows = self.records[topic][first:end]
+    def ends(self, topic: str, partitions: int) -> list[int]:
+        return [len(self.partition(topic, number)) for number in range(partitions)]
+
+    def chunk(self, topic: str, first: int, end: int, number: int = 0) -> Chunk:
+        rows = self.partition(topic, number)[first:end]
         columns: list[list[Any]] = [
             list(range(first, first + len(rows))),
             [row.appended_at for row in rows],
@@ -189,11 +217,24 @@ class Log:
         ]
         arrays = [pa.array(c, f.type) for c, f in zip(columns, RECORDS, strict=True)]
         batch = pa.RecordBatch.from_arrays(arrays, schema=RECORDS)
-        return Chunk(0, first, end, (batch,) if rows else ())
+        return Chunk(number, first, end, (batch,) if rows else ())
+
+    def find(
+        self, partition: TopicPartition, first: int, end: int, texts: Sequence[str]
+    ) -> list[tuple[int, int]]:
+        """Find records by text, as the range reader does."""
+        rows = enumerate(self.records[partition.topic][first:end], start=first)
+        return [
+            (offset, row.appended_at)
+            for offset, row in rows
+            if any(text.encode() in row.value for text in texts)
+        ]
 
     def read(self, writer: BatchWriter, partition: TopicPartition, first: int, end: int) -> int:
-        """Read a range again, as the range reader does."""
-        chunk = self.chunk(partition.topic, first, end)
+        """Read a range again, as the range reader does; what isn't kept is refused."""
+        if first < self.kept_from[partition.topic]:
+            raise PartitionError(what="offsets are no longer in Kafka", hint="raise the retention")
+        chunk = self.chunk(partition.topic, first, end, partition.partition)
         return writer.write(Flush(partition.topic, (chunk,)), partition.topic_id).rows
 
 
@@ -212,20 +253,23 @@ class OfflineShop:
     log: Log = field(default_factory=Log)
     store: Store | None = None  # in place of the folder's own
     stored: dict[str, int] = field(default_factory=dict)
+    definitions: Mapping[str, str] = field(default_factory=lambda: DEFINITIONS)
 
     def __post_init__(self) -> None:
-        for name, text in DEFINITIONS.items():
+        for name, text in self.definitions.items():
             file = self.folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
-        (self.folder / "deltadrop.yaml").write_text("root: data\n")
+            if not file.exists():
+                file.write_text(text)
+        if not (self.folder / "deltadrop.yaml").exists():
+            (self.folder / "deltadrop.yaml").write_text("root: data\n")
         self.settings: Settings = load_settings(self.folder / "deltadrop.yaml")
         self.root = self.settings.root
-        self.sinks = self._sinks()
+        self.sinks = self.sinks_of(self.settings)
 
     def again(self, store: Store | None = None) -> OfflineShop:
         """The same installation, as another process sees it."""
-        return OfflineShop(self.folder, self.log, store, self.stored)
+        return OfflineShop(self.folder, self.log, store, self.stored, self.definitions)
 
     @property
     def transferbox(self) -> Path:
@@ -254,18 +298,21 @@ class OfflineShop:
         out = io.BytesIO()
         schema = avro_schema(topic, self.sinks.streams.catalog)
         fastavro.schemaless_writer(out, fastavro.parse_schema(schema), record)
-        key = str(record[KINDS[kind].key_field]).encode()
-        records = self.log.records[topic.name]
+        entity = int(record[KINDS[kind].key_field])
+        key = str(entity).encode()
+        records = self.log.partition(topic.name, entity % self.log.count(topic.name))
         records.append(Record(milliseconds(when), key, wire_header(1) + out.getvalue()))
         return len(records) - 1
 
     def store_all(self) -> None:
         """Let a worker store all that isn't stored yet, a batch a topic."""
         for name in self.sinks.streams.topics:
-            first, end = self.stored.get(name, 0), len(self.log.records[name])
-            if end > first:
-                self.batch(name, first, end)
-                self.stored[name] = end
+            for number, end in enumerate(self.log.ends(name, self.log.count(name))):
+                place = f"{name}/{number}" if number else name
+                first = self.stored.get(place, 0)
+                if end > first:
+                    self.batch(name, first, end, number=number)
+                    self.stored[place] = end
 
     def batch(
         self,
@@ -273,6 +320,7 @@ class OfflineShop:
         first: int,
         end: int,
         *,
+        number: int = 0,
         knows_tombstones: bool = True,
         more: Sequence[Stream] = (),
     ) -> None:
@@ -285,7 +333,7 @@ class OfflineShop:
             own = self.sinks.streams.topics[topic]
             tombstones = self.sinks.streams.tombstones if knows_tombstones else None
             writer = self._writer(own, [*writer.streams, *more], tombstones)
-        writer.write(Flush(topic, (self.log.chunk(topic, first, end),)), TOPIC_ID)
+        writer.write(Flush(topic, (self.log.chunk(topic, first, end, number),)), TOPIC_ID)
 
     def close(self, export: str, instant: datetime) -> Outcome:
         """Close a window."""
@@ -300,8 +348,9 @@ class OfflineShop:
         """Names of the drops in the transferbox."""
         return sorted(file.name for file in self.transferbox.rglob("*") if ".csv" in file.suffixes)
 
-    def _sinks(self) -> Sinks:
-        streams = Streams.of(self.settings)
+    def sinks_of(self, settings: Settings) -> Sinks:
+        """The parts of its closes."""
+        streams = Streams.of(settings)
         if self.store is not None:
             streams.partitions.store = self.store
         tombstones = TombstoneFiles(streams.partitions.store)
@@ -316,7 +365,7 @@ class OfflineShop:
             for name, topic in streams.topics.items()
         }
         streams = dataclasses.replace(streams, writers=writers)
-        return Sinks.over(self.settings, streams, cast("KafkaOffsets", self.log))
+        return Sinks.over(settings, streams, cast("KafkaOffsets", self.log))
 
     def _writer(
         self,

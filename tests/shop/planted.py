@@ -128,7 +128,7 @@ def state(root: Path) -> dict[str, object]:
         content: object = file.read_bytes()
         if file.suffix == ".parquet":
             content = pq.read_table(file, partitioning=None).to_pylist()
-        elif name.endswith("outcome.json"):
+        elif file.name.endswith("outcome.json") or "at." in file.name:
             told = json.loads(file.read_bytes())
             content = {k: v for k, v in told.items() if k not in ("finished_at", "receipts")}
         kept[name] = content

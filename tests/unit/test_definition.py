@@ -348,7 +348,7 @@ def test_the_example_exports_are_valid_and_of_every_kind_of_event() -> None:
             "entity: marketing\ncolour: red",
             "exports/a.yaml:3: field 'colour': unknown key; choose from export, suffix, entity, "
             "database, table, type, event, sources, columns, formats, file, schedule, deliver, "
-            "when_empty, recipients; nearest match 'columns'",
+            "when_empty, guard_rails, recipients; nearest match 'columns'",
         ),
     ],
 )

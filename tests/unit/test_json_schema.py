@@ -18,7 +18,7 @@ from schemas.definitions import Document, Faults, build
 from schemas.errors import DefinitionError
 from schemas.tables import Catalog, DatabaseDefinition, TableDefinition
 from schemas.topics import topics_of
-from sinks.exports import load_exports
+from sinks.exports import LOCATIONS, load_exports
 from sinks.json_schema import JsonSchema, json_schemas, written
 from sinks.types import EXPORT_TYPES
 from streams.definition import StreamDefinition, user_streams
@@ -32,7 +32,7 @@ DEFINITIONS = [
     for kind in ("tables", "exports", "streams.d")
     for path in sorted(ROOT.glob(f"{folder}/{kind}/*.y*ml"))
 ]
-ANY, SHOP = json_schemas(), json_schemas(CATALOG)
+ANY, SHOP = json_schemas(), json_schemas(CATALOG, LOCATIONS)
 Edit = Callable[[dict[str, Any]], object]
 
 
@@ -130,6 +130,8 @@ WRONG_EXPORTS: dict[str, Edit] = {
     "a name that is no folder's": put("export", value="a/b"),
     "a place twice": put("deliver", value=["transferbox", "transferbox"]),
     "an unknown way for empty windows": put("when_empty", value="nothing"),
+    "a guard rail below nothing": put("guard_rails", value={"rows_at_least": -1}),
+    "an unknown guard rail": put("guard_rails", value={"rows": 1}),
     "a recipient without a domain": put("recipients", value=["marketing"]),
 }
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from schemas.errors import CloseError, HeldError
-from sinks.manifest import Balance, ExportEntry, Manifest, Window
+from sinks.manifest import Balance, ExportEntry, Manifest, Released, Window
 from tests.unit.drops import export, write_drop
 
 ROWS = pa.table(
@@ -137,7 +137,7 @@ def test_the_same_manifest_has_the_same_bytes_and_ends_with_a_line_break(tmp_pat
     assert again == one
     assert again.to_json() == one.to_json()
     assert one.to_json().endswith(b"}\n")
-    told = [name for name in Manifest.model_fields if name != "reason"]
+    told = [name for name in Manifest.model_fields if name not in {"reason", "released", "lost"}]
     assert list(json.loads(one.to_json())) == told
 
 
@@ -147,6 +147,15 @@ def test_only_a_revision_has_a_reason(tmp_path: Path) -> None:
 
     assert b"reason" not in first.to_json()
     assert Manifest.from_json(revision.to_json()).reason == "erasure of personal data"
+
+
+def test_only_a_drop_that_was_held_says_why_and_why_it_was_sent(tmp_path: Path) -> None:
+    _, first = write_drop(tmp_path, export("interactionId"), ROWS)
+    told = Released(held_because=("2 rows, at least 3 are expected",), reason="a holiday")
+    released = first.model_copy(update={"released": told})
+
+    assert b"released" not in first.to_json()
+    assert Manifest.from_json(released.to_json()).released == told
 
 
 def test_outcomes_keep_the_order_of_the_spec(tmp_path: Path) -> None:

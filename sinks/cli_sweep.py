@@ -1,0 +1,32 @@
+"""The command `sweep`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from schemas.settings import load_settings
+from sinks.setup import Sinks
+
+__all__ = ["sweep"]
+
+NOT_ALL: Final = 3
+"""Exit code where something could not be finished yet; what is said tells what, and why."""
+
+
+def sweep(
+    config: Annotated[Path | None, typer.Option(help="The settings' file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Finish what killed runs have left half done, and remove what they left lying about.
+
+    Closes, revisions and deliveries that were begun get the bytes that they were to have; nothing
+    new is begun, and what is held waits. Safe to run at any time. Exits with 0 if all is finished,
+    3 if something is left for the next sweep.
+    """
+    swept = Sinks.of(load_settings(config)).sweeper.sweep()
+    typer.echo(swept.to_json() if as_json else str(swept))
+    if swept.left:
+        raise typer.Exit(NOT_ALL)

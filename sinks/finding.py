@@ -1,0 +1,256 @@
+"""Find events in what workers have stored: by id, or those of a profile (SPEC §7, *trace*).
+
+Days are looked through from the newest back, a few at a time, and only the columns that are asked
+for; of a batch that was written twice each event is found once, where readers would read it. What
+is read of an event says where it stands and what it is about, and nothing personal.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+from uuid import UUID
+
+import pyarrow.parquet as pq
+
+from schemas.events import KINDS, Kind
+from schemas.tables import TableKind
+from schemas.topics import Topic
+from sinks.state.engine import Engine
+from streams.layout import StreamFilePath, TopicPartition
+from streams.partitions import META, Chosen
+from streams.setup import Streams
+from streams.stream import builtin_name
+
+__all__ = ["Days", "Finder", "Place", "Stored"]
+
+Place: TypeAlias = tuple[TopicPartition, int, int]
+"""Where an event stands: the partition of its topic's incarnation, its number, and the offset."""
+
+_HEADER: Final = ("eventId", "eventType", "source", "occurredAt", *(field.name for field in META))
+_IDS: Final = ("profileId", "interactionId", "campaignId", "id")
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """UTC days of append to look at, both included; None: from the first, or to the last."""
+
+    first: dt.date | None = None
+    last: dt.date | None = None
+
+    def hold(self, day: dt.date) -> bool:
+        """Whether a day is one of them."""
+        return (self.first or day) <= day <= (self.last or day)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An event where it is stored. ids: the ids that it names; files: relative to the root, its
+    built-in stream's first.
+    """
+
+    topic: Topic
+    owner: TopicPartition
+    offset: int
+    event_id: UUID
+    event_type: str
+    source: str
+    occurred_at: dt.datetime
+    appended_at: dt.datetime
+    ids: Mapping[str, int]
+    files: tuple[str, ...]
+
+    @property
+    def place(self) -> Place:
+        """Where it stands."""
+        return self.owner, self.owner.partition, self.offset
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    """A row of a stream file that is looked for."""
+
+    path: StreamFilePath
+    values: Mapping[str, Any]
+
+    @property
+    def place(self) -> tuple[int, int]:
+        return self.values["_partition"], self.values["_offset"]
+
+
+class Finder:
+    """Finds events in the built-in streams, which hold every one."""
+
+    def __init__(self, streams: Streams, memory_limit: str, scratch: Path) -> None:
+        self._streams = streams
+        self._partitions = streams.partitions
+        self._memory_limit = memory_limit
+        self._scratch = scratch
+
+    def by_id(self, event_id: UUID, days: Days, repeat_hours: int) -> list[Stored]:
+        """Find an event and its repeats, by time of append.
+
+        Once it is found, days are looked through only as far back as a repeat is told from.
+        """
+        wanted = f"eventId = '{event_id}'::UUID"
+        found: list[Stored] = []
+        everything = {topic: _streams_of(topic) for topic in self._streams.topics.values()}
+        with Engine.opened(self._memory_limit, self._scratch) as (engine, _):
+            for oldest, files in self._in_steps(self._files(everything, days)):
+                everywhere = [path for paths in files.values() for path in paths]
+                hits = self._matching(engine, everywhere, wanted)
+                for topic in files:
+                    own = [path for path in hits if path.stream in _streams_of(topic)]
+                    found += self._stored(topic, self._hits(engine, topic, own, wanted))
+                if found and oldest <= _oldest_repeated(found, repeat_hours):
+                    break
+        return sorted(found, key=_by_time)
+
+    def of_profile(
+        self, profile_id: int, event_types: Mapping[Topic, Iterable[str]], days: Days, most: int
+    ) -> list[Stored]:
+        """Find the latest events of a profile, at most so many, by time of append; of these types
+        by topic.
+        """
+        wanted = f"profileId = {profile_id:d}"
+        found: list[Stored] = []
+        told = {
+            topic: {builtin_name(topic, one) for one in types}
+            for topic, types in event_types.items()
+            if "profileId" in self._names(topic)
+        }
+        with Engine.opened(self._memory_limit, self._scratch) as (engine, _):
+            for _, files in self._in_steps(self._files(told, days)):
+                for topic, paths in files.items():
+                    found += self._stored(topic, self._hits(engine, topic, paths, wanted))
+                if len(found) >= most:
+                    break
+        return sorted(found, key=_by_time)[-most:]
+
+    def _files(
+        self, streams: Mapping[Topic, Iterable[str]], days: Days
+    ) -> dict[dt.date, dict[Topic, list[StreamFilePath]]]:
+        """The files of some topics' built-in streams, by day."""
+        found: dict[dt.date, dict[Topic, list[StreamFilePath]]] = defaultdict(dict)
+        for topic, names in streams.items():
+            for stream in sorted(names):
+                for name in self._partitions.store.names(f"streams/{stream}"):
+                    path = StreamFilePath.parse(name)
+                    if days.hold(path.day):
+                        found[path.day].setdefault(topic, []).append(path)
+        return found
+
+    def _in_steps(
+        self, files: Mapping[dt.date, Mapping[Topic, Sequence[StreamFilePath]]]
+    ) -> Iterator[tuple[dt.date, dict[Topic, list[StreamFilePath]]]]:
+        """Yield the files of a few days at once, more each time, the newest first; with each the
+        oldest of its days.
+        """
+        days, step = sorted(files, reverse=True), 1
+        while days:
+            now, days = days[:step], days[step:]
+            together: dict[Topic, list[StreamFilePath]] = defaultdict(list)
+            for day in now:
+                for topic, paths in files[day].items():
+                    together[topic] += paths
+            yield now[-1], together
+            step *= 2
+
+    def _matching(
+        self, engine: Engine, paths: Sequence[StreamFilePath], wanted: str
+    ) -> list[StreamFilePath]:
+        """The files that hold what is looked for: one look at one column of all of them."""
+        by_location = {str(self._location(path)): path for path in paths}
+        query = f"SELECT DISTINCT filename FROM {_read(by_location)} WHERE {wanted}"
+        rows = engine.ask(query).read_all().to_pylist()
+        return sorted(by_location[row["filename"]] for row in rows)
+
+    def _hits(
+        self, engine: Engine, topic: Topic, paths: Sequence[StreamFilePath], wanted: str
+    ) -> list[_Hit]:
+        if not paths:
+            return []
+        by_location = {str(self._location(path)): path for path in paths}
+        names = ", ".join(f'"{name}"' for name in self._names(topic))
+        query = f"SELECT filename, {names} FROM {_read(by_location)} WHERE {wanted}"
+        rows = engine.ask(query).read_all().to_pylist()
+        return [_Hit(by_location[row["filename"]], row) for row in rows]
+
+    def _names(self, topic: Topic) -> list[str]:
+        return [*_HEADER, *(name for name in _IDS if name in self._fields(topic))]
+
+    def _fields(self, topic: Topic) -> set[str]:
+        fields = {f for payload in KINDS[topic.kind].payloads.values() for f in payload.fields}
+        if topic.kind is Kind.ROW:
+            table = self._streams.catalog.tables[str(topic.database), str(topic.table)]
+            fields -= {"profileId"} if table.kind is TableKind.REPOSITORY else set()
+        return fields
+
+    def _stored(self, topic: Topic, hits: Iterable[_Hit]) -> Iterator[Stored]:
+        """The events of some hits, each once; a file that no coverage names doesn't count."""
+        by_place: dict[tuple[int, int], list[_Hit]] = defaultdict(list)
+        for hit in hits:
+            by_place[hit.place].append(hit)
+        known = self._partitions.partitions_of(topic.name) if by_place else {}
+        for (partition, offset), same in sorted(by_place.items()):
+            for topic_id in (UUID(text) for text in known if partition in known[text]):
+                owner = TopicPartition(topic.name, topic_id, partition)
+                chosen = self._partitions.choose(owner, offset, offset + 1, {})
+                batches = {piece.record.batch for piece in chosen.tiling.tiles}
+                for hit in (one for one in same if one.path.batch in batches):
+                    yield self._event(topic, owner, hit, chosen)
+
+    def _event(self, topic: Topic, owner: TopicPartition, hit: _Hit, chosen: Chosen) -> Stored:
+        told = hit.values
+        ids = {name: told[name] for name in _IDS if told.get(name) is not None}
+        return Stored(
+            topic,
+            owner,
+            told["_offset"],
+            UUID(str(told["eventId"])),
+            told["eventType"],
+            told["source"],
+            told["occurredAt"],
+            told["_appended_at"],
+            ids,
+            (str(hit.path), *self._of_users(topic, hit, chosen)),
+        )
+
+    def _of_users(self, topic: Topic, hit: _Hit, chosen: Chosen) -> Iterator[str]:
+        """The files of users' streams that hold the event too."""
+        builtin = _streams_of(topic)
+        for record in chosen.records.values():
+            for file in (one for one in record.files if one.stream not in builtin):
+                partition, offset = hit.place
+                place = [("_partition", "=", partition), ("_offset", "=", offset)]
+                location = self._partitions.store.location(file.path)
+                columns = ["_offset"]
+                rows = pq.read_table(location, columns=columns, filters=place, partitioning=None)
+                if rows.num_rows:
+                    yield file.path
+
+    def _location(self, path: StreamFilePath) -> Path:
+        return self._partitions.store.location(str(path))
+
+
+def _streams_of(topic: Topic) -> set[str]:
+    return {builtin_name(topic, event_type) for event_type in KINDS[topic.kind].event_types}
+
+
+def _read(locations: Iterable[str]) -> str:
+    names = ", ".join("'" + name.replace("'", "''") + "'" for name in locations)
+    return f"read_parquet([{names}], filename = true, hive_partitioning = false)"
+
+
+def _oldest_repeated(found: Iterable[Stored], hours: int) -> dt.date:
+    """The oldest day on which what the first of some events repeats may stand."""
+    first = min(one.appended_at for one in found)
+    return (first - dt.timedelta(hours=hours)).date()
+
+
+def _by_time(one: Stored) -> tuple[dt.datetime, str, int, int]:
+    return one.appended_at, one.topic.name, one.owner.partition, one.offset

@@ -1,0 +1,62 @@
+"""The installation as a process that runs for months sees it: definitions are read anew when their
+files change, so that a changed definition applies from the next close (SPEC §4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeAlias
+
+import structlog
+
+from schemas.errors import DefinitionError
+from sinks.setup import Sinks
+
+__all__ = ["Installed"]
+
+log = structlog.get_logger(__name__)
+
+_Signature: TypeAlias = tuple[tuple[str, int, int], ...]
+
+
+class Installed:
+    """Makes the parts of an installation, again whenever a definition's file has changed.
+
+    make: raises DefinitionError where a definition is wrong. folders: where definitions are.
+    """
+
+    def __init__(self, make: Callable[[], Sinks], folders: Iterable[Path]) -> None:
+        self._make = make
+        self._folders = tuple(folders)
+        self._seen = self._signature()
+        self._sinks = make()
+
+    @property
+    def current(self) -> Sinks:
+        """The parts as they were last made: nothing is looked at, so any thread may ask."""
+        return self._sinks
+
+    def latest(self) -> Sinks:
+        """Return the parts by today's definitions; by the former where today's are wrong."""
+        signature = self._signature()
+        if signature != self._seen:
+            self._seen = signature
+            try:
+                self._sinks = self._make()
+                log.info("definitions read anew", exports=len(self._sinks.exports))
+            except DefinitionError as error:
+                log.error("definitions refused: the former ones stay", error=str(error))
+        return self._sinks
+
+    def _signature(self) -> _Signature:
+        files = sorted(file for folder in self._folders for file in folder.rglob("*.y*ml"))
+        return tuple((str(file), *_written(file)) for file in files)
+
+
+def _written(file: Path) -> tuple[int, int]:
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_size

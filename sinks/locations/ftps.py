@@ -1,0 +1,286 @@
+"""FTPS: FTP over TLS (RFC 4217), explicit or implicit, by libcurl.
+
+The server's certificate is checked against its name. Data goes by passive connections, each of
+which resumes the control connection's TLS session, as many servers demand. FTP's rename
+overwrites: the name is looked for just before, and closers of one machine take turns.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+from urllib.parse import quote
+
+from pydantic import Field, model_validator
+
+from schemas.definitions import AtError
+from sinks.locations.base import DeliveryError, PassingError, Step
+from sinks.locations.limits import Limit
+from sinks.locations.local import Comparison
+from sinks.locations.remote import RemoteLocation
+from sinks.locations.settings import RemoteSettings, secret
+
+if TYPE_CHECKING:
+    import pycurl
+
+__all__ = ["Ftps", "FtpsSettings"]
+
+_PORTS: Final[Mapping[str, int]] = {"explicit": 21, "implicit": 990}
+_NOT_FOUND: Final = 78  # CURLE_REMOTE_FILE_NOT_FOUND
+_SLOWEST: Final = 64 * 1024
+"""Bytes a second: a transfer that is slower on average is cut, and goes on with the next attempt.
+libcurl's other limits don't hold while a data connection agrees on TLS (8.23): it waits for ever.
+"""
+_TIMED_OUT: Final = 28  # CURLE_OPERATION_TIMEDOUT
+_STEPS: Final[Mapping[int, Step]] = {
+    **dict.fromkeys((5, 6, 7, 8, 12), Step.CONNECT),
+    **dict.fromkeys((35, 53, 54, 58, 59, 60, 64, 66, 77, 80, 83, 90, 91, 98), Step.TRUST),
+    67: Step.LOGIN,
+}
+"""libcurl's error codes (CURLE_…) that belong to a step before writing."""
+_PASSING: Final = frozenset({6, 7, 8, 12, 13, 18, 28, 30, 35, 52, 55, 56, 81, 89})
+"""Those of a line or a server that may be well again in a moment."""
+
+
+class FtpsSettings(RemoteSettings):
+    """Settings of an FTPS server. Plain FTP isn't spoken."""
+
+    kind: Literal["ftps"]
+    tls: Literal["explicit", "implicit"] = "explicit"
+    port: Annotated[int, Field(gt=0, lt=65536)] | None = None
+    ca_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> FtpsSettings:
+        if (self.password_env is None) == (self.password_file is None):
+            raise AtError((), "password_env or password_file (one of them) says how to log in")
+        return self
+
+    def location(self, name: str, locks: Path) -> Ftps:
+        """See LocationSettings.location."""
+        return Ftps(name, locks, self)
+
+
+@dataclass(frozen=True)
+class Ftps(RemoteLocation):
+    """An FTPS server."""
+
+    settings: FtpsSettings
+
+    @property
+    def terms(self) -> RemoteSettings:
+        """See RemoteLocation.terms."""
+        return self.settings
+
+    @property
+    def server(self) -> str:
+        """See RemoteLocation.server."""
+        one = self.settings
+        return f"ftps://{one.username}@{one.host}:{one.port or _PORTS[one.tls]}"
+
+    @contextmanager
+    def connect(self) -> Iterator[FtpsSession]:
+        """See RemoteLocation.connect."""
+        import pycurl
+
+        curl, timeout = pycurl.Curl(), self.settings.timeout_seconds
+        try:
+            limit = Limit(self.settings.attempt_seconds, self.server)
+            session = FtpsSession(curl, self._url(), self.server, self._options(), timeout, limit)
+            session.log_in()
+            yield session
+        finally:
+            curl.close()
+
+    def _url(self) -> str:
+        one = self.settings
+        scheme = "ftps" if one.tls == "implicit" else "ftp"
+        return f"{scheme}://{one.host}:{one.port or _PORTS[one.tls]}/"
+
+    def _options(self) -> dict[int, object]:
+        import pycurl
+
+        one = self.settings
+        password = secret("the password", one.password_env, one.password_file, self.name)
+        authorities = one.ca_file or ssl.get_default_verify_paths().cafile
+        options: dict[int, object] = {
+            pycurl.USERNAME: one.username,
+            pycurl.PASSWORD: password,
+            pycurl.USE_SSL: pycurl.USESSL_ALL,
+            pycurl.FTPSSLAUTH: pycurl.FTPAUTH_TLS,
+            pycurl.SSL_VERIFYPEER: 1,
+            pycurl.SSL_VERIFYHOST: 2,
+            pycurl.FTP_FILEMETHOD: pycurl.FTPMETHOD_NOCWD,
+            pycurl.NOSIGNAL: 1,
+            pycurl.CONNECTTIMEOUT_MS: int(one.timeout_seconds * 1000),
+            pycurl.FTP_RESPONSE_TIMEOUT: max(1, round(one.timeout_seconds)),
+            pycurl.LOW_SPEED_LIMIT: 1,
+            pycurl.LOW_SPEED_TIME: max(1, round(one.timeout_seconds)),
+        }
+        if authorities is not None:
+            options[pycurl.CAINFO] = str(authorities)
+        return options
+
+
+@dataclass(slots=True)
+class FtpsSession:
+    """See Session. One handle keeps its connection from one command to the next."""
+
+    curl: pycurl.Curl
+    url: str
+    server: str
+    options: Mapping[int, object]
+    timeout: float  # seconds that the server may say nothing
+    limit: Limit
+    told: list[str] = field(default_factory=list)  # what the server has answered
+
+    def log_in(self) -> None:
+        """Connect, check the server, and log in."""
+        import pycurl
+
+        self._do("", Step.CONNECT, {pycurl.NOBODY: 1})
+
+    def size(self, path: str) -> int | None:
+        """See Session.size."""
+        import pycurl
+
+        try:
+            self._do(path, Step.WRITE, {pycurl.NOBODY: 1}, of_file=True)
+        except _NotFoundError:
+            return None
+        length = int(self.curl.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T))
+        if length < 0:
+            raise DeliveryError(
+                "the server doesn't tell whether a file is there (SIZE, RFC 3659)",
+                where=f"{self.server}/{path.lstrip('/')}",
+                hint="without it a file could be overwritten: ask its owner to allow SIZE",
+            )
+        return length
+
+    def begins(self, path: str, local: Path) -> bool:
+        """See Session.begins."""
+        import pycurl
+
+        with Comparison(local) as comparison:
+            same = True
+
+            def take(piece: bytes) -> int | None:
+                nonlocal same
+                same = comparison.goes_on(piece)
+                return None if same else 0
+
+            try:
+                options = {pycurl.WRITEFUNCTION: take}
+                moved = local.stat().st_size
+                self._do(path, Step.WRITE, options, of_file=True, moved=moved)
+            except DeliveryError:
+                if same:
+                    raise
+            return same
+
+    def make_folder(self, path: str) -> None:
+        """See Session.make_folder; a * before a command: that it fails is no error."""
+        self._command(path, Step.WRITE, f"*MKD {path}")
+
+    def write(self, local: Path, path: str, start: int) -> None:
+        """See Session.write."""
+        import pycurl
+
+        with local.open("rb") as source:
+            source.seek(start)
+            moved = local.stat().st_size - start
+            options = {
+                pycurl.UPLOAD: 1,
+                pycurl.READDATA: source,
+                pycurl.APPEND: int(start > 0),
+                pycurl.INFILESIZE_LARGE: moved,
+            }
+            self._do(path, Step.WRITE, options, of_file=True, moved=moved)
+
+    def rename(self, source: str, target: str) -> None:
+        """See Session.rename."""
+        self._command(target, Step.RENAME, f"RNFR {source}", f"RNTO {target}")
+
+    def remove(self, path: str) -> None:
+        """See Session.remove."""
+        if self.size(path) is not None:
+            self._command(path, Step.DELETE, f"DELE {path}")
+
+    def _command(self, path: str, step: Step, *commands: str) -> None:
+        import pycurl
+
+        self._do(path, step, {pycurl.NOBODY: 1, pycurl.QUOTE: list(commands)})
+
+    def _do(
+        self,
+        path: str,
+        step: Step,
+        options: Mapping[int, object],
+        *,
+        of_file: bool = False,
+        moved: int = 0,
+    ) -> None:
+        """Do one transfer, of `moved` bytes at most; raises what it was that failed."""
+        import pycurl
+
+        self.told.clear()
+        self.curl.reset()
+        ignore: Callable[[bytes], None] = lambda piece: None  # noqa: E731
+        url = self.url + (quote(f"/{path}" if path.startswith("/") else path) if of_file else "")
+        slowest = 5 * self.timeout + moved / _SLOWEST
+        defaults = {
+            pycurl.WRITEFUNCTION: ignore,
+            pycurl.HEADERFUNCTION: self._hear,
+            pycurl.TIMEOUT_MS: round(1000 * min(self.limit.left(), slowest)) + 1,
+        }
+        for option, value in {**self.options, **defaults, **options, pycurl.URL: url}.items():
+            self.curl.setopt(option, value)
+        try:
+            self.curl.perform()
+        except pycurl.error as error:
+            code, message = error.args
+            raise self._error(int(code), str(message), path, step) from error
+
+    def _hear(self, line: bytes) -> None:
+        self.told.append(line.decode("utf-8", errors="replace").strip())
+
+    def _error(self, code: int, message: str, path: str, step: Step) -> DeliveryError:
+        where = f"{self.server}/{path.lstrip('/')}" if path else self.server
+        if code == _NOT_FOUND:
+            return _NotFoundError("isn't there", where=where, step=step)
+        step = _STEPS.get(code, step)
+        answer = self.told[-1] if self.told and self.told[-1][:1] in "45" else ""
+        reason = f"{message} ({answer})" if answer else message
+        kind = PassingError if code in _PASSING else DeliveryError
+        return kind(
+            f"{_WHAT.get(code, f'the server refused to {step}')}: {reason}",
+            where=where,
+            hint=_HINTS[step],
+            step=step,
+        )
+
+
+class _NotFoundError(DeliveryError):
+    """The server has no such file."""
+
+
+_WHAT: Final[Mapping[int, str]] = {
+    **dict.fromkeys((5, 6, 7), "can't be reached"),
+    **dict.fromkeys((8, 12, 13), "the server doesn't answer as it should"),
+    **dict.fromkeys((18, 52, 55, 56), "the connection was cut"),
+    **dict.fromkeys((35, 60, 64, 77, 80, 83, 90, 91), "the server isn't trusted"),
+    _TIMED_OUT: "the server hangs",
+    67: "the login was refused",
+}
+_HINTS: Final[Mapping[Step, str]] = {
+    Step.CONNECT: "check host and port, and the firewalls between",
+    Step.TRUST: "check its certificate, and the ca_file that vouches for it; nothing was sent",
+    Step.LOGIN: "check username and password",
+    Step.WRITE: "check that the login may write there, and the space on the server's disk",
+    Step.RENAME: "where renaming is forbidden, set rename: false and a ready_file",
+    Step.DELETE: "check that the login may delete there",
+}

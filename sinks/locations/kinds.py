@@ -1,0 +1,96 @@
+"""The kinds of locations that there are, and those of an installation (settings: `locations:`).
+
+A new kind is a module with its settings and one more entry of `KINDS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from schemas.definitions import Document, Faults, build, choices
+from schemas.settings import Settings
+from sinks.locations.base import Location, Terms
+from sinks.locations.ftps import FtpsSettings
+from sinks.locations.s3 import S3Settings
+from sinks.locations.settings import LocationSettings
+from sinks.locations.sftp import SftpSettings
+from sinks.locations.transferbox import TRANSFERBOX, Transferbox
+
+__all__ = ["KINDS", "Destination", "Locations", "load_locations", "terms_of"]
+
+KINDS: Final[Mapping[str, type[LocationSettings]]] = {
+    "s3": S3Settings,
+    "sftp": SftpSettings,
+    "ftps": FtpsSettings,
+}
+"""The settings of each kind that has some; the transferbox has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A place, and what a receiver gets there."""
+
+    location: Location
+    terms: Terms
+
+
+Locations = Mapping[str, Destination]
+"""All places of an installation by their names, the transferbox first."""
+
+
+def load_locations(settings: Settings) -> Locations:
+    """The transferbox and the locations of the settings; raises DefinitionError with every fault.
+
+    Nothing is connected, and no secret is read.
+    """
+    box = Transferbox(settings.root / TRANSFERBOX)
+    found = {TRANSFERBOX: Destination(box, Terms())}
+    faults = Faults()
+    for name, given in settings.locations.items():
+        one = _read(name, _within(settings.told_by, name, given), faults)
+        if one is not None:
+            place = one.location(name, settings.root / "locks")
+            found[name] = Destination(place, one.terms)
+    faults.raise_if_any()
+    return found
+
+
+def terms_of(locations: Locations) -> dict[str, Terms]:
+    """What a receiver gets at each place: what definitions are checked against."""
+    return {name: destination.terms for name, destination in locations.items()}
+
+
+def _read(name: str, own: Document, faults: Faults) -> LocationSettings | None:
+    if name == TRANSFERBOX:
+        hint = "name this one otherwise, or remove it"
+        faults.add(own.where(), f"location '{name}' is always there and has no settings", hint)
+        return None
+    kind = own.data.get("kind")
+    if kind is None:
+        faults.add(own.where(), f"location '{name}': kind is missing", choices("", KINDS))
+        return None
+    if not isinstance(kind, str) or kind not in KINDS:
+        what = f"location '{name}': '{kind}' isn't a kind of location"
+        faults.add(own.where(("kind",)), what, choices(str(kind), KINDS))
+        return None
+    model = build(own, KINDS[kind], faults)
+    return None if model is None else _anchored(model, own.path.parent)
+
+
+def _within(settings: Document, name: str, given: Mapping[str, object]) -> Document:
+    """The settings of one location as a document, its lines those of the file."""
+    lines = {at[2:]: n for at, n in settings.lines.items() if at[:2] == ("locations", name)}
+    return Document(settings.path, given, lines)
+
+
+def _anchored(model: LocationSettings, folder: Path) -> LocationSettings:
+    """The settings with their paths relative to the file's folder."""
+    paths = {
+        name: folder / value
+        for name in type(model).model_fields
+        if isinstance(value := getattr(model, name), Path)
+    }
+    return model.model_copy(update=paths)

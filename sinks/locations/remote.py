@@ -1,0 +1,302 @@
+"""What servers with folders have in common: a file is sent aside, and renamed when it's whole.
+
+The name aside tells the content (its checksum is in it), so that a later attempt finds what an
+earlier one has sent, compares it, and goes on from there. Where the server forbids renaming, a file
+grows under its own name, and the ready file tells when it's whole; what is there is only ever
+added to, and only if it's the beginning of the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import time
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Final, Protocol
+from uuid import uuid4
+
+from sinks.locations.base import (
+    Delivered,
+    DeliveryError,
+    Folder,
+    OtherBytesError,
+    PassingError,
+    Receipt,
+    Step,
+)
+from sinks.locations.limits import Limit
+from sinks.locations.local import content_of
+from sinks.locations.settings import RemoteSettings
+
+__all__ = ["RemoteLocation", "Session"]
+
+_BEFORE_WRITE: Final = (Step.CONNECT, Step.TRUST, Step.LOGIN)
+_LOCK_PAUSE_SECONDS: Final = 0.1
+
+
+class Session(Protocol):
+    """A login at a server. All methods raise PassingError or DeliveryError."""
+
+    def size(self, path: str) -> int | None:
+        """Return the bytes of a file; None if there is none."""
+
+    def begins(self, path: str, local: Path) -> bool:
+        """Tell whether a local file begins with all that the server's file has."""
+
+    def make_folder(self, path: str) -> None:
+        """Make a folder; one that is there is no error, and one that can't be made shows later."""
+
+    def write(self, local: Path, path: str, start: int) -> None:
+        """Send a local file from byte `start` on, to the end of the server's file of that size;
+        0 makes the file anew.
+        """
+
+    def rename(self, source: str, target: str) -> None:
+        """Rename a file; `target` wasn't there a moment ago."""
+
+    def remove(self, path: str) -> None:
+        """Remove a file; one that isn't there is no error."""
+
+
+@dataclass(frozen=True)
+class _Sending:
+    """One file on its way. sender: the installation that sends it."""
+
+    sender: str
+    local: Path
+    size: int
+    digest: str
+    folder: str
+    name: str
+
+    @property
+    def target(self) -> str:
+        return _joined(self.folder, self.name)
+
+    @property
+    def aside(self) -> str:
+        """Its name while it's not whole. Another installation that sends the same has another."""
+        told = hashlib.sha256(f"{self.digest} {self.sender}".encode()).hexdigest()[:16]
+        return _joined(self.folder, f".{self.name}.{told}.part")
+
+
+@dataclass(frozen=True)
+class RemoteLocation:
+    """A server with folders. locks: a folder for locks, so that two closers of one machine don't
+    send the same file at the same time.
+    """
+
+    name: str
+    locks: Path
+
+    @property
+    @abstractmethod
+    def terms(self) -> RemoteSettings:
+        """Its settings."""
+
+    @property
+    @abstractmethod
+    def server(self) -> str:
+        """Its address without folders, as sftp://user@host:port."""
+
+    @abstractmethod
+    def connect(self) -> AbstractContextManager[Session]:
+        """Log in; raises DeliveryError with the step that failed."""
+
+    def deliver(self, local: Path, folder: Folder, name: str) -> Receipt:
+        """See Location.deliver."""
+        place = _joined(self.terms.folder, str(folder))
+        address = self.address(_joined(place, name))
+        size, digest = content_of(local, address)
+        sending = _Sending(_sender(self.locks), local, size, digest, place, name)
+        with self._alone(folder), self.connect() as session:
+            there = session.size(sending.target)
+            if there is not None and self._is_whole(session, sending, there):
+                return Receipt(self.name, address, Delivered.BEFORE, size)
+            for path in _folders(place):
+                session.make_folder(path)
+            if self.terms.rename:
+                delivered = self._send_aside(session, sending)
+            else:
+                delivered = self._send(session, sending, sending.target, there)
+        return Receipt(self.name, address, delivered, size)
+
+    def find(self, folder: Folder, name: str) -> bool:
+        """See Location.find."""
+        with self.connect() as session:
+            path = _joined(_joined(self.terms.folder, str(folder)), name)
+            return session.size(path) is not None
+
+    def check(self) -> Iterator[Step]:
+        """See Location.check."""
+        with contextlib.ExitStack() as stack:
+            try:
+                session = stack.enter_context(self.connect())
+            except DeliveryError as error:
+                yield from _BEFORE_WRITE[: _BEFORE_WRITE.index(error.step)]
+                raise
+            yield from _BEFORE_WRITE
+            local = Path(stack.enter_context(TemporaryDirectory())) / "check"
+            local.write_bytes(b"deltadrop\n")
+            yield from self._try(session, local)
+
+    def address(self, path: str) -> str:
+        """Where a file is, for people."""
+        return f"{self.server}/{path.lstrip('/')}"
+
+    def _try(self, session: Session, local: Path) -> Iterator[Step]:
+        name = f".deltadrop-check-{uuid4().hex}"
+        probe = _joined(self.terms.folder, f"{name}.part")
+        if self.terms.folder:
+            for path in _folders(self.terms.folder):
+                session.make_folder(path)
+        try:
+            session.write(local, probe, 0)
+            yield Step.WRITE
+            if self.terms.rename:
+                renamed = _joined(self.terms.folder, name)
+                session.rename(probe, renamed)
+                probe = renamed
+                yield Step.RENAME
+        except DeliveryError:
+            with contextlib.suppress(DeliveryError):
+                session.remove(probe)
+            raise
+        session.remove(probe)
+        yield Step.DELETE
+
+    def _is_whole(self, session: Session, sending: _Sending, there: int) -> bool:
+        """Whether the target has all bytes; False if it's a part of it that may be added to."""
+        is_whole = there == sending.size
+        may_grow = not is_whole and self._may_grow(session, sending, there)
+        if (is_whole or may_grow) and session.begins(sending.target, sending.local):
+            return is_whole
+        raise self._other_bytes(sending)
+
+    def _may_grow(self, session: Session, sending: _Sending, there: int) -> bool:
+        """Whether a file with less bytes may be what an earlier attempt has sent in its place."""
+        ready = self.terms.ready_file
+        if self.terms.rename or ready is None or there > sending.size:
+            return False
+        drop = sending.target.removesuffix(".manifest.json")
+        return session.size(f"{drop}{ready}") is None
+
+    def _other_bytes(self, sending: _Sending) -> OtherBytesError:
+        return OtherBytesError(
+            "is there already, with other bytes",
+            where=self.address(sending.target),
+            hint="deliver a revision (-r1), or move the file away",
+        )
+
+    def _send_aside(self, session: Session, sending: _Sending) -> Delivered:
+        try:
+            self._send(session, sending, sending.aside, self._begun(session, sending))
+            return self._settle(session, sending)
+        except PassingError:
+            raise  # what was sent stays for the next attempt
+        except DeliveryError:
+            with contextlib.suppress(DeliveryError):
+                session.remove(sending.aside)
+            raise
+
+    def _begun(self, session: Session, sending: _Sending) -> int | None:
+        """The bytes that an earlier attempt has sent aside; what can't be used is removed.
+
+        A server that was cut off may keep the file locked for minutes: with another file of the
+        same name the next attempt is free of it.
+        """
+        before = session.size(sending.aside)
+        if before is None:
+            return None
+        try:
+            if before <= sending.size and session.begins(sending.aside, sending.local):
+                return before
+        except PassingError:
+            with contextlib.suppress(DeliveryError), self.connect() as another:
+                another.remove(sending.aside)
+            raise
+        session.remove(sending.aside)
+        return None
+
+    def _send(
+        self, session: Session, sending: _Sending, path: str, before: int | None
+    ) -> Delivered:
+        if before is None or before < sending.size:
+            session.write(sending.local, path, before or 0)
+        arrived = session.size(path)
+        if arrived != sending.size:
+            raise PassingError(
+                f"the server has {arrived or 0} of {sending.size} bytes",
+                where=self.address(path),
+                hint="its disk may be full",
+            )
+        return Delivered.NOW
+
+    def _settle(self, session: Session, sending: _Sending) -> Delivered:
+        """Give a whole file its name, unless it's taken by now."""
+        there = session.size(sending.target)
+        if there is None:
+            try:
+                session.rename(sending.aside, sending.target)
+            except PassingError:
+                raise
+            except DeliveryError:
+                there = session.size(sending.target)
+                if there is None:
+                    raise
+            else:
+                return Delivered.NOW
+        self._is_whole(session, sending, there)
+        session.remove(sending.aside)
+        return Delivered.BEFORE
+
+    @contextmanager
+    def _alone(self, folder: Folder) -> Iterator[None]:
+        self.locks.mkdir(parents=True, exist_ok=True)
+        lock = self.locks / f"{self.name}~{folder.entity}~{folder.export}.lock"
+        limit = Limit(self.terms.attempt_seconds, f"{lock} (another closer has it)")
+        with lock.open("w") as file:
+            while not _locked(file):
+                time.sleep(min(_LOCK_PAUSE_SECONDS, limit.left()))
+            yield
+
+
+def _sender(folder: Path) -> str:
+    """The installation's own id, made once. A host's name would change with each container, and
+    what one has begun to send would never be gone on with.
+    """
+    file = folder / "sender"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        aside = folder / f"sender.{uuid4().hex}"
+        aside.write_text(uuid4().hex, encoding="utf-8")
+        with contextlib.suppress(FileExistsError):
+            file.hardlink_to(aside)
+        aside.unlink()
+    return file.read_text(encoding="utf-8")
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _joined(folder: str, name: str) -> str:
+    return f"{folder.rstrip('/')}/{name}" if folder.rstrip("/") else f"{folder}{name}"
+
+
+def _folders(path: str) -> Iterator[str]:
+    """A folder and those around it, the outermost first."""
+    root = "/" if path.startswith("/") else ""
+    parts = path.strip("/").split("/")
+    for end in range(1, len(parts) + 1):
+        yield root + "/".join(parts[:end])

@@ -1,0 +1,134 @@
+"""An upload to S3 in parts, which goes on where an earlier attempt was cut.
+
+Which upload was begun for which bytes is noted in a local file: S3 keeps an upload apart until it's
+completed, and doesn't tell what it's of. Parts that are there count if their ETag is the MD5 of
+what would be sent; where an endpoint gives others (encryption with aws:kms) all are sent again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from sinks.locations.limits import Limit
+
+__all__ = ["PASSING", "Sent", "UploadInParts", "code_of"]
+
+PASSING: Final = frozenset(
+    {"ConditionalRequestConflict", "InternalError", "RequestTimeout", "ServiceUnavailable"}
+    | {"SlowDown", "409", "500", "502", "503", "504", "NoSuchUpload"}
+)
+"""Codes of what may be well again with the next attempt."""
+
+
+def code_of(error: Any) -> str:
+    """The code of botocore's ClientError."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+class Sent(io.RawIOBase):
+    """What is sent, piece by piece, as long as the attempt may take."""
+
+    def __init__(self, source: BinaryIO, limit: Limit) -> None:
+        self._source, self._limit = source, limit
+
+    def readable(self) -> bool:
+        """See RawIOBase."""
+        return True
+
+    def seekable(self) -> bool:
+        """See RawIOBase."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """See RawIOBase; raises PassingError where the time is over."""
+        self._limit.left()
+        return self._source.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """See RawIOBase."""
+        return self._source.seek(offset, whence)
+
+    def tell(self) -> int:
+        """See RawIOBase."""
+        return self._source.tell()
+
+
+@dataclass(frozen=True, slots=True)
+class UploadInParts:
+    """An upload: client: boto3's; target: bucket and key; options: what the object is made with;
+    note: the local file that keeps the upload's id, whose name tells the object and its bytes.
+    """
+
+    client: Any
+    target: Mapping[str, str]
+    options: Mapping[str, Any]
+    part_bytes: int
+    note: Path
+    limit: Limit
+
+    def put(self, local: Path) -> None:
+        """Send what isn't there, and complete it unless the key exists; raises what boto3 raises.
+
+        After what may pass the upload stays for the next attempt, else it's ended.
+        """
+        from botocore.exceptions import ClientError
+
+        upload, there = self._begun() or (self._begin(), {})
+        try:
+            parts = list(self._parts(local, upload, there))
+            self.client.complete_multipart_upload(
+                UploadId=upload, MultipartUpload={"Parts": parts}, IfNoneMatch="*", **self.target
+            )
+        except ClientError as error:
+            if code_of(error) not in PASSING:
+                with contextlib.suppress(Exception):  # the endpoint removes it in its own time
+                    self.client.abort_multipart_upload(UploadId=upload, **self.target)
+                self.note.unlink(missing_ok=True)
+            raise
+        self.note.unlink(missing_ok=True)
+
+    def _begin(self) -> str:
+        upload = str(self.client.create_multipart_upload(**self.target, **self.options)["UploadId"])
+        self.note.parent.mkdir(parents=True, exist_ok=True)
+        aside = self.note.with_suffix(".part")
+        aside.write_text(upload, encoding="utf-8")
+        aside.replace(self.note)
+        return upload
+
+    def _begun(self) -> tuple[str, dict[int, str]] | None:
+        """The upload that was begun, with its parts' ETags by number; None if there is none."""
+        from botocore.exceptions import ClientError
+
+        if not self.note.exists():
+            return None
+        upload = self.note.read_text(encoding="utf-8")
+        try:
+            pages = self.client.get_paginator("list_parts").paginate(UploadId=upload, **self.target)
+            parts = [part for page in pages for part in page.get("Parts", ())]
+        except ClientError as error:
+            if code_of(error) in PASSING - {"NoSuchUpload"}:
+                raise
+            self.note.unlink(missing_ok=True)  # it's gone, or can't be looked at
+            return None
+        return upload, {part["PartNumber"]: part["ETag"] for part in parts}
+
+    def _parts(
+        self, local: Path, upload: str, there: Mapping[int, str]
+    ) -> Iterator[dict[str, object]]:
+        with local.open("rb") as file:
+            number = 0
+            while piece := file.read(self.part_bytes):
+                number += 1
+                etag = f'"{hashlib.md5(piece, usedforsecurity=False).hexdigest()}"'
+                if there.get(number) != etag:
+                    body = Sent(io.BytesIO(piece), self.limit)
+                    etag = self.client.upload_part(
+                        Body=body, PartNumber=number, UploadId=upload, **self.target
+                    )["ETag"]
+                yield {"PartNumber": number, "ETag": etag}

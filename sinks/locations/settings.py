@@ -1,0 +1,103 @@
+"""What the settings of every kind of location have in common, and where secrets come from.
+
+A secret is never in the settings: they name an environment variable or a file that holds it, and
+it's read when it's needed.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from schemas.definitions import AtError
+from sinks.locations.base import DeliveryError, Location, Step, Terms
+
+__all__ = ["LocationSettings", "RemoteSettings", "ServerFolder", "Text", "secret"]
+
+Text = Annotated[str, StringConstraints(min_length=1, strict=True)]
+ServerFolder = Annotated[
+    str, StringConstraints(pattern=r"^(/?[A-Za-z0-9_][A-Za-z0-9._-]*)*/?$", strict=True)
+]
+"""A folder of a server; one that doesn't begin with a slash is within the login's own."""
+
+
+class LocationSettings(BaseModel, ABC):
+    """Settings of one location: `kind` chooses the class that reads the rest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    manifests: bool = True
+    ready_file: (
+        Annotated[str, StringConstraints(pattern=r"^[._-][A-Za-z0-9._-]{0,30}$", strict=True)]
+        | None
+    ) = None
+    attempts: Annotated[int, Field(ge=1, le=20)] = 4
+    retry_seconds: Annotated[float, Field(ge=0, le=600)] = 2
+    timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 30
+    attempt_seconds: Annotated[float, Field(gt=0, le=86400)] = 1800
+    total_seconds: Annotated[float, Field(gt=0, le=86400)] = 3600
+
+    @property
+    def terms(self) -> Terms:
+        """What a receiver gets there."""
+        return Terms(
+            self.manifests,
+            self.ready_file,
+            self.attempts,
+            self.retry_seconds,
+            self.total_seconds,
+        )
+
+    @abstractmethod
+    def location(self, name: str, locks: Path) -> Location:
+        """Make the location, without connecting. locks: a folder of this machine for locks."""
+
+
+class RemoteSettings(LocationSettings):
+    """Settings of a server with folders and a login."""
+
+    host: Text
+    username: Text
+    password_env: Text | None = None
+    password_file: Path | None = None
+    folder: ServerFolder = ""
+    rename: bool = True
+
+    @model_validator(mode="after")
+    def _is_told_when_ready(self) -> RemoteSettings:
+        if not self.rename and self.ready_file is None:
+            raise AtError(("rename",), "without renaming a ready_file must tell what is whole")
+        return self
+
+
+def secret(what: str, variable: str | None, file: Path | None, location: str) -> str | None:
+    """Read a secret from the variable or the file that is named; None if neither is.
+
+    Raises DeliveryError, which never shows it, where it isn't there.
+    """
+    if variable is not None:
+        found = os.environ.get(variable)
+        if not found:
+            raise _missing(location, f"the environment variable {variable} ({what}) isn't set")
+        return found
+    if file is None:
+        return None
+    try:
+        text = file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise _missing(location, f"{file} ({what}) can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise _missing(location, f"{file} ({what}) isn't text in UTF-8") from error
+    if not text:
+        raise _missing(location, f"{file} ({what}) is empty")
+    return text
+
+
+def _missing(location: str, what: str) -> DeliveryError:
+    hint = "secrets come from the variable or the file that the location's settings name"
+    return DeliveryError(what, where=f"location '{location}'", hint=hint, step=Step.LOGIN)

@@ -1,0 +1,326 @@
+"""SFTP: files over SSH (RFC 4251 to 4254, draft-ietf-secsh-filexfer-02, which is version 3).
+
+The server proves itself before we do: its host key is in known_hosts, or has the fingerprint that
+was agreed on. Version 3's rename fails where the new name exists.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from schemas.definitions import AtError
+from sinks.locations.base import DeliveryError, PassingError, Step
+from sinks.locations.limits import ended_after
+from sinks.locations.local import Comparison
+from sinks.locations.remote import RemoteLocation
+from sinks.locations.settings import RemoteSettings, Text, secret
+
+if TYPE_CHECKING:
+    import paramiko
+
+__all__ = ["Sftp", "SftpSettings"]
+
+_PIECE: Final = 32 * 1024
+"""A server must take a packet of this size (draft-ietf-secsh-filexfer-02, section 3)."""
+_READ_AHEAD: Final = 64
+"""Pieces that are asked for before the first has come."""
+
+
+class SftpSettings(RemoteSettings):
+    """Settings of an SFTP server: one way to know it, one way to log in."""
+
+    kind: Literal["sftp"]
+    port: Annotated[int, Field(gt=0, lt=65536)] = 22
+    known_hosts: Path | None = None
+    fingerprint: (
+        Annotated[str, StringConstraints(pattern=r"^SHA256:[A-Za-z0-9+/]{43}=?$")] | None
+    ) = None
+    key_file: Path | None = None
+    key_password_env: Text | None = None
+    key_password_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> SftpSettings:
+        if (self.known_hosts is None) == (self.fingerprint is None):
+            raise AtError((), "known_hosts or fingerprint (one of them) says which server it is")
+        ways = (self.password_env, self.password_file, self.key_file)
+        if sum(way is not None for way in ways) != 1:
+            raise AtError((), "password_env, password_file or key_file (one) says how to log in")
+        if self.key_password_env and self.key_password_file:
+            raise AtError(("key_password_file",), "key_password_env says where it is already")
+        return self
+
+    def location(self, name: str, locks: Path) -> Sftp:
+        """See LocationSettings.location."""
+        return Sftp(name, locks, self)
+
+
+@dataclass(frozen=True)
+class Sftp(RemoteLocation):
+    """An SFTP server."""
+
+    settings: SftpSettings
+
+    @property
+    def terms(self) -> RemoteSettings:
+        """See RemoteLocation.terms."""
+        return self.settings
+
+    @property
+    def server(self) -> str:
+        """See RemoteLocation.server."""
+        one = self.settings
+        return f"sftp://{one.username}@{one.host}:{one.port}"
+
+    @contextmanager
+    def connect(self) -> Iterator[SftpSession]:
+        """See RemoteLocation.connect."""
+        import paramiko
+
+        # It logs what it raises as well, with a traceback.
+        logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+        transport = paramiko.Transport(self._dial())
+        with (
+            contextlib.closing(transport),
+            ended_after(self.settings.attempt_seconds, transport.close, self.server),
+        ):
+            self._start(transport)
+            self._login(transport)
+            yield self._open(transport)
+
+    def _dial(self) -> socket.socket:
+        one = self.settings
+        try:
+            return socket.create_connection((one.host, one.port), one.timeout_seconds)
+        except OSError as error:
+            raise PassingError(
+                f"can't be reached: {error.strerror or error}",
+                where=self.server,
+                hint=f"check host and port of location '{self.name}', and the firewalls between",
+                step=Step.CONNECT,
+            ) from error
+
+    def _start(self, transport: paramiko.Transport) -> None:
+        """Agree on keys with the server, and make sure that it is who it should be."""
+        import paramiko
+
+        timeout = self.settings.timeout_seconds
+        transport.banner_timeout = transport.handshake_timeout = timeout
+        transport.auth_timeout = transport.channel_timeout = timeout
+        known = self._known_keys()
+        options = transport.get_security_options()
+        if wanted := [kind for kind in options.key_types if _plain(kind) in known]:
+            options.key_types = wanted
+        try:
+            transport.start_client(timeout=timeout)
+            if not transport.initial_kex_done:  # it says nothing of a time-out
+                raise TimeoutError(f"no answer within {timeout:g} s")
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise PassingError(
+                f"no SSH server answers: {error}",
+                where=self.server,
+                hint=f"check host and port of location '{self.name}'",
+                step=Step.CONNECT,
+            ) from error
+        self._trust(transport.get_remote_server_key(), known)
+
+    def _known_keys(self) -> dict[str, paramiko.PKey]:
+        """The server's keys of the known_hosts file, by their type."""
+        import paramiko
+
+        one = self.settings
+        if one.known_hosts is None:
+            return {}
+        try:
+            hosts = paramiko.HostKeys(str(one.known_hosts))
+        except (OSError, paramiko.SSHException) as error:
+            what = f"{one.known_hosts} (known_hosts) can't be read: {error}"
+            raise DeliveryError(what, where=self.server, step=Step.TRUST) from error
+        name = one.host if one.port == 22 else f"[{one.host}]:{one.port}"
+        found = hosts.lookup(name)
+        if not found:
+            raise DeliveryError(
+                f"{one.known_hosts} (known_hosts) has no key of {name}",
+                where=self.server,
+                hint="ask its owner for the key, and add it",
+                step=Step.TRUST,
+            )
+        return dict(found.items())
+
+    def _trust(self, key: paramiko.PKey, known: dict[str, paramiko.PKey]) -> None:
+        found = fingerprint_of(key.asbytes())
+        if self.settings.fingerprint is not None:
+            wanted = self.settings.fingerprint.rstrip("=")
+            if found == wanted:
+                return
+        else:
+            expected = known.get(key.get_name())
+            if expected is not None and expected.asbytes() == key.asbytes():
+                return
+            wanted = ", ".join(fingerprint_of(one.asbytes()) for one in known.values())
+        raise DeliveryError(
+            f"the server's host key is {found} ({key.get_name()}), not {wanted}",
+            where=self.server,
+            hint="it may be another server, and nothing was sent; ask its owner about the key",
+            step=Step.TRUST,
+        )
+
+    def _login(self, transport: paramiko.Transport) -> None:
+        import paramiko
+
+        one = self.settings
+        try:
+            if one.key_file is not None:
+                transport.auth_publickey(one.username, self._key(one.key_file))
+            else:
+                password = secret("the password", one.password_env, one.password_file, self.name)
+                transport.auth_password(one.username, password or "")
+        except paramiko.AuthenticationException as error:
+            hint = f"check username and {'key' if one.key_file else 'password'} of '{self.name}'"
+            what = f"the login was refused: {error}".rstrip(". ")
+            raise DeliveryError(what, where=self.server, hint=hint, step=Step.LOGIN) from error
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            what = f"the connection was cut at the login: {error}"
+            raise PassingError(what, where=self.server, step=Step.LOGIN) from error
+
+    def _key(self, file: Path) -> paramiko.PKey:
+        import paramiko
+
+        one = self.settings
+        phrase = secret(
+            "the key's password", one.key_password_env, one.key_password_file, self.name
+        )
+        try:
+            return paramiko.PKey.from_path(file, phrase)
+        except (OSError, ValueError, TypeError, paramiko.SSHException) as error:
+            what = f"{file} (the key) can't be read: {error}"
+            hint = "a private key in OpenSSH's or PEM form; its password by key_password_env"
+            raise DeliveryError(what, where=self.server, hint=hint, step=Step.LOGIN) from error
+
+    def _open(self, transport: paramiko.Transport) -> SftpSession:
+        import paramiko
+
+        try:
+            client = paramiko.SFTPClient.from_transport(transport)
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            what = f"the server has no SFTP for this login: {error}"
+            raise DeliveryError(what, where=self.server, step=Step.LOGIN) from error
+        assert client is not None
+        channel = client.get_channel()
+        assert channel is not None
+        channel.settimeout(self.settings.timeout_seconds)
+        return SftpSession(client, self.server, self.settings.timeout_seconds)
+
+
+def fingerprint_of(key: bytes) -> str:
+    """A host key's fingerprint, as ssh-keygen -l writes it."""
+    return f"SHA256:{base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip('=')}"
+
+
+def _plain(kind: str) -> str:
+    """The type of key behind a kind of signature: RSA keys sign in three ways (RFC 8332)."""
+    return "ssh-rsa" if kind.startswith("rsa-sha2-") else kind
+
+
+@dataclass(frozen=True, slots=True)
+class SftpSession:
+    """See Session."""
+
+    client: paramiko.SFTPClient
+    server: str
+    timeout: float
+
+    def size(self, path: str) -> int | None:
+        """See Session.size."""
+        with self._told(path):
+            try:
+                return self.client.stat(path).st_size or 0
+            except FileNotFoundError:
+                return None
+
+    def begins(self, path: str, local: Path) -> bool:
+        """See Session.begins."""
+        with self._told(path), Comparison(local) as comparison, self.client.open(path) as there:
+            there.prefetch(max_concurrent_requests=_READ_AHEAD)
+            same = True
+            while piece := there.read(_PIECE):  # to the end: what was asked for is on its way
+                same = same and comparison.goes_on(piece)
+            return same
+
+    def make_folder(self, path: str) -> None:
+        """See Session.make_folder."""
+        with self._told(path):
+            try:
+                self.client.stat(path)
+            except FileNotFoundError:
+                self._try_to_make(path)
+
+    def _try_to_make(self, path: str) -> None:
+        try:
+            self.client.mkdir(path)
+        except OSError:
+            self.client.stat(path)  # another one has just made it; else this says what's wrong
+
+    def write(self, local: Path, path: str, start: int) -> None:
+        """See Session.write."""
+        with self._told(path), local.open("rb") as source:
+            source.seek(start)
+            with self.client.open(path, "r+b" if start else "wb") as there:
+                there.seek(start)
+                piece = source.read(_PIECE)
+                while piece:
+                    following = source.read(_PIECE)
+                    # With the last one the answers to all that is under way are waited for, and
+                    # looked at: closing a file doesn't tell that a piece of it was refused.
+                    there.set_pipelined(bool(following))
+                    there.write(piece)
+                    piece = following
+
+    def rename(self, source: str, target: str) -> None:
+        """See Session.rename."""
+        with self._told(target, Step.RENAME):
+            self.client.rename(source, target)
+
+    def remove(self, path: str) -> None:
+        """See Session.remove."""
+        with self._told(path, Step.DELETE):
+            try:
+                self.client.remove(path)
+            except FileNotFoundError:
+                return
+
+    @contextmanager
+    def _told(self, path: str, step: Step = Step.WRITE) -> Iterator[None]:
+        """Say in our own words what the server, or the way to it, refuses."""
+        import paramiko
+
+        where = f"{self.server}/{path.lstrip('/')}"
+        try:
+            yield
+        except TimeoutError as error:
+            what = f"the server hasn't answered within {self.timeout:g} s"
+            raise PassingError(what, where=where, step=step) from error
+        except (EOFError, ConnectionError, paramiko.SSHException) as error:
+            what = f"the connection was cut: {str(error) or 'the server closed it'}"
+            raise PassingError(what, where=where, step=step) from error
+        except OSError as error:
+            if "closed" in str(error):
+                what = f"the connection was cut: {error}"
+                raise PassingError(what, where=where, step=step) from error
+            raise DeliveryError(
+                f"the server refused to {step}: {error.strerror or error}",
+                where=where,
+                hint="check that the login may write there, and the space on the server's disk",
+                step=step,
+            ) from error

@@ -1,0 +1,164 @@
+"""Reports in the store, and which channel has sent which: `reports/<export>/<instant>/…`.
+
+A report is `<what>.json`, created if absent, so that there is one for an outcome however often it
+is told. When a channel has sent it, `<what>.<channel>.done` is created. What has no such note is
+sent by the next run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from sinks.instants import stamp
+from sinks.reports.channel import Channel, UnreachableError
+from sinks.reports.report import Kind, Report
+from streams.store import Store
+
+__all__ = ["Outbox", "latest_trouble"]
+
+log = structlog.get_logger(__name__)
+
+_ROOT: Final = "reports"
+_SINCE: Final = f"{_ROOT}/since.json"
+_DAY_SECONDS: Final = 86_400
+_TRIED_DAYS: Final = 7  # then a report is old news, and the log says that it wasn't sent
+_KEPT_DAYS: Final = 90
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A report in the outbox."""
+
+    name: str  # without its extension
+    done: frozenset[str]  # the channels that sent it
+
+
+class Outbox:
+    """What is told, and what is still to be sent."""
+
+    def __init__(self, store: Store, channels: Sequence[Channel]) -> None:
+        self._store = store
+        self._channels = channels
+
+    def since(self, now: datetime) -> datetime:
+        """Since when reports are made: what was closed before, by an older version, is history."""
+        self._store.create(_SINCE, json.dumps(now.isoformat()).encode())
+        return datetime.fromisoformat(json.loads(self._store.read(_SINCE)))
+
+    def put(self, report: Report) -> bool:
+        """Keep a report to be sent; False where it was told before."""
+        wanted = [channel.name for channel in self._channels if channel.wants(report)]
+        entry = {"channels": wanted, "report": json.loads(report.model_dump_json())}
+        return self._store.create(f"{_ROOT}/{report.id}.json", json.dumps(entry).encode())
+
+    def has(self, export: str, instant: datetime, kind: Kind) -> bool:
+        """Whether something was told of a close; of trouble, of whatever nature."""
+        folder = f"{_ROOT}/{export}/{stamp(instant)}"
+        return any(
+            name.rpartition("/")[2].startswith((f"{kind}.", f"{kind}-"))
+            for name in self._store.names(folder)
+        )
+
+    def pending(self) -> list[Report]:
+        """Return what any channel has still to send, trouble first, then oldest first."""
+        names = {channel.name for channel in self._channels}
+        found = [report for entry in self._entries() for report in self._unsent(entry, names)]
+        return _trouble_first(found)
+
+    def send(self, may_send: Callable[[], bool] = lambda: True) -> int:
+        """Send what wasn't yet, trouble first; return how many sendings there were.
+
+        may_send: asked before each; False leaves the rest to another run.
+
+        What can't be sent stays; after a week it is given up, and the log says so.
+        """
+        entries = list(self._entries())
+        sent = sum(self._send_by(channel, entries, may_send) for channel in self._channels)
+        self._clear_away(entries)
+        return sent
+
+    def _send_by(
+        self, channel: Channel, entries: Sequence[_Entry], may_send: Callable[[], bool]
+    ) -> int:
+        unsent = (report for entry in entries for report in self._unsent(entry, {channel.name}))
+        sent = 0
+        for report in _trouble_first(unsent):
+            if not may_send():
+                break
+            try:
+                channel.send(report)
+            except UnreachableError as error:
+                log.warning("reports not sent: tried again later", error=str(error))
+                self._give_up(channel, report)
+                break
+            except Exception as error:  # one that can't be written must not keep the others
+                log.warning("report not sent: tried again later", id=report.id, error=str(error))
+                self._give_up(channel, report)
+                continue
+            self._note(channel, report)
+            log.info("report sent", channel=channel.name, id=report.id)
+            sent += 1
+        return sent
+
+    def _give_up(self, channel: Channel, report: Report) -> None:
+        if self._store.age(f"{_ROOT}/{report.id}.json") > _TRIED_DAYS * _DAY_SECONDS:
+            log.error("report given up after a week", channel=channel.name, id=report.id)
+            self._note(channel, report)
+
+    def _note(self, channel: Channel, report: Report) -> None:
+        self._store.create(f"{_ROOT}/{report.id}.{channel.name}.done", b"")
+
+    def _entries(self) -> Iterator[_Entry]:
+        names = [name for name in self._store.names(_ROOT) if name.count("/") == 3]
+        done: dict[str, set[str]] = {}
+        for name in names:
+            if name.endswith(".done"):
+                report, _, channel = name.removesuffix(".done").rpartition(".")
+                done.setdefault(report, set()).add(channel)
+        for name in names:
+            if name.endswith(".json"):
+                own = name.removesuffix(".json")
+                yield _Entry(own, frozenset(done.get(own, ())))
+
+    def _unsent(self, entry: _Entry, channels: Collection[str]) -> Iterator[Report]:
+        if entry.done.issuperset(channels):
+            return
+        try:
+            fields = json.loads(self._store.read(f"{entry.name}.json"))
+        except FileNotFoundError:
+            return  # another run cleared it away
+        if any(one in channels and one not in entry.done for one in fields["channels"]):
+            yield Report.model_validate(fields["report"])
+
+    def _clear_away(self, entries: Sequence[_Entry]) -> None:
+        for entry in entries:
+            if self._store.age(f"{entry.name}.json") > _KEPT_DAYS * _DAY_SECONDS:
+                for channel in entry.done:
+                    self._store.remove(f"{entry.name}.{channel}.done")
+                self._store.remove(f"{entry.name}.json")
+
+
+def latest_trouble(store: Store, export: str, instant: datetime) -> Report | None:
+    """Return what was told last of what keeps a window from being closed, if anything was."""
+    names = store.names(f"{_ROOT}/{export}/{stamp(instant)}")
+    told = [_read(store, name) for name in names if name.endswith(".json")]
+    troubles = [one for one in told if one and one.kind in (Kind.HELD, Kind.FAILED)]
+    return max(troubles, key=lambda one: one.told_at, default=None)
+
+
+def _read(store: Store, name: str) -> Report | None:
+    try:
+        return Report.model_validate(json.loads(store.read(name))["report"])
+    except FileNotFoundError:
+        return None  # another run cleared it away
+
+
+def _trouble_first(reports: Iterator[Report] | list[Report]) -> list[Report]:
+    kinds = list(Kind)
+    return sorted(reports, key=lambda one: (kinds.index(one.kind), one.instant, one.id))

@@ -1,0 +1,176 @@
+"""A report: what came of a close, or what keeps it from coming. Its JSON is what a webhook gets.
+
+Its JSON is a contract: fields may be added, their meaning never changes.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from schemas.errors import DeltadropError, HeldError
+from sinks.exports import Export
+from sinks.instants import due_instants, stamp
+from sinks.ledger import Outcome
+from sinks.manifest import ExportEntry, Window, export_of
+from sinks.zones import zone
+
+__all__ = ["Kind", "Report", "deliver_by"]
+
+_NUMBERS: Final = re.compile(r"\d+")
+_DEAD_LETTERS: Final = "dead letter"
+
+
+class Kind(StrEnum):
+    """What a report is about; trouble first, which is the order they are sent in."""
+
+    FAILED = "failed"
+    HELD = "held"
+    LATE = "late"
+    DELIVERED = "delivered"
+
+
+class Report(BaseModel):
+    """One report. What only a delivered drop has is empty in the others, and the other way round.
+
+    problem and hint: what is wrong, and what to do. deliver_by: the moment after which the drop is
+    late, in UTC; told_at: when this was found.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    format: Literal[1] = 1
+    id: str
+    kind: Kind
+    export: ExportEntry
+    window: Window
+    told_at: str
+    deliver_by: str | None = None
+    delivered_late: bool = False
+    problem: str = ""
+    hint: str = ""
+    drop: str | None = None
+    file: str | None = None
+    rows: int = 0
+    bytes: int = 0
+    sha256: str | None = None
+    receipts: tuple[str, ...] = ()
+    dead_letters: int = 0
+    late_rows: Mapping[str, int] = {}
+    warnings: tuple[str, ...] = ()
+    balance: Mapping[str, int] = {}
+    recipients: tuple[str, ...] = ()
+
+    @property
+    def instant(self) -> dt.datetime:
+        """The close's instant."""
+        return dt.datetime.fromisoformat(self.window.end.utc)
+
+    @property
+    def is_trouble(self) -> bool:
+        """Whether somebody has to do something."""
+        return self.kind is not Kind.DELIVERED
+
+    @classmethod
+    def of_delivered(
+        cls, export: Export, begin: dt.datetime | None, instant: dt.datetime, outcome: Outcome
+    ) -> Report:
+        """Report a drop. begin: of its window; None for an initial drop."""
+        limit = deliver_by(export, instant)
+        finished = dt.datetime.fromisoformat(outcome.finished_at)
+        return cls(
+            id=_id(export, instant, Kind.DELIVERED),
+            kind=Kind.DELIVERED,
+            export=export_of(export),
+            window=Window.of(begin, instant, export.zone_name),
+            told_at=outcome.finished_at,
+            deliver_by=limit.isoformat() if limit else None,
+            delivered_late=limit is not None and finished > limit,
+            drop=outcome.drop_id,
+            file=outcome.file,
+            rows=outcome.rows,
+            bytes=outcome.size,
+            sha256=outcome.sha256,
+            receipts=outcome.receipts,
+            dead_letters=outcome.balance.get(_DEAD_LETTERS, 0),
+            late_rows=outcome.late_rows,
+            warnings=outcome.warnings,
+            balance=outcome.balance,
+            recipients=export.definition.recipients,
+        )
+
+    @classmethod
+    def of_trouble(
+        cls,
+        export: Export,
+        begin: dt.datetime | None,
+        instant: dt.datetime,
+        error: DeltadropError,
+        now: dt.datetime,
+    ) -> Report:
+        """Report that a close was held, or failed. One of the same nature has the same id."""
+        kind = Kind.HELD if isinstance(error, HeldError) else Kind.FAILED
+        problem = f"{error.where}: {error.what}" if error.where else error.what
+        return cls._undelivered(export, begin, instant, now, kind, problem, error.hint)
+
+    @classmethod
+    def of_late(
+        cls, export: Export, begin: dt.datetime | None, instant: dt.datetime, now: dt.datetime
+    ) -> Report:
+        """Report that a drop isn't delivered though it should be."""
+        problem = "the drop isn't delivered yet"
+        hint = "`deltadrop status` says what it waits for; there is a report of what failed, if any"
+        return cls._undelivered(export, begin, instant, now, Kind.LATE, problem, hint)
+
+    @classmethod
+    def _undelivered(
+        cls,
+        export: Export,
+        begin: dt.datetime | None,
+        instant: dt.datetime,
+        now: dt.datetime,
+        kind: Kind,
+        problem: str,
+        hint: str,
+    ) -> Report:
+        limit = deliver_by(export, instant)
+        nature = "" if kind is Kind.LATE else problem
+        return cls(
+            id=_id(export, instant, kind, nature),
+            kind=kind,
+            export=export_of(export),
+            window=Window.of(begin, instant, export.zone_name),
+            told_at=now.isoformat(timespec="milliseconds"),
+            deliver_by=limit.isoformat() if limit else None,
+            problem=problem,
+            hint=hint,
+            recipients=export.definition.recipients,
+        )
+
+
+def deliver_by(export: Export, instant: dt.datetime) -> dt.datetime | None:
+    """Return when a drop is late: at the first `deliver_by` hour after its close, if any."""
+    by = export.definition.schedule.deliver_by
+    if by is None:
+        return None
+    until = instant + dt.timedelta(days=3)
+    return next(
+        iter(due_instants(instant, until, dt.time.fromisoformat(by), zone(export.zone_name)))
+    )
+
+
+def _id(export: Export, instant: dt.datetime, kind: Kind, nature: str = "") -> str:
+    """Name what is told once: an export, a window, a kind, and of trouble its nature, which is its
+    message without the numbers (offsets grow from one attempt to the next).
+    """
+    name = f"{export.name}/{stamp(instant)}/{kind}"
+    if not nature:
+        return name
+    digest = hashlib.sha256(_NUMBERS.sub("#", nature).encode()).hexdigest()
+    return f"{name}-{digest[:8]}"

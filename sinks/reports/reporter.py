@@ -1,0 +1,158 @@
+"""Makes reports of what comes of closes, and has them sent. Nothing here ever fails a close."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import structlog
+
+from schemas.errors import DeltadropError
+from schemas.settings import Settings
+from sinks.exports import Export
+from sinks.instants import day_before
+from sinks.lease import Lease, process_name
+from sinks.ledger import Ledger, Outcome
+from sinks.reports.channel import Channel
+from sinks.reports.mail import Mail
+from sinks.reports.outbox import Outbox
+from sinks.reports.report import Kind, Report, deliver_by
+from sinks.reports.webhook import Webhook
+from sinks.zones import zone
+
+__all__ = ["Reporter", "channels_of"]
+
+log = structlog.get_logger(__name__)
+
+_LEASE: Final = "reports"
+_LOOKED_BACK: Final = dt.timedelta(days=30)
+_SEND_AGAIN: Final = dt.timedelta(seconds=60)
+
+
+class Reporter:
+    """Tells recipients and webhook what comes of closes.
+
+    now: the clock, which says UTC. lease_seconds: after which another process sends what one that
+    was killed did not; longer than one sending takes.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        channels: Sequence[Channel],
+        now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+        *,
+        lease_seconds: float = 60.0,
+    ) -> None:
+        self._ledger = ledger
+        self._now = now
+        self._outbox = Outbox(ledger.store, channels)
+        self._lease = Lease(
+            ledger.store, _LEASE, holder=process_name(), seconds=lease_seconds, now=now
+        )
+        self._send_at = now()
+
+    def delivered(self, export: Export, instant: dt.datetime, outcome: Outcome) -> None:
+        """Report a drop, once; see `settle` for those whose run was killed before it came here."""
+        with _harmless():
+            self._put_delivered(export, instant, outcome)
+
+    def troubled(self, export: Export, instant: dt.datetime, error: DeltadropError) -> None:
+        """Report that a close was held or failed; trouble of one nature once for each window."""
+        with _harmless():
+            begin = self._begin(export, instant)
+            self._put(Report.of_trouble(export, begin, instant, error, self._now()))
+
+    def late(self, export: Export, instants: Sequence[dt.datetime]) -> None:
+        """Report windows that aren't closed although their `deliver_by` hour has passed, once."""
+        with _harmless():
+            for instant in instants:
+                limit, now = deliver_by(export, instant), self._now()
+                if limit is None or now <= limit:
+                    continue
+                if not self._outbox.has(export.name, instant, Kind.LATE):
+                    begin = self._begin(export, instant)
+                    self._put(Report.of_late(export, begin, instant, now))
+
+    def settle(self, exports: Iterable[Export]) -> None:
+        """Report what was closed and not reported: the run was killed in between."""
+        with _harmless():
+            since = max(self._outbox.since(self._now()), self._now() - _LOOKED_BACK)
+            for export in exports:
+                for instant, outcome in self._untold(export, since):
+                    self._put_delivered(export, instant, outcome)
+
+    def send(self) -> None:
+        """Send what wasn't sent yet, unless that failed a moment ago."""
+        with _harmless():
+            if self._now() < self._send_at or not self._outbox.pending():
+                return
+            if self._send_now() and self._outbox.pending():
+                self._send_at = self._now() + _SEND_AGAIN
+
+    def _send_now(self) -> bool:
+        """Send; False where another process does so at the moment, and it is left to it."""
+        tenure = self._lease.take()
+        if tenure is None:
+            return False
+
+        def is_ours() -> bool:
+            """Not lost since the outbox was looked through: what is in it would be old news."""
+            grant = self._lease.take()
+            return grant is not None and grant.fence == tenure.fence
+
+        try:
+            self._outbox.send(is_ours)
+        finally:
+            self._lease.release()
+        return True
+
+    def _untold(self, export: Export, since: dt.datetime) -> Iterator[tuple[dt.datetime, Outcome]]:
+        """Yield closes without a report, newest first, back to one that has it."""
+        for instant in sorted(self._ledger.closes(export.name), reverse=True):
+            outcome = self._ledger.outcome(export.name, instant)
+            if outcome is None:
+                continue
+            if dt.datetime.fromisoformat(outcome.finished_at) < since:
+                return
+            if self._outbox.has(export.name, instant, Kind.DELIVERED):
+                return
+            yield instant, outcome
+
+    def _put_delivered(self, export: Export, instant: dt.datetime, outcome: Outcome) -> None:
+        begin = self._begin(export, instant)
+        self._put(Report.of_delivered(export, begin, instant, outcome))
+
+    def _put(self, report: Report) -> None:
+        if self._outbox.put(report):
+            log.info("report made", id=report.id)
+
+    def _begin(self, export: Export, instant: dt.datetime) -> dt.datetime | None:
+        """Where a window begins: as its close decided, or would."""
+        intent = self._ledger.intent(export.name, instant)
+        if intent is not None:
+            return None if intent.initial else intent.window_start
+        earlier = [one for one in self._ledger.closes(export.name) if one < instant]
+        hour = export.definition.schedule.hour
+        return earlier[-1] if earlier else day_before(instant, hour, zone(export.zone_name))
+
+
+def channels_of(settings: Settings) -> list[Channel]:
+    """The channels that are set up."""
+    found: list[Channel] = []
+    if settings.mail.host is not None:
+        found.append(Mail(settings.mail))
+    if settings.webhook.url is not None:
+        found.append(Webhook(settings.webhook))
+    return found
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        # Whatever is wrong with reports, closes go on; the log tells of it.
+        log.exception("report failed", error=str(error))

@@ -1,0 +1,138 @@
+"""A report in words: subject, plain text and HTML of one content, trouble first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+from typing import Final, TypeAlias
+
+from sinks.reports.report import Kind, Report
+from sinks.wording import counted
+
+__all__ = ["html", "plain", "subject"]
+
+Line: TypeAlias = tuple[str, str]
+"""A label and what there is to say."""
+
+_INDENT: Final = 18
+_STYLE: Final = "font-family:sans-serif;font-size:14px;color:#222"
+_LABEL_STYLE: Final = "padding:2px 16px 2px 0;color:#666;vertical-align:top;white-space:nowrap"
+_TROUBLE_STYLE: Final = "color:#b00020"
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    title: str
+    lines: tuple[Line, ...]
+    is_trouble: bool = False
+
+
+def subject(report: Report) -> str:
+    """One line that tells all that a reader of a full mailbox needs."""
+    window = f"window until {report.window.end.local[:16].replace('T', ' ')}"
+    name = report.export.name
+    match report.kind:
+        case Kind.DELIVERED:
+            rows = counted(report.rows, "row")
+            late = " (late)" if report.delivered_late else ""
+            looks = " (see warnings)" if report.warnings or report.dead_letters else ""
+            return f"deltadrop: {name} delivered{late}{looks}, {rows}, {window}"
+        case Kind.HELD | Kind.FAILED | Kind.LATE:
+            return f"deltadrop: {report.kind.upper()}: {name}, {window}"
+
+
+def plain(report: Report) -> str:
+    """The report as text."""
+    return "\n\n".join(map(_plain_part, _parts(report))) + "\n"
+
+
+def html(report: Report) -> str:
+    """The report as HTML: no image, no script, nothing that is fetched."""
+    parts = "".join(_html_part(part) for part in _parts(report))
+    return f'<!doctype html>\n<html><body style="{_STYLE}">{parts}</body></html>\n'
+
+
+def _plain_part(part: _Part) -> str:
+    indent = max(_INDENT, *(len(label) + 2 for label, _ in part.lines))
+    following = "\n" + " " * (indent + 2)
+    lines = (f"  {label:{indent}}{text.replace(chr(10), following)}" for label, text in part.lines)
+    return "\n".join([part.title, *lines])
+
+
+def _html_part(part: _Part) -> str:
+    style = f' style="{_TROUBLE_STYLE}"' if part.is_trouble else ""
+    rows = "".join(
+        f'<tr><td style="{_LABEL_STYLE}">{escape(label)}</td>'
+        f"<td>{escape(text).replace(chr(10), '<br>')}</td></tr>"
+        for label, text in part.lines
+    )
+    return f"<h3{style}>{escape(part.title)}</h3><table>{rows}</table>"
+
+
+def _parts(report: Report) -> Iterator[_Part]:
+    if report.is_trouble:
+        yield _Part(_TITLES[report.kind], tuple(_trouble(report)), is_trouble=True)
+    attention = tuple(_attention(report))
+    if attention:
+        yield _Part("Worth a look", attention, is_trouble=True)
+    if report.kind is Kind.DELIVERED:
+        yield _Part("Delivered", tuple(_drop(report)))
+    yield _Part("Export", tuple(_export(report)))
+    if report.balance:
+        yield _Part("Balance: each record of the input, and what became of it", _balance(report))
+
+
+_TITLES: Final = {
+    Kind.HELD: "Held: nothing was sent",
+    Kind.FAILED: "Failed: it is tried again",
+    Kind.LATE: "Late",
+}
+
+
+def _trouble(report: Report) -> Iterator[Line]:
+    yield "what", report.problem
+    if report.hint:
+        yield "what to do", report.hint
+    if report.deliver_by:
+        yield "due by", f"{report.deliver_by} (UTC)"
+
+
+def _attention(report: Report) -> Iterator[Line]:
+    if report.delivered_late:
+        yield "late", f"finished {report.told_at}, due by {report.deliver_by}"
+    if report.dead_letters:
+        events = counted(report.dead_letters, "event")
+        yield "dead letters", f"{events} that could not be used: see `deltadrop dead-letters list`"
+    if report.warnings:
+        yield "warnings", "\n".join(report.warnings)
+
+
+def _drop(report: Report) -> Iterator[Line]:
+    yield "file", report.file or "none: the window is empty; the manifest says so"
+    yield "rows", f"{report.rows:,}"
+    yield "size", counted(report.bytes, "byte")
+    yield "SHA-256", report.sha256 or ""
+    yield "delivered to", "\n".join(report.receipts)
+    yield "dead letters", f"{report.dead_letters:,}"
+    late = ", ".join(f"{rows:,} of {day}" for day, rows in report.late_rows.items())
+    yield "late rows", late or "0"
+
+
+def _export(report: Report) -> Iterator[Line]:
+    export, window = report.export, report.window
+    table = f", table {export.table}" if export.table else ""
+    yield "export", f"{export.name} ({export.entity})"
+    yield "type", f"{export.type} / {export.event}, database {export.database}{table}"
+    if window.begin is not None:
+        yield "window from", f"{window.begin.local} ({window.begin.utc})"
+    yield "window until", f"{window.end.local} ({window.end.utc})"
+    if window.remark:
+        yield "remark", window.remark
+    if report.drop:
+        yield "drop", report.drop
+
+
+def _balance(report: Report) -> tuple[Line, ...]:
+    total = ("input", f"{sum(report.balance.values()):,}")
+    return (total, *((outcome, f"{number:,}") for outcome, number in report.balance.items()))

@@ -1,0 +1,64 @@
+"""When a close that didn't succeed is tried again: soon, then seldomer, and never not at all."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from schemas.settings import ScheduleSettings
+
+__all__ = ["Retries"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Retry:
+    since: dt.datetime
+    attempts: int
+    at: dt.datetime
+
+
+class Retries:
+    """The exports whose last attempt didn't succeed."""
+
+    def __init__(self, settings: ScheduleSettings) -> None:
+        self._settings = settings
+        self._of: dict[str, _Retry] = {}
+
+    def is_due(self, export: str, now: dt.datetime) -> bool:
+        """Whether an export may be tried now; one that never failed always may."""
+        return export not in self._of or self._of[export].at <= now
+
+    def succeeded(self, export: str) -> None:
+        """Forget what went wrong before."""
+        self._of.pop(export, None)
+
+    def failed(self, export: str, now: dt.datetime) -> dt.datetime:
+        """Note a failure; return when it is tried again: later each time, up to a limit."""
+        before = self._of.get(export)
+        attempts = before.attempts + 1 if before else 1
+        doubled = self._settings.retry_seconds * 2.0 ** min(attempts - 1, 30)
+        pause = min(doubled, self._settings.retry_limit_seconds)
+        return self._note(export, now, attempts, pause)
+
+    def waits(self, export: str, now: dt.datetime) -> dt.datetime:
+        """Note that the workers aren't there yet: no failure, so it isn't tried seldomer."""
+        return self._note(export, now, 0, self._settings.retry_seconds)
+
+    def waited(self, export: str, now: dt.datetime) -> float:
+        """Seconds since an export's first attempt that didn't succeed; 0 where there is none."""
+        return (now - self._of[export].since).total_seconds() if export in self._of else 0.0
+
+    def keep(self, exports: Collection[str]) -> None:
+        """Forget all but these: others were closed by hand, or are no longer defined."""
+        self._of = {name: retry for name, retry in self._of.items() if name in exports}
+
+    def next(self) -> dt.datetime | None:
+        """When the first of them is tried again."""
+        return min((retry.at for retry in self._of.values()), default=None)
+
+    def _note(self, export: str, now: dt.datetime, attempts: int, pause: float) -> dt.datetime:
+        before = self._of.get(export)
+        at = now + dt.timedelta(seconds=pause)
+        self._of[export] = _Retry(before.since if before else now, attempts, at)
+        return at

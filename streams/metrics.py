@@ -1,0 +1,163 @@
+"""What a worker tells of itself: its metrics, and whether it is live and ready.
+
+The worker's loop and its writing threads put figures in, another thread serves them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from streams.batch import Written
+from streams.serving import Health
+
+__all__ = ["Standing", "WorkerMetrics"]
+
+_LIVE_SECONDS: Final = 60.0
+"""The loop turns five times a second; what takes longer than this has ended it."""
+_LATE_BATCHES: Final = 3.0
+"""Ready ends when nothing was stored for so many times `worker.batch_seconds`, and events wait."""
+_LEAST_LIMIT: Final = 60.0  # seconds; a broker's restart takes less
+_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a worker stands: by topic and partition assigned, the offsets not stored yet (None
+    before the first fetch), and the bytes of records in memory.
+    """
+
+    lags: Mapping[tuple[str, int], int | None] = field(default_factory=dict)
+    bytes_in_flight: int = 0
+
+    @property
+    def lag(self) -> int:
+        """Offsets of all partitions together."""
+        return sum(lag or 0 for lag in self.lags.values())
+
+
+class WorkerMetrics:
+    """A worker's figures.
+
+    topics: those that it may read. batch_seconds: how often what is gathered is stored, at least.
+    now: seconds of a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        topics: Iterable[str],
+        batch_seconds: float = 60.0,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.registry = CollectorRegistry()
+        self._limit = max(_LATE_BATCHES * batch_seconds, _LEAST_LIMIT)
+        self._now = now
+        self._turned = self._idle_until = now()
+        self._stored_at: float | None = None
+        self._standing = Standing()
+        self._make(topics)
+
+    def _make(self, topics: Iterable[str]) -> None:
+        """Make the metrics; each topic's begin at 0, so that a first increase is seen."""
+        registry = self.registry
+        ProcessCollector(registry=registry)
+        registry.register(_Lags(lambda: self._standing))
+
+        def counter(name: str, told: str) -> Counter:
+            return Counter(f"deltadrop_worker_{name}", told, ["topic"], registry=registry)
+
+        self._rows = counter("rows", "Events stored.")
+        self._dead = counter("dead_letters", "Events sent to the dead-letter topic.")
+        self._bytes = counter("bytes", "Bytes of records stored, as Kafka had them.")
+        self._failures = counter("write_failures", "Attempts to store a batch that failed.")
+        self._seconds = Histogram(
+            "deltadrop_worker_write_duration_seconds",
+            "How long it took to store a batch.",
+            ["topic"],
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+        self._last = Gauge(
+            "deltadrop_worker_last_write_timestamp_seconds",
+            "When a batch was last stored.",
+            ["topic"],
+            registry=registry,
+        )
+        for topic in topics:
+            for metric in (self._rows, self._dead, self._bytes, self._failures, self._seconds):
+                metric.labels(topic)
+
+    def turned(self, standing: Standing | None = None) -> None:
+        """The worker's loop turned, and found it standing so."""
+        self._turned = self._now()
+        if standing is None:
+            return
+        if standing.lag == 0:
+            self._idle_until = self._turned
+        self._standing = standing
+
+    def wrote(self, topic: str, written: Written, seconds: float) -> None:
+        """A batch was stored."""
+        self._rows.labels(topic).inc(written.rows)
+        self._dead.labels(topic).inc(written.dead_letters)
+        self._bytes.labels(topic).inc(written.nbytes)
+        self._seconds.labels(topic).observe(seconds)
+        self._last.labels(topic).set_to_current_time()
+        self._stored_at = self._now()
+
+    def not_written(self, topic: str) -> None:
+        """An attempt to store a batch failed."""
+        self._failures.labels(topic).inc()
+
+    def live(self) -> Health:
+        """Whether the loop turns."""
+        since = self._now() - self._turned
+        return Health(since < _LIVE_SECONDS, {"seconds_since_turn": round(since, 1)})
+
+    def ready(self) -> Health:
+        """Whether partitions are assigned and, where events wait, some were stored lately."""
+        standing = self._standing
+        since = self._now() - max(self._idle_until, self._stored_at or self._idle_until)
+        behind = standing.lag > 0 and since >= self._limit
+        facts = {
+            "partitions": len(standing.lags),
+            "lag": standing.lag,
+            "seconds_without_storing": round(since, 1) if standing.lag else 0.0,
+        }
+        return Health(bool(standing.lags) and not behind, facts)
+
+
+class _Lags(Collector):
+    """Series of the partitions assigned at the moment; those of others are gone."""
+
+    def __init__(self, standing: Callable[[], Standing]) -> None:
+        self._standing = standing
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield them as they stand."""
+        standing = self._standing()
+        lag = GaugeMetricFamily(
+            "deltadrop_worker_lag_offsets",
+            "Offsets that are in Kafka and not stored yet.",
+            labels=["topic", "partition"],
+        )
+        for (topic, partition), offsets in sorted(standing.lags.items()):
+            if offsets is not None:
+                lag.add_metric([topic, str(partition)], offsets)
+        yield lag
+        yield GaugeMetricFamily(
+            "deltadrop_worker_assigned_partitions",
+            "Partitions that this worker reads.",
+            len(standing.lags),
+        )
+        yield GaugeMetricFamily(
+            "deltadrop_worker_in_flight_bytes",
+            "Bytes of records in memory, not stored yet.",
+            standing.bytes_in_flight,
+        )

@@ -1,0 +1,117 @@
+"""The port on which a process is observed: `/metrics`, `/health/live` and `/health/ready`.
+
+Metrics are in Prometheus' text format (or OpenMetrics, where asked for). A health page answers 200
+or 503, with the facts that it judged by as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from socketserver import ThreadingMixIn
+from threading import Thread
+from typing import Any, Final, Protocol, TypeAlias, cast
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from prometheus_client import CollectorRegistry, disable_created_metrics, make_wsgi_app
+
+from schemas.errors import DefinitionError, Fault
+
+__all__ = ["Health", "Observed", "served"]
+
+_LOOK_SECONDS: Final = 0.1  # how often the server looks whether it shall end
+_Start: TypeAlias = Callable[[str, list[tuple[str, str]]], Any]
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether a process is well in one respect, and the facts that tell."""
+
+    ok: bool
+    facts: Mapping[str, object]
+
+
+class Observed(Protocol):
+    """What is served; asked from a thread of its own."""
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """The metrics."""
+
+    def live(self) -> Health:
+        """Whether the process's loop turns: where it doesn't, start it again."""
+
+    def ready(self) -> Health:
+        """Whether it does its work."""
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
+class _Silent(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+        """Leave requests out of the log."""
+
+
+@contextmanager
+def served(observed: Observed, host: str, port: int | None, setting: str) -> Iterator[None]:
+    """Serve on a port while the context lasts; without a port, don't.
+
+    setting: the port's name, as `observe.worker_port`. Raises DefinitionError where the port can't
+    be had.
+    """
+    if port is None:
+        yield
+        return
+    with _listening(host, port, setting) as server:
+        server.set_app(_application(observed))
+        thread = Thread(
+            target=server.serve_forever, args=(_LOOK_SECONDS,), name="observe", daemon=True
+        )
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _listening(host: str, port: int, setting: str) -> _Server:
+    server = _Server6 if ":" in host else _Server
+    try:
+        return server((host, port), _Silent)
+    except OSError as error:
+        variable = f"DELTADROP_{setting.upper().replace('.', '__')}"
+        what = f"can't listen at {host}, port {port}: {error.strerror or error}"
+        hint = f"each process needs a port of its own: choose another ({variable})"
+        raise DefinitionError([Fault(setting, what, hint)]) from error
+
+
+def _application(observed: Observed) -> Callable[[dict[str, Any], _Start], Iterable[bytes]]:
+    metrics = make_wsgi_app(observed.registry)
+    pages = {"/health/live": observed.live, "/health/ready": observed.ready}
+
+    def answer(environ: dict[str, Any], start: _Start) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path == "/metrics":
+            return cast("Iterable[bytes]", metrics(environ, start))
+        if path in pages:
+            health = pages[path]()
+            status = "200 OK" if health.ok else "503 Service Unavailable"
+            body = json.dumps({"ok": health.ok, **health.facts}).encode() + b"\n"
+        else:
+            status, body = "404 Not Found", json.dumps({"pages": ["/metrics", *pages]}).encode()
+        start(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    return answer

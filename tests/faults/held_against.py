@@ -1,0 +1,93 @@
+"""Holds what a site exported against what its topics hold, judged by the naive model."""
+
+import gzip
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import yaml
+
+from sinks.instants import stamp
+from tests.faults.truth import cut_at
+from tests.model.closes import Close
+from tests.model.definition import export_of
+from tests.model.drops import drops_of
+from tests.model.history import Cut, History, Recorded
+from tests.model.tables import Database, tables_in
+
+SHOP = Path("deploy/demo")
+
+
+def drops_are_the_truth(
+    seed: int,
+    folder: Path,
+    prefix: str,
+    records: list[Recorded],
+    instants_of: Callable[[Mapping[str, Any]], Sequence[datetime]],
+) -> None:
+    """Hold all drops of a site against the naive model. instants_of: the closes of an export, by
+    its definition.
+    """
+    database = Database.load(SHOP / "tables" / "shop.yaml")
+    tables = tables_in(SHOP / "tables", database.name)
+    history = History(records)
+    for file in sorted((folder / "exports").glob("*.yaml")):
+        definition = yaml.safe_load(file.read_text(encoding="utf-8"))
+        name, instants = definition["export"], instants_of(definition)
+        cuts = [cut_at(records, instant) for instant in instants]
+        intents = [_intent(folder, name, instant) for instant in instants]
+        closes = [
+            Close(cut, {database.name: frozenset(d[0] for d in intent["deletions"])})
+            for cut, intent in zip(cuts, intents, strict=True)
+        ]
+        export = export_of(definition, database, prefix, tables)
+        drops = drops_of(history, export, Cut(0, {}), closes)
+        assert any(drop.lines for drop in drops), (
+            f"seed {seed}: {name} exported nothing: a test that can't fail"
+        )
+        for instant, drop in zip(instants, drops, strict=True):
+            outcome = _outcome(folder, name, instant)
+            balance = {outcome_: n for outcome_, n in outcome["balance"].items() if n}
+            wanted = {outcome_: n for outcome_, n in drop.balance.items() if n}
+            got = _text(folder, outcome["file"])
+            want = "" if outcome["file"] is None and not drop.lines else drop.text()
+            _keep(folder, seed, name, instant, got, want)
+            assert got == want, f"seed {seed}: {name} at {instant} differs from the truth"
+            assert balance == wanted, f"seed {seed}: {name} at {instant}: the balance differs"
+
+
+def _text(folder: Path, file: str | None) -> str:
+    """The CSV of a drop; empty where an empty window's file was skipped."""
+    if file is None:
+        return ""
+    path = next((folder / "transferbox").rglob(file))
+    if file.endswith(".zip"):
+        with ZipFile(path) as archive:
+            return archive.read(archive.namelist()[0]).decode("utf-8")
+    content = path.read_bytes()
+    return (gzip.decompress(content) if file.endswith(".gz") else content).decode("utf-8")
+
+
+def _intent(folder: Path, export: str, instant: datetime) -> dict[str, Any]:
+    return _entry(folder, export, instant, "intent")
+
+
+def _outcome(folder: Path, export: str, instant: datetime) -> dict[str, Any]:
+    return _entry(folder, export, instant, "outcome")
+
+
+def _entry(folder: Path, export: str, instant: datetime, entry: str) -> dict[str, Any]:
+    path = folder / "ledger" / "exports" / export / stamp(instant) / f"{entry}.json"
+    loaded: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+def _keep(folder: Path, seed: int, name: str, instant: datetime, got: str, wanted: str) -> None:
+    """Keep both texts of a failure beside the logs."""
+    if got != wanted:
+        (folder / f"{name}-{stamp(instant)}-got.csv").write_text(got, encoding="utf-8")
+        (folder / f"{name}-{stamp(instant)}-wanted-seed{seed}.csv").write_text(
+            wanted, encoding="utf-8"
+        )

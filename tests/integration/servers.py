@@ -1,0 +1,120 @@
+"""Locations on real servers, for tests: their settings as a user writes them, and the servers'
+processes to be cut, frozen and ended.
+"""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psutil
+import pytest
+
+from deploy.parts.gateway import Gateway
+from deploy.parts.process import ServerProcess
+from deploy.parts.sshd import SftpServer
+from deploy.parts.vsftpd import FtpsServer
+from schemas.settings import load_settings
+from sinks.locations import Folder, Location, Locations, load_locations
+from tests.location_contract import Seen, files_in
+
+BUCKET = "drops"
+HOST = "127.0.0.1"
+
+
+def located(tmp_path: Path, told: dict[str, Any], name: str = "partner") -> Location:
+    """The location that these settings make."""
+    return locations(tmp_path, {name: told})[name].location
+
+
+def locations(tmp_path: Path, told: dict[str, dict[str, Any]]) -> Locations:
+    file = tmp_path / "deltadrop.yaml"
+    lines = ["root: var", "locations:"]
+    for name, one in told.items():
+        lines += [f"  {name}:", *(f"    {key}: {value!s}" for key, value in one.items())]
+    file.write_text("\n".join(lines) + "\n")
+    return load_locations(load_settings(file))
+
+
+def sftp_settings(server: SftpServer, **more: Any) -> dict[str, Any]:
+    told = {"kind": "sftp", "host": HOST, "port": server.port, "username": server.jail.user}
+    return told | {"key_file": server.key, "fingerprint": server.fingerprint} | more
+
+
+def ftps_settings(server: FtpsServer, **more: Any) -> dict[str, Any]:
+    """PARTNER_PASSWORD has to be set: see `secrets`."""
+    told = {"kind": "ftps", "host": HOST, "port": server.port, "username": server.jail.user}
+    secret = {"password_env": "PARTNER_PASSWORD", "ca_file": server.certificate.certificate}
+    return told | secret | more
+
+
+def s3_settings(server: Gateway, **more: Any) -> dict[str, Any]:
+    """ACCESS_KEY and SECRET_KEY have to be set: see `secrets`."""
+    (server.directory / BUCKET).mkdir(exist_ok=True)
+    told = {"kind": "s3", "bucket": BUCKET, "endpoint": server.url}
+    return told | {"access_key_env": "ACCESS_KEY", "secret_key_env": "SECRET_KEY"} | more
+
+
+def secrets(monkeypatch: pytest.MonkeyPatch, server: SftpServer | FtpsServer | Gateway) -> None:
+    """Set the variables that the settings name."""
+    if isinstance(server, Gateway):
+        monkeypatch.setenv("ACCESS_KEY", server.access_key)
+        monkeypatch.setenv("SECRET_KEY", server.secret_key)
+    else:
+        monkeypatch.setenv("PARTNER_PASSWORD", server.jail.password)
+
+
+def root_of(server: SftpServer | FtpsServer | Gateway) -> Path:
+    """The folder that a location without one of its own begins at."""
+    return server.directory / BUCKET if isinstance(server, Gateway) else server.home
+
+
+def seen_in(root: Path) -> Seen:
+    def seen(folder: Folder) -> dict[str, bytes]:
+        return files_in(root / folder.entity / folder.export)
+
+    return seen
+
+
+def fresh_folder() -> str:
+    return f"in-{uuid4().hex[:8]}"
+
+
+@contextmanager
+def frozen(process: ServerProcess) -> Iterator[None]:
+    """Let a server, with all its logins, do nothing for a while."""
+    assert process.pid is not None
+    parent = psutil.Process(process.pid)
+    held = [parent, *parent.children(recursive=True)]
+    for one in held:
+        one.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for one in held:
+            if one.is_running():
+                one.send_signal(signal.SIGCONT)
+
+
+def cut(process: ServerProcess) -> None:
+    """End a server's logins, as a network does that goes away; the server itself stays."""
+    assert process.pid is not None
+    for one in psutil.Process(process.pid).children(recursive=True):
+        try:
+            one.kill()
+        except psutil.NoSuchProcess:
+            continue
+
+
+def read_by(process: ServerProcess) -> int:
+    """The bytes that a server and its logins have read, from networks and files."""
+    assert process.pid is not None
+    parent, read = psutil.Process(process.pid), 0
+    for one in (parent, *parent.children(recursive=True)):
+        try:
+            read += one.io_counters().read_chars
+        except psutil.NoSuchProcess:
+            continue
+    return read

@@ -1,0 +1,118 @@
+"""A run that is killed anywhere and run again loses no report, and tells an outcome once."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from schemas.events import Kind
+from sinks.ledger import Ledger
+from sinks.reports import Report, Reporter
+from streams.store import LocalStore
+from tests.shop.offline import OfflineShop, at, with_exports
+from tests.shop.told import Sent
+
+
+class KilledError(BaseException):
+    """As a kill: nothing in the product catches it."""
+
+
+class Steps:
+    """Counts what changes the store or leaves the machine, and kills before one."""
+
+    def __init__(self, kill_at: int | None) -> None:
+        self.kill_at = kill_at
+        self.done = 0
+
+    def next(self) -> None:
+        if self.done == self.kill_at:
+            raise KilledError  # and nothing follows, not even what would tidy up
+        self.done += 1
+
+
+class CountedStore(LocalStore):
+    """A store whose changes are steps."""
+
+    def __init__(self, root: Path, steps: Steps) -> None:
+        super().__init__(root)
+        self.steps = steps
+
+    def write(self, name: str, fill: Callable[[BinaryIO], object]) -> int:
+        self.steps.next()
+        return super().write(name, fill)
+
+    def create(self, name: str, content: bytes) -> bool:
+        self.steps.next()
+        return super().create(name, content)
+
+
+class CountedChannel(Sent):
+    """A channel whose sending is two steps: one may be killed before it, or before its note."""
+
+    def __init__(self, sent: list[Report], steps: Steps) -> None:
+        super().__init__()
+        self.reports = sent
+        self.steps = steps
+
+    def send(self, report: Report) -> None:
+        self.steps.next()
+        super().send(report)
+        self.steps.next()
+
+
+def run(shop: OfflineShop, steps: Steps, sent: list[Report]) -> None:
+    """A run of `close`, with its reports."""
+    again = shop.again(CountedStore(shop.root, steps))
+    ledger, (export,) = again.sinks.ledger, again.sinks.exports
+    reporter = Reporter(ledger, [CountedChannel(sent, steps)], lambda: at(7, 28))
+    reporter.settle([export])
+    if ledger.outcome(export.name, at(6, 28)) is None:
+        outcome = again.close(export.name, at(6, 28))
+        reporter.delivered(export, at(6, 28), outcome)
+    reporter.send()
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> OfflineShop:
+    definitions = with_exports("profiles")
+    definitions["exports/profiles.yaml"] += "recipients: [a@shop.example]\n"
+    shop = OfflineShop(tmp_path_factory.mktemp("before"), definitions=definitions)
+    shop.tell(Kind.PROFILE, "CREATED", at(7), profileId=1)
+    shop.store_all()
+    return shop
+
+
+def test_wherever_it_is_killed_the_next_run_tells_what_was_not_told(
+    before: OfflineShop, tmp_path: Path
+) -> None:
+    killed_at, twice, was_killed = -1, 0, True
+    while was_killed:
+        killed_at, was_killed = killed_at + 1, False
+        folder = tmp_path / str(killed_at)
+        shutil.copytree(before.folder, folder)
+        shop = OfflineShop(folder, before.log, definitions=before.definitions)
+        sent: list[Report] = []
+        try:
+            run(shop, Steps(killed_at), sent)
+        except KilledError:
+            was_killed = True
+            expire_leases(Ledger(LocalStore(shop.root)))
+            run(shop, Steps(None), sent)
+        told = Counter(report.id for report in sent)
+
+        assert set(told) == {"profiles/20260328T060000.000Z/delivered"}
+        twice += told.total() - 1
+
+    assert killed_at > 8
+    assert twice == 2  # killed after the sending, before it was noted: the same id again
+
+
+def expire_leases(ledger: Ledger) -> None:
+    """Let the time pass after which a dead process no longer counts as sending."""
+    for name in list(ledger.store.names("leases")):
+        ledger.store.remove(name)

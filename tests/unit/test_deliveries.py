@@ -1,0 +1,246 @@
+"""A drop goes to each location of its export, each with its own receipt (SPEC §4, §7)."""
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from schemas.errors import CloseError
+from schemas.events import Kind
+from sinks.deliveries import with_retries
+from sinks.locations import (
+    TRANSFERBOX,
+    Delivered,
+    DeliveryError,
+    Destination,
+    Folder,
+    PassingError,
+    Receipt,
+    Step,
+    Terms,
+    Transferbox,
+)
+from sinks.setup import Sinks
+from tests.shop.offline import OfflineShop, at
+
+PARTNER = "partner"
+
+
+class Fickle(Transferbox):
+    """A partner's folder that refuses as often as it's told to."""
+
+    def __init__(self, root: Path, refusals: int, error: type[DeliveryError]) -> None:
+        super().__init__(root)
+        object.__setattr__(self, "refusals", [error("closed for lunch", where=PARTNER)] * refusals)
+
+    @property
+    def name(self) -> str:
+        return PARTNER
+
+    def deliver(self, local: Path, folder: Folder, name: str) -> Receipt:
+        if self.refusals:  # type: ignore[attr-defined]
+            raise self.refusals.pop()  # type: ignore[attr-defined]
+        return super().deliver(local, folder, name)
+
+    def find(self, folder: Folder, name: str) -> bool:
+        if self.refusals:  # type: ignore[attr-defined]
+            raise DeliveryError("closed for lunch", where=PARTNER)
+        return super().find(folder, name)
+
+    def check(self) -> Iterator[Step]:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> OfflineShop:
+    """One drop to make, for the transferbox and the partner."""
+    (tmp_path / "site").mkdir()
+    shop = OfflineShop(tmp_path / "site")
+    shop.tell(Kind.CAMPAIGN, "CREATED", at(1), campaignId=22)
+    shop.tell(Kind.EMAIL_ACTIVITY, "SENT", at(2), interactionId=1, campaignId=22, profileId=7)
+    shop.store_all()
+    return shop
+
+
+def delivering(
+    shop: OfflineShop,
+    folder: Path,
+    refusals: int = 0,
+    error: type[DeliveryError] = DeliveryError,
+    terms: Terms = Terms(),  # noqa: B008  # it's frozen
+) -> OfflineShop:
+    """The shop with its export going to the partner as well."""
+    again = shop.again()
+    closer = again.sinks.closer
+    places = {
+        PARTNER: Destination(Fickle(folder, refusals, error), terms),
+        **closer.deliveries.destinations,
+    }
+    deliveries = dataclasses.replace(closer.deliveries, destinations=places)
+    exports = tuple(
+        dataclasses.replace(
+            one, definition=one.definition.model_copy(update={"deliver": tuple(places)})
+        )
+        for one in again.sinks.exports
+    )
+    closer = dataclasses.replace(closer, deliveries=deliveries)
+    again.sinks = _with(again.sinks, closer=closer, exports=exports)
+    return again
+
+
+def _with(sinks: Sinks, **changes: object) -> Sinks:
+    return dataclasses.replace(sinks, **changes)  # type: ignore[arg-type]
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
+
+
+DROP = "crm/sent/sent_20260327_0600.csv.gz"
+
+
+def test_a_drop_goes_to_all_its_locations_with_a_receipt_from_each(
+    shop: OfflineShop, tmp_path: Path
+) -> None:
+    outcome = delivering(shop, tmp_path / PARTNER).close("sent", at(6))
+
+    assert files(tmp_path / PARTNER) == [DROP, f"{DROP}.manifest.json"]
+    assert files(shop.root / TRANSFERBOX) == [DROP, f"{DROP}.manifest.json"]
+    assert [receipt.split(": ")[0] for receipt in outcome.receipts] == [
+        PARTNER,
+        PARTNER,
+        TRANSFERBOX,
+        TRANSFERBOX,
+    ]
+
+
+def test_a_location_that_fails_fails_the_close_and_not_the_others(
+    shop: OfflineShop, tmp_path: Path
+) -> None:
+    failing = delivering(shop, tmp_path / PARTNER, refusals=3)
+
+    with pytest.raises(CloseError, match=r"^partner: closed for lunch$"):
+        failing.close("sent", at(6))
+
+    assert files(shop.root / TRANSFERBOX) == [DROP, f"{DROP}.manifest.json"]
+    assert failing.sinks.ledger.intent("sent", at(6)) is not None
+    assert failing.sinks.ledger.outcome("sent", at(6)) is None
+
+
+def test_the_next_run_delivers_what_failed_and_only_that(shop: OfflineShop, tmp_path: Path) -> None:
+    with pytest.raises(CloseError):
+        delivering(shop, tmp_path / PARTNER, refusals=3).close("sent", at(6))
+    for file in (shop.root / TRANSFERBOX).rglob("*.gz"):
+        file.unlink()  # its reader has taken it away
+
+    outcome = delivering(shop, tmp_path / PARTNER).close("sent", at(6))
+
+    assert files(tmp_path / PARTNER) == [DROP, f"{DROP}.manifest.json"]
+    assert files(shop.root / TRANSFERBOX) == [f"{DROP}.manifest.json"], "it isn't sent twice"
+    assert len(outcome.receipts) == 4
+
+
+def test_all_failures_are_told_at_once(shop: OfflineShop, tmp_path: Path) -> None:
+    failing = delivering(shop, tmp_path / PARTNER, refusals=3)
+    (shop.root / TRANSFERBOX).write_text("a file where the folder should be")
+
+    with pytest.raises(CloseError, match=r"2 locations failed: partner: .* \| .*Not a directory"):
+        failing.close("sent", at(6))
+
+
+def test_a_ready_file_is_written_last_and_manifests_can_be_off(
+    shop: OfflineShop, tmp_path: Path
+) -> None:
+    terms = Terms(manifests=False, ready_file=".ready")
+
+    outcome = delivering(shop, tmp_path / PARTNER, terms=terms).close("sent", at(6))
+
+    assert files(tmp_path / PARTNER) == [DROP, f"{DROP}.ready"]
+    last = [receipt for receipt in outcome.receipts if receipt.startswith(PARTNER)][-1]
+    assert last.endswith(".ready")
+
+
+def test_a_name_that_another_window_has_at_any_location_is_refused_before_it_starts(
+    shop: OfflineShop, tmp_path: Path
+) -> None:
+    taken = tmp_path / PARTNER / DROP
+    taken.parent.mkdir(parents=True)
+    taken.write_text("another window")
+
+    with pytest.raises(CloseError, match=r"is taken by another window \(partner\)"):
+        delivering(shop, tmp_path / PARTNER).close("sent", at(6))
+
+    assert shop.sinks.ledger.intent("sent", at(6)) is None
+
+
+def test_a_location_that_is_gone_from_the_settings_fails_the_close_that_names_it(
+    shop: OfflineShop, tmp_path: Path
+) -> None:
+    with pytest.raises(CloseError):
+        delivering(shop, tmp_path / PARTNER, refusals=3).close("sent", at(6))
+
+    with pytest.raises(CloseError, match="location 'partner' isn't in the settings any more"):
+        shop.again().close("sent", at(6))
+
+
+# Trying again.
+
+
+def test_what_may_pass_is_tried_again_after_pauses_that_double(tmp_path: Path) -> None:
+    place = Fickle(tmp_path / PARTNER, 3, PassingError)
+    local = tmp_path / "local"
+    local.write_bytes(b"x")
+    pauses: list[float] = []
+
+    receipt = with_retries(
+        Terms(attempts=4, retry_seconds=2),
+        lambda: place.deliver(local, Folder("crm", "sent"), "x.csv"),
+        pauses.append,
+    )
+
+    assert (receipt.delivered, pauses) == (Delivered.NOW, [2, 4, 8])
+
+
+def test_trying_again_has_a_limit(tmp_path: Path) -> None:
+    place = Fickle(tmp_path / PARTNER, 3, PassingError)
+    pauses: list[float] = []
+
+    with pytest.raises(PassingError):
+        with_retries(
+            Terms(attempts=3, retry_seconds=40),
+            lambda: place.deliver(tmp_path, Folder("crm", "sent"), "x.csv"),
+            pauses.append,
+        )
+
+    assert pauses == [40, 60], "no pause is longer than a minute"
+
+
+def test_no_attempt_begins_after_all_the_time_that_a_location_has(tmp_path: Path) -> None:
+    place = Fickle(tmp_path / PARTNER, 3, PassingError)
+    pauses: list[float] = []
+
+    with pytest.raises(PassingError):
+        with_retries(
+            Terms(attempts=3, retry_seconds=40),
+            lambda: place.deliver(tmp_path, Folder("crm", "sent"), "x.csv"),
+            pauses.append,
+            until=time.monotonic() + 39,
+        )
+
+    assert pauses == []
+
+
+def test_what_won_t_pass_by_itself_isn_t_tried_again(tmp_path: Path) -> None:
+    place = Fickle(tmp_path / PARTNER, 1, DeliveryError)
+    pauses: list[float] = []
+
+    with pytest.raises(DeliveryError, match="closed for lunch"):
+        with_retries(
+            Terms(attempts=3, retry_seconds=1),
+            lambda: place.deliver(tmp_path, Folder("crm", "sent"), "x.csv"),
+            pauses.append,
+        )
+
+    assert pauses == []

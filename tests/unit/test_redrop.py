@@ -1,0 +1,280 @@
+"""A drop is made again with the same bytes; with other content it is a revision with its reason
+(SPEC §7, §9).
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from schemas.errors import DeltadropError, HeldError
+from schemas.events import Kind
+from sinks import cli, cli_redrop, cli_release
+from sinks.ledger import Outcome
+from sinks.locations import OtherBytesError
+from sinks.setup import Sinks
+from tests.shop.offline import OfflineShop, at, with_exports
+from tests.shop.planted import BOB, delete, finds, live
+
+CLOSED = at(6, 28)
+CLOSE = "20260328T060000.000Z"
+FILE = "sent_20260328_0600.csv.gz"
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> OfflineShop:
+    """A window with Ann's and Bob's e-mail, delivered."""
+    shop = OfflineShop(tmp_path_factory.mktemp("closed"), definitions=with_exports("sent"))
+    shop.tell(Kind.CAMPAIGN, "CREATED", at(1), campaignId=22)
+    live(shop, 1, "ANN", 7)
+    live(shop, BOB, "PLANTED", 8)
+    shop.store_all()
+    shop.close("sent", CLOSED)
+    return shop
+
+
+@pytest.fixture
+def shop(closed: OfflineShop, tmp_path: Path) -> OfflineShop:
+    """Its own copy."""
+    folder = tmp_path / "shop"
+    shutil.copytree(closed.folder, folder)
+    log, stored = deepcopy(closed.log), dict(closed.stored)
+    return OfflineShop(folder, log, stored=stored, definitions=closed.definitions)
+
+
+@pytest.fixture
+def redrop(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Run the command on a shop; its exit code."""
+
+    def run(shop: OfflineShop, close: str = CLOSE, **more: Any) -> int:
+        monkeypatch.setattr(Sinks, "of", shop.sinks_of)
+        config = shop.folder / "deltadrop.yaml"
+        try:
+            cli_redrop.redrop(more.pop("export", "sent"), close=close, config=config, **more)
+        except typer.Exit as left:
+            return left.exit_code
+        except DeltadropError as error:
+            print(error)
+            return error.exit_code
+        return 0
+
+    return run
+
+
+def files(shop: OfflineShop) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in shop.transferbox.rglob("*") if file.is_file()}
+
+
+def outcome_of(shop: OfflineShop, revision: int = 0) -> Outcome:
+    ledger = shop.sinks.ledger
+    found = (
+        ledger.revision_outcome("sent", CLOSED, revision)
+        if revision
+        else ledger.outcome("sent", CLOSED)
+    )
+    assert found is not None
+    return found
+
+
+def test_a_drop_that_is_there_is_proven_and_left_alone(
+    shop: OfflineShop, redrop: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files(shop)
+
+    assert redrop(shop) == 0
+
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "  the same bytes, and it is there everywhere"
+    )
+    assert files(shop) == before
+
+
+@pytest.mark.parametrize("taken", [[FILE], [f"{FILE}.manifest.json"], [FILE, FILE + ".manifest"]])
+def test_what_is_missing_is_delivered_again_with_the_same_bytes(
+    shop: OfflineShop,
+    redrop: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    taken: list[str],
+) -> None:
+    before = files(shop)
+    for file in shop.transferbox.rglob("*.*"):
+        if file.name.startswith(tuple(taken)):
+            file.unlink()
+
+    assert redrop(shop) == 0
+
+    assert "was missing, delivered to transferbox: " in capsys.readouterr().out
+    assert files(shop) == before
+
+
+def test_what_is_there_with_other_bytes_is_never_overwritten(
+    shop: OfflineShop, redrop: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file,) = [one for one in shop.transferbox.rglob("*") if one.name == FILE]
+    file.unlink()
+    file.write_bytes(b"another's")
+
+    assert redrop(shop) == OtherBytesError.exit_code
+
+    assert "is there already, with other bytes" in capsys.readouterr().out
+    assert file.read_bytes() == b"another's"
+
+
+def test_people_who_were_deleted_since_make_it_a_revision(
+    shop: OfflineShop, redrop: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    delete(shop, BOB, 31)
+    shop.store_all()
+
+    assert redrop(shop) == 0
+
+    assert "revision -r1" in capsys.readouterr().out
+    revised = "sent_20260328_0600-r1.csv.gz"
+    assert set(files(shop)) == {revised, f"{revised}.manifest.json"}
+    manifest = json.loads(files(shop)[f"{revised}.manifest.json"])
+    assert manifest["reason"] == "people were deleted since"
+    assert finds(shop.root / "transferbox") == set()
+
+
+def test_after_an_erasure_the_revision_is_what_is_made_again(
+    shop: OfflineShop, redrop: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    delete(shop, BOB, 31)
+    shop.store_all()
+    shop.sinks.eraser.run()
+    before = files(shop)
+    for file in shop.transferbox.rglob("*.gz"):
+        file.unlink()
+
+    assert redrop(shop) == 0
+
+    assert "the same bytes" in capsys.readouterr().out
+    assert files(shop) == before
+
+
+def test_by_todays_definition_it_is_a_revision_with_its_reason(
+    shop: OfflineShop, redrop: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = shop.folder / "exports/sent.yaml"
+    file.write_text(file.read_text() + "columns: [interactionId, eventTime]\n")
+    shop = shop.again()
+
+    assert redrop(shop, current_definition=True, reason="fewer columns, as asked") == 0
+
+    revised = "sent_20260328_0600-r1.csv.gz"
+    assert set(files(shop)) == {revised, f"{revised}.manifest.json"}
+    manifest = json.loads(files(shop)[f"{revised}.manifest.json"])
+    assert [column["name"] for column in manifest["columns"]] == ["interactionId", "eventTime"]
+    assert manifest["reason"] == "fewer columns, as asked"
+    assert (manifest["file"]["revision"], manifest["file"]["rows"]) == (1, 2)
+    capsys.readouterr()
+    cli.history(config=shop.folder / "deltadrop.yaml")
+    assert "  -r1  sent_20260328_0600-r1.csv.gz  2 rows" in capsys.readouterr().out
+
+
+def test_without_the_flag_the_definition_is_that_of_the_close(
+    shop: OfflineShop, redrop: Callable[..., int]
+) -> None:
+    before = files(shop)
+    file = shop.folder / "exports/sent.yaml"
+    file.write_text(file.read_text() + "columns: [interactionId, eventTime]\n")
+
+    assert redrop(shop.again()) == 0
+
+    assert files(shop) == before
+
+
+def test_todays_definition_with_the_same_bytes_makes_no_revision(
+    shop: OfflineShop, redrop: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert redrop(shop, current_definition=True, reason="to see") == 0
+
+    assert "the same bytes" in capsys.readouterr().out
+    assert shop.sinks.ledger.revisions("sent", CLOSED) == []
+
+
+def test_a_revision_of_a_revision_counts_on(shop: OfflineShop, redrop: Callable[..., int]) -> None:
+    file = shop.folder / "exports/sent.yaml"
+    text = file.read_text()
+    for number, columns in enumerate(["interactionId", "eventTime"], 1):
+        file.write_text(f"{text}columns: [{columns}]\n")
+        shop = shop.again()
+        assert redrop(shop, current_definition=True, reason=f"change {number}") == 0
+        assert outcome_of(shop, number).rows == 2
+
+    assert {name.removesuffix(".manifest.json") for name in files(shop)} == {
+        "sent_20260328_0600-r2.csv.gz"
+    }
+
+
+def test_another_export_under_the_name_is_refused(
+    shop: OfflineShop, redrop: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = shop.folder / "exports/sent.yaml"
+    file.write_text(file.read_text().replace("event: SENT", "event: OPENED"))
+
+    assert redrop(shop.again(), current_definition=True, reason="a try") == 1
+
+    assert "today's definition is another export" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "told"),
+    [
+        ({"export": "snet"}, 2, "there is no export 'snet'; choose from sent"),
+        ({"close": "20260329T060000.000Z"}, 1, "no drop was delivered at 20260329T060000.000Z; "),
+        ({"close": "28/03/2026"}, 2, "--close: '28/03/2026' isn't an instant"),
+        ({"current_definition": True}, 2, "--current-definition: needs --reason; a revision has"),
+        ({"reason": " "}, 2, "--reason: is empty"),
+    ],
+)
+def test_what_cant_be_made_again_is_refused_with_what_would_be_right(
+    shop: OfflineShop,
+    redrop: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    more: dict[str, Any],
+    code: int,
+    told: str,
+) -> None:
+    before = files(shop)
+
+    assert redrop(shop, **more) == code
+
+    assert told in capsys.readouterr().out
+    assert files(shop) == before
+
+
+def test_a_held_drop_is_not_sent_by_a_redrop_and_a_released_one_is_made_again(
+    tmp_path: Path, redrop: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    definitions = with_exports("sent")
+    definitions["exports/sent.yaml"] += "guard_rails: {rows_at_least: 3}\n"
+    shop = OfflineShop(tmp_path, definitions=definitions)
+    shop.tell(Kind.CAMPAIGN, "CREATED", at(1), campaignId=22)
+    live(shop, 1, "ANN", 7)
+    live(shop, BOB, "PLANTED", 8)
+    shop.store_all()
+    with pytest.raises(HeldError):
+        shop.close("sent", CLOSED)
+
+    assert redrop(shop) == 3
+    assert "deltadrop release sent --close" in capsys.readouterr().out
+    assert shop.drops() == []
+
+    delete(shop, BOB, 32)  # its release takes Bob out; so does its redrop
+    shop.store_all()
+    config = shop.folder / "deltadrop.yaml"
+    cli_release.release("sent", close=CLOSE, reason="a holiday", config=config)
+    before = files(shop)
+    for file in shop.transferbox.rglob("*.gz"):
+        file.unlink()
+    capsys.readouterr()
+
+    assert redrop(shop) == 0
+    assert "the same bytes" in capsys.readouterr().out
+    assert files(shop) == before

@@ -1,0 +1,334 @@
+"""Reports: what they say, and that each is told once."""
+
+import dataclasses
+import json
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from schemas.errors import CloseError, HeldError, ReportError
+from schemas.events import Kind as EventKind
+from sinks.lease import Lease
+from sinks.ledger import Ledger
+from sinks.reports import Kind, Outbox, Report, Reporter, channels_of
+from sinks.reports.channel import UnreachableError
+from sinks.reports.text import html, plain, subject
+from sinks.reports.webhook import body_of
+from streams.store import LocalStore
+from tests.shop.offline import OfflineShop, at, with_exports
+from tests.shop.told import Sent, report
+
+
+@pytest.fixture
+def sent() -> Sent:
+    return Sent()
+
+
+def test_labels_and_what_they_say_stand_apart() -> None:
+    told = plain(report(balance={"exported": 2, "waiting for its campaign": 129}))
+    assert "\n  exported                  2\n  waiting for its campaign  129\n" in told
+
+
+@pytest.fixture
+def outbox(tmp_path: Path, sent: Sent) -> Outbox:
+    return Outbox(LocalStore(tmp_path), [sent])
+
+
+def test_a_delivered_drop_is_told_with_file_rows_window_and_checksum() -> None:
+    told = plain(report(late_rows={"2026-03-27": 4}))
+
+    for expected in (
+        "openings_20260329.csv",
+        "1,234",
+        "56,789 bytes",
+        "ab" * 32,
+        "2026-03-28T06:00:00.000+01:00 (2026-03-28T05:00:00.000+00:00)",
+        "2026-03-29T06:00:00.000+02:00",
+        "a day of 23 hours: the clocks were changed",
+        "transferbox: /drops/openings_20260329.csv",
+        "4 of 2026-03-27",
+        "duplicate",
+        "input             1,237",
+    ):
+        assert expected in told
+    assert (
+        subject(report())
+        == "deltadrop: openings delivered, 1,234 rows, window until 2026-03-29 06:00"
+    )
+
+
+@pytest.mark.parametrize("kind", [Kind.HELD, Kind.FAILED, Kind.LATE])
+def test_trouble_comes_first_with_what_to_do(kind: Kind) -> None:
+    told = plain(report(kind)).splitlines()
+
+    assert told[0].lower().startswith(kind)
+    assert told[1].split() == ["what", "offsets", "3", "to", "9", "are", "missing"]
+    assert told[2].split() == ["what", "to", "do", "start", "workers"]
+    window = "window until 2026-03-29 06:00"
+    assert subject(report(kind)) == f"deltadrop: {kind.upper()}: openings, {window}"
+
+
+def test_dead_letters_and_warnings_of_a_drop_come_first() -> None:
+    one = report(dead_letters=2, warnings=("3 values contain the separator",))
+
+    told = plain(one)
+
+    assert told.startswith("Worth a look\n  dead letters      2 events")
+    assert told.index("3 values") < told.index("openings_20260329.csv")
+    assert "(see warnings)" in subject(one)
+
+
+def test_an_empty_window_without_a_file_says_so() -> None:
+    assert "none: the window is empty" in plain(report(file=None, rows=0, bytes=0))
+
+
+def test_html_says_the_same_and_escapes_it() -> None:
+    told = html(report(Kind.FAILED, problem="<b>no</b> & never"))
+
+    assert "&lt;b&gt;no&lt;/b&gt; &amp; never" in told
+    assert "start workers" in told
+    assert "<img" not in told
+    assert "<script" not in told
+
+
+def test_the_fields_that_a_webhook_gets_are_documented() -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
+    listed = docs.partition("Its fields: ")[2].partition(". Fields may be")[0]
+    names = [part.split("`")[0] for part in listed.split("`")[1::2]]
+
+    assert [name for name in names if name not in list(Kind)] == list(json.loads(body_of(report())))
+
+
+def test_a_report_is_kept_once_and_sent_once(outbox: Outbox, sent: Sent) -> None:
+    assert outbox.put(report())
+    assert not outbox.put(report())
+    outbox.send()
+    outbox.send()
+
+    assert sent.reports == [report()]
+    assert outbox.pending() == []
+
+
+def test_what_could_not_be_sent_is_sent_by_the_next_run(outbox: Outbox, sent: Sent) -> None:
+    outbox.put(report())
+    sent.refuses = lambda one: UnreachableError("down")
+    assert outbox.send() == 0
+    sent.refuses = lambda one: None
+
+    assert outbox.send() == 1
+
+
+def test_one_that_is_refused_does_not_keep_the_others(outbox: Outbox, sent: Sent) -> None:
+    outbox.put(report(Kind.HELD))
+    outbox.put(report())
+    sent.refuses = lambda one: ReportError("no such mailbox") if one.kind is Kind.HELD else None
+
+    outbox.send()
+
+    assert [one.kind for one in sent.reports] == [Kind.DELIVERED]
+    assert [one.kind for one in outbox.pending()] == [Kind.HELD]
+
+
+def test_trouble_is_sent_first(outbox: Outbox, sent: Sent) -> None:
+    for kind in (Kind.DELIVERED, Kind.LATE, Kind.HELD, Kind.FAILED):
+        outbox.put(report(kind))
+
+    outbox.send()
+
+    assert [one.kind for one in sent.reports] == [
+        Kind.FAILED,
+        Kind.HELD,
+        Kind.LATE,
+        Kind.DELIVERED,
+    ]
+
+
+def test_each_channel_sends_by_itself(tmp_path: Path) -> None:
+    mail, webhook = Sent("mail"), Sent("webhook")
+    outbox = Outbox(LocalStore(tmp_path), [mail, webhook])
+    outbox.put(report())
+    mail.refuses = lambda one: UnreachableError("down")
+    outbox.send()
+    mail.refuses = lambda one: None
+    outbox.send()
+
+    assert (len(mail.reports), len(webhook.reports)) == (1, 1)
+
+
+def test_a_channel_that_is_set_up_later_gets_no_old_reports(tmp_path: Path) -> None:
+    store, later = LocalStore(tmp_path), Sent("webhook")
+    Outbox(store, [Sent("mail")]).put(report())
+
+    Outbox(store, [later]).send()
+
+    assert later.reports == []
+
+
+def test_what_can_not_be_sent_for_a_week_is_given_up(tmp_path: Path, sent: Sent) -> None:
+    class Old(LocalStore):
+        def age(self, name: str) -> float:
+            return 8 * 86_400
+
+    outbox = Outbox(Old(tmp_path), [sent])
+    outbox.put(report())
+    sent.refuses = lambda one: UnreachableError("down")
+
+    outbox.send()
+
+    assert outbox.pending() == []
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> OfflineShop:
+    """Two profiles; the second came with a late event. Their export is due by eight o'clock."""
+    definitions = with_exports("profiles")
+    definitions["exports/profiles.yaml"] = definitions["exports/profiles.yaml"].replace(
+        "time_zone: UTC}", 'time_zone: UTC, deliver_by: "08:00"}\nrecipients: [a@shop.example]'
+    )
+    folder = tmp_path_factory.mktemp("stored")
+    (folder / "deltadrop.yaml").write_text("root: data\nmail: {host: 127.0.0.1, port: 1}\n")
+    shop = OfflineShop(folder, definitions=definitions)
+    shop.tell(EventKind.PROFILE, "CREATED", at(7), profileId=1)
+    shop.tell(EventKind.PROFILE, "CREATED", at(8), at(7, 26), profileId=2)
+    shop.store_all()
+    return shop
+
+
+@dataclass
+class Night:
+    """An installation whose mail server is down, and what is told; it is 7:00 on the 28th."""
+
+    shop: OfflineShop
+
+    def __post_init__(self) -> None:
+        self.time = at(7, 28)
+        ledger, channels = self.shop.sinks.ledger, channels_of(self.shop.settings)
+        self.reporter = Reporter(ledger, channels, lambda: self.time)
+        self.outbox = Outbox(ledger.store, channels)
+        (self.export,) = self.shop.sinks.exports
+
+    def told(self) -> list[tuple[Kind, datetime]]:
+        return sorted((one.kind, one.instant) for one in self.outbox.pending())
+
+
+@pytest.fixture
+def night(stored: OfflineShop, tmp_path: Path) -> Night:
+    shutil.copytree(stored.folder, tmp_path, dirs_exist_ok=True)
+    return Night(OfflineShop(tmp_path, stored.log, definitions=stored.definitions))
+
+
+def test_a_closed_window_is_told_with_what_its_manifest_says(night: Night) -> None:
+    outcome = night.shop.close("profiles", at(6, 28))
+    night.reporter.delivered(night.export, at(6, 28), outcome)
+
+    (told,) = night.outbox.pending()
+
+    assert (told.file, told.rows, told.sha256) == (outcome.file, 2, outcome.sha256)
+    assert told.late_rows == {"2026-03-26": 1}
+    assert told.balance["exported"] == 2
+    assert told.recipients == ("a@shop.example",)
+    assert told.window.begin is not None
+    assert told.window.begin.utc.startswith("2026-03-27T06:00")
+    night.reporter.delivered(night.export, at(6, 28), outcome)
+    assert len(night.outbox.pending()) == 1
+
+
+def test_what_a_killed_run_closed_and_did_not_tell_is_told_by_the_next(night: Night) -> None:
+    night.reporter.settle([night.export])
+    night.shop.close("profiles", at(6, 28))
+    night.shop.close("profiles", at(6, 29))
+
+    Night(night.shop).reporter.settle([night.export])
+    Night(night.shop).reporter.settle([night.export])
+
+    assert night.told() == [(Kind.DELIVERED, at(6, 28)), (Kind.DELIVERED, at(6, 29))]
+
+
+def test_what_was_closed_before_there_were_reports_is_not_told(night: Night) -> None:
+    night.shop.close("profiles", at(6, 28))
+    night.time = datetime.now(UTC) + timedelta(seconds=1)
+
+    night.reporter.settle([night.export])
+
+    assert night.told() == []
+
+
+def test_trouble_of_one_nature_is_told_once_and_of_another_again(night: Night) -> None:
+    for error in (
+        HeldError("covered up to 3, the cut is 9", where="topic/0"),
+        HeldError("covered up to 5, the cut is 9", where="topic/0"),
+        HeldError("offsets 3 to 5 can't be read again", where="topic/0"),
+        CloseError("the registry doesn't answer"),
+    ):
+        night.reporter.troubled(night.export, at(6, 28), error)
+
+    kinds = [kind for kind, _ in night.told()]
+    assert kinds == [Kind.FAILED, Kind.HELD, Kind.HELD]
+
+
+def test_what_is_not_delivered_by_its_hour_is_told_once(night: Night) -> None:
+    night.time = at(8, 28)
+    night.reporter.late(night.export, [at(6, 28)])
+    assert night.told() == []
+
+    night.time = at(8.01, 28)
+    night.reporter.late(night.export, [at(6, 28)])
+    night.reporter.late(night.export, [at(6, 28)])
+
+    assert night.told() == [(Kind.LATE, at(6, 28))]
+
+
+def test_a_drop_after_its_hour_says_that_it_is_late(night: Night) -> None:
+    outcome = night.shop.close("profiles", at(6, 28))
+    early = dataclasses.replace(outcome, finished_at=at(8, 28).isoformat())
+    late = dataclasses.replace(outcome, finished_at=at(8.01, 28).isoformat())
+
+    told = [Report.of_delivered(night.export, None, at(6, 28), one) for one in (early, late)]
+
+    assert [one.delivered_late for one in told] == [False, True]
+    assert "(late)" in subject(told[1])
+    assert plain(told[1]).startswith("Worth a look\n  late")
+
+
+def test_reports_that_fail_in_any_way_fail_no_close(night: Night) -> None:
+    class Broken(LocalStore):
+        def create(self, name: str, content: bytes) -> bool:
+            raise OSError("no space left")
+
+    outcome = night.shop.close("profiles", at(6, 28))
+    reporter = Reporter(Ledger(Broken(night.shop.root)), channels_of(night.shop.settings))
+
+    reporter.settle([night.export])
+    reporter.delivered(night.export, at(6, 28), outcome)
+    reporter.troubled(night.export, at(6, 28), HeldError("held"))
+    reporter.late(night.export, [at(6, 28)])
+    reporter.send()
+
+    assert night.told() == []
+
+
+def test_a_mail_server_that_is_down_is_asked_again_after_a_minute(night: Night) -> None:
+    night.reporter.troubled(night.export, at(6, 28), HeldError("held"))
+    with capture_logs() as logged:
+        night.reporter.send()
+        night.reporter.send()
+        night.time += timedelta(seconds=61)
+        night.reporter.send()
+
+    events = [line["event"] for line in logged]
+    assert events == ["reports not sent: tried again later"] * 2
+
+
+def test_two_that_send_at_once_do_not_send_a_report_twice(night: Night) -> None:
+    night.reporter.troubled(night.export, at(6, 28), HeldError("held"))
+    other = Lease(night.shop.sinks.ledger.store, "reports", holder="another", seconds=1e9)
+    assert other.take() is not None
+
+    with capture_logs() as logged:
+        night.reporter.send()
+
+    assert logged == []  # it is left to the other

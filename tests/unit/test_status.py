@@ -1,0 +1,70 @@
+"""What `status` shows: trouble first, then what is due, then the rest."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sinks.glance import at_a_glance
+from sinks.status import ExportStatus, PartitionStatus, SchedulerStatus, Status
+
+NOW = datetime(2026, 3, 29, 6, 30, tzinfo=UTC)
+DUE, NEXT = "2026-03-29T06:00:00+00:00", "2026-03-30T06:00:00+00:00"
+WORKS = SchedulerStatus("a", 2, DUE, NEXT)
+STORED = PartitionStatus("shop.profile", 0, covered=7, end=7, holes=0)
+CALM = ExportStatus("clicks", DUE, (), NEXT, ())
+
+
+def shown(
+    *exports: ExportStatus,
+    partitions: tuple[PartitionStatus, ...] = (STORED,),
+    scheduler: SchedulerStatus = WORKS,
+    all_partitions: bool = False,
+) -> list[str]:
+    status = Status(partitions, exports, scheduler)
+    return at_a_glance(status, NOW, all_partitions=all_partitions).splitlines()
+
+
+def test_a_quiet_morning_is_told_in_a_few_lines() -> None:
+    assert shown(CALM) == [
+        "2026-03-29 06:30 UTC: 1 export, nothing is due",
+        "",
+        f"clicks  closed {DUE}, next {NEXT}",
+        "",
+        "all events are stored, of 1 partition",
+        "",
+        f"scheduler: a works (tenure 2); next close {NEXT}",
+    ]
+
+
+def test_trouble_comes_first_with_what_settles_it() -> None:
+    waits = ExportStatus("opened", None, (DUE,), NEXT, ("shop.profile/0 lags by 3",))
+    held = ExportStatus("sent", None, (DUE, NEXT), NEXT, (), "held: a hole", "release it", DUE)
+    assert shown(CALM, waits, held)[:9] == [
+        "2026-03-29 06:30 UTC: 3 exports, 2 due, 1 of them in trouble",
+        "",
+        f"sent    due since {DUE}, 2 windows; LATE, to be delivered by {DUE}",
+        "        held: a hole",
+        "        → release it",
+        f"opened  due since {DUE}",
+        "        waits for workers: shop.profile/0 lags by 3",
+        "        → start them with `deltadrop worker`, or look at their logs",
+        f"clicks  closed {DUE}, next {NEXT}",
+    ]
+
+
+def test_only_partitions_that_lag_or_have_holes_are_listed_unless_all_are_asked_for() -> None:
+    behind = PartitionStatus("shop.row.loans", 1, covered=1_000, end=2_500, holes=1)
+    lines = shown(CALM, partitions=(STORED, behind))
+    assert lines[4:6] == [
+        "1 of 2 partitions not stored: 1,500 offsets",
+        "shop.row.loans    1  stored 1,000 of 2,500, lag 1,500, 1 hole",
+    ]
+    lines = shown(CALM, partitions=(STORED, behind), all_partitions=True)
+    assert lines[5] == "shop.profile      0  stored 7 of 7, lag 0"
+
+
+def test_without_a_scheduler_it_says_how_to_close() -> None:
+    due = ExportStatus("sent", None, (DUE,), NEXT, ())
+    lines = shown(due, scheduler=SchedulerStatus(None, 0, None, NEXT))
+    assert lines[3] == "      → `deltadrop close` closes it"
+    assert lines[-1].startswith("→ `deltadrop schedule`")
