@@ -93,8 +93,10 @@ def hold_drops_against_the_truth(
         assert crew.kills >= torment.kills
     records = Truth(kafka.bootstrap_servers, registry.url, prefix).records(topics)
     assert len(records) >= torment.events
-    assert len(list((workspace.folder / "exports").glob("*.yaml"))) > 20
-    drops_are_the_truth(seed, workspace.folder, prefix, records, lambda definition: instants)
+    exports = list((workspace.folder / "exports").glob("*.yaml"))
+    assert len(exports) > 20
+    told = drops_are_the_truth(seed, workspace.folder, prefix, records, lambda definition: instants)
+    assert len(told) == len(exports), f"seed {seed}: only {sorted(told)} exported anything"
 
 
 def _torment(crew: Workers, random: Random, torment: Torment, window: int) -> None:

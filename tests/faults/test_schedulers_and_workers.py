@@ -88,7 +88,8 @@ def survive(
         name = definition["export"]
         return _closes(workspace, name, exports[name])
 
-    drops_are_the_truth(seed, workspace.folder, prefix, records, closes)
+    told = drops_are_the_truth(seed, workspace.folder, prefix, records, closes)
+    assert {name.rpartition("-")[0] for name in told} == set(EXPORTS)
 
 
 def _torment(random: Random, workers: Workers, schedulers: Workers) -> None:
