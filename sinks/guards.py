@@ -14,10 +14,11 @@ from typing import Final
 
 from sinks.definition import GuardRailsDefinition
 from sinks.exports import Export
-from sinks.instants import close_instant, day_before
+from sinks.instants import close_instant
 from sinks.ledger import Intent, Ledger
 from sinks.manifest import Manifest
 from sinks.rules import Outcome
+from sinks.schedule import first_start
 from sinks.wording import counted
 from sinks.zones import zone
 
@@ -82,7 +83,7 @@ def rows_of_weekday(ledger: Ledger, export: Export, intent: Intent, drops: int) 
         if instant >= intent.instant or then.weekday() != local.weekday() or not at_its_hour:
             continue
         before, outcome = ledger.intent(export.name, instant), ledger.outcome(export.name, instant)
-        of_a_day = before is not None and before.window_start == day_before(instant, hour, own)
+        of_a_day = before is not None and before.window_start == first_start(export, instant)
         if outcome is not None and of_a_day:
             rows.append(outcome.rows)
         if len(rows) == drops:

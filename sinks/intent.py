@@ -21,11 +21,11 @@ from sinks.completeness import Completeness, Lag, Need
 from sinks.cut import Cuts, TopicCut, spans
 from sinks.exports import Export
 from sinks.held import Holds
-from sinks.instants import day_before, milliseconds, stamp
+from sinks.instants import milliseconds, stamp
 from sinks.ledger import Choice, Deletion, Intent, Ledger
 from sinks.losses import lost_of_intent
+from sinks.schedule import first_start
 from sinks.types import EXPORT_TYPES, Line
-from sinks.zones import zone
 from streams.layout import TopicPartition
 from streams.partitions import Partitions
 
@@ -96,7 +96,7 @@ class Intentions:
         if recorded is not None and recorded.initial >= initial:
             return recorded
         previous = self._previous(export, instant, initial=initial)
-        start = instant if initial else previous or _first_start(export, instant)
+        start = instant if initial else previous or first_start(export, instant)
         topics = topics_read(export, self.prefix)
         names = [topic.name for topic in topics]
         # The earlier cut first: a later one is never before it.
@@ -223,11 +223,6 @@ class Intentions:
 def _stateless(own: Topic, starts: Mapping[str, TopicCut]) -> dict[str, TopicCut]:
     """Where the export's own topic has no state, all that was known of it is its window's start."""
     return {} if own.kind in WITH_STATE else {own.name: starts[own.name]}
-
-
-def _first_start(export: Export, instant: dt.datetime) -> dt.datetime:
-    """A new export's first window begins at the same local hour the day before."""
-    return day_before(instant, export.definition.schedule.hour, zone(export.zone_name))
 
 
 def _without_needless_reason(intent: Intent) -> Intent:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sinks.exports import Export
 from sinks.instants import day_before, due_instants
-from sinks.ledger import Ledger
+from sinks.ledger import Intent, Ledger
 from sinks.zones import zone
 
 
@@ -43,6 +43,21 @@ def next_close(export: Export, now: dt.datetime) -> dt.datetime:
     """Return the next instant after `now` at which an export closes."""
     schedule, own_zone = export.definition.schedule, zone(export.zone_name)
     return next(iter(due_instants(now, now + dt.timedelta(days=3), schedule.hour, own_zone)))
+
+
+def first_start(export: Export, instant: dt.datetime) -> dt.datetime:
+    """Return where a new export's first window begins: at the same local hour the day before."""
+    return day_before(instant, export.definition.schedule.hour, zone(export.zone_name))
+
+
+def window_begin(
+    export: Export, ledger: Ledger, instant: dt.datetime, intent: Intent | None
+) -> dt.datetime:
+    """Return where a window begins: as its close decided, or would. intent: the close's, if any."""
+    if intent is not None:
+        return intent.window_start
+    earlier = [one for one in ledger.closes(export.name) if one < instant]
+    return earlier[-1] if earlier else first_start(export, instant)
 
 
 def _begun(export: Export, ledger: Ledger) -> dt.datetime | None:

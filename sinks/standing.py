@@ -6,11 +6,9 @@ import datetime as dt
 from dataclasses import dataclass
 
 from sinks.exports import Export
-from sinks.instants import day_before
 from sinks.ledger import Ledger, Outcome
 from sinks.reports.report import deliver_by
-from sinks.schedule import due_closes, next_close
-from sinks.zones import zone
+from sinks.schedule import due_closes, next_close, window_begin
 
 __all__ = ["Standing", "standing_of"]
 
@@ -40,23 +38,13 @@ def standing_of(export: Export, ledger: Ledger, now: dt.datetime) -> Standing:
     until = due[0].instant if due else following
     return Standing(
         export.name,
-        _begin(export, ledger, until),
+        window_begin(export, ledger, until, ledger.intent(export.name, until)),
         until,
         deliver_by(export, until),
         following,
         len(due),
         _last(export, ledger),
     )
-
-
-def _begin(export: Export, ledger: Ledger, until: dt.datetime) -> dt.datetime:
-    """Where a window begins: as its close decided, or would."""
-    intent = ledger.intent(export.name, until)
-    if intent is not None:
-        return intent.window_start
-    earlier = [one for one in ledger.closes(export.name) if one < until]
-    hour = export.definition.schedule.hour
-    return earlier[-1] if earlier else day_before(until, hour, zone(export.zone_name))
 
 
 def _last(export: Export, ledger: Ledger) -> Outcome | None:

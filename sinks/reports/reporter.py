@@ -12,7 +12,6 @@ import structlog
 from schemas.errors import DeltadropError
 from schemas.settings import Settings
 from sinks.exports import Export
-from sinks.instants import day_before
 from sinks.lease import Lease, process_name
 from sinks.ledger import Ledger, Outcome
 from sinks.reports.channel import Channel
@@ -20,7 +19,7 @@ from sinks.reports.mail import Mail
 from sinks.reports.outbox import Outbox
 from sinks.reports.report import Kind, Report, deliver_by
 from sinks.reports.webhook import Webhook
-from sinks.zones import zone
+from sinks.schedule import window_begin
 
 __all__ = ["Reporter", "channels_of"]
 
@@ -132,11 +131,9 @@ class Reporter:
     def _begin(self, export: Export, instant: dt.datetime) -> dt.datetime | None:
         """Where a window begins: as its close decided, or would."""
         intent = self._ledger.intent(export.name, instant)
-        if intent is not None:
-            return None if intent.initial else intent.window_start
-        earlier = [one for one in self._ledger.closes(export.name) if one < instant]
-        hour = export.definition.schedule.hour
-        return earlier[-1] if earlier else day_before(instant, hour, zone(export.zone_name))
+        if intent is not None and intent.initial:
+            return None
+        return window_begin(export, self._ledger, instant, intent)
 
 
 def channels_of(settings: Settings) -> list[Channel]:
