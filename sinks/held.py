@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 
 from schemas.errors import HeldError, LedgerError
 from sinks.instants import stamp
-from sinks.ledger import Deletion, Intent
+from sinks.ledger import Deletion, Intent, entry_name, read_entry
 from streams.store import Store
 
 __all__ = ["Held", "Holds", "Release"]
@@ -84,7 +84,7 @@ class Holds:
 
     def record(self, intent: Intent, held: Held) -> None:
         """Record that a drop is held; one that was recorded before stays."""
-        self.store.create(_name(intent.export, intent.instant, "held"), held.to_json())
+        self.store.create(entry_name(intent.export, intent.instant, "held"), held.to_json())
 
     def held(self, export: str, instant: dt.datetime) -> Held | None:
         """Return why a close's drop was held, if it was; also where it was released since."""
@@ -93,7 +93,7 @@ class Holds:
 
     def record_release(self, export: str, instant: dt.datetime, release: Release) -> Release:
         """Record a release and return it, or the one that was recorded before."""
-        self.store.create(_name(export, instant, "release"), release.to_json())
+        self.store.create(entry_name(export, instant, "release"), release.to_json())
         recorded = self.release(export, instant)
         assert recorded is not None  # created just now, here or by another
         return recorded
@@ -132,11 +132,4 @@ class Holds:
             )
 
     def _read(self, export: str, instant: dt.datetime, entry: str) -> bytes | None:
-        try:
-            return self.store.read(_name(export, instant, entry))
-        except FileNotFoundError:
-            return None
-
-
-def _name(export: str, instant: dt.datetime, entry: str) -> str:
-    return f"ledger/exports/{export}/{stamp(instant)}/{entry}.json"
+        return read_entry(self.store, entry_name(export, instant, entry))

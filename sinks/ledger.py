@@ -172,7 +172,7 @@ class Ledger:
 
     def record_intent(self, intent: Intent) -> Intent:
         """Record an intent and return it, or the one that was recorded for this close before."""
-        self.store.create(self._name(intent.export, intent.instant, "intent"), intent.to_json())
+        self.store.create(entry_name(intent.export, intent.instant, "intent"), intent.to_json())
         recorded = self.intent(intent.export, intent.instant)
         assert recorded is not None  # created just now, here or by another closer
         return recorded
@@ -187,7 +187,7 @@ class Ledger:
     def record_revision(self, revision: Revision) -> Revision:
         """Record a revision and return it, or the one of its number that was recorded before."""
         intent, entry = revision.intent, f"r{revision.number}.intent"
-        self.store.create(self._name(intent.export, intent.instant, entry), revision.to_json())
+        self.store.create(entry_name(intent.export, intent.instant, entry), revision.to_json())
         recorded = self.revision(intent.export, intent.instant, revision.number)
         assert recorded is not None  # created just now, here or by another run
         return recorded
@@ -197,7 +197,7 @@ class Ledger:
         return self._record_outcome(revision.intent, outcome, f"r{revision.number}.outcome")
 
     def _record_outcome(self, intent: Intent, outcome: Outcome, entry: str) -> Outcome:
-        self.store.create(self._name(intent.export, intent.instant, entry), outcome.to_json())
+        self.store.create(entry_name(intent.export, intent.instant, entry), outcome.to_json())
         content = self._read(intent.export, intent.instant, entry)
         assert content is not None  # created just now, here or by another closer
         recorded = Outcome.from_json(content)
@@ -267,14 +267,21 @@ class Ledger:
         """Name of the file with the facts that still wait for their campaign after a close."""
         return f"ledger/exports/{export}/{stamp(instant)}/waiting.parquet"
 
-    def _name(self, export: str, instant: dt.datetime, entry: str) -> str:
-        return f"ledger/exports/{export}/{stamp(instant)}/{entry}.json"
-
     def _read(self, export: str, instant: dt.datetime, entry: str) -> bytes | None:
-        try:
-            return self.store.read(self._name(export, instant, entry))
-        except FileNotFoundError:
-            return None
+        return read_entry(self.store, entry_name(export, instant, entry))
+
+
+def entry_name(export: str, instant: dt.datetime, entry: str) -> str:
+    """Name of a file with an entry of a close."""
+    return f"ledger/exports/{export}/{stamp(instant)}/{entry}.json"
+
+
+def read_entry(store: Store, name: str) -> bytes | None:
+    """Read an entry; None where it isn't there."""
+    try:
+        return store.read(name)
+    except FileNotFoundError:
+        return None
 
 
 def _choice_to_list(choice: Choice) -> list[Any]:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from sinks.instants import stamp
+from sinks.ledger import entry_name, read_entry
 from sinks.locations.base import Delivered, Receipt
 from streams.store import Store
 
@@ -41,10 +41,10 @@ class Receipts:
 
     def of(self, drop: Consignment, location: str) -> tuple[Receipt, ...] | None:
         """Return the receipts of a drop from a location; None if it has none of these bytes."""
-        try:
-            fields = json.loads(self.store.read(_name(drop, location)))
-        except FileNotFoundError:
+        content = read_entry(self.store, _name(drop, location))
+        if content is None:
             return None
+        fields = json.loads(content)
         return tuple(map(_receipt, fields["receipts"])) if fields["sha256"] == drop.sha256 else None
 
 
@@ -58,5 +58,5 @@ def _receipt(fields: dict[str, str | int]) -> Receipt:
 
 
 def _name(drop: Consignment, location: str) -> str:
-    folder = f"ledger/exports/{drop.export}/{stamp(drop.instant)}"
-    return f"{folder}/{f'r{drop.revision}.' if drop.revision else ''}at.{location}.json"
+    of_revision = f"r{drop.revision}." if drop.revision else ""
+    return entry_name(drop.export, drop.instant, f"{of_revision}at.{location}")
