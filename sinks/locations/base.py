@@ -59,6 +59,15 @@ class PassingError(DeliveryError):
 class OtherBytesError(DeliveryError):
     """A file of that name, with other bytes, is there already; it is never overwritten."""
 
+    @classmethod
+    def at(cls, where: str, kind: str = "file") -> OtherBytesError:
+        """Say so of an address. kind: what such a place has there."""
+        return cls(
+            "is there already, with other bytes",
+            where=where,
+            hint=f"deliver a revision (-r1), or move the {kind} away",
+        )
+
 
 class Delivered(StrEnum):
     """How a file came to be at its place."""

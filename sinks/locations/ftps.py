@@ -72,11 +72,6 @@ class Ftps(RemoteLocation):
     settings: FtpsSettings
 
     @property
-    def terms(self) -> RemoteSettings:
-        """See RemoteLocation.terms."""
-        return self.settings
-
-    @property
     def server(self) -> str:
         """See RemoteLocation.server."""
         one = self.settings

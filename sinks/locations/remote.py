@@ -94,11 +94,7 @@ class RemoteLocation:
 
     name: str
     locks: Path
-
-    @property
-    @abstractmethod
-    def terms(self) -> RemoteSettings:
-        """Its settings."""
+    settings: RemoteSettings
 
     @property
     @abstractmethod
@@ -111,7 +107,7 @@ class RemoteLocation:
 
     def deliver(self, local: Path, folder: Folder, name: str) -> Receipt:
         """See Location.deliver."""
-        place = _joined(self.terms.folder, str(folder))
+        place = _joined(self.settings.folder, str(folder))
         address = self.address(_joined(place, name))
         size, digest = content_of(local, address)
         sending = _Sending(_sender(self.locks), local, size, digest, place, name)
@@ -121,7 +117,7 @@ class RemoteLocation:
                 return Receipt(self.name, address, Delivered.BEFORE, size)
             for path in _folders(place):
                 session.make_folder(path)
-            if self.terms.rename:
+            if self.settings.rename:
                 delivered = self._send_aside(session, sending)
             else:
                 delivered = self._send(session, sending, sending.target, there)
@@ -130,7 +126,7 @@ class RemoteLocation:
     def find(self, folder: Folder, name: str) -> bool:
         """See Location.find."""
         with self.connect() as session:
-            path = _joined(_joined(self.terms.folder, str(folder)), name)
+            path = _joined(_joined(self.settings.folder, str(folder)), name)
             return session.size(path) is not None
 
     def check(self) -> Iterator[Step]:
@@ -152,15 +148,15 @@ class RemoteLocation:
 
     def _try(self, session: Session, local: Path) -> Iterator[Step]:
         name = f".deltadrop-check-{uuid4().hex}"
-        probe = _joined(self.terms.folder, f"{name}.part")
-        if self.terms.folder:
-            for path in _folders(self.terms.folder):
+        probe = _joined(self.settings.folder, f"{name}.part")
+        if self.settings.folder:
+            for path in _folders(self.settings.folder):
                 session.make_folder(path)
         try:
             session.write(local, probe, 0)
             yield Step.WRITE
-            if self.terms.rename:
-                renamed = _joined(self.terms.folder, name)
+            if self.settings.rename:
+                renamed = _joined(self.settings.folder, name)
                 session.rename(probe, renamed)
                 probe = renamed
                 yield Step.RENAME
@@ -177,22 +173,15 @@ class RemoteLocation:
         may_grow = not is_whole and self._may_grow(session, sending, there)
         if (is_whole or may_grow) and session.begins(sending.target, sending.local):
             return is_whole
-        raise self._other_bytes(sending)
+        raise OtherBytesError.at(self.address(sending.target))
 
     def _may_grow(self, session: Session, sending: _Sending, there: int) -> bool:
         """Whether a file with less bytes may be what an earlier attempt has sent in its place."""
-        ready = self.terms.ready_file
-        if self.terms.rename or ready is None or there > sending.size:
+        ready = self.settings.ready_file
+        if self.settings.rename or ready is None or there > sending.size:
             return False
         drop = sending.target.removesuffix(".manifest.json")
         return session.size(f"{drop}{ready}") is None
-
-    def _other_bytes(self, sending: _Sending) -> OtherBytesError:
-        return OtherBytesError(
-            "is there already, with other bytes",
-            where=self.address(sending.target),
-            hint="deliver a revision (-r1), or move the file away",
-        )
 
     def _send_aside(self, session: Session, sending: _Sending) -> Delivered:
         try:
@@ -260,7 +249,7 @@ class RemoteLocation:
     def _alone(self, folder: Folder) -> Iterator[None]:
         self.locks.mkdir(parents=True, exist_ok=True)
         lock = self.locks / f"{self.name}~{folder.entity}~{folder.export}.lock"
-        limit = Limit(self.terms.attempt_seconds, f"{lock} (another closer has it)")
+        limit = Limit(self.settings.attempt_seconds, f"{lock} (another closer has it)")
         with lock.open("w") as file:
             while not _locked(file):
                 time.sleep(min(_LOCK_PAUSE_SECONDS, limit.left()))

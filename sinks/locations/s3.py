@@ -219,11 +219,7 @@ class S3:
             known = there["Metadata"].get(_HASH_KEY)
             same = known == digest if known else self._reads_same(client, key, local, limit)
         if not same:
-            raise OtherBytesError(
-                "is there already, with other bytes",
-                where=self._address(key),
-                hint="deliver a revision (-r1), or move the object away",
-            )
+            raise OtherBytesError.at(self._address(key), "object")
 
     def _reads_same(self, client: Any, key: str, local: Path, limit: Limit) -> bool:
         body = client.get_object(Bucket=self.settings.bucket, Key=key)["Body"]

@@ -73,11 +73,6 @@ class Sftp(RemoteLocation):
     settings: SftpSettings
 
     @property
-    def terms(self) -> RemoteSettings:
-        """See RemoteLocation.terms."""
-        return self.settings
-
-    @property
     def server(self) -> str:
         """See RemoteLocation.server."""
         one = self.settings

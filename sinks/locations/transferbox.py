@@ -137,11 +137,7 @@ def _is_there(target: Path, local: Path) -> bool:
         return False
     if target.is_file() and _same_bytes(target, local):
         return True
-    raise OtherBytesError(
-        "is there already, with other bytes",
-        where=str(target),
-        hint="deliver a revision (-r1), or move the file away",
-    )
+    raise OtherBytesError.at(str(target))
 
 
 def _same_bytes(one: Path, other: Path) -> bool:
