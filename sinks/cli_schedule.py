@@ -15,6 +15,7 @@ import typer
 
 from schemas.settings import Settings, load_settings
 from sinks.installed import Installed
+from sinks.instants import utc_now
 from sinks.lease import Keeper, Lease, process_name
 from sinks.observing import SchedulerWatch
 from sinks.reports import Reporter, channels_of
@@ -48,7 +49,7 @@ def schedule(
 def serve(
     settings: Settings,
     make: Callable[[Settings], Sinks],
-    now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+    now: Callable[[], dt.datetime] = utc_now,
 ) -> None:
     """Run a scheduler over an installation until SIGTERM or SIGINT.
 

@@ -5,7 +5,6 @@ What can't be decoded is searched for the event's id as text, which is how Avro 
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -16,6 +15,7 @@ from sinks.setup import Sinks
 from streams.coverage import tile
 from streams.dead_letters_read import Letter, LetterReader, identity_of
 from streams.layout import TopicPartition
+from streams.records import moment_text
 
 __all__ = ["NOWHERE", "Elsewhere", "Unstored", "look_elsewhere"]
 
@@ -47,9 +47,9 @@ class Elsewhere:
         letters = [
             {
                 "origin": one.origin,
-                "appended_at": _text(one.appended_at),
+                "appended_at": moment_text(one.appended_at),
                 "reason": one.reason,
-                "replayed_at": _text(one.replay.at) if one.replay else None,
+                "replayed_at": moment_text(one.replay.at) if one.replay else None,
             }
             for one in self.dead_letters
         ]
@@ -58,7 +58,7 @@ class Elsewhere:
                 "topic": one.topic,
                 "partition": one.partition,
                 "offset": one.offset,
-                "appended_at": _text(one.appended_at),
+                "appended_at": moment_text(one.appended_at),
             }
             for one in self.not_stored
         ]
@@ -70,12 +70,12 @@ class Elsewhere:
 
     def _lines(self) -> Iterator[str]:
         for letter in self.dead_letters:
-            again = f", replayed {_text(letter.replay.at)}" if letter.replay else ""
-            yield f"dead letter: {letter.origin}, appended {_text(letter.appended_at)}{again}"
+            again = f", replayed {moment_text(letter.replay.at)}" if letter.replay else ""
+            yield f"dead letter: {letter.origin}, appended {moment_text(letter.appended_at)}{again}"
             yield f"  {letter.reason}; `deltadrop dead-letters show {letter.origin}`"
         for one in self.not_stored:
             place = f"{one.topic}/{one.partition}, offset {one.offset}"
-            yield f"not stored yet: {place}, appended {_text(one.appended_at)}"
+            yield f"not stored yet: {place}, appended {moment_text(one.appended_at)}"
             yield "  workers are behind: `deltadrop status`"
         yield from self.remarks
 
@@ -126,8 +126,3 @@ def _unstored(sinks: Sinks, texts: Sequence[str]) -> Iterator[Unstored]:
                     owner, first, hole.next, texts
                 ):
                     yield Unstored(name, number, offset, appended_at)
-
-
-def _text(milliseconds: int) -> str:
-    moment = dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
-    return moment.isoformat(timespec="milliseconds")

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from schemas.events import KINDS, Kind
 from schemas.tables import TableKind
 from schemas.topics import Topic
-from sinks.state.engine import Engine
+from sinks.state.engine import Engine, parquet_scan
 from streams.layout import StreamFilePath, TopicPartition
 from streams.partitions import META, Chosen
 from streams.setup import Streams
@@ -165,7 +165,8 @@ class Finder:
     ) -> list[StreamFilePath]:
         """The files that hold what is looked for: one look at one column of all of them."""
         by_location = {str(self._location(path)): path for path in paths}
-        query = f"SELECT DISTINCT filename FROM {_read(by_location)} WHERE {wanted}"
+        files = parquet_scan(by_location, "filename")
+        query = f"SELECT DISTINCT filename FROM {files} WHERE {wanted}"
         rows = engine.ask(query).read_all().to_pylist()
         return sorted(by_location[row["filename"]] for row in rows)
 
@@ -176,7 +177,8 @@ class Finder:
             return []
         by_location = {str(self._location(path)): path for path in paths}
         names = ", ".join(f'"{name}"' for name in self._names(topic))
-        query = f"SELECT filename, {names} FROM {_read(by_location)} WHERE {wanted}"
+        files = parquet_scan(by_location, "filename")
+        query = f"SELECT filename, {names} FROM {files} WHERE {wanted}"
         rows = engine.ask(query).read_all().to_pylist()
         return [_Hit(by_location[row["filename"]], row) for row in rows]
 
@@ -239,11 +241,6 @@ class Finder:
 
 def _streams_of(topic: Topic) -> set[str]:
     return {builtin_name(topic, event_type) for event_type in KINDS[topic.kind].event_types}
-
-
-def _read(locations: Iterable[str]) -> str:
-    names = ", ".join("'" + name.replace("'", "''") + "'" for name in locations)
-    return f"read_parquet([{names}], filename = true, hive_partitioning = false)"
 
 
 def _oldest_repeated(found: Iterable[Stored], hours: int) -> dt.date:

@@ -58,6 +58,11 @@ def day_before(instant: dt.datetime, at: dt.time, zone: ZoneInfo) -> dt.datetime
     return close_instant(local.date() - dt.timedelta(days=1), hour, zone)
 
 
+def utc_now() -> dt.datetime:
+    """Return the time by this machine's clock, in UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
 def stamp(instant: dt.datetime) -> str:
     """Name an instant in paths and drop ids: `20260328T050000.000Z`; names sort by time."""
     utc = instant.astimezone(dt.UTC)

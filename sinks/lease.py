@@ -23,6 +23,7 @@ from typing import Any, Final
 import structlog
 
 from schemas.errors import DeltadropError
+from sinks.instants import utc_now
 from streams.store import Store
 
 __all__ = ["Grant", "Keeper", "Lease", "latest_grant", "process_name"]
@@ -94,7 +95,7 @@ class Lease:
         *,
         holder: str,
         seconds: float,
-        now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+        now: Callable[[], dt.datetime] = utc_now,
     ) -> None:
         self.seconds = seconds
         self.holder = holder
@@ -146,7 +147,7 @@ class Keeper:
     def __init__(
         self,
         lease: Lease,
-        now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+        now: Callable[[], dt.datetime] = utc_now,
     ) -> None:
         self._lease = lease
         self._now = now

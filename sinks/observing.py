@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, write_to_textfile
 
+from sinks.instants import utc_now
 from sinks.lease import Keeper
 from sinks.metrics import CloseMetrics
 from sinks.scheduler import Stop
@@ -110,13 +111,9 @@ class SchedulerWatch:
         return Health(well and self.live().ok, facts)
 
 
-def _utc_now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
-
-
 @contextmanager
 def writing_metrics(
-    sinks: Sinks, file: Path | None, now: Callable[[], dt.datetime] = _utc_now
+    sinks: Sinks, file: Path | None, now: Callable[[], dt.datetime] = utc_now
 ) -> Iterator[None]:
     """Watch the closes within the context, and write the metrics at its end; without a file, don't.
 

@@ -27,6 +27,7 @@ from sinks.stored import AsCovered, StoredCuts, Unrecorded
 from sinks.zones import zone
 from streams.layout import TopicPartition
 from streams.partitions import Partitions
+from streams.records import moment_of
 
 __all__ = ["LINES", "Preview", "Stored", "preview_of"]
 
@@ -142,7 +143,7 @@ def _stored_until(partitions: Partitions, intent: Intent, export: Export) -> str
     ]
     if not times:
         return None
-    return _local(dt.datetime.fromtimestamp(max(times) / 1000, dt.UTC), export)
+    return _local(moment_of(max(times)), export)
 
 
 def _bounds(intent: Intent, owner: TopicPartition) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import structlog
 
+from sinks.instants import utc_now
 from sinks.ledger import Ledger, Outcome
 from sinks.locations import TRANSFERBOX, DeliveryError, Folder, Receipt, Transferbox
 from sinks.receipts import Consignment, Receipts
@@ -25,10 +26,6 @@ __all__ = ["Retention"]
 log = structlog.get_logger(__name__)
 
 
-def _utc_now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
-
-
 @dataclass(frozen=True, slots=True)
 class Retention:
     """Removes drops that were long enough in the transferbox; days: None keeps them for ever."""
@@ -37,7 +34,7 @@ class Retention:
     receipts: Receipts
     transferbox: Transferbox
     days: int | None
-    now: Callable[[], dt.datetime] = _utc_now
+    now: Callable[[], dt.datetime] = utc_now
 
     def sweep(self) -> int:
         """Remove them, and return how many files; what can't be removed is logged."""

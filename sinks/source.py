@@ -20,7 +20,7 @@ from schemas.derive import arrow_schema
 from schemas.tables import Catalog
 from schemas.topics import Topic
 from sinks.ledger import Choice
-from sinks.state.engine import Engine
+from sinks.state.engine import Engine, parquet_scan
 from streams.coverage import Tile, Tiling
 from streams.layout import TopicPartition
 from streams.partitions import META, FileSlice, Partitions
@@ -140,8 +140,7 @@ def _query(empty: Path, slices: Sequence[FileSlice]) -> str:
 
 
 def _files(paths: Sequence[Path]) -> str:
-    names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
-    return f"read_parquet([{names}], union_by_name = true, hive_partitioning = false)"
+    return parquet_scan(paths, "union_by_name")
 
 
 def _within(piece: FileSlice) -> str:

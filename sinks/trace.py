@@ -204,7 +204,7 @@ def _finder(sinks: Sinks) -> Finder:
 
 
 def _fates(sinks: Sinks, until: dt.datetime | None = None) -> Fates:
-    return Fates(sinks.exports, sinks.eraser.reviser, sinks.closer.selection, until)
+    return Fates(sinks.exports, sinks.reviser, sinks.closer.selection, until)
 
 
 def _traced(sinks: Sinks, events: Sequence[Stored], fates: Mapping[Any, Sequence[Fate]]) -> Trace:

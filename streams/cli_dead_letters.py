@@ -21,6 +21,7 @@ from schemas.topics import dead_letter_topic
 from streams.dead_letters_read import Letter, LetterReader, identity_of
 from streams.dead_letters_replay import Replayed, Replayer
 from streams.dead_letters_show import Shown, Usable
+from streams.records import moment_of, moment_text
 from streams.setup import Streams
 
 __all__ = ["dead_letters"]
@@ -62,7 +63,7 @@ class _Filter:
     def _means(self, letter: Letter) -> bool:
         return (
             self.topic in (None, letter.topic)
-            and self.day in (None, _moment(letter.appended_at).date())
+            and self.day in (None, moment_of(letter.appended_at).date())
             and (self.reason or "").casefold() in letter.reason.casefold()
             and (self.origins is None or letter.origin in self.origins)
         )
@@ -212,9 +213,10 @@ def _listed(letters: Sequence[Letter]) -> Iterator[str]:
         return
     width = max(len(one.origin) for one in letters)
     for one in letters:
-        again = f"  replayed {_text(one.replay.at)}" if one.replay else ""
+        again = f"  replayed {moment_text(one.replay.at)}" if one.replay else ""
         size = f"{one.size:,} bytes"
-        yield f"{one.origin:{width}}  {_text(one.appended_at)}  {size:>15}  {one.reason}{again}"
+        when = moment_text(one.appended_at)
+        yield f"{one.origin:{width}}  {when}  {size:>15}  {one.reason}{again}"
     yield ""
     counted = Counter((one.topic, one.reason) for one in letters)
     again_counted = Counter((one.topic, one.reason) for one in letters if one.replay)
@@ -224,13 +226,13 @@ def _listed(letters: Sequence[Letter]) -> Iterator[str]:
 
 
 def _shown(letter: Letter, shown: Shown) -> Iterator[str]:
-    yield f"{shown.origin}, appended {_text(letter.appended_at)}"
+    yield f"{shown.origin}, appended {moment_text(letter.appended_at)}"
     yield f"  reason  {shown.reason}"
     yield f"  key     {shown.key or '(not an id)'}"
     yield f"  value   {shown.size:,} bytes, sha256 {shown.sha256}"
     if letter.replay is not None:
         place = f"{letter.topic}/{letter.replay.partition}/{letter.replay.offset}"
-        yield f"  replayed at {_text(letter.replay.at)}, to {place}"
+        yield f"  replayed at {moment_text(letter.replay.at)}, to {place}"
     if shown.fields is None:
         yield "  can't be decoded: its bytes are not shown"
         return
@@ -247,15 +249,8 @@ def _replayed(done: Replayed, before: int) -> Iterator[str]:
 
 
 def _as_dict(letter: Letter) -> dict[str, Any]:
-    told = {**asdict(letter), "origin": letter.origin, "appended_at": _text(letter.appended_at)}
+    appended_at = moment_text(letter.appended_at)
+    told = {**asdict(letter), "origin": letter.origin, "appended_at": appended_at}
     if letter.replay is not None:
-        told["replay"] = {**asdict(letter.replay), "at": _text(letter.replay.at)}
+        told["replay"] = {**asdict(letter.replay), "at": moment_text(letter.replay.at)}
     return told
-
-
-def _moment(milliseconds: int) -> dt.datetime:
-    return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
-
-
-def _text(milliseconds: int) -> str:
-    return _moment(milliseconds).isoformat(timespec="milliseconds")

@@ -6,6 +6,7 @@ partitions of one topic, which become one batch of files.
 
 from __future__ import annotations
 
+import datetime as dt
 import secrets
 import time
 from collections.abc import Iterable, Iterator
@@ -28,6 +29,16 @@ RECORDS: Final = pa.schema(
 
 PLACED: Final = RECORDS.append(pa.field("partition", pa.int32()))
 """Columns of raw records of several partitions."""
+
+
+def moment_of(milliseconds: int) -> dt.datetime:
+    """The moment of UTC milliseconds, as records have them."""
+    return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
+
+
+def moment_text(milliseconds: int) -> str:
+    """The same as text: ISO 8601 in UTC, with milliseconds."""
+    return moment_of(milliseconds).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True, slots=True)

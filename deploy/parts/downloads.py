@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.parts.errors import PartError
+from deploy.parts.process import output_of
 
 _HERE = Path(__file__).parent
 _DEPENDENCY_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
@@ -102,21 +103,12 @@ def _run_maven(project: Path, output: Path) -> None:
             " by KAFKA_BOOTSTRAP_SERVERS and SCHEMA_REGISTRY_URL"
         )
     command = [maven, "-B", "-q", "-f", str(project), f"{_DEPENDENCY_PLUGIN}:copy-dependencies"]
-    try:
-        done = subprocess.run(
-            [*command, f"-DoutputDirectory={output}"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            timeout=_TIMEOUT_S,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise PartError(f"Maven did not fetch {project.name} within {_TIMEOUT_S} s") from error
-    if done.returncode != 0:
-        last = "\n".join(done.stdout.splitlines()[-15:])
-        raise PartError(f"Maven could not fetch {project.name}:\n{last}")
+    output_of(
+        [*command, f"-DoutputDirectory={output}"],
+        _TIMEOUT_S,
+        too_slow=f"Maven did not fetch {project.name} within {_TIMEOUT_S} s",
+        failed=f"Maven could not fetch {project.name}",
+    )
 
 
 @contextmanager

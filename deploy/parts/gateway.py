@@ -7,7 +7,6 @@ the folder of the downloads.
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from pathlib import Path
 from deploy.parts.downloads import cache_directory, only_one
 from deploy.parts.errors import PartError
 from deploy.parts.ports import HOST, free_port
-from deploy.parts.process import ServerProcess
+from deploy.parts.process import ServerProcess, output_of
 
 _MODULE = "github.com/versity/versitygw"
 _VERSION = "v1.8.0"
@@ -129,20 +128,10 @@ def _go() -> list[str]:
 
 
 def _run(command: list[str], environment: Mapping[str, str]) -> str:
-    try:
-        done = subprocess.run(
-            command,
-            env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            timeout=_BUILD_TIMEOUT_S,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise PartError(f"'{command[0]}' took more than {_BUILD_TIMEOUT_S} s") from error
-    if done.returncode != 0:
-        last = "\n".join(done.stdout.splitlines()[-15:])
-        raise PartError(f"versitygw can't be built ({' '.join(command)}):\n{last}")
-    return done.stdout
+    return output_of(
+        command,
+        _BUILD_TIMEOUT_S,
+        too_slow=f"'{command[0]}' took more than {_BUILD_TIMEOUT_S} s",
+        failed=f"versitygw can't be built ({' '.join(command)})",
+        environment=environment,
+    )

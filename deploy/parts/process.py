@@ -1,11 +1,13 @@
-"""A server process of ours: up when it says so, and gone when we are gone."""
+"""A server process of ours, up when it says so and gone when we are; commands run to their end."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from deploy.parts.errors import PartError
 
@@ -16,6 +18,7 @@ STOP_TIMEOUT_S = 20
 """A server that takes longer to stop is killed."""
 
 _TAIL_LINES = 40
+_TAIL_LINES_OF_A_COMMAND = 15
 _GUARD = ["sh", "-c", 'trap "" HUP INT TERM; read -r _; kill -KILL "$1"', "part-guard"]
 """Waits for the end of its standard input, which comes when the process that owns it dies, by
 whatever signal; then kills the server. (PR_SET_PDEATHSIG would fire when the *thread* that
@@ -124,6 +127,38 @@ class ServerProcess:
         with self.log.open("rb") as file:
             file.seek(position)
             return file.read().decode(errors="replace")
+
+
+def output_of(
+    command: Sequence[str],
+    timeout_s: float,
+    *,
+    too_slow: str,
+    failed: str,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Run a command to its end and give what it printed.
+
+    Raises PartError: ``too_slow`` where it takes longer, ``failed`` and the end of what it printed
+    where it fails. ``environment`` is added to ours.
+    """
+    try:
+        done = subprocess.run(
+            command,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=timeout_s,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise PartError(too_slow) from error
+    if done.returncode != 0:
+        last = "\n".join(done.stdout.splitlines()[-_TAIL_LINES_OF_A_COMMAND:])
+        raise PartError(f"{failed}:\n{last}")
+    return done.stdout
 
 
 def tail(log: Path, lines: int = _TAIL_LINES) -> str:

@@ -12,6 +12,7 @@ import structlog
 from schemas.errors import DeltadropError
 from schemas.settings import Settings
 from sinks.exports import Export
+from sinks.instants import utc_now
 from sinks.lease import Lease, process_name
 from sinks.ledger import Ledger, Outcome
 from sinks.reports.channel import Channel
@@ -41,7 +42,7 @@ class Reporter:
         self,
         ledger: Ledger,
         channels: Sequence[Channel],
-        now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+        now: Callable[[], dt.datetime] = utc_now,
         *,
         lease_seconds: float = 60.0,
     ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
@@ -19,7 +19,16 @@ from ibis.backends.duckdb import Backend
 from ibis.backends.sql.datatypes import DuckDBType
 from ibis.util import gen_name
 
-__all__ = ["BATCH_ROWS", "Engine", "asked", "fetched", "kept", "lasting", "streamed"]
+__all__ = [
+    "BATCH_ROWS",
+    "Engine",
+    "asked",
+    "fetched",
+    "kept",
+    "lasting",
+    "parquet_scan",
+    "streamed",
+]
 
 BATCH_ROWS: Final = 131_072
 """Rows of one streamed batch: some megabytes of text, so that few are in flight."""
@@ -110,6 +119,12 @@ def lasting(duration: timedelta) -> ir.IntervalScalar:
     them have 24 hours.
     """
     return ibis.interval(seconds=int(duration.total_seconds()))
+
+
+def parquet_scan(paths: Iterable[Path | str], option: str) -> str:
+    """Parquet files as a table of a query, with an option of DuckDB's."""
+    names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+    return f"read_parquet([{names}], {option} = true, hive_partitioning = false)"
 
 
 def kept(result: ir.Table) -> ir.Table:
