@@ -18,6 +18,7 @@ from schemas.settings import load_settings
 from sinks.completeness import Lag
 from sinks.exports import Export
 from sinks.glance import at_a_glance
+from sinks.instants import parse_zoned
 from sinks.lines import close_line, history_fields, history_lines
 from sinks.observing import writing_metrics
 from sinks.reports import Reporter, channels_of
@@ -177,19 +178,15 @@ def _due_at(exports: Sequence[Export], instant: dt.datetime) -> list[Due]:
 
 def _instant(text: str, now: dt.datetime) -> dt.datetime:
     try:
-        instant = dt.datetime.fromisoformat(text)
+        instant = parse_zoned(text)
     except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        raise WrongInputError(
-            [Fault("--at", f"'{text}' isn't an instant", "write it as 2026-03-28T06:00:00+01:00")]
-        )
+        hint = "write it as 2026-03-28T06:00:00+01:00"
+        raise WrongInputError([Fault("--at", f"'{text}' isn't an instant", hint)]) from None
     if instant > now:
         raise WrongInputError(
             [Fault("--at", f"{text} hasn't come yet", "choose an instant in the past")]
         )
-    whole = instant.astimezone(dt.UTC)
-    return whole.replace(microsecond=whole.microsecond // 1000 * 1000)
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 
 def _wait_until(moment: dt.datetime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +18,7 @@ from schemas.settings import load_settings
 from sinks.cli_exports import named
 from sinks.completeness import Lag
 from sinks.exports import Export
-from sinks.instants import parse_stamp
+from sinks.instants import parse_stamp, parse_zoned
 from sinks.ledger import Outcome
 from sinks.lines import close_line
 from sinks.release import Releaser
@@ -92,13 +93,9 @@ def known_export(sinks: Sinks, name: str) -> None:
 
 def read_instant(text: str) -> dt.datetime:
     """Read a close's instant: as `history` shows it, or in ISO 8601 with zone."""
-    for read in (parse_stamp, dt.datetime.fromisoformat):
-        try:
-            instant = read(text)
-        except ValueError:
-            continue
-        if instant.tzinfo is not None:
-            return instant.astimezone(dt.UTC)
+    for read in (parse_stamp, parse_zoned):
+        with suppress(ValueError):
+            return read(text)
     hint = "write it as `deltadrop history` does, 20260328T050000.000Z, or 2026-03-28T06:00+01:00"
     raise WrongInputError([Fault("--close", f"'{text}' isn't an instant", hint)])
 

@@ -15,6 +15,7 @@ from schemas.errors import Fault, WrongInputError
 from schemas.settings import load_settings
 from schemas.topics import dead_letter_topic
 from sinks.finding import Days
+from sinks.instants import parse_zoned
 from sinks.setup import Sinks
 from sinks.trace import Asked, trace_event, trace_profile
 from streams.dead_letters_read import LetterReader
@@ -166,13 +167,11 @@ def _instant(sinks: Sinks, exports: Sequence[str] | None, text: str | None) -> d
     closes = sorted({at for name in exports for at in sinks.ledger.closes(name)})
     latest = ", ".join(at.isoformat() for at in closes[-_SHOWN_CLOSES:]) or "none"
     try:
-        instant = dt.datetime.fromisoformat(text)
+        instant = parse_zoned(text)
     except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
         hint = f"write it with its zone, as `history` shows it; the latest: {latest}"
-        raise WrongInputError([Fault("--close", f"'{text}' isn't an instant", hint)])
+        raise WrongInputError([Fault("--close", f"'{text}' isn't an instant", hint)]) from None
     if instant not in closes:
         what = f"nothing was closed at {text}"
         raise WrongInputError([Fault("--close", what, f"the latest closes: {latest}")])
-    return instant.astimezone(dt.UTC)
+    return instant

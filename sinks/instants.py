@@ -74,6 +74,17 @@ def parse_stamp(text: str) -> dt.datetime:
     return dt.datetime.strptime(text, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=dt.UTC)
 
 
+def parse_zoned(text: str) -> dt.datetime:
+    """Read an instant in ISO 8601, which has its zone, as UTC; raises ValueError."""
+    instant = dt.datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError(f"{text} has no zone")
+    try:
+        return instant.astimezone(dt.UTC)
+    except OverflowError as error:  # on the first or last day that there is
+        raise ValueError(f"{text} is out of range") from error
+
+
 def milliseconds(instant: dt.datetime) -> int:
     """Return an instant in UTC milliseconds, as Kafka counts."""
     return int((instant - _EPOCH) / dt.timedelta(milliseconds=1))
