@@ -32,8 +32,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> OfflineShop:
 
 
 def copied(shop: OfflineShop, folder: Path, steps: Steps) -> tuple[OfflineShop, Eraser]:
-    shutil.copytree(shop.folder, folder)
-    copy = OfflineShop(folder, shop.log, CountedStore(folder / "data", steps), shop.stored)
+    copy = shop.copied(folder, CountedStore(folder / "data", steps))
     eraser = copy.sinks.eraser
     reviser = counted(eraser.reviser, copy.root, steps)
     return copy, dataclasses.replace(eraser, reviser=reviser)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +48,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> OfflineShop:
 
 
 def copied(shop: OfflineShop, folder: Path, steps: Steps) -> tuple[OfflineShop, Reviser]:
-    shutil.copytree(shop.folder, folder)
-    store = CountedStore(folder / "data", steps)
-    copy = OfflineShop(folder, deepcopy(shop.log), store, dict(shop.stored), shop.definitions)
+    copy = shop.copied(folder, CountedStore(folder / "data", steps))
     return copy, counted(copy.sinks.reviser, copy.root, steps)
 
 

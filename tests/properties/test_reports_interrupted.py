@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
@@ -14,41 +11,9 @@ from schemas.events import Kind
 from sinks.ledger import Ledger
 from sinks.reports import Report, Reporter
 from streams.store import LocalStore
+from tests.shop.killed import CountedStore, KilledError, Steps
 from tests.shop.offline import OfflineShop, at, with_exports
 from tests.shop.told import Sent
-
-
-class KilledError(BaseException):
-    """As a kill: nothing in the product catches it."""
-
-
-class Steps:
-    """Counts what changes the store or leaves the machine, and kills before one."""
-
-    def __init__(self, kill_at: int | None) -> None:
-        self.kill_at = kill_at
-        self.done = 0
-
-    def next(self) -> None:
-        if self.done == self.kill_at:
-            raise KilledError  # and nothing follows, not even what would tidy up
-        self.done += 1
-
-
-class CountedStore(LocalStore):
-    """A store whose changes are steps."""
-
-    def __init__(self, root: Path, steps: Steps) -> None:
-        super().__init__(root)
-        self.steps = steps
-
-    def write(self, name: str, fill: Callable[[BinaryIO], object]) -> int:
-        self.steps.next()
-        return super().write(name, fill)
-
-    def create(self, name: str, content: bytes) -> bool:
-        self.steps.next()
-        return super().create(name, content)
 
 
 class CountedChannel(Sent):
@@ -94,8 +59,7 @@ def test_wherever_it_is_killed_the_next_run_tells_what_was_not_told(
     while was_killed:
         killed_at, was_killed = killed_at + 1, False
         folder = tmp_path / str(killed_at)
-        shutil.copytree(before.folder, folder)
-        shop = OfflineShop(folder, before.log, definitions=before.definitions)
+        shop = before.copied(folder)
         sent: list[Report] = []
         try:
             run(shop, Steps(killed_at), sent)

@@ -3,7 +3,6 @@ each export's in order, with the bytes of a night in which nothing happened.
 """
 
 import random
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -54,7 +53,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> OfflineShop:
 @pytest.fixture(scope="module")
 def undisturbed(before: OfflineShop, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What lies in the transferbox after nights in which nothing happened."""
-    shop = copied(before, tmp_path_factory.mktemp("undisturbed"))
+    shop = before.copied(tmp_path_factory.mktemp("undisturbed"))
     for instant in MISSED:
         shop.close_all(instant)
     return contents(shop)
@@ -62,7 +61,7 @@ def undisturbed(before: OfflineShop, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def shop(before: OfflineShop, tmp_path: Path) -> OfflineShop:
-    return copied(before, tmp_path)
+    return before.copied(tmp_path)
 
 
 @pytest.fixture
@@ -78,11 +77,6 @@ def start(shop: OfflineShop) -> Iterator[Callable[..., SchedulerProcess]]:
     for one in started:
         one.process.kill()
         one.wait()
-
-
-def copied(shop: OfflineShop, folder: Path) -> OfflineShop:
-    shutil.copytree(shop.folder, folder, dirs_exist_ok=True)
-    return OfflineShop(folder, shop.log, definitions=shop.definitions)
 
 
 def contents(shop: OfflineShop) -> dict[str, bytes]:

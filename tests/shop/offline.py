@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -270,6 +272,11 @@ class OfflineShop:
     def again(self, store: Store | None = None) -> OfflineShop:
         """The same installation, as another process sees it."""
         return OfflineShop(self.folder, self.log, store, self.stored, self.definitions)
+
+    def copied(self, folder: Path, store: Store | None = None) -> OfflineShop:
+        """The same in another folder, with a life of its own from here on."""
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        return OfflineShop(folder, deepcopy(self.log), store, dict(self.stored), self.definitions)
 
     @property
     def transferbox(self) -> Path:

@@ -1,9 +1,7 @@
 """What is told of exports and closes: metrics, health, the textfile, and what log lines carry."""
 
-import copy
 import datetime as dt
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -58,8 +56,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> OfflineShop:
 
 @pytest.fixture
 def shop(stored: OfflineShop, tmp_path: Path) -> OfflineShop:
-    shutil.copytree(stored.folder, tmp_path, dirs_exist_ok=True)
-    return OfflineShop(tmp_path, copy.deepcopy(stored.log), definitions=stored.definitions)
+    return stored.copied(tmp_path)
 
 
 def told(shop: OfflineShop, now: dt.datetime, metrics: CloseMetrics | None = None) -> Series:

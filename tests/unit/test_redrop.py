@@ -3,21 +3,20 @@
 """
 
 import json
-import shutil
 from collections.abc import Callable
-from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
-from schemas.errors import DeltadropError, HeldError
+from schemas.errors import HeldError
 from schemas.events import Kind
 from sinks import cli, cli_redrop, cli_release
 from sinks.ledger import Outcome
 from sinks.locations import OtherBytesError
 from sinks.setup import Sinks
+from tests.shop.commands import exit_code_of
 from tests.shop.offline import OfflineShop, at, with_exports
 from tests.shop.planted import BOB, delete, finds, live
 
@@ -41,10 +40,7 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> OfflineShop:
 @pytest.fixture
 def shop(closed: OfflineShop, tmp_path: Path) -> OfflineShop:
     """Its own copy."""
-    folder = tmp_path / "shop"
-    shutil.copytree(closed.folder, folder)
-    log, stored = deepcopy(closed.log), dict(closed.stored)
-    return OfflineShop(folder, log, stored=stored, definitions=closed.definitions)
+    return closed.copied(tmp_path / "shop")
 
 
 @pytest.fixture
@@ -54,14 +50,9 @@ def redrop(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     def run(shop: OfflineShop, close: str = CLOSE, **more: Any) -> int:
         monkeypatch.setattr(Sinks, "of", shop.sinks_of)
         config = shop.folder / "deltadrop.yaml"
-        try:
-            cli_redrop.redrop(more.pop("export", "sent"), close=close, config=config, **more)
-        except typer.Exit as left:
-            return left.exit_code
-        except DeltadropError as error:
-            print(error)
-            return error.exit_code
-        return 0
+        export = more.pop("export", "sent")
+        command = partial(cli_redrop.redrop, export, close=close, config=config, **more)
+        return exit_code_of(command)
 
     return run
 

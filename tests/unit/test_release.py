@@ -4,23 +4,23 @@
 
 import gzip
 import json
-import shutil
 from collections.abc import Callable
-from copy import deepcopy
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
-from schemas.errors import CloseError, DeltadropError, HeldError, WrongInputError
+from schemas.errors import CloseError, HeldError, WrongInputError
 from schemas.events import Kind
 from sinks import cli, cli_release
 from sinks.held import Holds
 from sinks.release import Releaser
 from sinks.setup import Sinks
 from sinks.status import status_of
+from tests.shop.commands import exit_code_of
+from tests.shop.killed import KilledError
 from tests.shop.offline import OfflineShop, at, with_exports
 from tests.shop.planted import BOB, delete, finds, live
 
@@ -50,10 +50,7 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> OfflineShop:
 @pytest.fixture
 def shop(held: OfflineShop, tmp_path: Path) -> OfflineShop:
     """Its own copy."""
-    folder = tmp_path / "shop"
-    shutil.copytree(held.folder, folder)
-    log, stored = deepcopy(held.log), dict(held.stored)
-    return OfflineShop(folder, log, stored=stored, definitions=held.definitions)
+    return held.copied(tmp_path / "shop")
 
 
 @pytest.fixture
@@ -64,14 +61,8 @@ def release(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
         monkeypatch.setattr(Sinks, "of", shop.sinks_of)
         config = shop.folder / "deltadrop.yaml"
         export = more.pop("export", "sent")
-        try:
-            cli_release.release(export, close=close, reason=reason, config=config, **more)
-        except typer.Exit as left:
-            return left.exit_code
-        except DeltadropError as error:
-            print(error)
-            return error.exit_code
-        return 0
+        told = {"close": close, "reason": reason, "config": config, **more}
+        return exit_code_of(partial(cli_release.release, export, **told))
 
     return run
 
@@ -360,9 +351,6 @@ def test_a_loss_without_a_drop_is_not_accepted_by_the_next_close(losing: Offline
     held_for_loss(losing, "profiles", HELD)
     export = next(one for one in losing.sinks.exports if one.name == "profiles")
     intentions = losing.sinks.closer.intentions
-
-    class KilledError(BaseException):
-        pass
 
     def killed(*_: Any, **__: Any) -> None:
         raise KilledError

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -217,8 +216,7 @@ class Night:
 
 @pytest.fixture
 def night(stored: OfflineShop, tmp_path: Path) -> Night:
-    shutil.copytree(stored.folder, tmp_path, dirs_exist_ok=True)
-    return Night(OfflineShop(tmp_path, stored.log, definitions=stored.definitions))
+    return Night(stored.copied(tmp_path))
 
 
 def test_a_closed_window_is_told_with_what_its_manifest_says(night: Night) -> None:

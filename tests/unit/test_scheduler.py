@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import datetime as dt
-import shutil
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -94,13 +92,11 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> OfflineShop:
 
 def copied(before: OfflineShop, folder: Path, **changed: str) -> OfflineShop:
     """The shop in another folder. changed: text that is added to its files."""
-    shutil.copytree(before.folder, folder, dirs_exist_ok=True)
+    shop = before.copied(folder)
     for name, text in changed.items():
         with (folder / name).open("a") as file:
             file.write(text)
-    definitions = {name: (folder / name).read_text() for name in before.definitions}
-    log, stored = copy.deepcopy(before.log), dict(before.stored)
-    return OfflineShop(folder, log, stored=stored, definitions=definitions)
+    return shop.again()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +41,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> OfflineShop:
 
 
 def copied(stored: OfflineShop, folder: Path, steps: Steps | None = None) -> OfflineShop:
-    shutil.copytree(stored.folder, folder)
-    store = CountedStore(folder / "data", steps) if steps else None
-    log, held = deepcopy(stored.log), dict(stored.stored)
-    return OfflineShop(folder, log, store, held, stored.definitions)
+    return stored.copied(folder, CountedStore(folder / "data", steps) if steps else None)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -354,8 +353,7 @@ def test_the_latest_events_of_a_profile_are_told_by_time(
 def test_after_an_erasure_the_drop_that_is_there_now_is_told(
     story: OfflineShop, tmp_path: Path
 ) -> None:
-    shutil.copytree(story.folder, tmp_path / "shop")
-    shop = OfflineShop(tmp_path / "shop", story.log, definitions=story.definitions)
+    shop = story.copied(tmp_path / "shop")
     before = {fate.file for fate in fates_of(shop, 1)}
     shop.sinks.eraser.run()
 
