@@ -14,17 +14,16 @@ from pathlib import Path
 from random import Random
 
 import pytest
-import yaml
 
 from deploy.demo.workspace import Workspace, next_second
 from deploy.parts import KafkaBroker, SchemaRegistry
-from tests.faults.held_against import SHOP, drops_are_the_truth
+from tests.faults.demo_site import SESSION_SECONDS, demo_site, topics_of
+from tests.faults.held_against import drops_are_the_truth
 from tests.faults.processes import Workers, start, tormented_workers
 from tests.faults.traffic import Traffic
 from tests.faults.truth import Truth
-from tests.shop.site import own_prefix, site_settings
+from tests.shop.site import own_prefix
 
-SESSION_SECONDS = 6.0
 WINDOWS = 3
 
 
@@ -63,7 +62,7 @@ def hold_drops_against_the_truth(
     seed: int, torment: Torment, kafka: KafkaBroker, registry: SchemaRegistry, folder: Path
 ) -> None:
     prefix = own_prefix(f"kill{seed}")
-    workspace = _workspace(folder, kafka, registry, prefix)
+    workspace = demo_site(folder, kafka, registry, prefix)
     workspace.run("topics", "create")
     topics = topics_of(prefix)
     random = Random(seed)
@@ -126,42 +125,3 @@ def _wait_for(close: subprocess.Popen[bytes] | None) -> None:
     """Wait for a close that goes on while workers are tormented; it's run once more at the end."""
     if close is not None:
         close.wait(timeout=300)
-
-
-def _workspace(
-    folder: Path, kafka: KafkaBroker, registry: SchemaRegistry, prefix: str
-) -> Workspace:
-    settings = site_settings(
-        kafka,
-        registry,
-        prefix,
-        partitions=3,
-        batch_bytes=200_000,
-        batch_seconds=0.7,
-        session_timeout_seconds=SESSION_SECONDS,
-    )
-    workspace = Workspace.create(folder / "site", SHOP, settings)
-    workspace.tell_windows_apart_by_second()
-    return workspace
-
-
-def topics_of(prefix: str) -> list[str]:
-    kinds = [
-        "profile",
-        "subscription-update",
-        "segment-transition",
-        "marketing-consent",
-        "email-activity",
-        "sms-activity",
-        "file-activity",
-    ]
-    tables = [
-        yaml.safe_load(file.read_text())["table"]
-        for file in (SHOP / "tables").glob("*.yaml")
-        if file.stem != "shop"
-    ]
-    return [
-        f"{prefix}.campaign",
-        *(f"{prefix}.shop.{kind}" for kind in kinds),
-        *(f"{prefix}.shop.row.{table}" for table in tables),
-    ]

@@ -18,12 +18,12 @@ import yaml
 from deploy.demo.workspace import Workspace
 from deploy.parts import KafkaBroker, SchemaRegistry
 from sinks.instants import parse_stamp, stamp
-from tests.faults.held_against import SHOP, drops_are_the_truth
+from tests.faults.demo_site import SESSION_SECONDS, demo_site, topics_of
+from tests.faults.held_against import drops_are_the_truth
 from tests.faults.processes import Workers, tormented_workers
-from tests.faults.test_nothing_lost import SESSION_SECONDS, topics_of
 from tests.faults.traffic import Traffic
 from tests.faults.truth import Truth
-from tests.shop.site import own_prefix, site_settings
+from tests.shop.site import own_prefix
 
 LEASE_SECONDS = 3.0
 EXPORTS = ("emails-sent", "emails-openings", "profiles-delta", "loyalty-cards", "sms-clicks")
@@ -59,7 +59,8 @@ def survive(
     seed: int, night: Night, kafka: KafkaBroker, registry: SchemaRegistry, folder: Path
 ) -> None:
     prefix, random = own_prefix(f"night{seed}"), Random(seed)
-    workspace = _workspace(folder, kafka, registry, prefix)
+    schedule = {"lease_seconds": LEASE_SECONDS, "retry_seconds": 0.5}
+    workspace = demo_site(folder, kafka, registry, prefix, schedule=schedule)
     workspace.run("topics", "create")
     topics, events = topics_of(prefix), night.minutes * night.events_a_minute
     instants = _instants(night)
@@ -153,21 +154,3 @@ def _closes(workspace: Workspace, export: str, instant: datetime) -> list[dateti
     found = sorted(parse_stamp(close.name) for close in folder.iterdir())
     assert found in ([instant - timedelta(days=1), instant], [instant])
     return found
-
-
-def _workspace(
-    folder: Path, kafka: KafkaBroker, registry: SchemaRegistry, prefix: str
-) -> Workspace:
-    settings = site_settings(
-        kafka,
-        registry,
-        prefix,
-        partitions=3,
-        batch_bytes=200_000,
-        batch_seconds=0.7,
-        session_timeout_seconds=SESSION_SECONDS,
-    )
-    settings["schedule"] = {"lease_seconds": LEASE_SECONDS, "retry_seconds": 0.5}
-    workspace = Workspace.create(folder / "site", SHOP, settings)
-    workspace.tell_windows_apart_by_second()
-    return workspace

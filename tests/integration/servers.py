@@ -3,7 +3,9 @@ processes to be cut, frozen and ended.
 """
 
 import signal
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,9 @@ from sinks.locations import Folder, Location, Locations, load_locations
 from tests.location_contract import Seen, files_in
 
 BUCKET = "drops"
+MIB = 1024 * 1024
 HOST = "127.0.0.1"
+Server = SftpServer | FtpsServer | Gateway
 
 
 def located(tmp_path: Path, told: dict[str, Any], name: str = "partner") -> Location:
@@ -57,7 +61,18 @@ def s3_settings(server: Gateway, **more: Any) -> dict[str, Any]:
     return told | {"access_key_env": "ACCESS_KEY", "secret_key_env": "SECRET_KEY"} | more
 
 
-def secrets(monkeypatch: pytest.MonkeyPatch, server: SftpServer | FtpsServer | Gateway) -> None:
+def settings_of(server: Server, **more: Any) -> dict[str, Any]:
+    """Those of its kind."""
+    if isinstance(server, SftpServer):
+        return sftp_settings(server, **more)
+    return (
+        ftps_settings(server, **more)
+        if isinstance(server, FtpsServer)
+        else s3_settings(server, **more)
+    )
+
+
+def secrets(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
     """Set the variables that the settings name."""
     if isinstance(server, Gateway):
         monkeypatch.setenv("ACCESS_KEY", server.access_key)
@@ -66,7 +81,7 @@ def secrets(monkeypatch: pytest.MonkeyPatch, server: SftpServer | FtpsServer | G
         monkeypatch.setenv("PARTNER_PASSWORD", server.jail.password)
 
 
-def root_of(server: SftpServer | FtpsServer | Gateway) -> Path:
+def root_of(server: Server) -> Path:
     """The folder that a location without one of its own begins at."""
     return server.directory / BUCKET if isinstance(server, Gateway) else server.home
 
@@ -118,3 +133,22 @@ def read_by(process: ServerProcess) -> int:
         except psutil.NoSuchProcess:
             continue
     return read
+
+
+def when_some_has_come(
+    process: ServerProcess, do: Callable[[], object], after: int = 8 * MIB
+) -> threading.Thread:
+    """Do something as soon as a server has read some megabytes."""
+    start = read_by(process)
+
+    def watch() -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if read_by(process) - start > after:
+                do()
+                return
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread

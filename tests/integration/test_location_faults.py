@@ -2,14 +2,10 @@
 be taken for the file, and the next try succeeds (on real servers).
 """
 
-import gc
 import os
 import socket
 import ssl
 import threading
-import time
-import warnings
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,52 +22,25 @@ from sinks.locations import DeliveryError, Location, PassingError, Step, Terms
 from tests.integration.servers import (
     cut,
     frozen,
-    ftps_settings,
     located,
-    read_by,
     root_of,
-    s3_settings,
     secrets,
     seen_in,
-    sftp_settings,
+    settings_of,
+    when_some_has_come,
 )
 from tests.location_contract import FOLDER, NAME, files_in, local
 
 # urllib3 leaves sockets whose connection broke to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    pytest.mark.usefixtures("no_socket_left"),
+]
 
 MIB = 1024 * 1024
 DISK = 4 * MIB
 Server = SftpServer | FtpsServer | Gateway
 OTHER_KEY = "SHA256:" + "A" * 43
-
-
-@pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
-    """Broken sockets go here, not in a test that comes later."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
-
-
-@pytest.fixture(scope="module")
-def sftp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SftpServer]:
-    with running_sshd(tmp_path_factory.mktemp("sshd")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def ftps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FtpsServer]:
-    folder = tmp_path_factory.mktemp("vsftpd")
-    with running_vsftpd(folder, self_signed(folder)) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with running_gateway(tmp_path_factory.mktemp("versitygw")) as server:
-        yield server
 
 
 @pytest.fixture(params=["sftp", "ftps", "s3"])
@@ -81,18 +50,8 @@ def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> S
     return found
 
 
-def told(server: Server, **more: Any) -> dict[str, Any]:
-    if isinstance(server, SftpServer):
-        return sftp_settings(server, **more)
-    return (
-        ftps_settings(server, **more)
-        if isinstance(server, FtpsServer)
-        else s3_settings(server, **more)
-    )
-
-
 def at(server: Server, tmp_path: Path, **more: Any) -> Location:
-    return located(tmp_path, told(server, folder=f"in-{tmp_path.name}", **more))
+    return located(tmp_path, settings_of(server, folder=f"in-{tmp_path.name}", **more))
 
 
 def files(server: Server, tmp_path: Path) -> dict[str, bytes]:
@@ -118,7 +77,9 @@ def delivered(server: Server, location: Location, tmp_path: Path, content: bytes
 def test_a_refused_login(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     location = at(server, tmp_path)
     if isinstance(server, SftpServer):
-        with_password = told(server, password_env="PARTNER_PASSWORD", folder=f"in-{tmp_path.name}")
+        with_password = settings_of(
+            server, password_env="PARTNER_PASSWORD", folder=f"in-{tmp_path.name}"
+        )
         del with_password["key_file"]
         monkeypatch.setenv("PARTNER_PASSWORD", server.jail.password)
         location = located(tmp_path, with_password)
@@ -183,7 +144,7 @@ def test_a_host_key_that_known_hosts_doesnt_have(
     known_hosts.write_text(
         line.format(other=" ".join(other[:2]), own=" ".join(own[:2]), **values) + "\n"
     )
-    wrong = told(sftp, known_hosts=known_hosts)
+    wrong = settings_of(sftp, known_hosts=known_hosts)
     del wrong["fingerprint"]
 
     refusal = refused(located(tmp_path, wrong), tmp_path)
@@ -285,25 +246,6 @@ def test_a_full_disk(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 # Cut, or held up, while the file is on its way.
-
-
-def when_some_has_come(
-    process: ServerProcess, do: Callable[[], object], after: int = 8 * MIB
-) -> threading.Thread:
-    """Do something as soon as a server has read some megabytes."""
-    start = read_by(process)
-
-    def watch() -> None:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            if read_by(process) - start > after:
-                do()
-                return
-            time.sleep(0.001)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    return thread
 
 
 @pytest.mark.parametrize("kind", ["sftp", "ftps"])

@@ -3,11 +3,9 @@ refuses that takes part of it (on real servers; one of our own where a fault mus
 """
 
 import fcntl
-import gc
 import os
 import socket
 import threading
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,31 +20,23 @@ from deploy.parts.vsftpd import FtpsServer, running_vsftpd
 from sinks.locations import DeliveryError, Location, PassingError, Step
 from sinks.locations.sftp import fingerprint_of
 from tests.integration.servers import (
-    ftps_settings,
     located,
     read_by,
     root_of,
-    s3_settings,
     secrets,
     seen_in,
-    sftp_settings,
+    settings_of,
+    when_some_has_come,
 )
-from tests.integration.test_location_faults import when_some_has_come
 from tests.location_contract import FOLDER, NAME, files_in, local
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    pytest.mark.usefixtures("no_socket_left"),
+]
 
 MIB = 1024 * 1024
 Server = SftpServer | FtpsServer | Gateway
-
-
-@pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
-    """Broken sockets go here, not in a test that comes later."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @pytest.fixture(params=["sftp", "ftps", "s3"])
@@ -64,10 +54,7 @@ def server(
 
 
 def at(server: Server, tmp_path: Path, **more: Any) -> Location:
-    if isinstance(server, SftpServer):
-        return located(tmp_path, sftp_settings(server, folder="in", **more))
-    settings = ftps_settings if isinstance(server, FtpsServer) else s3_settings
-    return located(tmp_path, settings(server, folder="in", **more))  # type: ignore[operator]
+    return located(tmp_path, settings_of(server, folder="in", **more))
 
 
 def files(server: Server) -> dict[str, bytes]:

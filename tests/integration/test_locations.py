@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from deploy.parts.certificates import self_signed
-from deploy.parts.gateway import Gateway, running_gateway
-from deploy.parts.sshd import SftpServer, running_sshd
+from deploy.parts.gateway import Gateway
+from deploy.parts.sshd import SftpServer
 from deploy.parts.vsftpd import FtpsServer, running_vsftpd
 from sinks.locations import Delivered, OtherBytesError
 from sinks.locations.limits import Limit
@@ -33,28 +33,9 @@ MIB = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
-def sftp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SftpServer]:
-    with running_sshd(tmp_path_factory.mktemp("sshd")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def ftps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FtpsServer]:
-    folder = tmp_path_factory.mktemp("vsftpd")
-    with running_vsftpd(folder, self_signed(folder)) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def implicit_ftps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FtpsServer]:
     folder = tmp_path_factory.mktemp("vsftpd-implicit")
     with running_vsftpd(folder, self_signed(folder), implicit=True) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with running_gateway(tmp_path_factory.mktemp("versitygw")) as server:
         yield server
 
 
