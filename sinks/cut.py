@@ -24,7 +24,7 @@ from kafka.errors import KafkaError
 
 from schemas.errors import CloseError, HeldError
 from sinks.instants import milliseconds, parse_stamp, stamp
-from streams.kafka import Topics
+from streams.kafka import Topics, plain_consumer
 from streams.layout import TopicPartition
 from streams.partitions import Partitions
 from streams.store import Store
@@ -134,16 +134,8 @@ class KafkaOffsets:
     @contextmanager
     def _asking(self, topic: str) -> Iterator[KafkaConsumer]:
         try:
-            consumer = KafkaConsumer(
-                **self._kafka,
-                group_id=None,
-                isolation_level="read_committed",
-                enable_auto_commit=False,
-            )
-            try:
+            with plain_consumer(self._kafka) as consumer:
                 yield consumer
-            finally:
-                consumer.close()
         except KafkaError as error:
             raise CloseError(
                 what=f"offsets at an instant can't be looked up: {error!r}",

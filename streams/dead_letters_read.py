@@ -19,6 +19,7 @@ from kafka.errors import KafkaError
 from schemas.errors import PartitionError
 from schemas.reach import KAFKA_HINT, wait_until_reachable
 from streams.dead_letters import Poison
+from streams.kafka import plain_consumer
 
 __all__ = ["REPLAYED", "Identity", "Letter", "LetterReader", "Replay", "identity_of"]
 
@@ -123,16 +124,8 @@ class LetterReader:
         names = servers if isinstance(servers, str) else ",".join(servers)
         wait_until_reachable(names, PartitionError)
         try:
-            consumer = KafkaConsumer(
-                **self._kafka,
-                group_id=None,
-                isolation_level="read_committed",
-                enable_auto_commit=False,
-            )
-            try:
+            with plain_consumer(self._kafka) as consumer:
                 yield consumer
-            finally:
-                consumer.close()
         except KafkaError as error:
             raise PartitionError(
                 what=f"can't be read: {error!r}", where=f"topic {self._topic}", hint=KAFKA_HINT

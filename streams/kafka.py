@@ -1,13 +1,16 @@
-"""What this package asks Kafka beside the events: which incarnation of a topic there is now."""
+"""What is asked of Kafka beside the events: which incarnation of a topic there is now, and what a
+plain consumer is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaConsumer
 from kafka.errors import KafkaError
 
 from schemas.errors import PartitionError
@@ -87,3 +90,15 @@ class Topics:
         if self._admin is not None:
             self._admin.close()
             self._admin = None
+
+
+@contextmanager
+def plain_consumer(kafka: Mapping[str, Any]) -> Iterator[KafkaConsumer]:
+    """A consumer without a group, of what is committed. kafka: the client's options."""
+    consumer = KafkaConsumer(
+        **kafka, group_id=None, isolation_level="read_committed", enable_auto_commit=False
+    )
+    try:
+        yield consumer
+    finally:
+        consumer.close()
