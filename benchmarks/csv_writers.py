@@ -9,7 +9,6 @@ counts, hashes and compresses on the way; the others don't. Best of the runs.
 from __future__ import annotations
 
 import argparse
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
+from benchmarks.stopwatch import peak_memory_mb
 from sinks.formats import ValueFormats
 from sinks.render import Compression, Layout, RenderedColumn, render
 
@@ -106,7 +106,7 @@ def main() -> None:
             runs = [_seconds(write, table, path) for _ in range(arguments.runs)]
             best, processor = (min(seconds) for seconds in zip(*runs, strict=True))
             size = path.stat().st_size / 1e6
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            peak = peak_memory_mb()
             rate = arguments.rows / best / 1e6
             print(
                 f"{name:20} {best:6.2f} s ({processor:4.2f} s of processor)  "

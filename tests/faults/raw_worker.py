@@ -7,7 +7,6 @@ much it held at most.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from benchmarks.stopwatch import peak_memory_mb
 from schemas.errors import DeltadropError
 from streams.batch import BatchWriter
 from streams.dead_letters import DeadLetterTopic
@@ -96,8 +96,8 @@ def main(options: dict[str, Any]) -> int:
         print(f"FAILED {error}", file=sys.stderr)
         return error.exit_code
     finally:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print(f"MOST {json.dumps({'in_flight': most.in_flight, 'rss_kb': peak})}", file=sys.stderr)
+        most_of = {"in_flight": most.in_flight, "memory_mb": peak_memory_mb()}
+        print(f"MOST {json.dumps(most_of)}", file=sys.stderr)
     return 0
 
 
