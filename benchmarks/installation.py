@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from schemas.derive import arrow_schema
 from schemas.settings import CloseSettings, Settings
 from schemas.topics import Topic
-from sinks.cut import Cuts, Found
+from sinks.closing.cut import Cuts, Found
 from sinks.setup import Sinks
 from streams.coverage import CoverageRecord
 from streams.kafka import TopicIdentity

@@ -31,9 +31,9 @@ from benchmarks.installation import (
 )
 from schemas.events import Kind
 from schemas.topics import Topic
-from sinks.finding import Days
 from sinks.setup import Sinks
-from sinks.trace import Asked, Trace, trace_event, trace_profile
+from sinks.tracing.finding import Days
+from sinks.tracing.trace import Asked, Trace, trace_event, trace_profile
 
 DAYS: Final = 30
 PROFILES: Final = 300_000

@@ -5,7 +5,7 @@ number; the highest is the one that counts. Renewing, taking over after the expi
 all a next number. The *fence* counts tenures: it grows whenever the lease changes hands, so that
 logs and `status` tell two holders apart. A holder that was frozen past its expiry finds a higher
 number when it wakes, and has lost. What it does until it looks can do no harm: whatever a close
-records is created if absent, too (`sinks.ledger`).
+records is created if absent, too (`sinks.ledger.ledger`).
 """
 
 from __future__ import annotations

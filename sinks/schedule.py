@@ -6,10 +6,10 @@ import datetime as dt
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from sinks.exports import Export
+from sinks.exports.export import Export
 from sinks.instants import day_before, due_instants
-from sinks.ledger import Intent, Ledger
-from sinks.zones import zone
+from sinks.ledger.ledger import Intent, Ledger
+from sinks.rendering.zones import zone
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -5,24 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from schemas.settings import Settings
-from sinks.bases import Bases
-from sinks.close import Closer
-from sinks.completeness import Completeness
-from sinks.cut import Cuts, KafkaOffsets
-from sinks.deletions import Deletions, Mend
-from sinks.deliveries import Deliveries
-from sinks.erase import Eraser
-from sinks.exports import Export, load_exports
-from sinks.intent import Intentions
-from sinks.ledger import Ledger
-from sinks.leftovers import Leftovers
+from sinks.closing.bases import Bases
+from sinks.closing.close import Closer
+from sinks.closing.completeness import Completeness
+from sinks.closing.cut import Cuts, KafkaOffsets
+from sinks.closing.deletions import Deletions, Mend
+from sinks.closing.deliveries import Deliveries
+from sinks.closing.intent import Intentions
+from sinks.closing.rebase import Rebase
+from sinks.closing.selection import Selection
+from sinks.exports.export import Export, load_exports
+from sinks.ledger.ledger import Ledger
+from sinks.ledger.receipts import Receipts
 from sinks.locations import TRANSFERBOX, Transferbox, load_locations, terms_of
-from sinks.rebase import Rebase
-from sinks.receipts import Receipts
-from sinks.retention import Retention
-from sinks.revise import Reviser
-from sinks.selection import Selection
-from sinks.sweep import Sweeper
+from sinks.repair.erase import Eraser
+from sinks.repair.leftovers import Leftovers
+from sinks.repair.retention import Retention
+from sinks.repair.revise import Reviser
+from sinks.repair.sweep import Sweeper
 from streams.layout import TopicPartition
 from streams.setup import Streams
 

@@ -30,7 +30,7 @@ from deploy.demo.workspace import (
 )
 from deploy.parts import PartError, running_kafka, running_registry
 from schemas.errors import DeltadropError
-from sinks.verify import verify
+from sinks.drops.verify import verify
 
 HERE = Path(__file__).parent
 WORKERS = 2

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from sinks.json_schema import json_schemas, written
-from sinks.reference import types_reference
+from sinks.authoring.json_schema import json_schemas, written
+from sinks.authoring.reference import types_reference
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs" / "exports.md"

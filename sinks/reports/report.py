@@ -15,11 +15,11 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 from schemas.errors import DeltadropError, HeldError
-from sinks.exports import Export
+from sinks.drops.manifest import ExportEntry, Window, export_of
+from sinks.exports.export import Export
 from sinks.instants import due_instants, stamp
-from sinks.ledger import Outcome
-from sinks.manifest import ExportEntry, Window, export_of
-from sinks.zones import zone
+from sinks.ledger.ledger import Outcome
+from sinks.rendering.zones import zone
 
 __all__ = ["Kind", "Report", "deliver_by"]
 

@@ -11,10 +11,10 @@ import structlog
 
 from schemas.errors import DeltadropError
 from schemas.settings import Settings
-from sinks.exports import Export
+from sinks.exports.export import Export
 from sinks.instants import utc_now
 from sinks.lease import Lease, process_name
-from sinks.ledger import Ledger, Outcome
+from sinks.ledger.ledger import Ledger, Outcome
 from sinks.reports.channel import Channel
 from sinks.reports.mail import Mail
 from sinks.reports.outbox import Outbox

@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-import sinks.close
+import sinks.closing.close
 from schemas.errors import DeltadropError
-from sinks.ledger import Ledger
+from sinks.closing.running import attempt
+from sinks.ledger.ledger import Ledger
+from sinks.ledger.receipts import Receipts
 from sinks.locations import Transferbox
 from sinks.locations.ftps import Ftps, FtpsSession
 from sinks.locations.s3 import S3
 from sinks.locations.sftp import Sftp, SftpSession
-from sinks.receipts import Receipts
-from sinks.running import attempt
 from sinks.setup import Sinks
 from streams.store import LocalStore
 from tests.faults.disk import fill
@@ -102,7 +102,7 @@ def _always(*_: Any, **__: Any) -> bool:
 
 _STEPS: Final[Mapping[str, _Owner]] = {
     "intent": (Ledger, "record_intent", _always),
-    "drop": (sinks.close, "render", _always),
+    "drop": (sinks.closing.close, "render", _always),
     "transferbox": (Transferbox, "deliver", _always),
     "s3": (S3, "deliver", _always),
     "sftp": (Sftp, "deliver", _always),
@@ -155,7 +155,7 @@ def _as_it_gets_its_name(owner: Any, function: str, ending: str) -> Callable[[],
 
 
 def _half_rendered() -> None:
-    original = sinks.close.render
+    original = sinks.closing.close.render
 
     class Half:
         def __init__(self, out: BinaryIO) -> None:
@@ -170,7 +170,7 @@ def _half_rendered() -> None:
     def instead(batches: Any, layout: Any, out: BinaryIO, **options: Any) -> Any:
         return original(batches, layout, Half(out), **options)  # type: ignore[arg-type]
 
-    sinks.close.render = instead  # type: ignore[assignment]
+    sinks.closing.close.render = instead  # type: ignore[assignment]
 
 
 def _half_sent_in_one_put() -> None:

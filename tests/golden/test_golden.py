@@ -17,7 +17,7 @@ import yaml
 from deploy.demo.report import Drop
 from deploy.demo.workspace import Workspace, next_second
 from deploy.parts import KafkaBroker, SchemaRegistry
-from sinks.verify import verify
+from sinks.drops.verify import verify
 from tests.golden.cases import Case, cases
 from tests.shop.site import own_prefix, site_settings
 

@@ -17,7 +17,7 @@ from deploy.parts.ports import free_port
 from deploy.parts.process import ServerProcess
 from deploy.parts.sshd import SftpServer, running_sshd
 from deploy.parts.vsftpd import FtpsServer, running_vsftpd
-from sinks.deliveries import with_retries
+from sinks.closing.deliveries import with_retries
 from sinks.locations import DeliveryError, Location, PassingError, Step, Terms
 from tests.integration.servers import (
     cut,

@@ -26,7 +26,7 @@ from prometheus_client import generate_latest
 from deploy.parts.ports import HOST, free_port
 from deploy.parts.prometheus import promtool, running_prometheus
 from schemas.events import Kind
-from sinks.observing import writing_metrics
+from sinks.night.observing import writing_metrics
 from streams.batch import Written
 from streams.metrics import Standing, WorkerMetrics
 from streams.serving import served

@@ -15,9 +15,15 @@ from uuid import UUID
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from sinks import zones
-from sinks.formats import ISO_WITH_OFFSET, MOMENT_FORMATS, BooleanFormat, DatePattern, ValueFormats
-from sinks.render import Compression, Layout, RenderedColumn, Separator, render
+from sinks.rendering import zones
+from sinks.rendering.formats import (
+    ISO_WITH_OFFSET,
+    MOMENT_FORMATS,
+    BooleanFormat,
+    DatePattern,
+    ValueFormats,
+)
+from sinks.rendering.render import Compression, Layout, RenderedColumn, Separator, render
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST, LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)

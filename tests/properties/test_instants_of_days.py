@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sinks.drops.manifest import Window
 from sinks.instants import close_instant, day_before, due_instants
-from sinks.manifest import Window
-from sinks.zones import zone, zone_names
+from sinks.rendering.zones import zone, zone_names
 
 MINUTE = dt.timedelta(minutes=1)
 DAY = dt.timedelta(days=1)

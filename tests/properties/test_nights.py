@@ -25,12 +25,12 @@ from schemas.derive import avro_schema
 from schemas.errors import DeltadropError
 from schemas.events import Kind
 from schemas.topics import Topic
-from sinks.exports import Export
-from sinks.installed import Installed
-from sinks.lanes import Lanes
+from sinks.exports.export import Export
 from sinks.lease import Keeper, Lease
-from sinks.ledger import Outcome
-from sinks.scheduler import Scheduler
+from sinks.ledger.ledger import Outcome
+from sinks.night.installed import Installed
+from sinks.night.lanes import Lanes
+from sinks.night.scheduler import Scheduler
 from tests.faults.truth import cut_at, event_of
 from tests.model import Close, Cut, Database, Drop, History, Recorded, drops_of, export_of
 from tests.shop.offline import DEFINITIONS, OfflineShop

@@ -24,8 +24,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sinks.formats import BooleanFormat, ValueFormats
-from sinks.render import Compression, Layout, RenderedColumn, Separator
+from sinks.rendering.formats import BooleanFormat, ValueFormats
+from sinks.rendering.render import Compression, Layout, RenderedColumn, Separator
 from tests.properties.naive_csv import (
     COLUMNS,
     MOMENTS,

@@ -14,9 +14,9 @@ import pyarrow as pa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sinks import zones
-from sinks.formats import ISO_WITH_OFFSET, ValueFormats
-from sinks.render import Compression, Layout, RenderedColumn, render
+from sinks.rendering import zones
+from sinks.rendering.formats import ISO_WITH_OFFSET, ValueFormats
+from sinks.rendering.render import Compression, Layout, RenderedColumn, render
 from tests.properties.naive_csv import (
     EPOCH,
     MOMENTS,
@@ -38,7 +38,7 @@ def test_a_drop_is_what_a_naive_writer_gives(
     layout, rows, sizes = drop
     out = io.BytesIO()
 
-    with patch("sinks.render._CHUNK_ROWS", 4):
+    with patch("sinks.rendering.render._CHUNK_ROWS", 4):
         batches = batched(table(layout, rows), sizes)
         rendered = render(batches, layout, out, inner_name="drop.csv", threads=threads)
 

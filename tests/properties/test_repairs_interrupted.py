@@ -14,9 +14,9 @@ import pytest
 
 from schemas.errors import HeldError
 from schemas.events import Kind
-from sinks.redrop import Redropper
-from sinks.release import Releaser
-from sinks.revise import Reviser
+from sinks.repair.redrop import Redropper
+from sinks.repair.release import Releaser
+from sinks.repair.revise import Reviser
 from tests.shop.killed import CountedStore, KilledError, Steps, counted
 from tests.shop.offline import OfflineShop, at, with_exports
 from tests.shop.planted import BOB, delete, live, state

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from schemas.events import Kind
-from sinks.ledger import Ledger
+from sinks.ledger.ledger import Ledger
 from sinks.reports import Report, Reporter
 from streams.store import LocalStore
 from tests.shop.killed import CountedStore, KilledError, Steps

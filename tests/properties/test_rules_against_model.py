@@ -24,7 +24,7 @@ from schemas.events import Kind
 from schemas.tables import Catalog
 from schemas.topics import Topic
 from sinks.columns import Column, Subject
-from sinks.render import Layout, RenderedColumn, render
+from sinks.rendering.render import Layout, RenderedColumn, render
 from sinks.state.engine import Engine
 from sinks.types import EXPORT_TYPES, columns_on_offer
 from tests.cases.closes import NAMESPACE, Closer, CutAt, Record

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sinks.locations import TRANSFERBOX, Destination, Folder, Receipt, Terms, Transferbox
-from sinks.revise import Reviser
+from sinks.repair.revise import Reviser
 from streams.store import LocalStore
 
 __all__ = ["CountedStore", "CountedTransferbox", "KilledError", "Steps", "counted"]

@@ -27,9 +27,9 @@ from schemas.events import KINDS, Kind
 from schemas.registry import wire_header
 from schemas.settings import Settings, load_settings
 from schemas.topics import Topic
-from sinks.cut import Found, KafkaOffsets
+from sinks.closing.cut import Found, KafkaOffsets
 from sinks.instants import milliseconds
-from sinks.ledger import Outcome
+from sinks.ledger.ledger import Outcome
 from sinks.setup import Sinks
 from streams.batch import BatchWriter
 from streams.dead_letters import Poison

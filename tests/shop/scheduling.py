@@ -16,7 +16,7 @@ from typing import Any
 
 from deltadrop import _configure_logs
 from schemas.settings import load_settings
-from sinks.cli_schedule import serve
+from sinks.commands.schedule import serve
 from tests.shop.offline import OfflineShop
 
 LOG = "log.pickle"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from schemas.errors import ReportError
-from sinks.manifest import ExportEntry, Window
+from sinks.drops.manifest import ExportEntry, Window
 from sinks.reports import Kind, Report
 
 OPENINGS = ExportEntry(

@@ -8,9 +8,7 @@ import pyarrow as pa
 
 from schemas.tables import AttributeDefinition, DatabaseDefinition
 from sinks.columns import HeadedColumn, Subject
-from sinks.definition import ExportDefinition, FileDefinition, ScheduleDefinition
-from sinks.exports import Export
-from sinks.manifest import (
+from sinks.drops.manifest import (
     Balance,
     Manifest,
     Offsets,
@@ -20,7 +18,9 @@ from sinks.manifest import (
     export_of,
     file_of,
 )
-from sinks.render import Compression, render
+from sinks.exports.definition import ExportDefinition, FileDefinition, ScheduleDefinition
+from sinks.exports.export import Export
+from sinks.rendering.render import Compression, render
 from sinks.types import EXPORT_TYPES, columns_on_offer
 
 SHOP = DatabaseDefinition(

@@ -13,11 +13,11 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from sinks import archive as archives
-from sinks.archive import archive
-from sinks.compress import Compression, Contents, deflate
-from sinks.render import Layout, RenderedColumn, render
-from sinks.unpack import unpacked
+from sinks.drops.unpack import unpacked
+from sinks.rendering import archive as archives
+from sinks.rendering.archive import archive
+from sinks.rendering.compress import Compression, Contents, deflate
+from sinks.rendering.render import Layout, RenderedColumn, render
 
 NAME = "openings_20261125.csv"
 LINES = "".join(f"{i}\n" for i in range(200_000))
@@ -167,7 +167,7 @@ def test_the_directory_tells_where_it_begins_beyond_4_gib() -> None:
 def test_unpacking_takes_no_more_at_once_however_far_it_expands(
     monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
-    monkeypatch.setattr("sinks.unpack._MOST", 1000)
+    monkeypatch.setattr("sinks.drops.unpack._MOST", 1000)
     made = b"".join(archive(NAME, [deflate(b"x" * 1_000_000)]))
     pieces = iter([made[:at], made[at:]])
 

@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from schemas.events import Kind as EventKind
-from sinks import cli
+from sinks.commands import closes
 from sinks.reports import Kind, Outbox, Report, channels_of
 from sinks.setup import Sinks
 from tests.shop.offline import OfflineShop, at, with_exports
@@ -34,7 +34,7 @@ def close(shop: OfflineShop) -> Callable[..., int]:
 
     def run(*exports: str, at: str | None = None) -> int:
         try:
-            cli.close(list(exports), at=at, config=shop.folder / "deltadrop.yaml")
+            closes.close(list(exports), at=at, config=shop.folder / "deltadrop.yaml")
         except typer.Exit as left:
             return left.exit_code
         return 0

@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from schemas.errors import CloseError, DefinitionError
-from sinks.cli_files import validate, verify
+from sinks.commands.files import validate, verify
 from tests.unit.drops import export, write_drop
 
 DEMO = Path(__file__).parents[2] / "deploy" / "demo"

@@ -13,9 +13,9 @@ import pytest
 
 from schemas.tables import DatabaseDefinition, TableDefinition
 from sinks.columns import Column, Subject
-from sinks.definition import ExportDefinition
-from sinks.formats import ISO_WITH_OFFSET, BooleanFormat, DatePattern
-from sinks.render import Separator
+from sinks.exports.definition import ExportDefinition
+from sinks.rendering.formats import ISO_WITH_OFFSET, BooleanFormat, DatePattern
+from sinks.rendering.render import Separator
 from sinks.types import EXPORT_TYPES, columns_on_offer
 from tests.golden.cases import Case, cases
 

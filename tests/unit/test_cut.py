@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from schemas.errors import HeldError
-from sinks.cut import Cuts, Found, TopicCut, spans
+from sinks.closing.cut import Cuts, Found, TopicCut, spans
 from streams.kafka import TopicIdentity
 from streams.partitions import Partitions
 from streams.store import LocalStore

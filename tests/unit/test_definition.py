@@ -10,10 +10,10 @@ from schemas.errors import DefinitionError
 from schemas.events import Kind, Source
 from schemas.tables import Catalog, TableKind, load_catalog
 from sinks.columns import Origin
-from sinks.definition import ExportDefinition, ScheduleDefinition
-from sinks.exports import Export, load_exports
-from sinks.formats import MOMENT_FORMATS
-from sinks.render import Compression, Separator
+from sinks.exports.definition import ExportDefinition, ScheduleDefinition
+from sinks.exports.export import Export, load_exports
+from sinks.rendering.formats import MOMENT_FORMATS
+from sinks.rendering.render import Compression, Separator
 from sinks.types import EXPORT_TYPES
 
 OPENINGS = """\

@@ -9,7 +9,7 @@ import pytest
 
 from schemas.errors import CloseError
 from schemas.events import Kind
-from sinks.deliveries import with_retries
+from sinks.closing.deliveries import with_retries
 from sinks.locations import (
     TRANSFERBOX,
     Delivered,

@@ -9,7 +9,7 @@ from prometheus_client import generate_latest
 from schemas.observe_settings import ObserveSettings
 from schemas.settings import load_settings
 from sinks.lease import Keeper, Lease
-from sinks.observing import SchedulerWatch, writing_metrics
+from sinks.night.observing import SchedulerWatch, writing_metrics
 from streams.metrics import WorkerMetrics
 from tests.shop.offline import OfflineShop, at, with_exports
 from tests.unit.test_observed_closes import Night

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.events import Kind
-from sinks.verify import verify
+from sinks.drops.verify import verify
 from streams.layout import TopicPartition
 from tests.shop.offline import TOPIC_ID, OfflineShop, at
 from tests.shop.planted import deleted, finds, state, told

@@ -16,7 +16,7 @@ import pytest
 from deploy.demo.workspace import COMMAND
 from schemas.errors import PartitionError
 from schemas.events import KINDS, Kind
-from sinks.exports import Export
+from sinks.exports.export import Export
 from sinks.locations import Folder
 from streams.erasing import Erased
 from streams.layout import TopicPartition

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from sinks.formats import (
+from sinks.rendering.formats import (
     ISO_WITH_OFFSET,
     MOMENT_FORMATS,
     BooleanFormat,
@@ -18,7 +18,7 @@ from sinks.formats import (
     TimePattern,
     ValueFormats,
 )
-from sinks.render import Layout, Rendered, RenderedColumn, Separator, render
+from sinks.rendering.render import Layout, Rendered, RenderedColumn, Separator, render
 
 BRUSSELS = "Europe/Brussels"
 TEXT, LISTS = pa.string(), pa.list_(pa.string())

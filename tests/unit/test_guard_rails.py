@@ -9,12 +9,12 @@ import pytest
 
 from schemas.errors import DefinitionError, HeldError
 from schemas.events import Kind
-from sinks.definition import GuardRailsDefinition
-from sinks.guards import Figures, broken, rows_of_weekday
-from sinks.held import Holds
-from sinks.ledger import Intent, Ledger, Outcome
-from sinks.preview import preview_of
-from sinks.summary import summary_of
+from sinks.authoring.preview import preview_of
+from sinks.authoring.summary import summary_of
+from sinks.closing.guards import Figures, broken, rows_of_weekday
+from sinks.exports.definition import GuardRailsDefinition
+from sinks.ledger.held import Holds
+from sinks.ledger.ledger import Intent, Ledger, Outcome
 from streams.store import LocalStore
 from tests.shop.offline import OfflineShop, at, with_exports
 from tests.unit.drops import export

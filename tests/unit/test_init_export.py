@@ -18,11 +18,11 @@ from typer.testing import CliRunner, Result
 from deltadrop import app
 from schemas.errors import Fault, WrongInputError
 from schemas.tables import Catalog, DatabaseDefinition
-from sinks.definition import ExportDefinition
-from sinks.draft import Answer, Draft
-from sinks.exports import LOCATIONS, load_exports
-from sinks.json_schema import json_schemas
-from sinks.questions import QUESTIONS, Interviewer, Offer, Question, interview
+from sinks.authoring.draft import Answer, Draft
+from sinks.authoring.json_schema import json_schemas
+from sinks.authoring.questions import QUESTIONS, Interviewer, Offer, Question, interview
+from sinks.exports.definition import ExportDefinition
+from sinks.exports.export import LOCATIONS, load_exports
 from sinks.types import EXPORT_TYPES
 from tests.shop.events import CATALOG, TABLES
 

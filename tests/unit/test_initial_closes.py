@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from schemas.tables import load_catalog
-from sinks.exports import Export, load_exports
-from sinks.ledger import Intent, Ledger
+from sinks.exports.export import Export, load_exports
+from sinks.ledger.ledger import Intent, Ledger
 from sinks.schedule import Due, initial_closes
 from streams.store import LocalStore
 

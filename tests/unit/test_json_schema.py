@@ -18,8 +18,8 @@ from schemas.definitions import Document, Faults, build
 from schemas.errors import DefinitionError
 from schemas.tables import Catalog, DatabaseDefinition, TableDefinition
 from schemas.topics import topics_of
-from sinks.exports import LOCATIONS, load_exports
-from sinks.json_schema import JsonSchema, json_schemas, written
+from sinks.authoring.json_schema import JsonSchema, json_schemas, written
+from sinks.exports.export import LOCATIONS, load_exports
 from sinks.types import EXPORT_TYPES
 from streams.definition import StreamDefinition, user_streams
 from tests.shop.events import CATALOG, TABLES

@@ -13,7 +13,7 @@ import deltadrop
 from schemas.errors import DefinitionError
 from schemas.settings import load_settings
 from schemas.tables import load_catalog
-from sinks.exports import load_exports
+from sinks.exports.export import load_exports
 from sinks.locations import KINDS, TRANSFERBOX, Locations, load_locations, terms_of
 from tests.shop.offline import DEFINITIONS
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from schemas.errors import CloseError, HeldError
-from sinks.manifest import Balance, ExportEntry, Manifest, Released, Window
+from sinks.drops.manifest import Balance, ExportEntry, Manifest, Released, Window
 from tests.unit.drops import export, write_drop
 
 ROWS = pa.table(

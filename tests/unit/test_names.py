@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinks.compress import Compression
-from sinks.names import FileName, NamePattern, PatternError
+from sinks.rendering.compress import Compression
+from sinks.rendering.names import FileName, NamePattern, PatternError
 
 STEMS = st.from_regex(r"[A-Za-z0-9._+=@~-]{1,40}", fullmatch=True)
 

@@ -12,17 +12,17 @@ import structlog
 from prometheus_client import generate_latest
 from typer.testing import CliRunner
 
-import sinks.cli
+import sinks.commands.closes
 from deltadrop import app
 from deploy.parts.ports import HOST, free_port
 from schemas.errors import DeltadropError, HeldError, WaitingError
 from schemas.events import Kind
+from sinks.closing.running import attempt
+from sinks.closing.watch import Step, begun, watching
 from sinks.lease import Keeper
-from sinks.metrics import CloseMetrics
-from sinks.observing import SchedulerWatch, writing_metrics
-from sinks.running import attempt
-from sinks.standing import standing_of
-from sinks.watch import Step, begun, watching
+from sinks.night.metrics import CloseMetrics
+from sinks.night.observing import SchedulerWatch, writing_metrics
+from sinks.night.standing import standing_of
 from streams.serving import served
 from tests.shop.observed import Series, health, series, served_series
 from tests.shop.offline import DEFINITIONS, OfflineShop, at
@@ -173,7 +173,7 @@ def test_where_the_ledger_cannot_be_read_the_alarms_do_not_fall_silent(
     def broken(*arguments: object) -> None:
         raise OSError("stale file handle")
 
-    monkeypatch.setattr("sinks.metrics.standing_of", broken)
+    monkeypatch.setattr("sinks.night.metrics.standing_of", broken)
 
     assert told(shop, at(6, 28), metrics) == before
     assert of(before, "deliver_by") == at(7, 28)
@@ -302,7 +302,7 @@ def written(file: Path) -> Series:
 def test_close_writes_its_metrics_to_the_file(
     shop: OfflineShop, textfile: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sinks.cli, "Sinks", SimpleNamespace(of=shop.sinks_of))
+    monkeypatch.setattr(sinks.commands.closes, "Sinks", SimpleNamespace(of=shop.sinks_of))
     monkeypatch.setenv("DELTADROP_OBSERVE__TEXTFILE", str(textfile))
 
     ended = CliRunner().invoke(app, ["close", "--config", str(shop.folder / "deltadrop.yaml")])

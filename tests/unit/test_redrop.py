@@ -12,8 +12,10 @@ import pytest
 
 from schemas.errors import HeldError
 from schemas.events import Kind
-from sinks import cli, cli_redrop, cli_release
-from sinks.ledger import Outcome
+from sinks.commands import closes
+from sinks.commands import redrop as redrop_command
+from sinks.commands import release as release_command
+from sinks.ledger.ledger import Outcome
 from sinks.locations import OtherBytesError
 from sinks.setup import Sinks
 from tests.shop.commands import exit_code_of
@@ -51,7 +53,7 @@ def redrop(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
         monkeypatch.setattr(Sinks, "of", shop.sinks_of)
         config = shop.folder / "deltadrop.yaml"
         export = more.pop("export", "sent")
-        command = partial(cli_redrop.redrop, export, close=close, config=config, **more)
+        command = partial(redrop_command.redrop, export, close=close, config=config, **more)
         return exit_code_of(command)
 
     return run
@@ -164,7 +166,7 @@ def test_by_todays_definition_it_is_a_revision_with_its_reason(
     assert manifest["reason"] == "fewer columns, as asked"
     assert (manifest["file"]["revision"], manifest["file"]["rows"]) == (1, 2)
     capsys.readouterr()
-    cli.history(config=shop.folder / "deltadrop.yaml")
+    closes.history(config=shop.folder / "deltadrop.yaml")
     assert "  -r1  sent_20260328_0600-r1.csv.gz  2 rows" in capsys.readouterr().out
 
 
@@ -260,7 +262,7 @@ def test_a_held_drop_is_not_sent_by_a_redrop_and_a_released_one_is_made_again(
     delete(shop, BOB, 32)  # its release takes Bob out; so does its redrop
     shop.store_all()
     config = shop.folder / "deltadrop.yaml"
-    cli_release.release("sent", close=CLOSE, reason="a holiday", config=config)
+    release_command.release("sent", close=CLOSE, reason="a holiday", config=config)
     before = files(shop)
     for file in shop.transferbox.rglob("*.gz"):
         file.unlink()

@@ -14,11 +14,12 @@ import pytest
 
 from schemas.errors import CloseError, HeldError, WrongInputError
 from schemas.events import Kind
-from sinks import cli, cli_release
-from sinks.held import Holds
-from sinks.release import Releaser
+from sinks.commands import closes
+from sinks.commands import release as release_command
+from sinks.ledger.held import Holds
+from sinks.night.status import status_of
+from sinks.repair.release import Releaser
 from sinks.setup import Sinks
-from sinks.status import status_of
 from tests.shop.commands import exit_code_of
 from tests.shop.killed import KilledError
 from tests.shop.offline import OfflineShop, at, with_exports
@@ -62,7 +63,7 @@ def release(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
         config = shop.folder / "deltadrop.yaml"
         export = more.pop("export", "sent")
         told = {"close": close, "reason": reason, "config": config, **more}
-        return exit_code_of(partial(cli_release.release, export, **told))
+        return exit_code_of(partial(release_command.release, export, **told))
 
     return run
 
@@ -159,19 +160,19 @@ def test_history_shows_what_is_held_and_what_was_released(
     release(shop, close="20260327T060000.000Z")
     capsys.readouterr()
 
-    cli.history(config=config)
+    closes.history(config=config)
     assert capsys.readouterr().out.splitlines()[1:] == [
         "  held: 2 rows, at least 3 are expected",
     ]
 
     release(shop)
     capsys.readouterr()
-    cli.history(config=config)
+    closes.history(config=config)
     shown = capsys.readouterr().out
     assert "sent_20260328_0600.csv.gz  2 rows" in shown
     assert "  released: a holiday" in shown
 
-    cli.history(config=config, as_json=True)
+    closes.history(config=config, as_json=True)
     told = json.loads(capsys.readouterr().out)
     assert told["held"]["reasons"] == ["2 rows, at least 3 are expected"]
     assert told["released"]["reason"] == "a holiday"
@@ -219,15 +220,15 @@ def test_what_isnt_held_is_refused_with_what_is(
 
 
 def test_an_instant_may_be_written_with_any_zone() -> None:
-    read = cli_release.read_instant
+    read = release_command.read_instant
 
     assert read(CLOSE) == read("2026-03-28T07:00+01:00") == read("2026-03-28T06:00:00Z") == HELD
 
 
 def test_a_reason_is_one_line() -> None:
-    assert cli_release.read_reason(" a\n holiday ") == "a holiday"
+    assert release_command.read_reason(" a\n holiday ") == "a holiday"
     with pytest.raises(WrongInputError):
-        cli_release.read_reason("\n")
+        release_command.read_reason("\n")
 
 
 LOST_FROM, LOST_TO = 1, 3

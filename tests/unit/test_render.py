@@ -13,8 +13,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from sinks.formats import ISO_WITH_OFFSET, BooleanFormat, DatePattern, ValueFormats
-from sinks.render import Compression, Layout, RenderedColumn, Separator, render
+from sinks.rendering.formats import ISO_WITH_OFFSET, BooleanFormat, DatePattern, ValueFormats
+from sinks.rendering.render import Compression, Layout, RenderedColumn, Separator, render
 from tests.properties.naive_csv import unpacked
 
 AWKWARD = [

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from schemas.errors import CloseError, HeldError, ReportError
 from schemas.events import Kind as EventKind
 from sinks.lease import Lease
-from sinks.ledger import Ledger
+from sinks.ledger.ledger import Ledger
 from sinks.reports import Kind, Outbox, Report, Reporter, channels_of
 from sinks.reports.channel import UnreachableError
 from sinks.reports.text import html, plain, subject

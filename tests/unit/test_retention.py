@@ -12,7 +12,7 @@ import pytest
 
 from schemas.events import Kind
 from schemas.settings import load_settings
-from sinks.retention import Retention
+from sinks.repair.retention import Retention
 from tests.shop.offline import OfflineShop, at, with_exports
 
 DROP = "sent_20260327_0600.csv.gz"

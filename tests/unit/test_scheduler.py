@@ -13,15 +13,15 @@ import pytest
 from schemas.errors import CloseError, DeltadropError, HeldError
 from schemas.events import Kind
 from schemas.settings import ScheduleSettings
-from sinks.exports import Export
-from sinks.installed import Installed
-from sinks.lanes import Lanes
+from sinks.exports.export import Export
 from sinks.lease import Keeper, Lease
-from sinks.ledger import Outcome
+from sinks.ledger.ledger import Outcome
+from sinks.night.installed import Installed
+from sinks.night.lanes import Lanes
+from sinks.night.retries import Retries
+from sinks.night.scheduler import Scheduler
+from sinks.night.status import status_of
 from sinks.reports import Reporter
-from sinks.retries import Retries
-from sinks.scheduler import Scheduler
-from sinks.status import status_of
 from tests.shop.offline import OfflineShop, at, with_exports
 
 SETTINGS = """root: data

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sinks.glance import at_a_glance
-from sinks.status import ExportStatus, PartitionStatus, SchedulerStatus, Status
+from sinks.night.glance import at_a_glance
+from sinks.night.status import ExportStatus, PartitionStatus, SchedulerStatus, Status
 
 NOW = datetime(2026, 3, 29, 6, 30, tzinfo=UTC)
 DUE, NEXT = "2026-03-29T06:00:00+00:00", "2026-03-30T06:00:00+00:00"

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from deltadrop import app
 from schemas.errors import WrongInputError
-from sinks.exports import Export, load_exports
-from sinks.summary import summary_of
+from sinks.authoring.summary import summary_of
+from sinks.exports.export import Export, load_exports
 from sinks.types import EXPORT_TYPES, Line
 from tests.shop.events import CATALOG, TABLES
 

@@ -13,8 +13,9 @@ import typer
 
 from schemas.errors import HeldError
 from schemas.events import Kind
-from sinks import cli, cli_sweep
-from sinks.release import Releaser
+from sinks.commands import closes
+from sinks.commands import sweep as sweep_command
+from sinks.repair.release import Releaser
 from sinks.setup import Sinks
 from tests.shop.killed import CountedStore, KilledError, Steps, counted
 from tests.shop.offline import OfflineShop, at, with_exports
@@ -55,7 +56,7 @@ def sweep(
         capsys.readouterr()
         code = 0
         try:
-            cli_sweep.sweep(config=shop.folder / "deltadrop.yaml", as_json=True)
+            sweep_command.sweep(config=shop.folder / "deltadrop.yaml", as_json=True)
         except typer.Exit as left:
             code = left.exit_code
         told = capsys.readouterr().out
@@ -137,7 +138,7 @@ def test_a_revision_that_was_begun_is_finished_by_a_sweep_and_by_the_next_close(
             assert sweep(shop)[1]["revisions"] == [NAME]
         else:
             monkeypatch.setattr(Sinks, "of", shop.sinks_of)
-            cli.close(["sent"], at=CLOSED.isoformat(), config=shop.folder / "deltadrop.yaml")
+            closes.close(["sent"], at=CLOSED.isoformat(), config=shop.folder / "deltadrop.yaml")
 
         names = [name for name in shop.drops() if name.startswith("sent")]
         revised = "sent_20260328_0600-r1.csv.gz"

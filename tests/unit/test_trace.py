@@ -16,14 +16,14 @@ import typer
 
 from schemas.errors import DeltadropError, HeldError, PartitionError
 from schemas.events import Kind
-from sinks import cli_trace
-from sinks.fate import BEGUN, EARLIER, HELD, NOT_CLOSED, REMOVED, Fate
-from sinks.finding import Days
-from sinks.held import Release
-from sinks.ledger import Ledger
+from sinks.commands import trace as trace_command
+from sinks.ledger.held import Release
+from sinks.ledger.ledger import Ledger
 from sinks.rules import Outcome
 from sinks.setup import Sinks
-from sinks.trace import Asked, Trace, trace_event, trace_profile
+from sinks.tracing.fate import BEGUN, EARLIER, HELD, NOT_CLOSED, REMOVED, Fate
+from sinks.tracing.finding import Days
+from sinks.tracing.trace import Asked, Trace, trace_event, trace_profile
 from streams.dead_letters import Poison
 from streams.dead_letters_read import Letter, LetterReader, identity_of
 from streams.stream import Stream
@@ -445,12 +445,12 @@ Run = Callable[..., int]
 def run(shop: OfflineShop, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The command; its exit code."""
     monkeypatch.setattr(Sinks, "of", lambda settings: shop.sinks)
-    monkeypatch.setattr(cli_trace, "_letters", lambda sinks: Letters())
+    monkeypatch.setattr(trace_command, "_letters", lambda sinks: Letters())
 
     def run(event_id: str | None = None, **flags: object) -> int:
         try:
             config = shop.folder / "deltadrop.yaml"
-            cli_trace.trace(event_id, config=config, **flags)  # type: ignore[arg-type]
+            trace_command.trace(event_id, config=config, **flags)  # type: ignore[arg-type]
         except typer.Exit as left:
             return left.exit_code
         return 0

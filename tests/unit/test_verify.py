@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 
 from schemas.errors import CloseError
-from sinks.archive import archive
-from sinks.compress import Compression, deflate
-from sinks.manifest import Manifest
-from sinks.verify import Verification, verify
+from sinks.drops.manifest import Manifest
+from sinks.drops.verify import Verification, verify
+from sinks.rendering.archive import archive
+from sinks.rendering.compress import Compression, deflate
 from tests.unit.drops import export, write_drop
 
 ROWS = pa.table(
@@ -81,7 +81,7 @@ def test_one_column_that_is_empty_is_a_row(tmp_path: Path) -> None:
 def test_a_drop_larger_than_a_piece_is_read_in_pieces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sinks.verify._PIECE", 7)
+    monkeypatch.setattr("sinks.drops.verify._PIECE", 7)
     for compression in Compression:
         path, _ = write_drop(tmp_path, export(*COLUMNS, compression=compression), ROWS)
 

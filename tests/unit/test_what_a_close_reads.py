@@ -17,7 +17,7 @@ from benchmarks.installation import CLOSE, START, settings
 from benchmarks.profile_data import BASE, ProfileScale, prepare, topic_of_profiles
 from schemas.events import Kind
 from sinks.instants import milliseconds
-from sinks.ledger import Choice, Intent
+from sinks.ledger.ledger import Choice, Intent
 from sinks.setup import Sinks
 
 # Ibis 12 asks DuckDB for a query's columns by a method that DuckDB has renamed.

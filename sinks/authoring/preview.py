@@ -1,0 +1,159 @@
+"""Ten lines of an export as they would come out now (SPEC §4 "Preview"), with nothing recorded.
+
+A preview is decided as a close is, but by what is stored alone (`stored`): neither Kafka nor the
+registry is asked. The window begins at the export's last close that was finished, or a day before
+now; it ends where coverage does, at the first hole.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Final
+
+import pyarrow as pa
+
+from sinks.authoring.stored import AsCovered, StoredCuts, Unrecorded
+from sinks.closing.completeness import Lag
+from sinks.exports.export import Export
+from sinks.ledger.ledger import Intent
+from sinks.rendering.compress import Compression
+from sinks.rendering.render import render
+from sinks.rendering.zones import zone
+from sinks.rules import Outcome
+from sinks.setup import Sinks
+from streams.layout import TopicPartition
+from streams.partitions import Partitions
+from streams.records import moment_of
+
+__all__ = ["LINES", "Preview", "Stored", "preview_of"]
+
+LINES: Final = 10
+"""Lines of a preview."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Up to where a partition of the export's own topic was looked at, from where the window
+    begins.
+    """
+
+    topic: str
+    partition: int
+    first: int
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would come out.
+
+    text: the file's header and first lines, as they would be written. lines: how many there would
+    be. stored_until: when the last record that was looked at came to Kafka; None where there is
+    none. remarks: what isn't stored, and what a receiver would be warned of.
+    """
+
+    export: str
+    window_start: str
+    instant: str
+    stored_until: str | None
+    text: str
+    shown: int
+    lines: int
+    looked_at: tuple[Stored, ...]
+    remarks: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """Serialise, for scripts."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+
+    @property
+    def told(self) -> str:
+        """What is to be said beside the lines, for people."""
+        since = f"since {self.window_start}"
+        if self.stored_until is None:
+            return "\n".join([f"nothing is stored {since}", *self.remarks])
+        shown = f"{self.shown:,} of {self.lines:,} lines" if self.lines else "no line"
+        until = f"as far as stored: until {self.stored_until}"
+        return "\n".join([f"{shown} {since}, {until}", *self.remarks])
+
+
+def preview_of(sinks: Sinks, export: Export, now: dt.datetime) -> Preview:
+    """Return an export's preview at a moment; nothing is changed.
+
+    Raises HeldError where its topic was created again since the last close.
+    """
+    instant = now.replace(microsecond=now.microsecond // 1000 * 1000)
+    closer, coverage = sinks.closer, AsCovered(sinks.streams)
+    cuts = StoredCuts(sinks, instant)
+    intentions = replace(
+        closer.intentions,
+        cuts=cuts,
+        completeness=coverage,
+        ledger=Unrecorded(sinks.ledger.store),
+    )
+    intent = intentions.make(export, instant, _nothing)
+    with closer.selection.select(intent, export) as selected:
+        lines = list(_first(selected.lines))
+        out = io.BytesIO()
+        layout = replace(export.layout, compression=Compression.NONE)
+        rendered = render(lines, layout, out)
+        remarks = [*cuts.remarks, *coverage.remarks, *rendered.warnings, *selected.warnings]
+        exported = selected.outcomes.get(Outcome.EXPORTED, 0)
+    return Preview(
+        export=export.name,
+        window_start=_local(intent.window_start, export),
+        instant=_local(instant, export),
+        stored_until=_stored_until(sinks.streams.partitions, intent, export),
+        text=out.getvalue().decode(),
+        shown=rendered.rows,
+        lines=exported,
+        looked_at=tuple(_looked_at(intent)),
+        remarks=tuple(dict.fromkeys(remarks)),
+    )
+
+
+def _first(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    left = LINES
+    for batch in batches:
+        yield batch.slice(0, left)
+        left -= min(left, batch.num_rows)
+        if not left:
+            return
+
+
+def _looked_at(intent: Intent) -> Iterator[Stored]:
+    for topic, partitions in intent.window.items():
+        for partition, (first, end) in sorted(partitions.items()):
+            yield Stored(topic, partition, first, end)
+
+
+def _stored_until(partitions: Partitions, intent: Intent, export: Export) -> str | None:
+    """When the last record of the window came to Kafka, as far as coverage records tell."""
+    times = [
+        appended[1]
+        for choice in intent.choices
+        for piece in choice.tiling.tiles
+        for first, end in [_bounds(intent, choice.partition)]
+        if piece.first < end and piece.next > first
+        if (appended := partitions.record(piece.record).appended)
+    ]
+    if not times:
+        return None
+    return _local(moment_of(max(times)), export)
+
+
+def _bounds(intent: Intent, owner: TopicPartition) -> tuple[int, int]:
+    """The window's offsets of a partition; none of topics that only feed the state."""
+    return intent.window.get(owner.topic, {}).get(owner.partition, (0, 0))
+
+
+def _local(moment: dt.datetime, export: Export) -> str:
+    return moment.astimezone(zone(export.zone_name)).isoformat(sep=" ", timespec="seconds")
+
+
+def _nothing(_: Sequence[Lag]) -> None:
+    """Nothing is waited for."""

@@ -1,0 +1,379 @@
+"""The questions that make an export, in the order of the reference page's steps 1 to 5.
+
+Each asks for one field of the definition and offers only what is possible with the answers before
+it on the customer's databases. A flag answers each of them too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from schemas.definitions import choices
+from schemas.errors import Fault, WrongInputError
+from schemas.events import SOURCE_GROUPS, Source
+from schemas.tables import AttributeType, TableKind
+from sinks.authoring.draft import Answer, Draft
+from sinks.columns import Column, Subject
+from sinks.exports.definition import (
+    USUAL_NAME,
+    ExportDefinition,
+    FileDefinition,
+    FormatsDefinition,
+    WhenEmpty,
+)
+from sinks.rendering.compress import Compression
+from sinks.rendering.formats import MOMENT_FORMATS, BooleanFormat, DatePattern
+from sinks.rendering.render import Separator
+from sinks.types import EXPORT_TYPES, ExportType, columns_on_offer
+
+__all__ = ["QUESTIONS", "Interviewer", "Offer", "Question", "flag_of", "interview"]
+
+Offer = Mapping[str, str]
+"""Valid choices, each with a word of explanation where it needs one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question about a draft.
+
+    field: what it asks for, by its way in the definition.
+    offer: the valid choices; empty where any text may be right.
+    default: what holds without an answer, as it is told; None where there must be one.
+    kept: whether the default is written down, since the definition knows none.
+    applies: whether it is asked at all.
+    after: the field whose answer decides what it offers.
+    """
+
+    step: str
+    field: str
+    text: str
+    offer: Callable[[Draft], Offer] = lambda _: {}
+    default: Callable[[Draft], str | None] = lambda _: None
+    kept: bool = False
+    applies: Callable[[Draft], bool] = lambda _: True
+    several: bool = False
+    after: str | None = None
+
+
+class Interviewer(Protocol):
+    """Puts questions to somebody."""
+
+    def ask(self, question: Question, offer: Offer, default: str | None) -> Answer | None:
+        """Return the answer; None: the default."""
+
+    def refuse(self, faults: Iterable[Fault]) -> None:
+        """Say what is wrong with the answer; the question comes again."""
+
+
+def flag_of(field: str) -> str:
+    """Return the flag that answers a field: `--time-zone` for `schedule.time_zone`."""
+    named = {
+        "export": "name",
+        "file.name": "file-name",
+        "sources": "source",
+        "columns": "column",
+        "recipients": "recipient",
+    }
+    return "--" + (named.get(field) or field.rpartition(".")[2].replace("_", "-"))
+
+
+def interview(draft: Draft, given: Mapping[str, Answer], asking: Interviewer | None) -> Draft:
+    """Return the draft with all answers: those given, and those that somebody gives.
+
+    Raises WrongInputError with every answer that is given and wrong and, where there is nobody to
+    ask, with every one that is missing; and with what would be right.
+    """
+    faults: list[Fault] = []
+    for question in QUESTIONS:
+        default = question.default(draft)
+        if question.field in given:
+            draft = draft.answered(question.field, given[question.field])
+            faults += _wrong(question, draft)
+        elif not question.applies(draft):
+            continue
+        elif asking is not None and not faults:
+            draft = _asked(question, draft, asking)
+        elif default is None:
+            faults.append(_missing(question, draft))
+        elif question.kept:
+            draft = draft.answered(question.field, default)
+    if faults:
+        raise WrongInputError(faults)
+    return draft
+
+
+def _asked(question: Question, draft: Draft, asking: Interviewer) -> Draft:
+    offer, default = question.offer(draft), question.default(draft)
+    while True:
+        answer = asking.ask(question, offer, default)
+        if answer is None:
+            return draft.answered(question.field, str(default)) if question.kept else draft
+        told = draft.answered(question.field, answer)
+        wrong = _wrong(question, told)
+        if not wrong:
+            return told
+        asking.refuse(wrong)
+
+
+def _wrong(question: Question, draft: Draft) -> list[Fault]:
+    """What is wrong with an answer, told of its flag instead of its field."""
+    return [
+        Fault(flag_of(question.field), fault.what.partition(": ")[2], fault.hint)
+        for fault in draft.faults(question.field)
+    ]
+
+
+def _missing(question: Question, draft: Draft) -> Fault:
+    hint = choices("", question.offer(draft)) or question.text
+    if question.after is not None and question.after not in draft.answers:
+        hint = f"what it can be depends on {flag_of(question.after)}"
+    return Fault(flag_of(question.field), "is missing", hint)
+
+
+def _type(draft: Draft) -> ExportType | None:
+    return EXPORT_TYPES.get(draft.text("type"))
+
+
+def _types(draft: Draft) -> Offer:
+    kinds = {table.kind for table in draft.catalog.tables.values()}
+    return {
+        name: f"of a table of kind {one.table}" if one.table else ""
+        for name, one in EXPORT_TYPES.items()
+        if one.table is None or one.table in kinds
+    }
+
+
+def _databases(draft: Draft) -> Offer:
+    one = _type(draft)
+    kind = one.table if one else None
+    return {
+        name: ""
+        for name in draft.catalog.databases
+        if kind is None or any(True for _ in _of_kind(draft, name, kind))
+    }
+
+
+def _tables(draft: Draft) -> Offer:
+    one = _type(draft)
+    if one is None or one.table is None:
+        return {}
+    return dict.fromkeys(_of_kind(draft, draft.text("database"), one.table), "")
+
+
+def _of_kind(draft: Draft, database: str, kind: TableKind) -> Iterator[str]:
+    for (owner, name), table in draft.catalog.tables.items():
+        if owner == database and table.kind is kind:
+            yield name
+
+
+def _events(draft: Draft) -> Offer:
+    one = _type(draft)
+    if one is None:
+        return {}
+    asked = ("type", "database", "table")
+    so_far = {name: draft.text(name) for name in asked if name in draft.answers}
+    return {
+        event: increment.meaning
+        for event, increment in one.increments.items()
+        if draft.is_possible(**so_far, event=event)
+    }
+
+
+def _only(offer: Callable[[Draft], Offer]) -> Callable[[Draft], str | None]:
+    """The only choice there is, as the default; none where there are several."""
+
+    def only(draft: Draft) -> str | None:
+        names = list(offer(draft))
+        return names[0] if len(names) == 1 else None
+
+    return only
+
+
+def _has_filter(draft: Draft) -> bool:
+    one = _type(draft)
+    increment = one.increments.get(draft.text("event")) if one else None
+    return increment is not None and increment.source_filter
+
+
+def _sources(_: Draft) -> Offer:
+    groups = {
+        str(group): ", ".join(sorted(str(member) for member in members))
+        for group, members in SOURCE_GROUPS.items()
+    }
+    return {**groups, **{str(source): "" for source in Source}}
+
+
+def _on_offer(draft: Draft) -> tuple[Column, ...]:
+    """All columns that the export can have; none while it isn't known what it is about."""
+    one = _type(draft)
+    database = draft.catalog.databases.get(draft.text("database"))
+    increment = one.increments.get(draft.text("event")) if one else None
+    if one is None or database is None or increment is None:
+        return ()
+    table = draft.catalog.tables.get((database.name, draft.text("table")))
+    if (table is None) != (one.table is None):
+        return ()
+    return columns_on_offer(one, increment, Subject(database, table))
+
+
+def _columns(draft: Draft) -> Offer:
+    return {
+        one.name: "" if one.name == one.header else f"header {one.header}"
+        for one in _on_offer(draft)
+    }
+
+
+def _all_columns(draft: Draft) -> str:
+    return f"the {sum(one.chosen for one in _on_offer(draft))} that the type has by itself"
+
+
+def _has(kind: AttributeType) -> Callable[[Draft], bool]:
+    """Whether a chosen column is of a type: other formats count for nothing (the page's step 4)."""
+
+    def has(draft: Draft) -> bool:
+        chosen = {name.partition("=")[0] for name in draft.answers.get("columns", ())}
+        return any(
+            column.type is kind and ({column.name, column.header} & chosen or not chosen)
+            for column in _on_offer(draft)
+            if chosen or column.chosen
+        )
+
+    return has
+
+
+def _named(names: Iterable[str]) -> Callable[[Draft], Offer]:
+    offer = {str(name): "" for name in names}
+    return lambda _: offer
+
+
+def _always(default: object) -> Callable[[Draft], str]:
+    return lambda _: str(default)
+
+
+_GENERAL, _DATA = "General data", "Data"
+_VALUES, _FILE, _TRANSFER = "Format of values", "Format of file", "Transfer"
+_FORMATS, _CSV = FormatsDefinition(), FileDefinition()
+_FIELDS = ExportDefinition.model_fields
+
+QUESTIONS: Final = (
+    Question(_GENERAL, "export", "its name, which begins the names of its files"),
+    Question(
+        _GENERAL,
+        "suffix",
+        "the date that follows the name",
+        default=_always(_FIELDS["suffix"].default),
+    ),
+    Question(_GENERAL, "entity", "the entity that it belongs to"),
+    Question(_GENERAL, "type", "what it exports", _types),
+    Question(_GENERAL, "database", "the database", _databases, _only(_databases), kept=True),
+    Question(
+        _GENERAL,
+        "table",
+        "the table",
+        _tables,
+        _only(_tables),
+        kept=True,
+        applies=lambda draft: (one := _type(draft)) is not None and one.table is not None,
+        after="database",
+    ),
+    Question(_GENERAL, "event", "what makes a line", _events, _only(_events), True, after="type"),
+    Question(
+        _GENERAL,
+        "sources",
+        "only from these sources",
+        _sources,
+        _always("all sources"),
+        applies=_has_filter,
+        several=True,
+    ),
+    Question(
+        _DATA,
+        "columns",
+        "the columns in their order, COLUMN or COLUMN=HEADER",
+        _columns,
+        _all_columns,
+        several=True,
+    ),
+    Question(
+        _VALUES,
+        "formats.boolean",
+        "true and false",
+        _named(BooleanFormat),
+        _always(_FORMATS.boolean),
+        applies=_has(AttributeType.BOOLEAN),
+    ),
+    Question(
+        _VALUES,
+        "formats.date",
+        "dates",
+        _named(DatePattern),
+        _always(_FORMATS.date),
+        applies=_has(AttributeType.DATE),
+    ),
+    Question(
+        _VALUES,
+        "formats.moment",
+        "moments",
+        _named(MOMENT_FORMATS),
+        _always(_FORMATS.moment),
+        applies=_has(AttributeType.MOMENT),
+    ),
+    Question(
+        _VALUES,
+        "formats.values_separator",
+        "between several values of a field",
+        default=_always(_FORMATS.values_separator),
+        applies=_has(AttributeType.STRINGS),
+    ),
+    Question(
+        _FILE,
+        "file.separator",
+        "between fields",
+        _named(one.name.lower() for one in Separator),
+        _always(_CSV.separator),
+    ),
+    Question(
+        _FILE, "file.compression", "compression", _named(Compression), _always(_CSV.compression)
+    ),
+    Question(_FILE, "file.name", "the file's name", default=_always(_CSV.name)),
+    Question(
+        _FILE,
+        "file.inner_name",
+        "the name of the file in the archive",
+        default=_always(USUAL_NAME),
+        applies=lambda draft: draft.text("file.compression") == Compression.ZIP,
+    ),
+    Question(
+        _FILE,
+        "when_empty",
+        "for a window without a line: a file with its header, or the manifest alone",
+        _named(WhenEmpty),
+        _always(_FIELDS["when_empty"].default),
+    ),
+    Question(
+        _TRANSFER,
+        "deliver",
+        "where it goes",
+        lambda draft: dict.fromkeys(draft.locations, ""),
+        _always(", ".join(_FIELDS["deliver"].default)),
+        several=True,
+    ),
+    Question(_TRANSFER, "schedule.at", "the hour of every day, as 06:00"),
+    Question(_TRANSFER, "schedule.time_zone", "its time zone, as Europe/Brussels"),
+    Question(
+        _TRANSFER,
+        "schedule.deliver_by",
+        "the hour after which it is late, as 08:00",
+        default=_always("never late"),
+    ),
+    Question(
+        _TRANSFER,
+        "recipients",
+        "e-mail addresses that get a report of every run",
+        default=_always("nobody"),
+        several=True,
+    ),
+)
+"""All questions, in order."""

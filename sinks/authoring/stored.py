@@ -1,0 +1,163 @@
+"""Decide a drop by what is stored alone: no server is asked, nothing is waited for or recorded.
+
+These stand in for the parts that `intent.Intentions` decides a close with: cuts come from coverage
+and files (`StoredCuts`), coverage is taken as it is (`AsCovered`), and the intent is not written
+(`Unrecorded`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+from uuid import UUID
+
+from sinks.closing.completeness import Completeness, Lag, Need
+from sinks.closing.cut import Cuts, Span, TopicCut, spans
+from sinks.ledger.ledger import Choice, Intent, Ledger
+from sinks.setup import Sinks
+from streams.coverage import Fingerprint, Hole
+from streams.layout import TopicPartition
+from streams.setup import Streams
+
+__all__ = ["AsCovered", "StoredCuts", "Unrecorded"]
+
+_NOWHERE: Final = (1 << 63) - 1
+
+
+class Unrecorded(Ledger):
+    """The ledger, to be read only; a close that isn't finished counts as not begun."""
+
+    def record_intent(self, intent: Intent) -> Intent:
+        """Return it, and write nothing."""
+        return intent
+
+    def closes(self, export: str) -> Iterator[dt.datetime]:
+        """Yield the instants of the closes that were finished."""
+        yield from (at for at in super().closes(export) if self.outcome(export, at) is not None)
+
+
+class AsCovered(Completeness):
+    """Coverage as it is: nothing is mended or waited for, and what is missing is remarked."""
+
+    def __init__(self, streams: Streams) -> None:
+        super().__init__(
+            streams.partitions,
+            fingerprints=_fingerprints(streams),
+            mend=_refuse_mending,
+            log_start=lambda _: _NOWHERE,
+            wait_seconds=0,
+        )
+        self.remarks: list[str] = []
+
+    def prove(
+        self, needs: Sequence[Need], *, progress: Callable[[Sequence[Lag]], None]
+    ) -> tuple[Choice, ...]:
+        """Return for each need what there is."""
+        chosen = [self._choose(self._bounded(need)) for need in needs]
+        self.remarks += [
+            _remark(choice.partition, hole) for choice in chosen for hole in choice.tiling.holes
+        ]
+        return tuple(Choice(choice.partition, choice.tiling) for choice in chosen)
+
+    def refuse_lost(
+        self, window: Sequence[Span], choices: Sequence[Choice], export: str, close: str
+    ) -> None:
+        """Refuse nothing: what is missing is remarked."""
+
+
+class StoredCuts(Cuts):
+    """Cuts as recorded, else by what is stored; the one at `now` is where coverage ends."""
+
+    def __init__(self, sinks: Sinks, now: dt.datetime) -> None:
+        streams = sinks.streams
+        super().__init__(streams.partitions.store, streams.kafka, sinks.offsets, streams.partitions)
+        self.remarks: list[str] = []
+        self._now = now
+        self._fingerprints = _fingerprints(streams)
+        self._starts: dict[str, TopicCut] = {}
+
+    def take(self, topics: Sequence[str], instant: dt.datetime) -> dict[str, TopicCut]:
+        """Return the topics' cuts, without recording any; the start's is to be taken first."""
+        if instant == self._now:
+            return {name: self._end(self._starts[name]) for name in topics}
+        self._starts = {name: self._start(name, instant) for name in topics}
+        return self._starts
+
+    def _start(self, topic: str, instant: dt.datetime) -> TopicCut:
+        recorded = self.recorded(topic, instant)
+        if recorded is not None:
+            return recorded
+        topic_id = self._incarnation(topic)
+        owners = self._owners(topic, topic_id)
+        offsets = tuple(self._start_of(owner, instant) for owner in owners)
+        return TopicCut(topic, topic_id, instant, offsets)
+
+    def _start_of(self, owner: TopicPartition, instant: dt.datetime) -> int:
+        """The first stored offset that isn't before an instant."""
+        start = self._from_files(owner, instant, self._furthest(owner, 0))
+        begin = min((path.first for path in self._partitions.coverage(owner)), default=0)
+        if 0 < begin >= start:
+            self.remarks.append(_remark(owner, Hole(0, begin)))
+        return start
+
+    def _end(self, start: TopicCut) -> TopicCut:
+        topic_id = self._incarnation(start.topic) if not start.offsets else start.topic_id
+        owners = self._owners(start.topic, topic_id, len(start.offsets))
+        nowhere = replace(start, topic_id=topic_id, offsets=(0,) * len(owners))
+        ends = tuple(self._end_of(span) for span in spans(start, nowhere))
+        return TopicCut(start.topic, topic_id, self._now, ends)
+
+    def _end_of(self, span: Span) -> int:
+        """The first offset after a start that no coverage holds."""
+        owner, first = span.partition, span.first
+        end = self._furthest(owner, first)
+        chosen = self._partitions.choose(owner, first, end, self._fingerprints(owner.topic))
+        if not chosen.tiling.holes:
+            return end
+        hole = chosen.tiling.holes[0]
+        self.remarks.append(f"{_remark(owner, hole)}; what comes after is not shown")
+        return hole.first
+
+    def _furthest(self, owner: TopicPartition, first: int) -> int:
+        return max([first, *(path.next for path in self._partitions.coverage(owner))])
+
+    def _owners(self, topic: str, topic_id: UUID, least: int = 0) -> list[TopicPartition]:
+        known = self._partitions.partitions_of(topic).get(str(topic_id), set())
+        count = max([least - 1, *known]) + 1
+        return [TopicPartition(topic, topic_id, number) for number in range(count)]
+
+    def _incarnation(self, topic: str) -> UUID:
+        """The UUID of the topic that was stored last, if it was created again."""
+        stored = self._partitions.partitions_of(topic)
+        if not stored:
+            return UUID(int=0)
+        return max((UUID(topic_id) for topic_id in stored), key=self._newest(topic))
+
+    def _newest(self, topic: str) -> Callable[[UUID], int]:
+        def newest(topic_id: UUID) -> int:
+            return max(
+                (
+                    appended[1]
+                    for owner in self._owners(topic, topic_id)
+                    for path in self._partitions.coverage(owner)
+                    if (appended := self._partitions.record(path).appended)
+                ),
+                default=0,
+            )
+
+        return newest
+
+
+def _fingerprints(streams: Streams) -> Callable[[str], Mapping[str, Fingerprint]]:
+    """How the built-in streams of a topic are defined now."""
+    return lambda topic: {stream.name: stream.fingerprint for stream in streams.streams[topic]}
+
+
+def _remark(owner: TopicPartition, hole: Hole) -> str:
+    return f"{owner.topic}/{owner.partition}: offsets {hole.first} to {hole.next} are not stored"
+
+
+def _refuse_mending(*_: Any) -> None:
+    raise AssertionError("a preview mends nothing")

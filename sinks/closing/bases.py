@@ -1,0 +1,133 @@
+"""Bases: what is known of a topic's ids as of some cut, so that a close reads only what came since.
+
+A base is a folder of Parquet files and a description written last, created if absent; it never
+changes. Its name carries a format version: one of another format is not used. State at a later cut
+is the base plus the rows since (DESIGN, "Closing a window").
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from sinks.closing.cut import TopicCut
+from sinks.instants import parse_stamp, stamp
+from streams.parquet import parquet_writer
+from streams.store import Store
+
+_FORMAT: Final = "v2"
+_ROW_GROUP: Final = 64 * 1024  # small: a close skips the groups whose ids its window doesn't touch
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A base: the topic's cut that it stands for, and how many rows each of its tables has."""
+
+    cut: TopicCut
+    rows: Mapping[str, int]
+
+    @property
+    def name(self) -> str:
+        """Name of the base, as intents keep it."""
+        return stamp(self.cut.instant)
+
+
+@dataclass(frozen=True, slots=True)
+class BaseTable:
+    """A file of a base: its format, topic and base by name, and the table that it is."""
+
+    format: str
+    topic: str
+    base: str
+    table: str
+
+    def __str__(self) -> str:
+        return f"bases/{self.format}/{self.topic}/{self.base}/{self.table}.parquet"
+
+    @classmethod
+    def parse(cls, name: str) -> BaseTable:
+        """Read a file's name back."""
+        _, form, topic, base, table = name.split("/")
+        return cls(form, topic, base, table.removesuffix(".parquet"))
+
+
+class Bases:
+    """Bases in a store: `bases/<format>/<topic>/<instant>/<table>.parquet` and `base.json`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def write(
+        self, cut: TopicCut, tables: Mapping[str, Callable[[], pa.RecordBatchReader]]
+    ) -> Base:
+        """Write a base, its tables one after the other; one that exists already stays."""
+        rows = {}
+        for table, read in tables.items():
+            counted = _Counted(read())
+            self._store.write(self._file(cut.topic, stamp(cut.instant), table), counted.write)
+            rows[table] = counted.rows
+        description = {"cut": json.loads(cut.to_json()), "rows": rows}
+        self._store.create(
+            self._file(cut.topic, stamp(cut.instant), ""), json.dumps(description).encode()
+        )
+        return Base(cut, rows)
+
+    def latest(self, topic: str, not_after: dt.datetime) -> Base | None:
+        """Return the newest base of a topic that isn't after an instant."""
+        names = [name for name in self._names(topic) if parse_stamp(name) <= not_after]
+        return self.base(topic, max(names)) if names else None
+
+    def base(self, topic: str, name: str) -> Base:
+        """Return a base by its name; raises FileNotFoundError."""
+        fields = json.loads(self._store.read(self._file(topic, name, "")))
+        cut = TopicCut.from_json(topic, parse_stamp(name), json.dumps(fields["cut"]).encode())
+        return Base(cut, fields["rows"])
+
+    def table(self, topic: str, name: str, table: str) -> Path:
+        """Return where a base's table can be read."""
+        return self._store.location(self._file(topic, name, table))
+
+    def tables(self) -> Iterator[BaseTable]:
+        """Yield every file of a table in every base, also those of bases that aren't whole."""
+        for file in self._store.names("bases"):
+            if file.endswith(".parquet"):
+                yield BaseTable.parse(file)
+
+    def is_usable(self, table: BaseTable) -> bool:
+        """Whether a table's base is whole and of this format."""
+        description = self._file(table.topic, table.base, "")
+        return table.format == _FORMAT and description in self._store.names(
+            description.rpartition("/")[0]
+        )
+
+    def _names(self, topic: str) -> Iterator[str]:
+        for file in self._store.names(f"bases/{_FORMAT}/{topic}"):
+            if file.endswith("/base.json"):
+                yield file.split("/")[3]
+
+    def _file(self, topic: str, name: str, table: str) -> str:
+        return (
+            f"bases/{_FORMAT}/{topic}/{name}/{table}.parquet"
+            if table
+            else f"bases/{_FORMAT}/{topic}/{name}/base.json"
+        )
+
+
+class _Counted:
+    """Writes a reader's rows to Parquet and counts them."""
+
+    def __init__(self, reader: pa.RecordBatchReader) -> None:
+        self._reader = reader
+        self.rows = 0
+
+    def write(self, file: object) -> None:
+        with parquet_writer(file, self._reader.schema) as writer:
+            for batch in self._reader:
+                self.rows += batch.num_rows
+                writer.write_batch(batch, row_group_size=_ROW_GROUP)

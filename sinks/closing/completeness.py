@@ -1,0 +1,181 @@
+"""Prove that all is there: mend holes, wait for the workers, choose coverage that tiles each range.
+
+Completeness is judged by the identity of every partition's offsets, never by commits or counts
+(DESIGN, "Closing a window"). What can't be proven complete is held; losses that a person has
+accepted are passed over.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import structlog
+
+from schemas.errors import DeltadropError, HeldError, WaitingError
+from sinks.closing.cut import Span
+from sinks.closing.losses import Losses, lost_of_window
+from sinks.ledger.ledger import Choice
+from streams.coverage import Fingerprint, Hole
+from streams.layout import TopicPartition
+from streams.partitions import Chosen, Partitions
+
+log = structlog.get_logger(__name__)
+
+_LOOK_AGAIN_SECONDS: Final = 0.25
+_SAY_AGAIN_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Offsets `[first, next)` of a partition that a close reads; `first` None: from the start."""
+
+    partition: TopicPartition
+    first: int | None
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """A partition whose coverage hasn't reached the cut yet."""
+
+    partition: TopicPartition
+    covered: int
+    cut: int
+
+    def __str__(self) -> str:
+        where = f"{self.partition.topic}/{self.partition.partition}"
+        return f"{where}: covered up to {self.covered}, the cut is {self.cut}"
+
+
+class Completeness:
+    """Chooses coverage for what a close needs."""
+
+    def __init__(
+        self,
+        partitions: Partitions,
+        *,
+        fingerprints: Callable[[str], Mapping[str, Fingerprint]],
+        mend: Callable[[TopicPartition, int, int], object],
+        log_start: Callable[[TopicPartition], int],
+        wait_seconds: float,
+    ) -> None:
+        self.losses = Losses(partitions.store)
+        self._partitions = partitions
+        self._fingerprints = fingerprints
+        self._mend = mend
+        self._log_start = log_start
+        self._wait_seconds = wait_seconds
+
+    def prove(
+        self, needs: Sequence[Need], *, progress: Callable[[Sequence[Lag]], None]
+    ) -> tuple[Choice, ...]:
+        """Return a whole tiling for each need, mending holes and waiting for the workers.
+
+        Raises WaitingError where coverage doesn't reach the cut in time, naming the partitions;
+        HeldError where a hole can't be mended.
+        """
+        bounded = [self._bounded(need) for need in needs]
+        deadline = time.monotonic() + self._wait_seconds
+        said = float("-inf")
+        while True:
+            chosen = [self._choose(need) for need in bounded]
+            if self._mend_holes(chosen):
+                chosen = [self._choose(need) for need in bounded]
+            lags = [lag for choice in chosen for lag in self._lags(choice)]
+            if not lags:
+                return tuple(Choice(choice.partition, choice.tiling) for choice in chosen)
+            if time.monotonic() >= deadline:
+                raise _late(lags, self._wait_seconds)
+            if time.monotonic() - said >= _SAY_AGAIN_SECONDS:
+                said = time.monotonic()
+                progress(lags)
+            time.sleep(_LOOK_AGAIN_SECONDS)
+
+    def gone(self, needs: Sequence[Need]) -> tuple[Span, ...]:
+        """Return what of these needs is neither stored nor in Kafka any more."""
+        return tuple(
+            Span(choice.partition, hole.first, end)
+            for choice in (self._choose(self._bounded(need)) for need in needs)
+            for hole in choice.tiling.holes
+            if (end := min(hole.next, self._log_start(choice.partition))) > hole.first
+        )
+
+    def refuse_lost(
+        self, window: Sequence[Span], choices: Sequence[Choice], export: str, close: str
+    ) -> None:
+        """Raise HeldError where offsets of a window are lost."""
+        lost = lost_of_window(window, choices)
+        if not lost:
+            return
+        named = ", ".join(
+            f"{one.first} to {one.next} of {one.partition.topic}/{one.partition.partition}"
+            for one in lost
+        )
+        raise HeldError(
+            what=f"offsets {named} are in the window, and neither stored nor in Kafka any more",
+            where=f"export '{export}'",
+            hint=f"to send the drop without them: deltadrop release {export} --close {close} "
+            "--accept-loss --reason '…'; raise the topic's retention",
+        )
+
+    def _bounded(self, need: Need) -> Need:
+        """Replace an open beginning by the first offset that Kafka or our coverage still has."""
+        if need.first is not None:
+            return need
+        covered = self._partitions.coverage(need.partition)
+        first = min([path.first for path in covered], default=need.next)
+        if first > 0:
+            first = min(first, self._log_start(need.partition))
+        return replace(need, first=min(first, need.next))
+
+    def _choose(self, need: Need) -> Chosen:
+        assert need.first is not None
+        fingerprints = self._fingerprints(need.partition.topic)
+        return self._partitions.choose(need.partition, need.first, need.next, fingerprints)
+
+    def _mend_holes(self, chosen: Iterable[Chosen]) -> bool:
+        """Mend what workers have passed; tell whether there was any."""
+        holes = [
+            (choice.partition, hole)
+            for choice in chosen
+            for hole in self.losses.without(choice.partition, choice.tiling.holes)
+            if self._is_behind_coverage(choice, hole)
+        ]
+        for partition, hole in holes:
+            self._mend_hole(partition, hole)
+        return bool(holes)
+
+    def _is_behind_coverage(self, choice: Chosen, hole: Hole) -> bool:
+        """Whether workers have passed a hole; the last one may just not be read yet."""
+        return any(path.next > hole.first for path in self._partitions.coverage(choice.partition))
+
+    def _mend_hole(self, partition: TopicPartition, hole: Hole) -> None:
+        log.warning(
+            "hole: reading it again",
+            partition=str(partition),
+            first=hole.first,
+            next=hole.next,
+        )
+        try:
+            self._mend(partition, hole.first, hole.next)
+        except DeltadropError as error:
+            raise HeldError(
+                what=f"offsets {hole.first} to {hole.next} can't be read again: {error.what}",
+                where=f"{partition.topic}/{partition.partition}",
+                hint=f"{error.hint}; what Kafka no longer has is left out by "
+                "`release EXPORT --close INSTANT --accept-loss`",
+            ) from error
+
+    def _lags(self, choice: Chosen) -> Iterable[Lag]:
+        for hole in self.losses.without(choice.partition, choice.tiling.holes)[:1]:
+            yield Lag(choice.partition, hole.first, choice.tiling.next)
+
+
+def _late(lags: Sequence[Lag], waited: float) -> WaitingError:
+    return WaitingError(
+        what=f"not complete after waiting {waited:.0f} s: " + "; ".join(str(lag) for lag in lags),
+        hint="check that workers run (`deltadrop status`), then close again; nothing was sent",
+    )

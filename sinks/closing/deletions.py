@@ -1,0 +1,216 @@
+"""Find the deletions of profiles in what workers have stored, and record them as tombstones.
+
+Each pass looks on from where the last one ended, up to the first offset that isn't stored: behind a
+hole, what looks like a deletion might be the repeat of one that was answered by another life.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
+
+from schemas.errors import DeltadropError, PartitionError
+from schemas.events import KINDS, EventType
+from schemas.tables import Catalog
+from schemas.topics import Topic
+from sinks.closing.losses import Losses
+from sinks.closing.source import EventSource, clip
+from sinks.ledger.ledger import Choice
+from sinks.state import POSITION, repeats
+from sinks.state.engine import Engine, streamed
+from sinks.state.order import in_append_order
+from sinks.state.repeats import without_repeats
+from streams.layout import TombstonesPath, TopicPartition
+from streams.partitions import Partitions
+from streams.tombstones import TOMBSTONES, Found, TombstoneFiles, Tombstones
+
+__all__ = ["Deletions", "Recorded"]
+
+_MS_PER_HOUR: Final = 3_600_000
+
+Mend = Callable[[TopicPartition, int, int], object]
+"""Reads a hole's offsets again; raises DeltadropError where it can't."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a pass recorded: how many profiles' deletions, and which offsets it can't look at."""
+
+    profiles: int = 0
+    holes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Deletions:
+    """Records the deletions that profile topics tell of."""
+
+    partitions: Partitions
+    tombstones: TombstoneFiles
+    catalog: Catalog
+    scratch: Path
+    memory_limit: str
+    repeat_hours: int
+    mend: Mend
+
+    def record(self, topic: Topic) -> Recorded:
+        """Record what was stored of a profile topic since the last pass.
+
+        Raises PartitionError where another pass records at the same time.
+        """
+        profiles, holes = 0, []
+        for topic_id, numbers in sorted(self.partitions.partitions_of(topic.name).items()):
+            known = self.tombstones.looked_up_to(topic.name, UUID(topic_id))
+            owners = [TopicPartition(topic.name, UUID(topic_id), n) for n in sorted(numbers)]
+            ranges = [self._range(owner, known.get(owner.partition)) for owner in owners]
+            holes += [hole for one in ranges if (hole := one.hole)]
+            if any(one.next > one.first for one in ranges):
+                profiles += self._record(topic, UUID(topic_id), ranges)
+        return Recorded(profiles, tuple(holes))
+
+    def _record(self, topic: Topic, topic_id: UUID, ranges: Sequence[_Range]) -> int:
+        path = TombstonesPath(topic.name, self.tombstones.last_number(topic.name) + 1)
+        known = self.tombstones.known(topic.name)
+        rows, deleted = self._find(topic, ranges, known)
+        looked = {one.owner.partition: one.next for one in ranges}
+        if not self.tombstones.add(path, Found(topic_id, looked, rows)):
+            raise PartitionError(
+                what="another erase pass records deletions at the same time",
+                where=topic.name,
+                hint="run it again when that one has ended",
+            )
+        return deleted
+
+    def _range(self, owner: TopicPartition, known: int | None) -> _Range:
+        """What is to be looked at of a partition: from where the last pass ended to a hole."""
+        paths = self.partitions.coverage(owner)
+        first = known if known is not None else min(path.first for path in paths)
+        end = max((path.next for path in paths), default=first)
+        holes = self.partitions.choose(owner, first, max(end, first), {}).tiling.holes
+        told = ""
+        for hole in Losses(self.partitions.store).without(owner, holes):
+            try:
+                self.mend(owner, hole.first, hole.next)
+            except DeltadropError as error:
+                told = (
+                    f"{owner.topic}/{owner.partition}: offsets {hole.first} to {hole.next} are not"
+                    f" stored ({error.what}); deletions from there on are not erased yet"
+                )
+                end = hole.first
+                break
+        return _Range(owner, first, max(end, first), told)
+
+    def _find(
+        self, topic: Topic, ranges: Sequence[_Range], known: Tombstones
+    ) -> tuple[pa.Table, int]:
+        choices = [self._choice(one) for one in ranges]
+        bounds = {one.owner: (one.first, one.next) for one in ranges}
+        types = KINDS[topic.kind].event_types
+        with Engine.opened(self.memory_limit, self.scratch) as (engine, scratch):
+            source = EventSource(engine, self.partitions, self.catalog, scratch)
+            prior = source.events(topic, types, choices)
+            repeated = repeats(
+                prior.select("eventId", *POSITION, "_appended_at"), self.repeat_hours
+            )
+            window = source.events(topic, types, clip(choices, bounds))
+            before = engine.create_table("known", _as_table(known), temp=True)
+            found = streamed(_told(without_repeats(window, repeated), before)).read_all()
+        return _rows(found, known)
+
+    def _choice(self, one: _Range) -> Choice:
+        first = self._remembered(one)
+        return Choice(one.owner, self.partitions.choose(one.owner, first, one.next, {}).tiling)
+
+    def _remembered(self, one: _Range) -> int:
+        """Find where to read from, so that repeats of what came shortly before are recognised."""
+        paths = self.partitions.coverage(one.owner)
+        new = [self.partitions.record(p) for p in paths if p.next > one.first]
+        begins = min((record.appended[0] for record in new if record.appended), default=0)
+        first = one.first
+        for path in sorted((p for p in paths if p.first < one.first), reverse=True):
+            appended = self.partitions.record(path).appended
+            if appended and appended[1] < begins - self.repeat_hours * _MS_PER_HOUR:
+                break
+            first = min(first, path.first)
+        return first
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """Offsets `[first, next)` to look at; `hole` tells why not further, if so."""
+
+    owner: TopicPartition
+    first: int
+    next: int
+    hole: str
+
+
+_MOMENT: Final = pa.timestamp("ms", tz="UTC")
+
+
+def _as_table(known: Tombstones) -> pa.Table:
+    until = pa.array(known.occurred_at, pa.int64()).cast(_MOMENT)
+    ids = pa.array(known.profile_ids, pa.int64())
+    return pa.table({"profileId": ids, "_known_until": until})
+
+
+def _told(told: ir.Table, known: ir.Table) -> ir.Table:
+    """What the records tell of each profile that was ever deleted, by TOMBSTONES, and whether they
+    hold a deletion (`deleted`).
+    """
+    deletion = told["eventType"] == EventType.DELETED.value
+    suspects = told.filter(deletion).select("profileId").union(known.select("profileId"))
+    narrow = told.select(
+        "profileId", "occurredAt", "_appended_at", *POSITION, _deletion=deletion
+    ).semi_join(suspects, "profileId")
+    records = in_append_order(narrow, "profileId")
+    ends, order = records["_deletion"], records["_seq"]
+    of_profile = ibis.window(group_by="profileId")
+    records = records.mutate(
+        _end=order.max(where=ends).over(of_profile).fill_null(-1),
+        _until=records["occurredAt"].max(where=ends).over(of_profile),
+    )
+    joined = records.left_join(known, "profileId").drop("profileId_right")
+    records = joined.mutate(_until=ibis.greatest(joined["_until"], joined["_known_until"]))
+    ends, order = records["_deletion"], records["_seq"]
+    lives = ~ends & (order > records["_end"]) & (records["occurredAt"] > records["_until"])
+    return records.group_by("profileId").agg(
+        appended_at=records["_appended_at"].argmax(order, where=ends),
+        occurred_at=records["_until"].max(),
+        partition=records["_partition"].argmax(order, where=ends),
+        offset=records["_offset"].argmax(order, where=ends),
+        revived=lives.any(),
+        deleted=ends.any(),
+    )
+
+
+def _rows(found: pa.Table, known: Tombstones) -> tuple[pa.Table, int]:
+    """The rows to record: profiles that were deleted (and how many), and known ones that live
+    again.
+    """
+    ids = found["profileId"].to_numpy()
+    deleted = found["deleted"].to_numpy().astype(np.bool_)
+    index, has = known.found(ids)
+    again = ~deleted & found["revived"].to_numpy().astype(np.bool_) & has
+    again[again] = ~known.revived[index[again]]
+    before = {
+        "profileId": known.profile_ids,
+        "appended_at": known.appended_at,
+        "occurred_at": known.occurred_at,
+        "partition": known.partition,
+        "offset": known.offset,
+        "revived": np.ones(len(known), np.bool_),
+    }
+    alive = pa.table({name: pa.array(values[index[again]]) for name, values in before.items()})
+    told = found.select(TOMBSTONES.names).filter(pa.array(deleted))
+    for name in ("appended_at", "occurred_at"):
+        place = told.schema.get_field_index(name)
+        told = told.set_column(place, name, told[name].cast(_MOMENT).cast(pa.int64()))
+    return pa.concat_tables([told.cast(TOMBSTONES), alive.cast(TOMBSTONES)]), told.num_rows

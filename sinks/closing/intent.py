@@ -1,0 +1,230 @@
+"""Decide a drop before it is made: its window, what is read for it, and the deletions to honour.
+
+What is decided here is recorded as the intent; from then on the bytes of the drop are fixed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from schemas.errors import CloseError
+from schemas.events import Kind
+from schemas.tables import TableKind
+from schemas.topics import Topic
+from sinks.closing.bases import Base, Bases
+from sinks.closing.completeness import Completeness, Lag, Need
+from sinks.closing.cut import Cuts, TopicCut, spans
+from sinks.closing.losses import lost_of_intent
+from sinks.exports.export import Export
+from sinks.instants import milliseconds, stamp
+from sinks.ledger.held import Holds
+from sinks.ledger.ledger import Choice, Deletion, Intent, Ledger
+from sinks.schedule import first_start
+from sinks.types import EXPORT_TYPES, Line
+from streams.layout import TopicPartition
+from streams.partitions import Partitions
+
+log = structlog.get_logger(__name__)
+
+_MS_PER_HOUR = 3_600_000
+
+WITH_STATE = frozenset(
+    {
+        Kind.PROFILE,
+        Kind.ROW,
+        Kind.CAMPAIGN,
+        Kind.EMAIL_ACTIVITY,
+        Kind.SMS_ACTIVITY,
+        Kind.FILE_ACTIVITY,
+    }
+)
+"""The kinds of which closes must know what came before their window. Changes are facts of their
+own: of them only what repeats are told from is read.
+"""
+
+LaterDeletions = Callable[[Topic, TopicCut, Sequence[Choice]], tuple[Deletion, ...]]
+"""Finds deletions recorded after a cut: see `sinks.closing.selection.later_deletions`."""
+
+
+def topics_read(export: Export, prefix: str) -> tuple[Topic, ...]:
+    """Return the topics that an export reads: its own first, then those of its state."""
+    own = export.topic(prefix)
+    topics = [own]
+    if export.type.table is not TableKind.REPOSITORY:
+        topics.append(Topic(Kind.PROFILE, own.database, prefix=prefix))
+    if export.type.line is Line.ACTIVITY:
+        topics.append(Topic(Kind.CAMPAIGN, prefix=prefix))
+    return tuple(dict.fromkeys(topics))
+
+
+@dataclass(frozen=True, slots=True)
+class Intentions:
+    """Makes intents."""
+
+    prefix: str
+    repeat_hours: int
+    partitions: Partitions
+    cuts: Cuts
+    ledger: Ledger
+    bases: Bases
+    completeness: Completeness
+    later_deletions: LaterDeletions
+
+    def make(
+        self,
+        export: Export,
+        instant: dt.datetime,
+        progress: Callable[[Sequence[Lag]], None],
+        *,
+        initial: bool = False,
+        loss: str = "",
+    ) -> Intent:
+        """Return the intent of a close: the one recorded before, or a new one.
+
+        initial: every living row at the cut instead of a window's changes (SPEC §3, *initial
+        drop*). loss: why a person lets the drop go without what is lost, if so. Raises HeldError
+        where what it reads can't be proven complete, or an earlier drop is held; CloseError where
+        an earlier close of the export is after this instant or not finished, or an initial drop
+        isn't its first.
+        """
+        recorded = self.ledger.intent(export.name, instant)
+        if recorded is not None and recorded.initial >= initial:
+            return recorded
+        previous = self._previous(export, instant, initial=initial)
+        start = instant if initial else previous or first_start(export, instant)
+        topics = topics_read(export, self.prefix)
+        names = [topic.name for topic in topics]
+        # The earlier cut first: a later one is never before it.
+        starts, cuts = self.cuts.take(names, start), self.cuts.take(names, instant)
+        bases = {name: base for name in names if (base := self.bases.latest(name, start))}
+        needs = self._all_needs(topics, starts, cuts, bases)
+        between = spans(None if initial else starts[names[0]], cuts[names[0]])
+        if loss:
+            self._accept_loss(f"{export.name}@{stamp(instant)}", needs, loss)
+        choices = self.completeness.prove(needs, progress=progress)
+        whole = () if initial or loss else between
+        self.completeness.refuse_lost(whole, choices, export.name, stamp(instant))
+        intent = Intent(
+            export=export.name,
+            instant=instant,
+            window_start=start,
+            previous_drop=f"{export.name}@{stamp(previous)}" if previous else None,
+            definition=json.loads(export.to_json()),
+            window={names[0]: {s.partition.partition: (s.first, s.next) for s in between}},
+            choices=choices,
+            bases={name: base.name for name, base in bases.items()},
+            deletions=self._deletions(topics, cuts, choices),
+            initial=initial,
+            loss=loss,
+        )
+        return self.ledger.record_intent(_without_needless_reason(intent))
+
+    def prove(self, cut: TopicCut, base: Base | None) -> tuple[Choice, ...]:
+        """Return a whole tiling of a topic from its base (or its beginning) to a cut."""
+        needs = self._needs(cut, base.cut if base else None)
+        return self.completeness.prove(needs, progress=lambda _: None)
+
+    def _accept_loss(self, drop: str, needs: Sequence[Need], reason: str) -> None:
+        """Record what is lost of all that a close reads: later closes know of it."""
+        lost = self.completeness.gone(needs)
+        log.warning("loss accepted", drop=drop, lost=[str(span) for span in lost], reason=reason)
+        self.completeness.losses.accept(lost, drop, reason)
+
+    def _refuse_initial(self, export: Export) -> None:
+        """An initial drop is of rows, and an export's first: later ones are deltas on it."""
+        if export.type.line is not Line.ROW:
+            rows = ", ".join(one.name for one in EXPORT_TYPES.values() if one.line is Line.ROW)
+            raise CloseError(
+                what=f"exports of type {export.type.name} have no initial drop",
+                where=f"export '{export.name}'",
+                hint=f"those of rows have one: {rows}; close it without --initial",
+            )
+        closes = list(self.ledger.closes(export.name))
+        if closes:
+            raise CloseError(
+                what=f"an initial drop is an export's first; it was closed at {stamp(closes[0])}",
+                where=f"export '{export.name}'",
+                hint="close it without --initial, or define an export of another name",
+            )
+
+    def _previous(
+        self, export: Export, instant: dt.datetime, *, initial: bool
+    ) -> dt.datetime | None:
+        if initial:
+            self._refuse_initial(export)
+        closes = list(self.ledger.closes(export.name))
+        if closes and closes[-1] > instant:
+            raise CloseError(
+                what=f"{stamp(instant)} is before this export's last cut, {stamp(closes[-1])}",
+                where=f"export '{export.name}'",
+                hint="windows are closed in order; choose an instant after its last cut",
+            )
+        if closes and self.ledger.outcome(export.name, closes[-1]) is None:
+            held = Holds(self.ledger.store).waiting(export.name, closes[-1])
+            if held is not None:  # windows are closed in order: the later ones wait
+                raise held.error(export.name, closes[-1])
+            raise CloseError(
+                what=f"the close at {stamp(closes[-1])} was begun and not finished",
+                where=f"export '{export.name}'",
+                hint=f"finish it first: close {export.name} --at {closes[-1].isoformat()}",
+            )
+        return closes[-1] if closes else None
+
+    def _all_needs(
+        self,
+        topics: Sequence[Topic],
+        starts: Mapping[str, TopicCut],
+        cuts: Mapping[str, TopicCut],
+        bases: Mapping[str, Base],
+    ) -> list[Need]:
+        """What is read of all topics, the export's own first."""
+        known = {name: base.cut for name, base in bases.items()} | _stateless(topics[0], starts)
+        names = [topic.name for topic in topics]
+        return [need for name in names for need in self._needs(cuts[name], known.get(name))]
+
+    def _needs(self, cut: TopicCut, known: TopicCut | None) -> list[Need]:
+        """What is read of a topic up to a cut, where the state at an earlier one is known: what
+        came since, and what repeats are told from; all of it where none is known.
+        """
+        if known is None:
+            return [Need(span.partition, None, span.next) for span in spans(None, cut)]
+        remembered = milliseconds(known.instant) - self.repeat_hours * _MS_PER_HOUR
+        return [
+            Need(span.partition, self._since(span.partition, span.first, remembered), span.next)
+            for span in spans(known, cut)
+        ]
+
+    def _since(self, partition: TopicPartition, first: int, appended_at: int) -> int:
+        """Find where to read from, so that repeats of what was appended since are recognised."""
+        earlier = [
+            path.first
+            for path in self.partitions.coverage(partition)
+            if path.first < first
+            and (appended := self.partitions.record(path).appended)
+            and appended[1] >= appended_at
+        ]
+        return min([first, *earlier])
+
+    def _deletions(
+        self, topics: Sequence[Topic], cuts: Mapping[str, TopicCut], choices: Sequence[Choice]
+    ) -> tuple[Deletion, ...]:
+        profiles = next((topic for topic in topics if topic.kind is Kind.PROFILE), None)
+        if profiles is None:
+            return ()
+        own = [choice for choice in choices if choice.partition.topic == profiles.name]
+        return self.later_deletions(profiles, cuts[profiles.name], own)
+
+
+def _stateless(own: Topic, starts: Mapping[str, TopicCut]) -> dict[str, TopicCut]:
+    """Where the export's own topic has no state, all that was known of it is its window's start."""
+    return {} if own.kind in WITH_STATE else {own.name: starts[own.name]}
+
+
+def _without_needless_reason(intent: Intent) -> Intent:
+    """Leave the reason for a loss out where nothing is lost."""
+    return intent if lost_of_intent(intent) else replace(intent, loss="")

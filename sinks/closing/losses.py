@@ -1,0 +1,94 @@
+"""Lost offsets: neither stored nor in Kafka any more. A close that would read them is held.
+
+A person may accept a loss for an export's window (`release … --accept-loss`). That is kept by
+partition, `ledger/losses/<topic>~<topic UUID>/<partition>/<first>-<next>.json`, and from then on
+what else reads these offsets (the state of later closes, bases, erasure) goes on without them;
+another export whose own window has them is held all the same, until its loss is accepted too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from sinks.closing.cut import Span
+from sinks.ledger.ledger import Choice, Intent
+from streams.coverage import Hole
+from streams.layout import TopicPartition
+from streams.store import Store
+
+__all__ = ["Losses", "lost_of_intent", "lost_of_window"]
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """The accepted losses of a store."""
+
+    store: Store
+
+    def accept(self, lost: Sequence[Span], drop: str, reason: str) -> None:
+        """Record that a person accepts these losses, for a drop, with a reason."""
+        for span in lost:
+            name = f"{_folder(span.partition)}/{span.first:020d}-{span.next:020d}.json"
+            fields = {"drop": drop, "reason": reason}
+            self.store.create(name, (json.dumps(fields, indent=1) + "\n").encode())
+
+    def accepted(self, partition: TopicPartition) -> list[Hole]:
+        """Return the accepted losses of a partition, in order."""
+        found = [_parse(name) for name in self.store.names(_folder(partition))]
+        return sorted(found, key=lambda hole: (hole.first, hole.next))
+
+    def without(self, partition: TopicPartition, holes: Sequence[Hole]) -> list[Hole]:
+        """Return what of these holes is not an accepted loss."""
+        if not holes:
+            return []
+        accepted = self.accepted(partition)
+        return [left for hole in holes for left in _left(hole, accepted)]
+
+
+def lost_of_window(window: Sequence[Span], choices: Sequence[Choice]) -> tuple[Span, ...]:
+    """Return the offsets of a window that its choices don't have."""
+    chosen = {choice.partition: choice.tiling for choice in choices}
+    return tuple(
+        Span(span.partition, max(hole.first, span.first), min(hole.next, span.next))
+        for span in window
+        if (tiling := chosen.get(span.partition)) is not None
+        for hole in (Hole(span.first, tiling.first), *tiling.holes)
+        if max(hole.first, span.first) < min(hole.next, span.next)
+    )
+
+
+def lost_of_intent(intent: Intent) -> tuple[Span, ...]:
+    """Return all offsets that a close was to read and could not, of its window and of its state."""
+    lost = []
+    for choice in intent.choices:
+        owner, tiling = choice.partition, choice.tiling
+        first, end = intent.window.get(owner.topic, {}).get(owner.partition, (0, 0))
+        never = Hole(first, min(tiling.first, end))
+        holes = [hole for hole in (never, *tiling.holes) if hole.first < hole.next]
+        lost += [Span(owner, hole.first, hole.next) for hole in holes]
+    return tuple(lost)
+
+
+def _left(hole: Hole, accepted: Sequence[Hole]) -> Iterator[Hole]:
+    """What accepted losses leave of a hole."""
+    ends = [hole.first]
+    for one in accepted:
+        first, end = max(one.first, hole.first, ends[-1]), min(one.next, hole.next)
+        if first < end:
+            ends += [first, end]
+    ends.append(hole.next)
+    for index, (first, end) in enumerate(pairwise(ends)):
+        if index % 2 == 0 and first < end:
+            yield Hole(first, end)
+
+
+def _folder(partition: TopicPartition) -> str:
+    return f"ledger/losses/{partition}"
+
+
+def _parse(name: str) -> Hole:
+    first, end = name.rpartition("/")[2].removesuffix(".json").split("-")
+    return Hole(int(first), int(end))

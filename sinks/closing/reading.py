@@ -1,0 +1,179 @@
+"""What a close reads, as tables on one connection: a topic's events, and states at a cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.events import KINDS, EventType, Kind
+from schemas.topics import Topic
+from sinks.closing.bases import Bases
+from sinks.closing.source import EventSource, clip
+from sinks.ledger.ledger import Choice
+from sinks.state import (
+    Firsts,
+    fold_campaigns,
+    fold_downloads,
+    fold_firsts,
+    fold_rows,
+    repeats,
+)
+from sinks.state.engine import streamed
+
+__all__ = ["Before", "Reading"]
+
+Before = Mapping[int, tuple[int, int]]
+"""A window of a topic, by partition: what came before it is asked for."""
+
+_FIRSTS: Final = (EventType.OPENED, EventType.CLICKED)
+_EVERYTHING: Final = (1 << 63) - 1
+
+
+class Reading:
+    """The tables of one close; the repeats of a topic are found once."""
+
+    def __init__(
+        self,
+        source: EventSource,
+        scratch: Path,
+        bases: Bases,
+        named: Mapping[str, str],
+        choices: Sequence[Choice],
+        *,
+        firsts_days: int,
+        repeat_hours: int,
+    ) -> None:
+        """named: topic → name of the base that its state starts from. scratch: an empty folder."""
+        self.source = source
+        self._scratch = scratch
+        self._bases = bases
+        self._named = named
+        self._choices = choices
+        self._firsts_days = firsts_days
+        self._repeat_hours = repeat_hours
+        self._repeated: dict[Topic, ir.Table] = {}
+
+    def within(self, topic: Topic, bounds: Before) -> tuple[Choice, ...]:
+        """Return what was chosen of a topic within a window."""
+        own = self._of(topic)
+        return clip(own, {c.partition: bounds[c.partition.partition] for c in own})
+
+    def repeated(self, topic: Topic) -> ir.Table:
+        """Find the repeats among all that is read of a topic; once."""
+        if topic not in self._repeated:
+            everything = self.source.events(topic, KINDS[topic.kind].event_types, self._of(topic))
+            prior = everything.select("eventId", "_partition", "_offset", "_appended_at")
+            self._repeated[topic] = repeats(prior, self._repeat_hours)
+        return self._repeated[topic]
+
+    def rows(
+        self,
+        topic: Topic,
+        before: Before | None = None,
+        attributes: Collection[str] | None = None,
+    ) -> ir.Table:
+        """Return the profiles, or the rows of a custom table, at the cut or before a window.
+
+        attributes: those that will be looked at, None for all. The others are left unread: that
+        can't be told later, as the engine reads records whole where tables are joined.
+        """
+        base, since = self._base(topic, "rows"), self._since(topic, before)
+        if attributes is not None:
+            base = None if base is None else _narrowed(base, attributes)
+            since = _narrowed(since, attributes)
+        return fold_rows(base, since, self.repeated(topic), KINDS[topic.kind].key_field)
+
+    def campaigns(self, topic: Topic) -> ir.Table:
+        """Return the campaigns at the cut."""
+        base = self._base(topic, "campaigns")
+        return fold_campaigns(base, self._since(topic), self.repeated(topic))
+
+    def firsts(self, topic: Topic, before: Before | None = None) -> Firsts:
+        """Return what is remembered of first openings and clicks, at the cut or before a window."""
+        interactions, links = self._base(topic, "interactions"), self._base(topic, "links")
+        base = (
+            Firsts(interactions, links) if interactions is not None and links is not None else None
+        )
+        first = [one for one in _FIRSTS if one in KINDS[topic.kind].event_types]
+        since = self._since(topic, before, first)
+        return fold_firsts(base, since, self.repeated(topic), self._firsts_days)
+
+    def downloaded(self, topic: Topic) -> ir.Table:
+        """Return the interactions that were downloaded by the cut."""
+        since = self._since(topic, None, [EventType.DOWNLOADED])
+        return fold_downloads(self._base(topic, "downloaded"), since, self.repeated(topic))
+
+    def state(self, topic: Topic) -> dict[str, Callable[[], pa.RecordBatchReader]]:
+        """Say how each table of a base is read, in order of ids: closes skip by statistics."""
+        match topic.kind:
+            case Kind.PROFILE | Kind.ROW:
+                tables = {"rows": self.rows(topic).order_by(KINDS[topic.kind].key_field)}
+            case Kind.CAMPAIGN:
+                tables = {"campaigns": self.campaigns(topic).order_by("campaignId")}
+            case Kind.FILE_ACTIVITY:
+                tables = {"downloaded": self.downloaded(topic).order_by("interactionId")}
+            case _:
+                firsts = self.firsts(topic)
+                tables = {
+                    "interactions": firsts.interactions.order_by("interactionId"),
+                    "links": firsts.links.order_by("interactionId", "clickedUrl"),
+                }
+        return {name: partial(streamed, table) for name, table in tables.items()}
+
+    def file(self, path: Path) -> ir.Table:
+        """Return a Parquet file's rows."""
+        return self.source.file(path)
+
+    def ids(self, name: str, ids: Iterable[int]) -> ir.Table:
+        """Return a table of these ids, each once: column `name`."""
+        file = self._scratch / f"{name}.parquet"
+        column = pa.array(np.unique(np.fromiter(ids, np.int64)))
+        pq.write_table(pa.Table.from_arrays([column], [name]), file)
+        return self.file(file)
+
+    def stored(self, name: str, table: ir.Table) -> bytes:
+        """Compute a table and return it as a Parquet file."""
+        file = self._scratch / f"{name}.parquet"
+        table.to_parquet(file)
+        return file.read_bytes()
+
+    def _of(self, topic: Topic) -> tuple[Choice, ...]:
+        return tuple(choice for choice in self._choices if choice.partition.topic == topic.name)
+
+    def _since(
+        self, topic: Topic, before: Before | None = None, event_types: Sequence[EventType] = ()
+    ) -> ir.Table:
+        """What came after the topic's base, up to the cut or to where a window begins."""
+        own = self._of(topic)
+        known: tuple[int, ...] = ()
+        if topic.name in self._named:
+            known = self._bases.base(topic.name, self._named[topic.name]).cut.offsets
+        bounds = {}
+        for choice in own:
+            number = choice.partition.partition
+            first = known[number] if number < len(known) else 0
+            end = before[number][0] if before is not None else _EVERYTHING
+            bounds[choice.partition] = (first, end)
+        wanted = event_types or KINDS[topic.kind].event_types
+        return self.source.events(topic, wanted, clip(own, bounds))
+
+    def _base(self, topic: Topic, table: str) -> ir.Table | None:
+        if topic.name not in self._named:
+            return None
+        base = self.file(self._bases.table(topic.name, self._named[topic.name], table))
+        return self.source.narrowed(topic, base)
+
+
+def _narrowed(rows: ir.Table, attributes: Collection[str]) -> ir.Table:
+    if not attributes:
+        return rows.drop("attributes")
+    record = rows["attributes"]
+    return rows.mutate(attributes=ibis.struct({name: record[name] for name in attributes}))

@@ -1,0 +1,383 @@
+"""Select a drop: bring the tables that its intent names to the rules, and hand out what they say.
+
+The plan runs on embedded DuckDB, with a memory limit and a folder to spill to.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import gc
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from uuid import UUID
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from schemas.events import KINDS, EventType, Kind
+from schemas.tables import AttributeType, Catalog
+from schemas.topics import Topic
+from sinks.closing.bases import Base, Bases
+from sinks.closing.cut import TopicCut
+from sinks.closing.intent import topics_read
+from sinks.closing.reading import Reading
+from sinks.closing.source import EventSource, Narrowed
+from sinks.columns import EVENT_ID, Column, Origin
+from sinks.exports.export import Export
+from sinks.instants import milliseconds
+from sinks.ledger.ledger import Choice, Deletion, Intent, Ledger
+from sinks.rules import (
+    FactDrop,
+    FactRule,
+    Facts,
+    Outcome,
+    RowDrop,
+    RowFacts,
+    RowRule,
+    balance,
+    drop_of_facts,
+    drop_of_rows,
+    initial_drop,
+    members_of,
+)
+from sinks.state import POSITION
+from sinks.state.engine import Engine, asked, fetched, streamed
+from sinks.wording import counted
+from streams.layout import TopicPartition
+from streams.partitions import Partitions
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """What a drop holds: its lines in order, what became of every record, and what waits.
+
+    `waiting` is a Parquet file for the next close (`Ledger.waiting_name`), if any fact waits.
+    `input` is counted by itself, before any rule: the balance is held against it. `late` counts the
+    window's records that occurred before it began, by UTC day of the event.
+    """
+
+    lines: Iterator[pa.RecordBatch]
+    input: int
+    outcomes: Mapping[Outcome, int]
+    waiting: bytes | None
+    warnings: tuple[str, ...]
+    late: Mapping[dt.date, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Selects drops from partitions, bases and the ledger."""
+
+    prefix: str
+    catalog: Catalog
+    partitions: Partitions
+    bases: Bases
+    ledger: Ledger
+    scratch: Path
+    memory_limit: str
+    firsts_days: int
+    repeat_hours: int
+
+    @contextmanager
+    def select(self, intent: Intent, export: Export) -> Iterator[Selected]:
+        """Select the drop of an intent; its lines can be read until the context ends."""
+        with self._reading(intent.bases, intent.choices) as reading:
+            yield _Drop(self, reading, intent, export).select()
+
+    @contextmanager
+    def judged(
+        self, intent: Intent, export: Export, narrowed: Narrowed | None = None
+    ) -> Iterator[ir.Table]:
+        """Judge the records of an intent's window as its close does, and make no lines; the
+        verdicts can be read until the context ends.
+
+        narrowed: a part of the export's own topic; what is said of the rest is void then.
+        """
+        with self._reading(intent.bases, intent.choices, narrowed) as reading:
+            yield _Drop(self, reading, intent, export).verdicts()
+
+    def later_deletions(
+        self, profiles: Topic, cut: TopicCut, choices: Sequence[Choice]
+    ) -> tuple[Deletion, ...]:
+        """Return the deletions of profiles that were recorded after a cut, up to now.
+
+        choices: those of the profile topic up to the cut; with them a repeat of an earlier deletion
+        is recognised.
+        """
+        later = self._covered_beyond(profiles, cut)
+        if not later:
+            return ()
+        with self._reading({}, (*choices, *later)) as reading:
+            events = reading.source.events(profiles, [EventType.DELETED], later)
+            told = events.anti_join(reading.repeated(profiles), ("_partition", "_offset"))
+            found = {
+                Deletion(
+                    row["profileId"],
+                    milliseconds(row["occurredAt"]),
+                    milliseconds(row["_appended_at"]),
+                )
+                for row in fetched(told.select("profileId", "occurredAt", "_appended_at"))
+            }
+        return tuple(
+            sorted(found, key=lambda one: (one.profile_id, one.appended_at, one.occurred_at))
+        )
+
+    def event_ids(
+        self, topic: Topic, key: str, keys: Sequence[int], intent: Intent
+    ) -> tuple[UUID, ...]:
+        """Return the eventIds that a close reads of a topic's records of some keys."""
+        choices = [one for one in intent.choices if one.partition.topic == topic.name]
+        with self._reading({}, choices) as reading:
+            events = reading.source.events(topic, KINDS[topic.kind].event_types, choices)
+            found = asked(events.filter(events[key].isin(keys)).select("eventId"))
+        return tuple(sorted({UUID(str(row["eventId"])) for row in found}))
+
+    def remake(
+        self, topic: Topic, cut: TopicCut, base: str | None, choices: Sequence[Choice]
+    ) -> Base:
+        """Make a base of a topic at a cut from the one before it and the rows since."""
+        with self._reading({topic.name: base} if base else {}, choices) as reading:
+            return self.bases.write(cut, reading.state(topic))
+
+    def _covered_beyond(self, topic: Topic, cut: TopicCut) -> tuple[Choice, ...]:
+        found = []
+        for number, offset in enumerate(cut.offsets):
+            owner = TopicPartition(topic.name, cut.topic_id, number)
+            ends = [path.next for path in self.partitions.coverage(owner) if path.next > offset]
+            if ends:
+                found.append(
+                    Choice(owner, self.partitions.choose(owner, offset, max(ends), {}).tiling)
+                )
+        return tuple(found)
+
+    @contextmanager
+    def _reading(
+        self,
+        named: Mapping[str, str],
+        choices: Sequence[Choice],
+        narrowed: Narrowed | None = None,
+    ) -> Iterator[Reading]:
+        opened = Engine.opened(self.memory_limit, self.scratch)
+        with opened as (engine, folder), _planning():
+            yield Reading(
+                EventSource(engine, self.partitions, self.catalog, folder, narrowed),
+                folder,
+                self.bases,
+                named,
+                choices,
+                firsts_days=self.firsts_days,
+                repeat_hours=self.repeat_hours,
+            )
+
+
+class _Drop:
+    """One drop: what its rule is told, and what comes of it."""
+
+    def __init__(
+        self, selection: Selection, reading: Reading, intent: Intent, export: Export
+    ) -> None:
+        self._selection = selection
+        self._reading = reading
+        self._intent = intent
+        self._export = export
+        topics = {topic.kind: topic for topic in topics_read(export, selection.prefix)}
+        self._own = export.topic(selection.prefix)
+        self._profiles, self._campaigns = topics.get(Kind.PROFILE), topics.get(Kind.CAMPAIGN)
+        self._window = reading.within(self._own, intent.window[self._own.name])
+        self._columns = [headed.column for headed in export.columns]
+
+    def select(self) -> Selected:
+        """Run the rule of the export's event type."""
+        match self._export.increment.rule:
+            case RowRule() as rule:
+                return self._initial() if self._intent.initial else self._rows(rule)
+            case FactRule() as rule:
+                return self._facts(rule)
+
+    def verdicts(self) -> ir.Table:
+        """Run the rule as far as the verdicts, which no column and no profile beside them changes:
+        `FactDrop.verdicts` or `RowDrop.verdicts`, of an initial drop those of its rows.
+        """
+        self._profiles = None
+        match self._export.increment.rule:
+            case RowRule() as rule:
+                self._columns = [self._key_column()]
+                drop = self._initial_drop() if self._intent.initial else self._row_drop(rule)[0]
+                return drop.verdicts
+            case FactRule() as rule:
+                self._columns = [EVENT_ID]
+                return self._fact_drop(rule, self._fact_input(rule)).verdicts
+
+    def _key_column(self) -> Column:
+        key, origin = KINDS[self._own.kind].key_field, self._origin
+        return Column(key, AttributeType.INTEGER, origin, (key,), key)
+
+    @property
+    def _origin(self) -> Origin:
+        return Origin.PROFILE if self._own.kind is Kind.PROFILE else Origin.ROW
+
+    def _row_drop(self, rule: RowRule) -> tuple[RowDrop, ir.Table]:
+        """The drop, and the events of its window."""
+        events = self._reading.source.events(
+            self._own, KINDS[self._own.kind].event_types, self._window
+        )
+        before = self._reading.rows(self._own, self._intent.window[self._own.name])
+        return drop_of_rows(rule, self._row_facts(events, before), self._columns), events
+
+    def _rows(self, rule: RowRule) -> Selected:
+        drop, events = self._row_drop(rule)
+        fed = events.filter(
+            events["eventType"].isin([str(t) for t in self._export.increment.feeds])
+        )
+        return Selected(
+            _lines(drop.lines),
+            self._input(fed),
+            self._outcomes(drop),
+            None,
+            (*_missed(drop.missed_deletions()), *_unseen(drop.never_seen)),
+            _late(fed, self._intent.window_start),
+        )
+
+    def _initial_drop(self) -> RowDrop:
+        nothing = self._reading.source.events(self._own, [], ())
+        return initial_drop(self._row_facts(nothing, self._reading.rows(self._own)), self._columns)
+
+    def _initial(self) -> Selected:
+        drop = self._initial_drop()
+        outcomes = balance(drop.verdicts)
+        warnings = _unseen(drop.never_seen)
+        return Selected(_lines(drop.lines), _count(drop.verdicts), outcomes, None, warnings, {})
+
+    def _row_facts(self, events: ir.Table, before: ir.Table) -> RowFacts:
+        return RowFacts(
+            window=events,
+            repeated=self._reading.repeated(self._own),
+            before=before,
+            deleted_later=self._deleted_later(),
+            key=KINDS[self._own.kind].key_field,
+            origin=self._origin,
+            profiles=None if self._origin is Origin.PROFILE else self._beside(),
+        )
+
+    def _fact_input(self, rule: FactRule) -> Facts:
+        reading, own = self._reading, self._own
+        sources = self._export.definition.accepted_sources
+        return Facts(
+            window=reading.source.events(own, self._export.increment.feeds, self._window),
+            repeated=reading.repeated(own),
+            profiles=self._beside(),
+            campaigns=reading.campaigns(self._campaigns) if self._campaigns else None,
+            firsts=(reading.firsts(own, self._intent.window[own.name]) if rule.firsts else None),
+            downloaded=reading.downloaded(own) if rule.until_downloaded else None,
+            waiting=self._waiting() if self._campaigns else None,
+            deleted_later=self._deleted_later(),
+            sources=None if sources is None else frozenset(map(str, sources)),
+        )
+
+    def _fact_drop(self, rule: FactRule, facts: Facts) -> FactDrop:
+        return drop_of_facts(
+            rule, facts, self._columns, self._intent.instant, self._selection.firsts_days
+        )
+
+    def _facts(self, rule: FactRule) -> Selected:
+        facts = self._fact_input(rule)
+        told = self._input(facts.window)
+        late = _late(facts.window, self._intent.window_start)
+        drop = self._fact_drop(rule, facts)
+        waited = _count(facts.waiting) if facts.waiting is not None else 0
+        outcomes = self._outcomes(drop)
+        waits = outcomes[Outcome.WAITING] > 0
+        return Selected(
+            _lines(drop.lines),
+            told + waited,
+            outcomes,
+            self._reading.stored("waiting", drop.waiting.order_by(*POSITION)) if waits else None,
+            _unseen(drop.never_seen),
+            late,
+        )
+
+    def _beside(self) -> ir.Table | None:
+        """The profiles that lines are about, with what the columns take from them."""
+        if self._profiles is None:
+            return None
+        return self._reading.rows(
+            self._profiles, attributes=members_of(self._columns, Origin.PROFILE, "attributes")
+        )
+
+    def _input(self, events: ir.Table) -> int:
+        return int(asked(events.agg(n=events.count()))[0]["n"]) + self._dead_letters
+
+    def _outcomes(self, drop: RowDrop | FactDrop) -> Mapping[Outcome, int]:
+        return {**balance(drop.verdicts), Outcome.DEAD_LETTER: self._dead_letters}
+
+    @cached_property
+    def _dead_letters(self) -> int:
+        return self._reading.source.dead_letters(self._window)
+
+    def _waiting(self) -> ir.Table | None:
+        if self._intent.previous_drop is None:
+            return None
+        ledger = self._selection.ledger
+        previous = ledger.outcome(self._intent.export, self._intent.window_start)
+        if previous is not None and not previous.balance[Outcome.WAITING.label]:
+            return None
+        name = ledger.waiting_name(self._intent.export, self._intent.window_start)
+        return self._reading.file(ledger.store.location(name))
+
+    def _deleted_later(self) -> ir.Table | None:
+        ids = [deletion.profile_id for deletion in self._intent.deletions]
+        return self._reading.ids("profileId", ids) if ids else None
+
+
+@contextmanager
+def _planning() -> Iterator[None]:
+    """Let Python look for garbage seldom, and threads take turns often.
+
+    Plans are trees of many small objects that are needed until the end: looking through them again
+    and again takes a third of the planning. And the engine's thread, and those that render, would
+    wait 5 ms for the planning thread each time they have a few words to say.
+    """
+    usual, turn = gc.get_threshold(), sys.getswitchinterval()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
+    sys.setswitchinterval(0.0005)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(turn)
+        gc.set_threshold(*usual)
+        gc.unfreeze()
+
+
+def _lines(table: ir.Table) -> Iterator[pa.RecordBatch]:
+    """Compute the lines when they are asked for: till the last is read, nothing else may run."""
+    yield from streamed(table)
+
+
+def _count(table: ir.Table) -> int:
+    return int(fetched(table.agg(n=table.count()))[0]["n"])
+
+
+def _late(events: ir.Table, start: dt.datetime) -> dict[dt.date, int]:
+    late = events.filter(events["occurredAt"] < ibis.literal(start))
+    days = late.group_by(day=late["occurredAt"].date()).agg(n=late.count()).order_by("day")
+    return {row["day"]: row["n"] for row in asked(days)}
+
+
+def _unseen(lines: int) -> tuple[str, ...]:
+    if not lines:
+        return ()
+    one, many = "line of a profile that was", "lines of profiles that were"
+    return (f"{counted(lines, one, many)} never seen",)
+
+
+def _missed(creations: int) -> tuple[str, ...]:
+    if not creations:
+        return ()
+    one, many = "creation of a row that lived", "creations of rows that lived"
+    return (f"{counted(creations, one, many)}: a deletion was missed",)

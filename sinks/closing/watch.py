@@ -1,0 +1,138 @@
+"""The seam through which closes are observed: who watches is told of each step and of each end.
+
+Who runs closes says once who watches (`watching`); without that nobody does. What a close logs has
+its export, its instant and, once the window is decided, its offsets.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextvars import ContextVar
+from enum import StrEnum
+from typing import Final, Protocol, TypeVar
+
+from structlog.contextvars import (
+    bind_contextvars,
+    bound_contextvars,
+    get_contextvars,
+    unbind_contextvars,
+)
+
+from schemas.errors import DeltadropError, HeldError, WaitingError
+from sinks.ledger.ledger import Intent
+
+__all__ = [
+    "Result",
+    "Step",
+    "Watcher",
+    "begun",
+    "decided",
+    "entering",
+    "step",
+    "watching",
+]
+
+T = TypeVar("T")
+
+
+class Step(StrEnum):
+    """The steps of a close, in order."""
+
+    PROVE = "prove"  # take the cut, wait for the workers, choose coverage, record the intent
+    SELECT = "select"
+    RENDER = "render"
+    DELIVER = "deliver"
+    RECORD = "record"
+
+
+class Result(StrEnum):
+    """What comes of an attempt at a close."""
+
+    DELIVERED = "delivered"
+    WAITING = "waiting"  # the workers haven't stored all of the window yet
+    HELD = "held"
+    FAILED = "failed"
+
+
+class Watcher(Protocol):
+    """Who is told; none of these raises."""
+
+    def took(self, export: str, step: Step, seconds: float) -> None:
+        """A step of a close is over, well or not."""
+
+    def ended(self, export: str, instant: dt.datetime, result: Result) -> None:
+        """An attempt at a close is over."""
+
+
+class _Nobody:
+    def took(self, export: str, step: Step, seconds: float) -> None:
+        pass
+
+    def ended(self, export: str, instant: dt.datetime, result: Result) -> None:
+        pass
+
+
+_NOBODY: Final = _Nobody()
+_WATCHER: Final[ContextVar[Watcher]] = ContextVar("watcher", default=_NOBODY)
+
+
+@contextmanager
+def watching(watcher: Watcher) -> Iterator[None]:
+    """Let `watcher` be told of all closes within the context, in this thread and its lanes."""
+    token = _WATCHER.set(watcher)
+    try:
+        yield
+    finally:
+        _WATCHER.reset(token)
+
+
+@contextmanager
+def begun(export: str, instant: dt.datetime) -> Iterator[None]:
+    """An attempt at a close, which ends as the context does; an error other than DeltadropError is
+    not an end: it is made one first.
+    """
+    watcher = _WATCHER.get()
+    with bound_contextvars(export=export, instant=instant.isoformat()):
+        try:
+            yield
+        except DeltadropError as error:
+            watcher.ended(export, instant, _result_of(error))
+            raise
+        else:
+            watcher.ended(export, instant, Result.DELIVERED)
+        finally:
+            unbind_contextvars("offsets")
+
+
+def decided(intent: Intent) -> None:
+    """The window is decided: what the attempt under way logs from here on has its offsets."""
+    if "instant" in get_contextvars():
+        bind_contextvars(offsets=intent.window)
+
+
+@contextmanager
+def step(export: str, which: Step) -> Iterator[None]:
+    """A step of a close, which takes as long as the context."""
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        _WATCHER.get().took(export, which, time.monotonic() - began)
+
+
+@contextmanager
+def entering(export: str, which: Step, context: AbstractContextManager[T]) -> Iterator[T]:
+    """Enter a context; the step takes as long as entering does."""
+    with ExitStack() as stack:
+        with step(export, which):
+            entered = stack.enter_context(context)
+        yield entered
+
+
+def _result_of(error: DeltadropError) -> Result:
+    if isinstance(error, WaitingError):
+        return Result.WAITING
+    return Result.HELD if isinstance(error, HeldError) else Result.FAILED

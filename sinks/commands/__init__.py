@@ -1,0 +1,1 @@
+"""The commands of this package; `deltadrop.py` wires them to the command line."""

@@ -1,0 +1,196 @@
+"""Commands that close windows, and say what was closed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from schemas.definitions import choices
+from schemas.errors import DefinitionError, DeltadropError, Fault, WrongInputError
+from schemas.settings import load_settings
+from sinks.closing.completeness import Lag
+from sinks.closing.running import attempt
+from sinks.commands.lines import close_line, history_fields, history_lines
+from sinks.exports.export import Export
+from sinks.instants import parse_zoned
+from sinks.night.glance import at_a_glance
+from sinks.night.observing import writing_metrics
+from sinks.night.status import status_of
+from sinks.reports import Reporter, channels_of
+from sinks.schedule import Due, due_closes, initial_closes
+from sinks.setup import Sinks
+
+__all__ = ["close", "history", "status"]
+
+Config = Annotated[Path | None, typer.Option(help="The settings' file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
+
+_NONE = "none is defined: `deltadrop init-export` writes one"
+
+
+def close(
+    exports: Annotated[
+        list[str] | None, typer.Argument(help="Exports to close; all without.")
+    ] = None,
+    at: Annotated[str | None, typer.Option(help="The instant, ISO 8601 with zone.")] = None,
+    initial: Annotated[
+        bool, typer.Option("--initial", help="First close: every living row, as of now or --at.")
+    ] = False,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Close every due window that isn't closed yet, oldest first; or the one that ends at --at.
+
+    Exits with 0 if all were closed, 3 if one was held, 1 if one failed; the others were closed all
+    the same.
+    """
+    settings = load_settings(config)
+    sinks = Sinks.of(settings)
+    chosen = _chosen(sinks, exports or [])
+    if initial and not exports:
+        raise WrongInputError([Fault("--initial", "names no export", "close EXPORT --initial")])
+    lease_seconds = settings.schedule.lease_seconds
+    reporter = Reporter(sinks.ledger, channels_of(settings), lease_seconds=lease_seconds)
+    reporter.settle(chosen)
+    for told in sinks.sweeper.finish_revisions().left:
+        typer.echo(told, err=True)
+    now = dt.datetime.now(dt.UTC)
+    if at:
+        due = _due_at(chosen, _instant(at, now))
+    else:
+        due = (initial_closes if initial else due_closes)(chosen, sinks.ledger, now)
+    failures: dict[str, DeltadropError] = {}
+    run = _Run(sinks, reporter, failures, initial, as_json, by_hand=at is not None)
+    with writing_metrics(sinks, settings.observe.textfile):
+        _close_in_order(run, due)
+    sinks.retention.sweep()
+    for export in chosen:
+        reporter.late(export, [one.instant for one in due_closes([export], sinks.ledger, now)])
+    reporter.send()
+    if not due and not as_json:
+        typer.echo("nothing is due")
+    if failures:
+        raise typer.Exit(max(error.exit_code for error in failures.values()))
+
+
+def history(
+    export: Annotated[str | None, typer.Argument(help="One export; all without.")] = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what was closed: window, file, rows, checksum, what was held or released and why, and
+    revisions; newest last.
+    """
+    sinks = Sinks.of(load_settings(config))
+    for one in _chosen(sinks, [export] if export else []):
+        for instant in sinks.ledger.closes(one.name):
+            if as_json:
+                typer.echo(json.dumps(history_fields(sinks.ledger, one.name, instant)))
+            else:
+                for line in history_lines(sinks.ledger, one.name, instant):
+                    typer.echo(line)
+
+
+def status(
+    config: Config = None,
+    as_json: AsJson = False,
+    partitions: Annotated[bool, typer.Option("--partitions", help="List all partitions.")] = False,
+) -> None:
+    """Show what is due, what it waits for or what holds it, and what settles that."""
+    now = dt.datetime.now(dt.UTC)
+    told = status_of(Sinks.of(load_settings(config)), now)
+    typer.echo(told.to_json() if as_json else at_a_glance(told, now, all_partitions=partitions))
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A run of `close`: what it works with, and what failed of it."""
+
+    sinks: Sinks
+    reporter: Reporter
+    failures: dict[str, DeltadropError]
+    initial: bool
+    as_json: bool
+    by_hand: bool  # an instant that a person chose; who sees on the terminal what is wrong with it
+
+
+def _close_in_order(run: _Run, due: Sequence[Due]) -> None:
+    """Close what is due, oldest first; an export that fails isn't closed at later instants."""
+    delay = dt.timedelta(seconds=run.sinks.settings.close.delay_seconds)
+    for instant in sorted({one.instant for one in due}):
+        _wait_until(instant + delay)
+        for one in due:
+            if one.instant == instant and one.export not in run.failures:
+                _close_one(run, one)
+        run.sinks.rebase.remake_where_due(run.sinks.streams.topics.values(), instant)
+
+
+def _close_one(run: _Run, due: Due) -> None:
+    export = next(one for one in run.sinks.exports if one.name == due.export)
+
+    def progress(lags: Sequence[Lag]) -> None:
+        typer.echo(f"{due.export}: waiting for " + "; ".join(str(lag) for lag in lags), err=True)
+
+    try:
+        outcome = attempt(run.sinks.closer, export, due.instant, progress, initial=run.initial)
+    except DeltadropError as error:
+        run.failures[due.export] = error
+        typer.echo(f"{due.export} at {due.instant.isoformat()}: {error}", err=True)
+        if not run.by_hand:
+            run.reporter.troubled(export, due.instant, error)
+        return
+    run.reporter.delivered(export, due.instant, outcome)
+    if run.as_json:
+        told = {"export": due.export, "instant": due.instant.isoformat(), **asdict(outcome)}
+        typer.echo(json.dumps(told))
+    else:
+        typer.echo(close_line(due.export, due.instant, outcome))
+
+
+def _chosen(sinks: Sinks, names: Sequence[str]) -> list[Export]:
+    known = {export.name: export for export in sinks.exports}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise WrongInputError(
+            [
+                Fault("", f"there is no export '{name}'", choices(name, known) or _NONE)
+                for name in unknown
+            ]
+        )
+    if not known:
+        folder = str(sinks.settings.exports)
+        raise DefinitionError(
+            [Fault(folder, "no export is defined", "add a YAML file that begins with export: NAME")]
+        )
+    return [known[name] for name in names] if names else list(sinks.exports)
+
+
+def _due_at(exports: Sequence[Export], instant: dt.datetime) -> list[Due]:
+    return sorted(Due(instant, export.name) for export in exports)
+
+
+def _instant(text: str, now: dt.datetime) -> dt.datetime:
+    try:
+        instant = parse_zoned(text)
+    except ValueError:
+        hint = "write it as 2026-03-28T06:00:00+01:00"
+        raise WrongInputError([Fault("--at", f"'{text}' isn't an instant", hint)]) from None
+    if instant > now:
+        raise WrongInputError(
+            [Fault("--at", f"{text} hasn't come yet", "choose an instant in the past")]
+        )
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+
+
+def _wait_until(moment: dt.datetime) -> None:
+    """Wait until what was appended before an instant can be read (close.delay_seconds)."""
+    seconds = (moment - dt.datetime.now(dt.UTC)).total_seconds()
+    if seconds > 0:
+        time.sleep(seconds)

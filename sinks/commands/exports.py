@@ -1,0 +1,147 @@
+"""Commands for those who write exports: what one is, and schemas that help an editor."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from schemas.definitions import choices
+from schemas.errors import Fault, WrongInputError
+from schemas.settings import Settings, load_settings
+from schemas.tables import Catalog, load_catalog
+from sinks.authoring.json_schema import json_schemas, written
+from sinks.authoring.summary import Section, Summary, summary_of
+from sinks.exports.export import Export, load_exports
+from sinks.locations import load_locations, terms_of
+
+__all__ = [
+    "SCHEMA_FOLDER",
+    "AsJson",
+    "Config",
+    "json_schema",
+    "preview",
+    "show",
+    "summary",
+    "write_schemas",
+]
+
+SCHEMA_FOLDER: Final = ".schema"
+"""Within a folder of definitions: the schema of its files, which knows the installation's tables"""
+
+Config = Annotated[Path | None, typer.Option(help="The settings' file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
+
+
+def summary(
+    export: Annotated[str, typer.Argument(help="The export.")],
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what an export is: general data, target group, data, parameters."""
+    settings = load_settings(config)
+    terms = terms_of(load_locations(settings))
+    exports = load_exports(settings.exports, load_catalog(settings.tables), terms)
+    told = summary_of(named(export, exports), dt.datetime.now(dt.UTC))
+    if as_json:
+        typer.echo(told.to_json())
+    else:
+        show(told)
+
+
+def preview(
+    export: Annotated[str, typer.Argument(help="The export.")],
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show ten lines of an export as they would come out now; nothing is changed.
+
+    The lines are those of the window that is open, as far as it is stored. They go to stdout, what
+    is to be said about them to stderr.
+    """
+    # Here: what it imports takes a second, which the other commands needn't wait.
+    from sinks.authoring.preview import preview_of
+    from sinks.setup import Sinks
+
+    sinks = Sinks.of(load_settings(config))
+    told = preview_of(sinks, named(export, sinks.exports), dt.datetime.now(dt.UTC))
+    if as_json:
+        typer.echo(told.to_json())
+        return
+    typer.echo(told.text, nl=False)
+    typer.echo(told.told, err=True)
+
+
+def json_schema(
+    config: Config = None,
+    any_database: Annotated[
+        bool, typer.Option("--any-database", help="Know no tables: for any installation.")
+    ] = False,
+    into: Annotated[
+        Path | None, typer.Option(help="One folder for all; without, .schema beside the files.")
+    ] = None,
+) -> None:
+    """Write JSON Schemas of table, stream and export files: editors complete and check by them.
+
+    They know the databases, tables and columns that there are: run it again when these change. A
+    file's first line names its schema: # yaml-language-server: $schema=.schema/export.json
+    """
+    settings = load_settings(config)
+    catalog = None if any_database else load_catalog(settings.tables)
+    for path in write_schemas(settings, catalog, into):
+        typer.echo(path)
+
+
+def write_schemas(settings: Settings, catalog: Catalog | None, into: Path | None) -> list[Path]:
+    """Write the schema of each kind of file into one folder, or beside the files that there are."""
+    beside = {"table": settings.tables, "stream": settings.streams, "export": settings.exports}
+    locations = None if catalog is None else load_locations(settings)
+    paths = []
+    for kind, schema in json_schemas(catalog, locations).items():
+        folder = into or beside[kind] / SCHEMA_FOLDER
+        if into is None and not beside[kind].is_dir():
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{kind}.json"
+        path.write_text(written(schema), encoding="utf-8")
+        paths.append(path)
+    return paths
+
+
+def show(told: Summary) -> None:
+    """Print a summary: with colours and in columns on a terminal, as plain lines elsewhere."""
+    if not sys.stdout.isatty():
+        typer.echo(str(told))
+        return
+    console = Console(highlight=False)
+    for number, section in enumerate(told.sections):
+        if number:
+            console.print()
+        console.print(Text(section.title, style="bold"))
+        console.print(_grid(section))
+
+
+def _grid(section: Section) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    for place in range(len(section.rows[0])):
+        grid.add_column(style="cyan" if place == 0 else None, overflow="fold")
+    for row in section.rows:
+        # Text, not markup: a header may hold brackets.
+        grid.add_row(*(Text(cell) for cell in row))
+    return grid
+
+
+def named(name: str, exports: Sequence[Export]) -> Export:
+    """Return the export of this name; raises WrongInputError with those that there are."""
+    known = {export.name: export for export in exports}
+    if name not in known:
+        hint = choices(name, sorted(known)) or "none is defined: `deltadrop init-export` writes one"
+        raise WrongInputError([Fault("", f"there is no export '{name}'", hint)])
+    return known[name]

@@ -1,0 +1,87 @@
+"""Commands that look at files only: no broker, no registry, nothing is changed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from schemas.errors import DefinitionError
+from schemas.settings import Settings, load_settings
+from schemas.tables import load_catalog
+from sinks.drops.verify import verify as verify_drop
+from sinks.exports.export import load_exports
+from sinks.locations import load_locations, terms_of
+from sinks.wording import counted
+
+__all__ = ["Valid", "validate", "validate_definitions", "verify"]
+
+NOT_AS_TOLD = 1
+"""Exit code of `verify` where a drop isn't what its manifest says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Valid:
+    """What the definitions hold, all of them right."""
+
+    databases: tuple[str, ...]
+    tables: tuple[str, ...]
+    exports: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """For people."""
+        return (
+            f"all is well: {counted(len(self.databases), 'database')}, "
+            f"{counted(len(self.tables), 'custom table')}, "
+            f"{counted(len(self.exports), 'export')} ({', '.join(self.exports) or 'none'})"
+        )
+
+
+def validate_definitions(settings: Settings) -> Valid:
+    """Read all definitions; raises DefinitionError with every fault of every file.
+
+    Exports are read once the tables they are about are right.
+    """
+    terms = terms_of(load_locations(settings))
+    catalog = load_catalog(settings.tables)
+    exports = load_exports(settings.exports, catalog, terms)
+    return Valid(
+        databases=tuple(sorted(catalog.databases)),
+        tables=tuple(sorted(f"{database}.{table}" for database, table in catalog.tables)),
+        exports=tuple(export.name for export in exports),
+    )
+
+
+def verify(
+    file: Annotated[Path, typer.Argument(help="A drop, or the manifest beside it.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Check a drop against its manifest: hash, size, header, columns, rows, dialect.
+
+    Exits with 0 if all is well, 1 if not, with a line for each finding.
+    """
+    verification = verify_drop(file)
+    typer.echo(verification.to_json() if as_json else str(verification))
+    if not verification.is_well:
+        raise typer.Exit(NOT_AS_TOLD)
+
+
+def validate(
+    config: Annotated[Path | None, typer.Option(help="The settings' file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Check the settings and all definitions of tables and exports, before anything runs.
+
+    Exits with 0 if all is well, 2 if not, with a line for each fault.
+    """
+    try:
+        valid = validate_definitions(load_settings(config))
+    except DefinitionError as error:
+        if not as_json:
+            raise
+        typer.echo(json.dumps({"valid": False, "faults": [asdict(f) for f in error.faults]}))
+        raise typer.Exit(error.exit_code) from error
+    typer.echo(json.dumps({"valid": True, **asdict(valid)}) if as_json else str(valid))

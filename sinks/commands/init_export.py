@@ -1,0 +1,140 @@
+"""The command that begins an export: it asks what the reference page asks, and writes the YAML."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from schemas.errors import Fault
+from schemas.settings import load_settings
+from schemas.tables import load_catalog
+from sinks.authoring.draft import Answer, Draft, write_definition
+from sinks.authoring.json_schema import schema_line
+from sinks.authoring.questions import QUESTIONS, Interviewer, Offer, Question, flag_of, interview
+from sinks.authoring.summary import summary_of
+from sinks.commands.exports import SCHEMA_FOLDER, AsJson, Config, show, write_schemas
+from sinks.exports.export import Export, load_exports
+from sinks.locations import load_locations, terms_of
+
+__all__ = ["OnTerminal", "init_export"]
+
+_FIRST_LINE = schema_line(f"{SCHEMA_FOLDER}/export.json")
+_BY_FIELD = {question.field: question for question in QUESTIONS}
+
+
+def _flag(field: str) -> Any:
+    """The option that answers a question."""
+    told = _BY_FIELD[field].text
+    return typer.Option(flag_of(field), help=f"{told[:1].upper()}{told[1:]}.", show_default=False)
+
+
+def init_export(
+    *,
+    name: Annotated[str | None, _flag("export")] = None,
+    suffix: Annotated[str | None, _flag("suffix")] = None,
+    entity: Annotated[str | None, _flag("entity")] = None,
+    type_: Annotated[str | None, _flag("type")] = None,
+    database: Annotated[str | None, _flag("database")] = None,
+    table: Annotated[str | None, _flag("table")] = None,
+    event: Annotated[str | None, _flag("event")] = None,
+    source: Annotated[list[str] | None, _flag("sources")] = None,
+    column: Annotated[list[str] | None, _flag("columns")] = None,
+    boolean: Annotated[str | None, _flag("formats.boolean")] = None,
+    date: Annotated[str | None, _flag("formats.date")] = None,
+    moment: Annotated[str | None, _flag("formats.moment")] = None,
+    values_separator: Annotated[str | None, _flag("formats.values_separator")] = None,
+    separator: Annotated[str | None, _flag("file.separator")] = None,
+    compression: Annotated[str | None, _flag("file.compression")] = None,
+    file_name: Annotated[str | None, _flag("file.name")] = None,
+    inner_name: Annotated[str | None, _flag("file.inner_name")] = None,
+    when_empty: Annotated[str | None, _flag("when_empty")] = None,
+    deliver: Annotated[list[str] | None, _flag("deliver")] = None,
+    at: Annotated[str | None, _flag("schedule.at")] = None,
+    time_zone: Annotated[str | None, _flag("schedule.time_zone")] = None,
+    deliver_by: Annotated[str | None, _flag("schedule.deliver_by")] = None,
+    recipient: Annotated[list[str] | None, _flag("recipients")] = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write an export's definition: asks for what no flag says, and shows its summary.
+
+    Without a terminal the flags must say it all. A file that is there is never written over.
+    """
+    given = _answers(locals())
+    settings = load_settings(config)
+    catalog = load_catalog(settings.tables)
+    terms = terms_of(load_locations(settings))
+    there = load_exports(settings.exports, catalog, terms) if settings.exports.exists() else ()
+    draft = Draft(catalog, terms, [export.name for export in there])
+    asking = OnTerminal() if sys.stdin.isatty() and not as_json else None
+    draft = interview(draft, given, asking)
+    path, export = write_definition(draft, settings.exports, _FIRST_LINE)
+    write_schemas(settings, catalog, None)
+    _tell(path, export, as_json, told_before=asking is not None)
+
+
+def _tell(path: Path, export: Export, as_json: bool, told_before: bool) -> None:
+    told = summary_of(export, dt.datetime.now(dt.UTC))
+    if as_json:
+        typer.echo(json.dumps({"file": str(path), "summary": asdict(told)}, ensure_ascii=False))
+        return
+    if told_before:
+        typer.echo()
+    show(told)
+    typer.echo(f"\nwritten: {path}\nlook at its lines: deltadrop preview {export.name}")
+
+
+def _answers(arguments: Mapping[str, Any]) -> dict[str, Answer]:
+    """The answers among the arguments of the command, by field: a flag's argument has its name."""
+    by_flag = {f"--{name.strip('_').replace('_', '-')}": one for name, one in arguments.items()}
+    given = {field: by_flag[flag_of(field)] for field in _BY_FIELD}
+    return {
+        field: answer if isinstance(answer, str) else tuple(answer)
+        for field, answer in given.items()
+        if answer
+    }
+
+
+class OnTerminal(Interviewer):
+    """Asks whoever sits at the terminal; choices may be given by their number."""
+
+    def __init__(self) -> None:
+        self._step = ""
+
+    def ask(self, question: Question, offer: Offer, default: str | None) -> Answer | None:
+        """Print the step where it begins, the choices, and read a line."""
+        if question.step != self._step:
+            self._step = question.step
+            typer.secho(f"\n{question.step}", bold=True)
+        width = max(map(len, offer), default=0)
+        for number, (choice, told) in enumerate(offer.items(), 1):
+            typer.echo(f"  {number:3} {choice:{width}}  {told}".rstrip())
+        held = "" if default is None else f" [{default}]"
+        while True:
+            line = input(f"{question.text}{held}: ").strip()
+            if line or default is not None:
+                break
+        if not line:
+            return None
+        names = [_choice(part.strip(), list(offer)) for part in line.split(",")]
+        return tuple(names) if question.several else _choice(line, list(offer))
+
+    def refuse(self, faults: Iterable[Fault]) -> None:
+        """Print what is wrong."""
+        for fault in faults:
+            typer.secho(f"{fault.what}; {fault.hint}".removesuffix("; "), fg=typer.colors.RED)
+
+
+def _choice(text: str, offered: list[str]) -> str:
+    """The choice that a number stands for (a column's header may follow it), or the text itself."""
+    number, equals, header = text.partition("=")
+    if number.isdigit() and 0 < int(number) <= len(offered):
+        return f"{offered[int(number) - 1]}{equals}{header}"
+    return text

@@ -1,0 +1,66 @@
+"""The command `redrop`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from schemas.errors import Fault, WrongInputError
+from schemas.settings import load_settings
+from sinks.commands.exports import named
+from sinks.commands.lines import close_line
+from sinks.commands.release import known_export, read_instant, read_reason
+from sinks.repair.redrop import Redrop, Redropper
+from sinks.setup import Sinks
+
+__all__ = ["redrop"]
+
+
+def redrop(
+    export: Annotated[str, typer.Argument(help="The export.")],
+    close: Annotated[
+        str, typer.Option("--close", help="The close's instant, as `history` shows it.")
+    ],
+    current_definition: Annotated[
+        bool, typer.Option("--current-definition", help="By today's definition: a revision.")
+    ] = False,
+    reason: Annotated[
+        str | None, typer.Option(help="Why; a revision keeps it in ledger and manifest.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="The settings' file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Make a drop again from what its close decided, and deliver it again where it is missing.
+
+    It has the same bytes. Where people were deleted since, or with --current-definition, it becomes
+    a numbered revision with its reason. Exits with 0 if it is there, 1 if it can't be made or
+    delivered, 3 if its close is held.
+    """
+    sinks = Sinks.of(load_settings(config))
+    instant = read_instant(close)
+    if current_definition and reason is None:
+        hint = "a revision has a reason: say what has changed, and who asked for it"
+        raise WrongInputError([Fault("--current-definition", "needs --reason", hint)])
+    why = "" if reason is None else read_reason(reason)
+    known_export(sinks, export)
+    today = named(export, sinks.exports) if current_definition else None
+    done = Redropper(sinks.reviser).redrop(export, instant, why, today)
+    if as_json:
+        told = {"export": export, "instant": instant.isoformat(), **asdict(done)}
+        typer.echo(json.dumps(told))
+        return
+    typer.echo(close_line(export, instant, done.outcome))
+    for line in _told(done):
+        typer.echo(f"  {line}")
+
+
+def _told(done: Redrop) -> list[str]:
+    if done.revision:
+        return [f"revision -r{done.revision}", *(f"delivered to {one}" for one in done.delivered)]
+    if done.delivered:
+        return ["the same bytes", *(f"was missing, delivered to {one}" for one in done.delivered)]
+    return ["the same bytes, and it is there everywhere"]

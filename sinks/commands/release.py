@@ -1,0 +1,109 @@
+"""The command `release`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from schemas.definitions import choices
+from schemas.errors import Fault, WrongInputError
+from schemas.settings import load_settings
+from sinks.closing.completeness import Lag
+from sinks.commands.exports import named
+from sinks.commands.lines import close_line
+from sinks.exports.export import Export
+from sinks.instants import parse_stamp, parse_zoned
+from sinks.ledger.ledger import Outcome
+from sinks.repair.release import Releaser
+from sinks.reports import Reporter, channels_of
+from sinks.setup import Sinks
+
+__all__ = ["known_export", "read_instant", "read_reason", "release"]
+
+Close = Annotated[str, typer.Option("--close", help="The close's instant, as `history` shows it.")]
+Reason = Annotated[str, typer.Option(help="Why; it is kept in the ledger and in the manifest.")]
+
+
+def release(
+    export: Annotated[str, typer.Argument(help="The export whose drop is held.")],
+    close: Close,
+    reason: Reason,
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Send it without offsets that are lost for good.")
+    ] = False,
+    config: Annotated[Path | None, typer.Option(help="The settings' file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Send a drop that is held, and record why; with the same bytes as it was made.
+
+    What a guard rail held goes as it is. What is held because offsets of its window are lost goes
+    only with --accept-loss, and its manifest names them. Safe to run again: a drop that was sent
+    stays as it is. Exits with 0 if it was sent, 3 if it is held still, 1 if it failed.
+    """
+    settings = load_settings(config)
+    sinks = Sinks.of(settings)
+    instant, why = read_instant(close), read_reason(reason)
+    known_export(sinks, export)
+    sent_before = sinks.ledger.outcome(export, instant) is not None
+    outcome = _released(sinks, export, instant, why, accept_loss)
+    reporter = Reporter(
+        sinks.ledger, channels_of(settings), lease_seconds=settings.schedule.lease_seconds
+    )
+    intent = sinks.ledger.intent(export, instant)
+    if intent is not None:
+        reporter.delivered(Export.from_json(intent.definition_json()), instant, outcome)
+    reporter.send()
+    if as_json:
+        told = {"export": export, "instant": instant.isoformat(), **asdict(outcome)}
+        typer.echo(json.dumps(told))
+    else:
+        typer.echo(close_line(export, instant, outcome))
+        if sent_before:
+            typer.echo("  it was sent before: nothing is changed")
+
+
+def _released(
+    sinks: Sinks, export: str, instant: dt.datetime, reason: str, accept_loss: bool
+) -> Outcome:
+    releaser = Releaser(sinks.reviser)
+
+    def progress(lags: Sequence[Lag]) -> None:
+        typer.echo(f"{export}: waiting for " + "; ".join(str(lag) for lag in lags), err=True)
+
+    guarded = sinks.closer.holds.held(export, instant) is not None
+    if accept_loss and not guarded:
+        return releaser.accept_loss(named(export, sinks.exports), instant, reason, progress)
+    return releaser.release(export, instant, reason, progress)
+
+
+def known_export(sinks: Sinks, name: str) -> None:
+    """Refuse an export that is neither defined nor in the ledger."""
+    known = sorted({*(one.name for one in sinks.exports), *sinks.ledger.exports()})
+    if name not in known:
+        hint = choices(name, known) or "nothing was closed yet"
+        raise WrongInputError([Fault("", f"there is no export '{name}'", hint)])
+
+
+def read_instant(text: str) -> dt.datetime:
+    """Read a close's instant: as `history` shows it, or in ISO 8601 with zone."""
+    for read in (parse_stamp, parse_zoned):
+        with suppress(ValueError):
+            return read(text)
+    hint = "write it as `deltadrop history` does, 20260328T050000.000Z, or 2026-03-28T06:00+01:00"
+    raise WrongInputError([Fault("--close", f"'{text}' isn't an instant", hint)])
+
+
+def read_reason(text: str) -> str:
+    """Read a reason: one line that says something."""
+    reason = " ".join(text.split())
+    if not reason:
+        hint = "say who decided it and why: it's in the manifest"
+        raise WrongInputError([Fault("--reason", "is empty", hint)])
+    return reason

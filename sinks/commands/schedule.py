@@ -1,0 +1,103 @@
+"""The command `schedule`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Final
+
+import structlog
+import typer
+
+from schemas.settings import Settings, load_settings
+from sinks.closing.watch import watching
+from sinks.instants import utc_now
+from sinks.lease import Keeper, Lease, process_name
+from sinks.night.installed import Installed
+from sinks.night.observing import SchedulerWatch
+from sinks.night.scheduler import LEASE, Scheduler
+from sinks.reports import Reporter, channels_of
+from sinks.setup import Sinks
+from streams.serving import served
+
+__all__ = ["schedule", "serve"]
+
+log = structlog.get_logger(__name__)
+
+_WAIT_WITHIN_A_CLOSE: Final = 2.0
+"""Seconds that a close waits for the workers; then the others have their turn."""
+_LOOK_SECONDS: Final = 0.25
+
+
+def schedule(
+    config: Annotated[Path | None, typer.Option(help="The settings' file.")] = None,
+) -> None:
+    """Run closes as they fall due, those that were missed first, until SIGTERM.
+
+    Several may run, also on several machines: one works, the others stand by. What it does goes to
+    stderr: as JSON lines, or as text on a terminal. Exits with 0 after SIGTERM, when the close
+    under way is finished; 2 for wrong definitions. Metrics and health are served where
+    `observe.schedule_port` is set.
+    """
+    serve(load_settings(config), Sinks.of)
+
+
+def serve(
+    settings: Settings,
+    make: Callable[[Settings], Sinks],
+    now: Callable[[], dt.datetime] = utc_now,
+) -> None:
+    """Run a scheduler over an installation until SIGTERM or SIGINT.
+
+    make: the parts of the installation.
+    """
+    stop = _Signals()
+    wait = min(settings.close.wait_seconds, _WAIT_WITHIN_A_CLOSE)
+    patient = settings.close.model_copy(update={"wait_seconds": wait})
+    own = settings.model_copy(update={"close": patient})
+    installed = Installed(lambda: make(own), (settings.tables, settings.exports, settings.streams))
+    store = installed.latest().ledger.store
+    lease = Lease(
+        store,
+        LEASE,
+        holder=process_name(),
+        seconds=settings.schedule.lease_seconds,
+        now=now,
+    )
+    reporter = Reporter(
+        installed.latest().ledger,
+        channels_of(settings),
+        now,
+        lease_seconds=settings.schedule.lease_seconds,
+    )
+    observe = settings.observe
+    installed.latest().sweeper.finish_revisions()
+    with Keeper(lease, now) as keeper:
+        watch = SchedulerWatch(lambda: installed.current, keeper, stop, now)
+        with (
+            served(watch, observe.host, observe.schedule_port, "observe.schedule_port"),
+            watching(watch),
+        ):
+            Scheduler(settings, installed, keeper, watch, reporter, now).run()
+
+
+class _Signals:
+    """Asked to leave by SIGTERM or SIGINT."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._leave)
+
+    def wait(self, seconds: float) -> None:
+        """See Stop.wait. In steps: a sleep goes on after a signal's handler (PEP 475)."""
+        until = time.monotonic() + seconds
+        while not self.asked and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _LOOK_SECONDS))
+
+    def _leave(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True

@@ -1,0 +1,313 @@
+"""The manifest beside each drop: what it holds, of which offsets, and that it adds up (SPEC §7).
+
+Its JSON is a contract: fields may be added, their meaning never changes. The same drop gives the
+same bytes: fields come in the order declared here, and no clock is read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from schemas.errors import CloseError, HeldError
+from schemas.tables import AttributeType
+from sinks.columns import HeadedColumn
+from sinks.exports.export import Export
+from sinks.rendering import zones
+from sinks.rendering.render import Compression, Rendered
+from sinks.wording import counted
+
+__all__ = [
+    "Balance",
+    "ColumnEntry",
+    "Dialect",
+    "ExportEntry",
+    "FileEntry",
+    "Instant",
+    "Lost",
+    "Manifest",
+    "Offsets",
+    "Released",
+    "Window",
+    "columns_of",
+    "dialect_of",
+    "export_of",
+    "file_of",
+]
+
+Count = Annotated[int, Field(ge=0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ExportEntry(_Entry):
+    """Which export the drop is of."""
+
+    name: str
+    entity: str
+    database: str
+    table: str | None
+    type: str
+    event: str
+
+
+class Instant(_Entry):
+    """A moment in UTC and in the export's time zone, both in ISO 8601 with offset."""
+
+    utc: str
+    local: str
+
+    @classmethod
+    def of(cls, instant: datetime, time_zone: str) -> Self:
+        """Write `instant` in both."""
+        return cls(
+            utc=instant.astimezone(UTC).isoformat(timespec="milliseconds"),
+            local=instant.astimezone(zones.zone(time_zone)).isoformat(timespec="milliseconds"),
+        )
+
+
+class Window(_Entry):
+    """The time between two closes; `remark` says so where a clock change made the day longer.
+
+    An initial drop has no beginning: it holds every living row as of the end.
+    """
+
+    begin: Instant | None
+    end: Instant
+    time_zone: str
+    hours: float | None
+    remark: str | None
+
+    @classmethod
+    def of(cls, begin: datetime | None, end: datetime, time_zone: str) -> Self:
+        """Describe the window between two instants; without a beginning, an initial drop's."""
+        if begin is None:
+            return cls(
+                begin=None,
+                end=Instant.of(end, time_zone),
+                time_zone=time_zone,
+                hours=None,
+                remark="initial: every living row as of the end",
+            )
+        hours = (end - begin) / timedelta(hours=1)
+        first, last = (moment.astimezone(zones.zone(time_zone)) for moment in (begin, end))
+        next_day = last.date() - first.date() == timedelta(days=1)
+        # A close whose hour is skipped runs at the change: the day after is the short one.
+        just_before = (begin - timedelta(microseconds=1)).astimezone(first.tzinfo)
+        changed = len({just_before.utcoffset(), first.utcoffset(), last.utcoffset()}) > 1
+        changed = changed and next_day and hours != 24
+        return cls(
+            begin=Instant.of(begin, time_zone),
+            end=Instant.of(end, time_zone),
+            time_zone=time_zone,
+            hours=round(hours, 6),
+            remark=f"a day of {hours:g} hours: the clocks were changed" if changed else None,
+        )
+
+
+class Offsets(_Entry):
+    """The offsets `[first, next)` of a topic's partition that the window holds."""
+
+    topic: str
+    topic_id: str
+    partition: Count
+    first: Count
+    next: Count
+
+
+class FileEntry(_Entry):
+    """The file as delivered: lines below the header, and its bytes.
+
+    inner_name: of the file in a zip archive; it isn't written where there is none, so that drops of
+    before there were archives have the same manifest.
+    """
+
+    name: str
+    revision: Count = 0
+    rows: Count
+    bytes: Count
+    sha256: Sha256
+    compression: Compression
+    inner_name: str | None = Field(default=None, exclude_if=lambda name: name is None)
+
+    @model_validator(mode="after")
+    def _archives_name_their_file(self) -> Self:
+        if (self.compression is Compression.ZIP) != (self.inner_name is not None):
+            raise ValueError("inner_name is there for zip, and only for zip")
+        return self
+
+
+class Dialect(_Entry):
+    """How to read the CSV."""
+
+    encoding: Literal["UTF-8"] = "UTF-8"
+    separator: str
+    quote: Literal['"'] = '"'
+    escape: Literal['"'] = '"'
+    line_end: Literal["\n"] = "\n"
+    header: Literal[True] = True
+    decimal_point: Literal["."] = "."
+    null: Literal[""] = ""
+    empty: Literal['""'] = '""'
+
+
+class ColumnEntry(_Entry):
+    """A column: its header, its name in the product, its type and how its values are written."""
+
+    header: str
+    name: str
+    type: AttributeType
+    format: str | None
+
+
+class Balance(_Entry):
+    """Where every record of the input went: its count by outcome, in SPEC §3's order."""
+
+    input: Count
+    outcomes: Mapping[str, Count]
+
+    def check(self, export: str, *, exported: int) -> None:
+        """Raise HeldError where the outcomes don't add up to the input, or `exported` isn't theirs.
+
+        exported: lines that the file has.
+        """
+        total = sum(self.outcomes.values())
+        if total != self.input:
+            listed = " + ".join(f"{count} {name}" for name, count in self.outcomes.items() if count)
+            raise HeldError(
+                f"the balance doesn't add up: {counted(self.input, 'record')} came in, "
+                f"{counted(total, 'is', 'are')} accounted for ({listed or 'none'})",
+                where=f"export '{export}'",
+                hint="nothing was delivered; the close can be run again",
+            )
+        told = self.outcomes.get("exported", 0)
+        if told != exported:
+            raise HeldError(
+                f"the balance counts {told} exported, the file has {counted(exported, 'line')}",
+                where=f"export '{export}'",
+                hint="nothing was delivered; the close can be run again",
+            )
+
+
+class Lost(_Entry):
+    """Offsets that the drop is without, as they were lost: which, and why it was sent all the
+    same.
+    """
+
+    offsets: tuple[Offsets, ...]
+    reason: str
+
+
+class Released(_Entry):
+    """A drop that a guard rail had held: why it was held, and why it was sent all the same."""
+
+    held_because: tuple[str, ...]
+    reason: str
+
+
+class Manifest(_Entry):
+    """All of it. `file` is null where an empty window's file was skipped.
+
+    `reason` says why the drop was made again; only a revision has it. `released` is there where a
+    guard rail had held the drop, `lost` where it is without offsets of its window or its state.
+    """
+
+    format: Literal[1] = 1
+    drop: str
+    previous_drop: str | None
+    export: ExportEntry
+    window: Window
+    file: FileEntry | None
+    dialect: Dialect
+    columns: tuple[ColumnEntry, ...]
+    offsets: tuple[Offsets, ...]
+    balance: Balance
+    late_rows: Mapping[date, Count]
+    warnings: tuple[str, ...]
+    reason: str | None = None
+    released: Released | None = None
+    lost: Lost | None = None
+
+    def to_json(self) -> bytes:
+        """Serialise, for people too: one field a line, a line break at the end."""
+        fields = self.model_dump(mode="json")
+        for only_where_it_is in ("reason", "released", "lost"):
+            if fields[only_where_it_is] is None:
+                del fields[only_where_it_is]
+        fields["late_rows"] = dict(sorted(fields["late_rows"].items()))
+        return (json.dumps(fields, indent=2, ensure_ascii=False) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, content: bytes, where: str = "manifest") -> Self:
+        """Read back what `to_json` wrote; fields of later versions are passed over.
+
+        Raises CloseError where it isn't a manifest.
+        """
+        try:
+            return cls.model_validate_json(content)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            path = ".".join(str(part) for part in first["loc"])
+            what = f"isn't a manifest: {path + ': ' if path else ''}{first['msg']}"
+            raise CloseError(what, where=where) from error
+
+
+def export_of(export: Export) -> ExportEntry:
+    """Tell which export a drop is of."""
+    one = export.definition
+    return ExportEntry(
+        name=one.name,
+        entity=one.entity,
+        database=one.database,
+        table=one.table,
+        type=one.type,
+        event=one.event,
+    )
+
+
+def file_of(name: str, revision: int, rendered: Rendered, compression: Compression) -> FileEntry:
+    """Tell what was rendered."""
+    return FileEntry(
+        name=name,
+        revision=revision,
+        rows=rendered.rows,
+        bytes=rendered.bytes,
+        sha256=rendered.sha256,
+        compression=compression,
+        inner_name=rendered.inner_name,
+    )
+
+
+def dialect_of(export: Export) -> Dialect:
+    """Tell how the export's CSV is read."""
+    return Dialect(separator=export.layout.separator)
+
+
+def columns_of(export: Export) -> tuple[ColumnEntry, ...]:
+    """Tell the export's columns, with the formats of their values."""
+    return tuple(_column(headed, export) for headed in export.columns)
+
+
+def _column(headed: HeadedColumn, export: Export) -> ColumnEntry:
+    formats = export.definition.formats
+    column = headed.column
+    written: dict[AttributeType, str] = {
+        AttributeType.BOOLEAN: formats.boolean,
+        AttributeType.DATE: formats.date,
+        AttributeType.MOMENT: formats.moment,
+        AttributeType.STRINGS: formats.values_separator,
+        AttributeType.DECIMAL: f"{column.precision},{column.scale}",
+    }
+    return ColumnEntry(
+        header=headed.header,
+        name=column.name,
+        type=column.type,
+        format=written.get(column.type),
+    )

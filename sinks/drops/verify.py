@@ -1,0 +1,150 @@
+"""Check a delivered file against its manifest: what a partner runs (SPEC §7).
+
+Hash, bytes, compression, rows, header, columns, and that every line is of the dialect. Reads the
+file once, in pieces; a file that doesn't fit memory is no trouble.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from schemas.errors import CloseError
+from sinks.drops.csv_check import CsvCheck, SpoiltError
+from sinks.drops.manifest import FileEntry, Manifest
+from sinks.drops.unpack import unpacked
+from sinks.wording import counted
+
+__all__ = ["Finding", "Verification", "verify"]
+
+MANIFEST_ENDING: Final = ".manifest.json"
+_PIECE: Final = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that isn't as the manifest says: what was looked at, and what was found."""
+
+    check: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a file was found to be; all is well without findings."""
+
+    file: str
+    manifest: str
+    rows: int
+    bytes: int
+    sha256: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_well(self) -> bool:
+        """Whether the file is what its manifest says."""
+        return not self.findings
+
+    def __str__(self) -> str:
+        """For people, a line for each finding."""
+        if self.is_well:
+            return (
+                f"{self.file}: as its manifest says: {counted(self.rows, 'row')}, "
+                f"{counted(self.bytes, 'byte')}, SHA-256 {self.sha256}"
+            )
+        return "\n".join(f"{self.file}: {found.check}: {found.what}" for found in self.findings)
+
+    def to_json(self) -> str:
+        """For scripts."""
+        return json.dumps({"well": self.is_well, **asdict(self)}, ensure_ascii=False)
+
+
+def verify(path: Path) -> Verification:
+    """Check the drop at `path` (or the drop whose manifest it is) against the manifest beside it.
+
+    Raises CloseError where the manifest or the file can't be read.
+    """
+    file = path.with_name(path.name.removesuffix(MANIFEST_ENDING))
+    manifest_path = file.with_name(file.name + MANIFEST_ENDING)
+    manifest = Manifest.from_json(_bytes_of(manifest_path), str(manifest_path))
+    if manifest.file is None:
+        return _verify_skipped(file, manifest_path)
+    raw = _Raw()
+    csv = CsvCheck([column.header for column in manifest.columns], manifest.dialect.separator)
+    spoilt = _read(file, raw, csv, manifest.file)
+    findings = [*_compare(manifest.file, file.name, raw), *spoilt]
+    if not spoilt and csv.rows != manifest.file.rows:
+        what = f"found {csv.rows}, the manifest says {manifest.file.rows}"
+        findings.append(Finding("rows", what))
+    return Verification(
+        str(file),
+        str(manifest_path),
+        csv.rows,
+        raw.bytes,
+        raw.sha256.hexdigest(),
+        tuple(findings),
+    )
+
+
+def _read(file: Path, raw: _Raw, csv: CsvCheck, entry: FileEntry) -> list[Finding]:
+    """Read all of the file, its content as far as it can be read."""
+    try:
+        with file.open("rb") as opened:
+            pieces = raw.passing(iter(lambda: opened.read(_PIECE), b""))
+            try:
+                csv.read(unpacked(pieces, entry.compression, entry.inner_name))
+            except SpoiltError as spoilt:
+                return [Finding(spoilt.check, str(spoilt))]
+            finally:
+                for _ in pieces:
+                    pass
+    except OSError as error:
+        raise CloseError(f"can't be read: {error.strerror}", where=str(file)) from error
+    return []
+
+
+def _verify_skipped(file: Path, manifest: Path) -> Verification:
+    """An empty window whose file was skipped: there must be none."""
+    findings: tuple[Finding, ...] = ()
+    if file.exists():
+        findings = (Finding("file", "is there, though its manifest says that it was skipped"),)
+    return Verification(str(file), str(manifest), 0, 0, "", findings)
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CloseError(
+            f"can't be read: {error.strerror}",
+            where=str(path),
+            hint=f"a drop is verified with the manifest beside it, <file>{MANIFEST_ENDING}",
+        ) from error
+
+
+class _Raw:
+    """Size and hash of the bytes that pass."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.sha256 = hashlib.sha256()
+
+    def passing(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self.bytes += len(piece)
+            self.sha256.update(piece)
+            yield piece
+
+
+def _compare(expected: FileEntry, name: str, raw: _Raw) -> Iterator[Finding]:
+    if name != expected.name:
+        yield Finding("name", f"is {name!r}, the manifest is of {expected.name!r}")
+    if raw.bytes != expected.bytes:
+        yield Finding("bytes", f"found {raw.bytes}, the manifest says {expected.bytes}")
+    if raw.sha256.hexdigest() != expected.sha256:
+        found = raw.sha256.hexdigest()
+        yield Finding("SHA-256", f"is {found}, the manifest says {expected.sha256}")

@@ -1,0 +1,278 @@
+"""Export definitions as people write them (SPEC §4): one YAML file each, checked field by field.
+
+What a definition means on a customer's databases (its columns, its file names, whether all of it
+fits together) is found by `sinks.exports.export`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import time
+from enum import StrEnum
+from typing import Annotated, Final, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+
+from schemas.definitions import AtError, choices
+from schemas.events import SOURCE_GROUPS, Source, SourceGroup
+from sinks.rendering import zones
+from sinks.rendering.formats import MOMENT_FORMATS, BooleanFormat, DatePattern
+from sinks.rendering.names import NamePattern, PatternError
+from sinks.rendering.render import Compression, Separator
+
+__all__ = [
+    "ColumnChoice",
+    "ExportDefinition",
+    "FileDefinition",
+    "FormatsDefinition",
+    "GuardRailsDefinition",
+    "ScheduleDefinition",
+    "WhenEmpty",
+    "placeholders",
+]
+
+T = TypeVar("T")
+
+
+def _one_of(given: str, valid: Iterable[str], what: str) -> str:
+    options = list(valid)
+    if given not in options:
+        raise ValueError(f"'{given}' isn't {what}; {choices(given, options)}")
+    return given
+
+
+def _moment_format(given: str) -> str:
+    return _one_of(given, MOMENT_FORMATS, "a format of moments")
+
+
+def _zone_name(given: str) -> str:
+    if given not in zones.zone_names():
+        near = choices(given, sorted(zones.zone_names())).rpartition("; ")[2]
+        hint = near if near.startswith("nearest") else "use a name like Europe/Brussels"
+        raise ValueError(f"'{given}' isn't a time zone; {hint}")
+    return given
+
+
+def _hour(given: str) -> str:
+    try:
+        read = time.fromisoformat(given)
+    except ValueError:
+        read = None
+    if read is None or given != f"{read:%H:%M}":
+        raise ValueError(f"'{given}' isn't an hour of the day; write it as \"06:00\"")
+    return given
+
+
+def _date_pattern(given: str) -> str:
+    NamePattern.of_dates(given)
+    return given
+
+
+def _no_extension(given: str) -> str:
+    if given.endswith((".csv", ".gz", ".zip")):
+        raise PatternError(f"'{given}' has an extension; leave it off, it is added")
+    return given
+
+
+def _header(given: str) -> str:
+    if any(ord(character) < 32 for character in given):
+        raise ValueError("a header is one line of text, without tabs")
+    if given.startswith("\ufeff"):
+        raise ValueError("a header can't begin with a byte order mark")
+    return given
+
+
+def _source(given: str) -> str:
+    return _one_of(given, (*SourceGroup, *Source), "a source")
+
+
+def _separator(given: str) -> str:
+    return _one_of(
+        given, (separator.name.lower() for separator in Separator), "a separator of fields"
+    )
+
+
+def _distinct(given: tuple[T, ...]) -> tuple[T, ...]:
+    twice = next((item for index, item in enumerate(given) if item in given[:index]), None)
+    if twice is not None:
+        raise ValueError(f"'{twice}' is there twice")
+    return given
+
+
+def _column_choice(given: object) -> object:
+    return {"column": given} if isinstance(given, str) else given
+
+
+Text = Annotated[str, Field(strict=True)]
+FolderName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80, strict=True)
+]
+"""A name that is a folder's, too."""
+USUAL_NAME: Final = "<name><suffix>"
+"""The pattern of a file's name where none is given."""
+Number = Annotated[int, Field(strict=True, ge=0)]
+Recipient = Annotated[str, StringConstraints(pattern=r"^[^@\s,;<>]+@[^@\s,;<>]+$", strict=True)]
+
+
+class WhenEmpty(StrEnum):
+    """What is delivered for a window without a line: a file with its header only, or the manifest
+    alone.
+    """
+
+    HEADER = "header"
+    SKIP = "skip"
+
+
+class _Definition(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class ColumnChoice(_Definition):
+    """A column of the file, with a header of its own if it shall have one. In YAML a plain name
+    will do.
+    """
+
+    column: Text
+    header: (
+        Annotated[str, StringConstraints(min_length=1, strict=True), AfterValidator(_header)] | None
+    ) = None
+
+
+class FormatsDefinition(_Definition):
+    """How values are written."""
+
+    boolean: BooleanFormat = BooleanFormat.LETTERS
+    date: DatePattern = DatePattern.ISO
+    moment: Annotated[Text, AfterValidator(_moment_format)] = "yyyy-MM-dd HH:mm:ss"
+    values_separator: Annotated[str, StringConstraints(min_length=1, max_length=1, strict=True)] = (
+        "|"
+    )
+
+
+class FileDefinition(_Definition):
+    """The file: its dialect, compression and name; `inner_name` is that of the file in a zip
+    archive (`<name><suffix>` if none is given).
+    """
+
+    separator: Annotated[Text, AfterValidator(_separator)] = "comma"
+    compression: Compression = Compression.NONE
+    name: Annotated[Text, AfterValidator(_no_extension)] = USUAL_NAME
+    inner_name: Annotated[Text, AfterValidator(_no_extension)] | None = None
+
+
+class ScheduleDefinition(_Definition):
+    """The local hour at which every day's window closes, and the zone in which its moments and
+    dates are told; after `deliver_by`, the first such local hour after the close, a drop is late.
+    """
+
+    at: Annotated[Text, AfterValidator(_hour)]
+    time_zone: Annotated[Text, AfterValidator(_zone_name)]
+    deliver_by: Annotated[Text, AfterValidator(_hour)] | None = None
+
+    @property
+    def hour(self) -> time:
+        """The local hour."""
+        return time.fromisoformat(self.at)
+
+
+class GuardRailsDefinition(_Definition):
+    """What a drop must be like to be sent without a person's word; each is optional. One that
+    breaks any is held until it is released.
+    """
+
+    rows_at_least: Number | None = None
+    rows_at_most: Number | None = None
+    weekday_percent: Annotated[int, Field(strict=True, ge=1)] | None = None
+    weekday_drops: Annotated[int, Field(strict=True, ge=2, le=52)] | None = None
+    unknown_campaigns_at_most: Number | None = None
+    late_rows_at_most: Number | None = None
+    dead_letters_at_most: Number | None = None
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        least, most = self.rows_at_least, self.rows_at_most
+        if least is not None and most is not None and least > most:
+            raise AtError(("rows_at_most",), f"{most} is less than rows_at_least, {least}")
+        if self.weekday_drops is not None and self.weekday_percent is None:
+            raise AtError(("weekday_drops",), "means nothing without weekday_percent; add it")
+        return self
+
+
+class ExportDefinition(_Definition):
+    """One export. Its YAML begins with `export: <name>`."""
+
+    name: FolderName = Field(alias="export")
+    suffix: Annotated[Text, AfterValidator(_date_pattern)] = "_yyyyMMdd"
+    entity: FolderName
+    database: Text
+    table: Text | None = None
+    type: Text
+    event: Text
+    sources: (
+        Annotated[
+            tuple[Annotated[Text, AfterValidator(_source)], ...],
+            Field(min_length=1),
+            AfterValidator(_distinct),
+        ]
+        | None
+    ) = None
+    columns: (
+        Annotated[
+            tuple[Annotated[ColumnChoice, BeforeValidator(_column_choice)], ...],
+            Field(min_length=1),
+        ]
+        | None
+    ) = None
+    formats: FormatsDefinition = FormatsDefinition()
+    file: FileDefinition = FileDefinition()
+    schedule: ScheduleDefinition
+    deliver: Annotated[tuple[FolderName, ...], Field(min_length=1), AfterValidator(_distinct)] = (
+        "transferbox",
+    )
+    when_empty: WhenEmpty = WhenEmpty.HEADER
+    guard_rails: GuardRailsDefinition | None = None
+    recipients: Annotated[tuple[Recipient, ...], AfterValidator(_distinct)] = ()
+
+    @property
+    def name_pattern(self) -> NamePattern:
+        """The name of its files, without their extension."""
+        return self._pattern(self.file.name)
+
+    @property
+    def inner_name_pattern(self) -> NamePattern | None:
+        """The name of the files in its archives, without their extension; None where it makes
+        none.
+        """
+        if self.file.compression is not Compression.ZIP:
+            return None
+        return self._pattern(self.file.inner_name or USUAL_NAME)
+
+    def _pattern(self, name: str) -> NamePattern:
+        return NamePattern.of_file(name, placeholders(self.name, self.entity, self.suffix))
+
+    @property
+    def accepted_sources(self) -> frozenset[Source] | None:
+        """The sources that its filter lets pass, groups written out; None without a filter."""
+        if self.sources is None:
+            return None
+        groups = {str(group): members for group, members in SOURCE_GROUPS.items()}
+        return frozenset(
+            source for name in self.sources for source in groups.get(name) or (Source(name),)
+        )
+
+
+def placeholders(name: str, entity: str, suffix: str) -> dict[str, NamePattern]:
+    """What `<…>` may stand for in a file's name; PatternError where one can't be in it."""
+    return {
+        "name": NamePattern.of_text(name),
+        "suffix": NamePattern.of_dates(suffix),
+        "entity": NamePattern.of_text(entity),
+    }

@@ -1,0 +1,135 @@
+"""Held drops, and their release: two entries of the ledger, beside the intent of the close.
+
+`held.json` says that a drop was made, which guard rails it breaks and what it had; `release.json`
+that a person lets it go, and why. Both are created if absent. The file itself isn't kept: a release
+makes it again from the intent, with the same bytes.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+
+from schemas.errors import HeldError, LedgerError
+from sinks.instants import stamp
+from sinks.ledger.ledger import Deletion, Intent, entry_name, read_entry
+from streams.store import Store
+
+__all__ = ["Held", "Holds", "Release"]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A drop that wasn't sent: why (a sentence for each guard rail), and its figures."""
+
+    reasons: tuple[str, ...]
+    rows: int
+    size: int  # bytes
+    sha256: str
+    balance: Mapping[str, int]
+    late_rows: Mapping[str, int]  # by the events' day
+    held_at: str
+
+    def to_json(self) -> bytes:
+        """Serialise."""
+        return (json.dumps(asdict(self), indent=1) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Held:
+        """Read back what `to_json` wrote."""
+        fields = json.loads(content)
+        return cls(**{**fields, "reasons": tuple(fields["reasons"])})
+
+    def error(self, export: str, instant: dt.datetime) -> HeldError:
+        """Say so, and how it is settled."""
+        return HeldError(
+            what=f"held: {'; '.join(self.reasons)}",
+            where=f"export '{export}', close {stamp(instant)}",
+            hint=f"look into it; to send it all the same: deltadrop release {export} "
+            f"--close {stamp(instant)} --reason '…'",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A person's word that a held drop may go: why, when, and the deletions of profiles that were
+    recorded until then.
+    """
+
+    reason: str
+    released_at: str
+    deletions: tuple[Deletion, ...]
+
+    def to_json(self) -> bytes:
+        """Serialise."""
+        deletions = [[d.profile_id, d.occurred_at, d.appended_at] for d in self.deletions]
+        fields = {"reason": self.reason, "released_at": self.released_at, "deletions": deletions}
+        return (json.dumps(fields, indent=1) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Release:
+        """Read back what `to_json` wrote."""
+        fields = json.loads(content)
+        deletions = tuple(Deletion(*deletion) for deletion in fields["deletions"])
+        return cls(fields["reason"], fields["released_at"], deletions)
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """What is held in a store, and what was released."""
+
+    store: Store
+
+    def record(self, intent: Intent, held: Held) -> None:
+        """Record that a drop is held; one that was recorded before stays."""
+        self.store.create(entry_name(intent.export, intent.instant, "held"), held.to_json())
+
+    def held(self, export: str, instant: dt.datetime) -> Held | None:
+        """Return why a close's drop was held, if it was; also where it was released since."""
+        content = self._read(export, instant, "held")
+        return None if content is None else Held.from_json(content)
+
+    def record_release(self, export: str, instant: dt.datetime, release: Release) -> Release:
+        """Record a release and return it, or the one that was recorded before."""
+        self.store.create(entry_name(export, instant, "release"), release.to_json())
+        recorded = self.release(export, instant)
+        assert recorded is not None  # created just now, here or by another
+        return recorded
+
+    def release(self, export: str, instant: dt.datetime) -> Release | None:
+        """Return the release of a close's drop, if there is one."""
+        content = self._read(export, instant, "release")
+        return None if content is None else Release.from_json(content)
+
+    def waiting(self, export: str, instant: dt.datetime) -> Held | None:
+        """Return why a close's drop is held; None if it isn't, or was released."""
+        if self.release(export, instant) is not None:
+            return None
+        return self.held(export, instant)
+
+    def released(self, intent: Intent) -> Intent:
+        """What decides a drop's bytes: as decided by its close, and by its release, if any."""
+        release = self.release(intent.export, intent.instant)
+        return intent if release is None else replace(intent, deletions=release.deletions)
+
+    def check(self, decided: Intent, sha256: str) -> None:
+        """Raise LedgerError where a released drop has other bytes than the one that was held,
+        though no deletion of a profile has come since.
+
+        decided: the intent of its close.
+        """
+        held = self.held(decided.export, decided.instant)
+        release = self.release(decided.export, decided.instant)
+        if held is None or release is None or release.deletions != decided.deletions:
+            return
+        if held.sha256 != sha256:
+            raise LedgerError(
+                what=f"was held with sha256 {held.sha256}, this run made {sha256}",
+                where=decided.drop_id,
+                hint="a drop must have the same bytes each time: nothing was sent, report this",
+            )
+
+    def _read(self, export: str, instant: dt.datetime, entry: str) -> bytes | None:
+        return read_entry(self.store, entry_name(export, instant, entry))

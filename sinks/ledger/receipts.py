@@ -1,0 +1,62 @@
+"""Receipts: which locations have a drop, kept beside its other entries of the ledger.
+
+`ledger/exports/<export>/<instant>/at.<location>.json`, of a revision `r<n>.at.<location>.json`;
+written when a location has all that it gets of the drop, before the outcome says so for all.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from sinks.ledger.ledger import entry_name, read_entry
+from sinks.locations.base import Delivered, Receipt
+from streams.store import Store
+
+__all__ = ["Consignment", "Receipts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Consignment:
+    """What a receipt is for: a drop of an export, by its close, revision and checksum."""
+
+    export: str
+    instant: dt.datetime
+    revision: int  # 0 for the drop of the close itself
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    """The receipts of a store."""
+
+    store: Store
+
+    def record(self, drop: Consignment, location: str, receipts: Sequence[Receipt]) -> None:
+        """Record that a location has a drop."""
+        fields = {"sha256": drop.sha256, "receipts": [asdict(receipt) for receipt in receipts]}
+        self.store.create(_name(drop, location), (json.dumps(fields, indent=1) + "\n").encode())
+
+    def of(self, drop: Consignment, location: str) -> tuple[Receipt, ...] | None:
+        """Return the receipts of a drop from a location; None if it has none of these bytes."""
+        content = read_entry(self.store, _name(drop, location))
+        if content is None:
+            return None
+        fields = json.loads(content)
+        return tuple(map(_receipt, fields["receipts"])) if fields["sha256"] == drop.sha256 else None
+
+
+def _receipt(fields: dict[str, str | int]) -> Receipt:
+    return Receipt(
+        str(fields["location"]),
+        str(fields["address"]),
+        Delivered(str(fields["delivered"])),
+        int(fields["bytes"]),
+    )
+
+
+def _name(drop: Consignment, location: str) -> str:
+    of_revision = f"r{drop.revision}." if drop.revision else ""
+    return entry_name(drop.export, drop.instant, f"{of_revision}at.{location}")

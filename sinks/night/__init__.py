@@ -1,0 +1,1 @@
+"""Closes that run by themselves, and what is told of them: schedule, status, metrics."""

@@ -1,0 +1,72 @@
+"""A status as people read it: trouble first, then what is due, then the rest; all on one screen."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+
+from sinks.night.status import ExportStatus, PartitionStatus, SchedulerStatus, Status
+from sinks.wording import counted
+
+__all__ = ["at_a_glance"]
+
+
+def at_a_glance(status: Status, now: dt.datetime, *, all_partitions: bool = False) -> str:
+    """Tell a status. all_partitions: list those too whose events are all stored."""
+    exports = sorted(status.exports, key=lambda one: (not one.trouble, not one.due))
+    width = max((len(one.export) for one in exports), default=0)
+    lines = [_headline(status, now), ""]
+    for one in exports:
+        first, *rest = _of_export(one, status.scheduler, now)
+        lines.append(f"{one.export:{width}}  {first}")
+        lines.extend(f"{'':{width}}  {line}" for line in rest)
+    lines += ["", *_of_partitions(status.partitions, all_partitions), ""]
+    return "\n".join([*lines, *_of_scheduler(status)])
+
+
+def _headline(status: Status, now: dt.datetime) -> str:
+    due = sum(bool(one.due) for one in status.exports)
+    trouble = sum(bool(one.trouble) for one in status.exports)
+    told = f"{now:%Y-%m-%d %H:%M} UTC: {counted(len(status.exports), 'export')}"
+    if not due:
+        return f"{told}, nothing is due"
+    return f"{told}, {due} due, {trouble} of them in trouble"
+
+
+def _of_export(one: ExportStatus, scheduler: SchedulerStatus, now: dt.datetime) -> Iterator[str]:
+    if not one.due:
+        yield f"closed {one.last}, next {one.next}"
+        return
+    windows = f", {counted(len(one.due), 'window')}" if len(one.due) > 1 else ""
+    late = one.deliver_by is not None and dt.datetime.fromisoformat(one.deliver_by) < now
+    since = f"LATE, to be delivered by {one.deliver_by}" if late else ""
+    yield "; ".join(filter(None, [f"due since {one.due[0]}{windows}", since]))
+    if one.trouble:
+        yield one.trouble
+        yield f"→ {one.hint}"
+    elif one.blocked_by:
+        yield f"waits for workers: {'; '.join(one.blocked_by)}"
+        yield "→ start them with `deltadrop worker`, or look at their logs"
+    elif scheduler.holder is None:
+        yield "→ `deltadrop close` closes it"
+
+
+def _of_partitions(partitions: Sequence[PartitionStatus], all_of_them: bool) -> Iterator[str]:
+    behind = [one for one in partitions if one.lag or one.holes]
+    shown = partitions if all_of_them else behind
+    width = max((len(one.topic) for one in shown), default=0)
+    if not behind:
+        yield f"all events are stored, of {counted(len(partitions), 'partition')}"
+    else:
+        lag = counted(sum(one.lag for one in behind), "offset")
+        yield f"{len(behind)} of {counted(len(partitions), 'partition')} not stored: {lag}"
+    for one in shown:
+        holes = f", {counted(one.holes, 'hole')}" if one.holes else ""
+        stored = f"stored {one.covered:,} of {one.end:,}, lag {one.lag:,}{holes}"
+        yield f"{one.topic:{width}}  {one.partition:3}  {stored}"
+
+
+def _of_scheduler(status: Status) -> Iterator[str]:
+    yield str(status.scheduler)
+    if status.scheduler.holder is None:
+        yield "→ `deltadrop schedule` closes what falls due; or let cron run `deltadrop close`"

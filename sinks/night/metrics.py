@@ -1,0 +1,204 @@
+"""What is told of exports and their closes, as Prometheus metrics (docs/observing.md).
+
+Where an export stands is read from its ledger at each look, whoever closed it. Moments are told as
+they are, not as ages: a rule that compares them with the time also fires where nobody tells
+anything new.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+from sinks.closing.watch import Result, Step
+from sinks.night.standing import Standing, standing_of
+from sinks.rules.outcome import Outcome as RowOutcome
+from sinks.setup import Sinks
+
+__all__ = ["CloseMetrics"]
+
+log = structlog.get_logger(__name__)
+
+_TROUBLE: Final = (Result.WAITING, Result.HELD, Result.FAILED)
+_STEPS: Final = "deltadrop_close_step_duration_seconds"
+_ATTEMPTS: Final = "deltadrop_close_attempts"
+_TROUBLES: Final = "deltadrop_export_trouble"
+
+
+class CloseMetrics:
+    """The figures of exports and of the closes of this process: a `sinks.closing.watch.Watcher`.
+
+    sinks: the parts of the installation, asked from any thread. now: the clock, which says UTC.
+    """
+
+    def __init__(self, sinks: Callable[[], Sinks], now: Callable[[], dt.datetime]) -> None:
+        self.registry = CollectorRegistry()
+        self._attempts = Counter(
+            _ATTEMPTS, "Attempts at a close.", ["export", "result"], registry=self.registry
+        )
+        for export in sinks().exports:
+            for result in Result:
+                self._attempts.labels(export.name, result)  # from 0: a first increase is seen
+        self._steps = Gauge(
+            _STEPS,
+            "How long each step took in the export's last close.",
+            ["export", "step"],
+            registry=self.registry,
+        )
+        self._ended: dict[str, tuple[dt.datetime | None, Result]] = {}
+        self.registry.register(_Exports(sinks, now, self._result))
+
+    def took(self, export: str, step: Step, seconds: float) -> None:
+        """See Watcher.took."""
+        self._steps.labels(export, step).set(seconds)
+
+    def ended(self, export: str, instant: dt.datetime, result: Result) -> None:
+        """See Watcher.ended."""
+        self._attempts.labels(export, result).inc()
+        self._ended[export] = instant, result
+
+    def go_on_from(self, text: str, exports: Sequence[str]) -> None:
+        """Take over what an earlier process told of these exports' closes.
+
+        Raises ValueError where the text isn't one of metrics.
+        """
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                labels, value = sample.labels, sample.value
+                if labels.get("export") not in exports:
+                    continue
+                if family.name == _STEPS:
+                    self._steps.labels(**labels).set(value)
+                elif family.name == _ATTEMPTS:
+                    self._attempts.labels(**labels).inc(value)
+                elif family.name == _TROUBLES and value:
+                    self._ended[labels["export"]] = None, Result(labels["kind"])
+
+    def _result(self, export: str, instant: dt.datetime) -> Result | None:
+        """What came of the last attempt at an export's window that ends at an instant, if any."""
+        about, result = self._ended.get(export, (None, None))
+        return result if about in (None, instant) else None
+
+
+class _Exports(Collector):
+    """Series of the exports that are defined at the moment, read from the ledger."""
+
+    def __init__(
+        self,
+        sinks: Callable[[], Sinks],
+        now: Callable[[], dt.datetime],
+        result: Callable[[str, dt.datetime], Result | None],
+    ) -> None:
+        self._sinks = sinks
+        self._now = now
+        self._result = result
+        self._known: dict[str, Standing] = {}
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield them as they stand."""
+        standings = list(self._standings())
+        yield from _moments(standings)
+        yield from _last_drops(standings)
+        yield _family("due_windows", "Windows that have ended and aren't closed.", standings, _due)
+        trouble = GaugeMetricFamily(
+            _TROUBLES,
+            "1 where the last attempt at the export's oldest open window ended so.",
+            labels=["export", "kind"],
+        )
+        for one in standings:
+            result = self._result(one.export, one.open_until) if one.due else None
+            for kind in _TROUBLE:
+                trouble.add_metric([one.export, kind], float(result is kind))
+        yield trouble
+
+    def _standings(self) -> Iterator[Standing]:
+        """Where one can't be read now, as it stood before: its alarms must not fall silent."""
+        sinks, now = self._sinks(), self._now()
+        for export in sinks.exports:
+            try:
+                self._known[export.name] = standing_of(export, sinks.ledger, now)
+            except Exception as error:
+                log.warning("ledger not read", export=export.name, error=str(error))
+            if export.name in self._known:
+                yield self._known[export.name]
+
+
+def _moments(standings: Sequence[Standing]) -> Iterator[GaugeMetricFamily]:
+    yield _family(
+        "open_since_timestamp_seconds",
+        "Where the oldest window that isn't closed begins.",
+        standings,
+        lambda one: one.open_since.timestamp(),
+    )
+    yield _family(
+        "deliver_by_timestamp_seconds",
+        "By when the drop of the oldest window that isn't closed must be delivered.",
+        standings,
+        lambda one: one.deliver_by.timestamp() if one.deliver_by else None,
+    )
+    yield _family(
+        "next_close_timestamp_seconds",
+        "When the export closes next.",
+        standings,
+        lambda one: one.next_close.timestamp(),
+    )
+    yield _family(
+        "last_success_timestamp_seconds",
+        "When a drop was last delivered.",
+        standings,
+        lambda one: (
+            dt.datetime.fromisoformat(one.last.finished_at).timestamp() if one.last else None
+        ),
+    )
+
+
+def _last_drops(standings: Sequence[Standing]) -> Iterator[GaugeMetricFamily]:
+    yield _family(
+        "last_drop_rows",
+        "Rows of the last drop.",
+        standings,
+        lambda one: one.last.rows if one.last else None,
+    )
+    yield _family(
+        "last_drop_bytes",
+        "Bytes of the last drop.",
+        standings,
+        lambda one: one.last.size if one.last else None,
+    )
+    yield _family(
+        "last_drop_dead_letters",
+        "Dead letters in the last drop's window.",
+        standings,
+        lambda one: one.last.balance.get(RowOutcome.DEAD_LETTER.label, 0) if one.last else None,
+    )
+    yield _family(
+        "last_drop_late_rows",
+        "Rows of the last drop of days before its window.",
+        standings,
+        lambda one: sum(one.last.late_rows.values()) if one.last else None,
+    )
+
+
+def _due(one: Standing) -> float:
+    return one.due
+
+
+def _family(
+    name: str,
+    told: str,
+    standings: Sequence[Standing],
+    value: Callable[[Standing], float | None],
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"deltadrop_export_{name}", told, labels=["export"])
+    for one in standings:
+        figure = value(one)
+        if figure is not None:
+            family.add_metric([one.export], figure)
+    return family

@@ -1,0 +1,147 @@
+"""What an operator sees at a glance: how far the workers are, what is due, and what blocks it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+from sinks.closing.intent import topics_read
+from sinks.exports.export import Export
+from sinks.lease import latest_grant
+from sinks.night.scheduler import LEASE
+from sinks.reports import deliver_by, latest_trouble
+from sinks.schedule import due_closes, next_close
+from sinks.setup import Sinks
+from streams.coverage import tile
+from streams.layout import TopicPartition
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionStatus:
+    """How far a partition is stored: `covered` without a hole, of the last stable offset `end`."""
+
+    topic: str
+    partition: int
+    covered: int
+    end: int
+    holes: int
+
+    @property
+    def lag(self) -> int:
+        """Offsets that are in Kafka and not stored yet."""
+        return self.end - self.covered
+
+
+@dataclass(frozen=True, slots=True)
+class ExportStatus:
+    """Where an export stands: its last close, those that are due, the next, and what blocks it.
+
+    trouble: what was told of the window that is due first, if its close was held or failed; hint:
+    what settles it. deliver_by: when the drop of that window is late, if it can be.
+    """
+
+    export: str
+    last: str | None
+    due: tuple[str, ...]
+    next: str
+    blocked_by: tuple[str, ...]
+    trouble: str = ""
+    hint: str = ""
+    deliver_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerStatus:
+    """Which scheduler works (None: none does), since which tenure, until when at least; and the
+    next close of any export.
+    """
+
+    holder: str | None
+    fence: int
+    until: str | None
+    next_close: str | None
+
+    def __str__(self) -> str:
+        """For people."""
+        works = f"{self.holder} works (tenure {self.fence})" if self.holder else "none works"
+        following = f"; next close {self.next_close}" if self.next_close else ""
+        return f"scheduler: {works}{following}"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The status of an installation."""
+
+    partitions: tuple[PartitionStatus, ...]
+    exports: tuple[ExportStatus, ...]
+    scheduler: SchedulerStatus
+
+    def to_json(self) -> str:
+        """Serialise, for scripts."""
+        return json.dumps(asdict(self), indent=2)
+
+
+def status_of(sinks: Sinks, now: dt.datetime) -> Status:
+    """Look at Kafka, coverage and ledger; changes nothing."""
+    partitions = tuple(_partitions(sinks))
+    exports = tuple(_export(sinks, export, partitions, now) for export in sinks.exports)
+    return Status(partitions, exports, scheduler_status(sinks, now))
+
+
+def scheduler_status(sinks: Sinks, now: dt.datetime) -> SchedulerStatus:
+    """Look at the schedulers' lease."""
+    following = min((next_close(export, now) for export in sinks.exports), default=None)
+    next_one = following.isoformat() if following else None
+    grant = latest_grant(sinks.ledger.store, LEASE)
+    if grant is None or grant.is_free(now):
+        return SchedulerStatus(None, grant.fence if grant else 0, None, next_one)
+    return SchedulerStatus(grant.holder, grant.fence, grant.expires_at.isoformat(), next_one)
+
+
+def _partitions(sinks: Sinks) -> Iterator[PartitionStatus]:
+    for name, identity in sorted(sinks.streams.kafka.identities(sinks.streams.topics).items()):
+        for number, end in enumerate(sinks.offsets.ends(name, identity.partitions)):
+            paths = sinks.streams.partitions.coverage(
+                TopicPartition(name, identity.topic_id, number)
+            )
+            first = min((path.first for path in paths), default=0)
+            holes = tile(paths, first, end).holes
+            covered = holes[0].first if holes else end
+            inner = sum(1 for hole in holes if any(path.next > hole.first for path in paths))
+            yield PartitionStatus(name, number, covered, end, inner)
+
+
+def _export(
+    sinks: Sinks, export: Export, partitions: Sequence[PartitionStatus], now: dt.datetime
+) -> ExportStatus:
+    closes = list(sinks.ledger.closes(export.name))
+    dues = [one.instant for one in due_closes([export], sinks.ledger, now)]
+    due = [instant.isoformat() for instant in dues]
+    trouble, hint = _trouble(sinks, export, dues[0]) if dues else ("", "")
+    limit = deliver_by(export, dues[0]) if dues else None
+    topics = {topic.name for topic in topics_read(export, sinks.settings.kafka.topic_prefix)}
+    lags = [one for one in partitions if one.topic in topics and one.lag > 0]
+    return ExportStatus(
+        export.name,
+        closes[-1].isoformat() if closes else None,
+        tuple(due),
+        next_close(export, now).isoformat(),
+        tuple(f"{one.topic}/{one.partition} lags by {one.lag:,}" for one in lags) if due else (),
+        trouble,
+        hint,
+        limit.isoformat() if limit else None,
+    )
+
+
+def _trouble(sinks: Sinks, export: Export, instant: dt.datetime) -> tuple[str, str]:
+    """What keeps a window from being closed, and what settles it: that it is held, as the ledger
+    says; else what was reported last.
+    """
+    held = sinks.closer.holds.waiting(export.name, instant)
+    if held is not None:
+        error = held.error(export.name, instant)
+        return error.what, error.hint
+    told = latest_trouble(sinks.ledger.store, export.name, instant)
+    return (f"{told.kind}: {told.problem}", told.hint) if told else ("", "")

@@ -1,0 +1,1 @@
+"""The bytes of a drop: values as text, CSV, compression, and the names of files."""

@@ -1,0 +1,355 @@
+r"""A drop's bytes: CSV as RFC 4180 and SPEC §7 have it, made from Arrow data.
+
+UTF-8 without BOM, a header line, `\n` after every line. A value is quoted where it holds the
+separator, a quote, CR or LF, and nowhere else; blanks at its ends are written as they are. Null is
+empty, an empty string is `""`.
+
+Rows are formatted in chunks by a few threads and written in order, so memory doesn't grow with the
+drop and the same rows give the same bytes, however they were batched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import chain
+from typing import BinaryIO, Final, Literal, TypeVar, assert_never
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sinks.rendering import compress
+from sinks.rendering.archive import archive
+from sinks.rendering.compress import Compression
+from sinks.rendering.formats import Mask, ValueFormats, format_values
+from sinks.wording import counted
+
+__all__ = [
+    "Compression",
+    "Counts",
+    "Layout",
+    "Lines",
+    "Rendered",
+    "RenderedColumn",
+    "Separator",
+    "format_lines",
+    "header_line",
+    "render",
+]
+
+_CHUNK_ROWS: Final = 65_536
+"""Rows that one thread formats at a time: some 10 MB of text, small enough to stay near the
+processor's caches.
+"""
+# Made once, when the module is imported: the first Arrow value that is made of a Python one
+# imports pandas where that is installed, a third of a second that threads at work would wait for.
+_NOTHING: Final = pa.scalar("")
+_QUOTE: Final = pa.scalar('"')
+_AHEAD: Final = 2
+"""Results kept ready beside those that the threads work on."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Separator(StrEnum):
+    """What stands between the fields of a line."""
+
+    COMMA = ","
+    SEMICOLON = ";"
+    TAB = "\t"
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedColumn:
+    """A column of the data, by its name there, and the header that it gets in the file."""
+
+    name: str
+    header: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """All that decides how rows become bytes."""
+
+    columns: Sequence[RenderedColumn]
+    formats: ValueFormats = field(default_factory=ValueFormats)
+    separator: Separator = Separator.COMMA
+    compression: Compression = Compression.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What was written: lines below the header, and size and SHA-256 (hexadecimal) of the file as
+    delivered; `inner_name` is that of the file in a zip archive.
+    """
+
+    rows: int
+    bytes: int
+    sha256: str
+    warnings: tuple[str, ...]
+    inner_name: str | None = None
+
+
+def render(
+    batches: Iterable[pa.RecordBatch | pa.Table],
+    layout: Layout,
+    out: BinaryIO,
+    *,
+    inner_name: str | None = None,
+    threads: int | None = None,
+) -> Rendered:
+    """Write `batches` to `out` as a CSV file; `inner_name` is that of the file in a zip archive.
+
+    `batches` hold at least the layout's columns, typed string, integer, bool, date32, timestamp
+    (UTC), decimal128, list<string>, uuid or a dictionary of strings; TypeError for another. Order
+    and bytes don't depend on `threads` (default: one a processor) nor on where a batch ends.
+    """
+    pool, writer, hasher = _Pool(threads or os.cpu_count() or 1), _Pool(1), _Pool(1)
+    totals, written = _Totals(), _Written(out)
+    try:
+        chunks = _chunks(batches, [column.name for column in layout.columns])
+        parts = _parts(pool, chunks, layout, totals, inner_name)
+        for _ in hasher.in_order(written.hash, writer.in_order(written.write, parts)):
+            pass
+    finally:
+        for each in (pool, writer, hasher):
+            each.close()
+    warnings = totals.warnings(layout)
+    sha256 = written.sha256.hexdigest()
+    return Rendered(totals.rows, written.bytes, sha256, warnings, inner_name)
+
+
+def _parts(
+    pool: _Pool,
+    chunks: Iterable[pa.RecordBatch],
+    layout: Layout,
+    totals: _Totals,
+    inner_name: str | None,
+) -> Iterator[memoryview | bytes]:
+    """The file's bytes, piece by piece; each chunk is formatted and compressed by one thread."""
+
+    def plain(chunk: pa.RecordBatch) -> tuple[Counts, memoryview]:
+        lines = format_lines(chunk, layout)
+        return lines.counts, lines.text
+
+    def deflated(chunk: pa.RecordBatch) -> tuple[Counts, compress.Deflated]:
+        lines = format_lines(chunk, layout)
+        return lines.counts, compress.deflate(lines.text)
+
+    header = header_line(layout)
+    if layout.compression is Compression.NONE:
+        yield header
+        yield from totals.adding(pool.in_order(plain, chunks))
+        return
+    blocks = totals.adding(pool.in_order(deflated, chunks))
+    yield from _packed(chain([compress.deflate(header)], blocks), layout.compression, inner_name)
+
+
+def _packed(
+    blocks: Iterable[compress.Deflated],
+    compression: Literal[Compression.GZIP, Compression.ZIP],
+    inner_name: str | None,
+) -> Iterator[bytes]:
+    match compression:
+        case Compression.GZIP:
+            return compress.member(blocks)
+        case Compression.ZIP:
+            if inner_name is None:
+                raise ValueError("a zip archive needs a name for the file in it")
+            return archive(inner_name, blocks)
+        case _:
+            assert_never(compression)
+
+
+def header_line(layout: Layout) -> bytes:
+    """The first line of a file."""
+    headers = [
+        _quoted(pa.array([column.header]), layout.separator)[0].as_py() for column in layout.columns
+    ]
+    return (layout.separator.join(headers) + "\n").encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Rows, and values that are worth a warning, by column."""
+
+    rows: int
+    holding_separator: Counter[str]
+    out_of_range: Counter[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Some rows as text, each with its line break."""
+
+    text: memoryview
+    counts: Counts
+
+
+def format_lines(chunk: pa.RecordBatch, layout: Layout) -> Lines:
+    """The lines of `chunk`, in its order."""
+    fields: list[pa.Array | pa.Scalar] = []
+    holding_separator: Counter[str] = Counter()
+    out_of_range: Counter[str] = Counter()
+    for column in layout.columns:
+        formatted = format_values(chunk.column(column.name), layout.formats)
+        holding_separator[column.name] += formatted.holding_separator
+        out_of_range[column.name] += formatted.out_of_range
+        fields.append(
+            formatted.text if formatted.plain else _quoted(formatted.text, layout.separator)
+        )
+    fields[-1] = _joined([fields[-1], _NOTHING], "\n")
+    counts = Counts(chunk.num_rows, holding_separator, out_of_range)
+    return Lines(_text_of(_joined(fields, layout.separator)), counts)
+
+
+def _joined(fields: Sequence[pa.Array | pa.Scalar], separator: str) -> pa.Array:
+    if len(fields) == 1:
+        return fields[0]
+    return pc.binary_join_element_wise(
+        *fields, separator, null_handling="replace", null_replacement=""
+    )
+
+
+def _text_of(lines: pa.StringArray) -> memoryview:
+    """All lines of an array that was just made: they stand one after the other in its buffer."""
+    _, _, text = lines.buffers()
+    ends = np.frombuffer(lines.buffers()[1], np.int32, 1, 4 * (lines.offset + len(lines)))
+    return memoryview(text)[: int(ends[0])]
+
+
+def _quoted(text: pa.StringArray, separator: str) -> pa.StringArray:
+    """`text` with quotes around the values that need them."""
+    need = _needing_quotes(text, separator)
+    if need is None:
+        return text
+    mask = pa.array(need)
+    doubled = pc.replace_substring(text.filter(mask), '"', '""')
+    return pc.replace_with_mask(
+        text, mask, pc.binary_join_element_wise(_QUOTE, doubled, _QUOTE, "")
+    )
+
+
+def _needing_quotes(text: pa.StringArray, separator: str) -> Mask | None:
+    """Which values are empty or hold a special character; None where there is none."""
+    _, starts_buffer, bytes_buffer = text.buffers()
+    if not len(text) or bytes_buffer is None:
+        return None
+    starts = np.frombuffer(starts_buffer, np.int32, len(text) + 1, 4 * text.offset)
+    data = np.frombuffer(bytes_buffer, np.uint8)[starts[0] : starts[-1]]
+    specials = (ord(separator), ord('"'), ord("\n"), ord("\r"))
+    need = np.diff(starts) == 0
+    if data.size and data.min() <= max(specials):
+        at = np.flatnonzero(np.logical_or.reduce([data == special for special in specials]))
+        need[np.searchsorted(starts, at + starts[0], side="right") - 1] = True
+    if text.null_count:
+        need &= text.is_valid().to_numpy(zero_copy_only=False)
+    return need if need.any() else None
+
+
+def _chunks(
+    batches: Iterable[pa.RecordBatch | pa.Table], columns: list[str]
+) -> Iterator[pa.RecordBatch]:
+    """The rows of `batches`, only `columns` of them, in chunks of a fixed number of rows."""
+    pending: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        part = batch.select(columns)
+        for piece in part.to_batches() if isinstance(part, pa.Table) else [part]:
+            begin = 0
+            while rows + piece.num_rows - begin >= _CHUNK_ROWS:
+                end = begin + _CHUNK_ROWS - rows
+                yield _one([*pending, piece.slice(begin, end - begin)])
+                pending, rows, begin = [], 0, end
+            if begin < piece.num_rows:
+                pending.append(piece.slice(begin))
+                rows += piece.num_rows - begin
+    if rows:
+        yield _one(pending)
+
+
+def _one(parts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """The rows of some batches as one; those of a single one aren't copied."""
+    return parts[0] if len(parts) == 1 else pa.concat_batches(parts)
+
+
+class _Pool:
+    """A few threads whose results come in the order of their work."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="render")
+        self._ahead = threads + _AHEAD
+
+    def in_order(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """`work` done on each of `items`, a bounded number of them ahead of the result that is
+        taken.
+        """
+        running: deque[Future[Result]] = deque()
+        for item in items:
+            running.append(self._threads.submit(work, item))
+            if len(running) > self._ahead:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+
+    def close(self) -> None:
+        """Wait for what runs, drop what waits."""
+        self._threads.shutdown(cancel_futures=True)
+
+
+class _Totals:
+    """What the chunks add up to, while they pass."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._holding_separator: Counter[str] = Counter()
+        self._out_of_range: Counter[str] = Counter()
+
+    def adding(self, made: Iterable[tuple[Counts, Result]]) -> Iterator[Result]:
+        """Add the counts up, pass the rest on."""
+        for counts, part in made:
+            self.rows += counts.rows
+            self._holding_separator += counts.holding_separator
+            self._out_of_range += counts.out_of_range
+            yield part
+
+    def warnings(self, layout: Layout) -> tuple[str, ...]:
+        said = []
+        for column in layout.columns:
+            if count := self._holding_separator[column.name]:
+                what = counted(count, "value holds", "values hold")
+                mark = layout.formats.values_separator
+                said.append(f"column {column.header!r}: {what} the values' separator {mark!r}")
+            if count := self._out_of_range[column.name]:
+                what = counted(count, "value")
+                be = "is" if count == 1 else "are"
+                said.append(
+                    f"column {column.header!r}: {what} outside the years 0001 to 9999 {be} empty"
+                )
+        return tuple(said)
+
+
+class _Written:
+    """A file that is written, with its size and hash so far."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self.bytes = 0
+        self.sha256 = hashlib.sha256()
+
+    def write(self, part: memoryview | bytes) -> memoryview | bytes:
+        """Write the next part, and pass it on."""
+        self._out.write(part)
+        self.bytes += len(part)
+        return part
+
+    def hash(self, part: memoryview | bytes) -> None:
+        """Hash a part; beside the writing, as both take their time."""
+        self.sha256.update(part)

@@ -1,0 +1,73 @@
+"""Remove what killed runs have left behind and may hold somebody's data: half-written files, drops
+that were being made, bases that were never finished or are of another format.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from sinks.closing.bases import Bases
+from streams.partitions import Partitions
+
+__all__ = ["Leftovers"]
+
+log = structlog.get_logger(__name__)
+
+_OLD_SECONDS: Final = 3600.0
+"""Nothing that is still being written is left alone for so long."""
+_KEPT_IN: Final = ("bases", "ledger", "erasure")
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """What is removed, and where."""
+
+    partitions: Partitions
+    bases: Bases
+    scratch: Path
+    transferbox: Path
+
+    def remove(self) -> int:
+        """Remove all leftovers that are older than an hour; return how many."""
+        swept = self.partitions.sweep(_OLD_SECONDS)
+        return swept + self._in_store() + self._in_scratch() + self._in_transferbox()
+
+    def _in_store(self) -> int:
+        store = self.partitions.store
+        names = [name for folder in _KEPT_IN for name in store.leftovers(folder)]
+        names += [str(one) for one in self.bases.tables() if not self.bases.is_usable(one)]
+        old = [name for name in names if store.age(name) > _OLD_SECONDS]
+        for name in old:
+            store.remove(name)
+        return len(old)
+
+    def _in_scratch(self) -> int:
+        entries = list(self.scratch.iterdir()) if self.scratch.exists() else []
+        old = [entry for entry in entries if _age(entry) > _OLD_SECONDS]
+        for entry in old:
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+        return len(old)
+
+    def _in_transferbox(self) -> int:
+        old = [file for file in self.transferbox.rglob(".*.part") if _age(file) > _OLD_SECONDS]
+        for file in old:
+            file.unlink(missing_ok=True)
+        return len(old)
+
+
+def _age(path: Path) -> float:
+    """Seconds since anything in a folder, or a file, was written."""
+    try:
+        newest = max(one.stat().st_mtime for one in (path, *path.rglob("*")))
+    except FileNotFoundError:  # its owner has just removed it
+        return 0.0
+    return time.time() - newest

@@ -1,0 +1,116 @@
+"""Redrop: a drop is made again, from what its close has decided (SPEC §9).
+
+Without more it has the same bytes, which proves the ledger's checksum, and is delivered again where
+it is missing. Where people were deleted since, or today's definition is asked for, its content
+differs: it becomes a numbered revision with its reason (SPEC §7).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, replace
+
+from schemas.errors import CloseError, LedgerError
+from sinks.closing.running import foreseen
+from sinks.exports.export import Export
+from sinks.instants import stamp
+from sinks.ledger.ledger import Intent, Outcome, Revision
+from sinks.locations import Delivered
+from sinks.repair.revise import Reviser
+
+__all__ = ["DELETED_SINCE", "Redrop", "Redropper"]
+
+DELETED_SINCE = "people were deleted since"
+"""Why a drop was made again, where nobody has given another reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redrop:
+    """What came of it: the drop that is there now, its revision if it was made one (0: it has the
+    same bytes), and where it was missing.
+    """
+
+    outcome: Outcome
+    revision: int
+    delivered: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Redropper:
+    """Makes drops again."""
+
+    reviser: Reviser
+
+    def redrop(
+        self, export: str, instant: dt.datetime, reason: str = "", today: Export | None = None
+    ) -> Redrop:
+        """Make a close's drop again.
+
+        today: how its export is defined now, if it is to be made by that. Raises CloseError where
+        nothing was delivered, or it can't be made or delivered.
+        """
+        with foreseen(export, instant):
+            self.reviser.finish(export, instant)
+            intent, outcome = self._latest(export, instant)
+            if today is not None:
+                _refuse_another(today, intent)
+            now = replace(intent, deletions=self.reviser.deletions_since(intent))
+            if today is not None or now != intent:
+                revised = self.reviser.revise(export, instant, reason or DELETED_SINCE, today)
+                if revised is not None:
+                    _, outcome = self._latest(export, instant)
+                    return Redrop(outcome, revised.revision, outcome.receipts)
+            return self._again(now, outcome)
+
+    def _latest(self, export: str, instant: dt.datetime) -> tuple[Intent, Outcome]:
+        latest = self.reviser.latest(export, instant)
+        if latest is not None:
+            return latest
+        where, holds = f"export '{export}'", self.reviser.closer.holds
+        held = holds.waiting(export, instant)
+        if held is not None:
+            raise held.error(export, instant)
+        closes = [stamp(one) for one in self.reviser.ledger.closes(export)]
+        raise CloseError(
+            what=f"no drop was delivered at {stamp(instant)}",
+            where=where,
+            hint=f"the last close was at {closes[-1]}" if closes else "it was never closed",
+        )
+
+    def _again(self, intent: Intent, outcome: Outcome) -> Redrop:
+        """Make the drop that is there, prove that it has the same bytes, and bring it to where it
+        is missing.
+        """
+        closer = self.reviser.closer
+        export = Export.from_json(intent.definition_json())
+        revision = self._latest_revision(intent)
+        with closer.made(export, intent, revision) as drop:
+            if drop.rendered.sha256 != outcome.sha256:
+                raise LedgerError(
+                    what=f"recorded with sha256 {outcome.sha256}, this run made "
+                    f"{drop.rendered.sha256}",
+                    where=outcome.drop_id,
+                    hint="a drop must have the same bytes each time: nothing was sent, report this",
+                )
+            number = revision.number if revision else 0
+            receipts = closer.deliver_again(export, drop, intent.instant, number)
+        missing = tuple(str(one) for one in receipts if one.delivered is Delivered.NOW)
+        return Redrop(outcome, 0, missing)
+
+    def _latest_revision(self, intent: Intent) -> Revision | None:
+        ledger = self.reviser.ledger
+        found = None
+        for number in ledger.revisions(intent.export, intent.instant):
+            if ledger.revision_outcome(intent.export, intent.instant, number) is not None:
+                found = ledger.revision(intent.export, intent.instant, number)
+        return found
+
+
+def _refuse_another(today: Export, intent: Intent) -> None:
+    then = Export.from_json(intent.definition_json())
+    if today.identity != then.identity:
+        raise CloseError(
+            what="today's definition is another export: its database, table, type or event differs",
+            where=f"export '{today.name}'",
+            hint="redrop it without --current-definition",
+        )

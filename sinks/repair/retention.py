@@ -1,0 +1,113 @@
+"""How long the transferbox keeps drops (settings: `transferbox: {retention_days: …}`; SPEC §4).
+
+Removed is only what the ledger has a receipt of, under the name and with the bytes that were
+delivered, so many days after the drop's outcome. Whatever else lies there is somebody else's.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from sinks.drops.verify import MANIFEST_ENDING
+from sinks.instants import utc_now
+from sinks.ledger.ledger import Ledger, Outcome
+from sinks.ledger.receipts import Consignment, Receipts
+from sinks.locations import TRANSFERBOX, DeliveryError, Folder, Receipt, Transferbox
+
+__all__ = ["Retention"]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Removes drops that were long enough in the transferbox; days: None keeps them for ever."""
+
+    ledger: Ledger
+    receipts: Receipts
+    transferbox: Transferbox
+    days: int | None
+    now: Callable[[], dt.datetime] = utc_now
+
+    def sweep(self) -> int:
+        """Remove them, and return how many files; what can't be removed is logged."""
+        if self.days is None:
+            return 0
+        before = self.now() - dt.timedelta(days=self.days)
+        removed = 0
+        for export in self.ledger.exports():
+            try:
+                removed += self._sweep(export, before)
+            except OSError as error:  # others may remove files there, too
+                log.warning("not all swept", export=export, why=str(error))
+        if removed:
+            log.info("transferbox swept", files=removed, older_than_days=self.days)
+        return removed
+
+    def _sweep(self, export: str, before: dt.datetime) -> int:
+        if not self._has_old_files(export, before):
+            return 0
+        instants = [instant for instant in self.ledger.closes(export) if instant < before]
+        return sum(self._remove(f) for at in instants for f in self._due(export, at, before))
+
+    def _has_old_files(self, export: str, before: dt.datetime) -> bool:
+        files = self.transferbox.root.glob(f"*/{export}/*")
+        return any(file.lstat().st_mtime < before.timestamp() for file in files)
+
+    def _due(self, export: str, instant: dt.datetime, before: dt.datetime) -> Iterator[Path]:
+        for number in (0, *self.ledger.revisions(export, instant)):
+            outcome = self._outcome(export, instant, number)
+            if outcome is None or dt.datetime.fromisoformat(outcome.finished_at) >= before:
+                continue
+            drop = Consignment(export, instant, number, outcome.sha256)
+            for receipt in self.receipts.of(drop, TRANSFERBOX) or ():
+                file = self._file(receipt)
+                if file.is_file() and _is_ours(file, receipt, outcome):
+                    yield file
+                elif file.exists():
+                    why = "isn't what was delivered"
+                    log.warning("left in the transferbox", file=str(file), why=why)
+
+    def _outcome(self, export: str, instant: dt.datetime, number: int) -> Outcome | None:
+        if number:
+            return self.ledger.revision_outcome(export, instant, number)
+        return self.ledger.outcome(export, instant)
+
+    def _file(self, receipt: Receipt) -> Path:
+        """Where it is now: the root may have moved since."""
+        entity, export, name = Path(receipt.address).parts[-3:]
+        return self.transferbox.root / entity / export / name
+
+    def _remove(self, file: Path) -> bool:
+        folder = Folder(file.parent.parent.name, file.parent.name)
+        try:
+            return self.transferbox.withdraw(folder, file.name)
+        except DeliveryError as error:
+            log.warning("left in the transferbox", file=str(file), why=str(error))
+            return False
+
+
+def _is_ours(file: Path, receipt: Receipt, outcome: Outcome) -> bool:
+    """Whether a file is what was delivered: the drop by its checksum, its manifest by the drop."""
+    if file.stat().st_size != receipt.bytes:
+        return False
+    if file.name.endswith(MANIFEST_ENDING):
+        return _is_manifest_of(file, outcome)
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest() == outcome.sha256
+
+
+def _is_manifest_of(file: Path, outcome: Outcome) -> bool:
+    try:
+        manifest = json.loads(file.read_bytes())
+        sha256 = outcome.sha256 if manifest["file"] is None else manifest["file"]["sha256"]
+        return bool((manifest["drop"], sha256) == (outcome.drop_id, outcome.sha256))
+    except (ValueError, KeyError, TypeError):
+        return False

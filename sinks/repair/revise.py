@@ -1,0 +1,159 @@
+"""Revisions: a drop made again with other content takes the place of the one before (SPEC §7).
+
+The ledger keeps a revision as it keeps a close: the intent before anything is made, the outcome
+after the delivery; what was killed in between is finished by running again, with the same bytes.
+Then the file that it replaces goes from the transferbox. Copies elsewhere are out of reach.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass, replace
+
+import structlog
+
+from sinks.closing.close import Closer, Drop
+from sinks.closing.cut import Cuts
+from sinks.exports.export import Export
+from sinks.ledger.ledger import Deletion, Intent, Ledger, Outcome, Revision
+from sinks.locations import Folder, Transferbox
+from streams.personal import profile_topic
+
+__all__ = ["Revised", "Reviser"]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Revised:
+    """A drop that was replaced: the file that is there now, and why."""
+
+    drop: str
+    file: str | None
+    revision: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reviser:
+    """Makes drops again from their recorded intents and the deletions known now."""
+
+    closer: Closer
+    cuts: Cuts
+    transferbox: Transferbox
+    prefix: str
+
+    @property
+    def ledger(self) -> Ledger:
+        """The closes' ledger."""
+        return self.closer.ledger
+
+    def latest(self, export: str, instant: dt.datetime) -> tuple[Intent, Outcome] | None:
+        """Return what decided the drop that is there now and what came of it; None if not closed.
+
+        A revision that was begun and not finished doesn't count.
+        """
+        intent = self.ledger.intent(export, instant)
+        outcome = self.ledger.outcome(export, instant)
+        if intent is None or outcome is None:
+            return None
+        intent = self.closer.holds.released(intent)
+        for number in self.ledger.revisions(export, instant):
+            revised = self.ledger.revision_outcome(export, instant, number)
+            revision = self.ledger.revision(export, instant, number)
+            if revised is not None and revision is not None:
+                intent, outcome = revision.intent, revised
+        return intent, outcome
+
+    def is_there(self, export: str, instant: dt.datetime) -> bool:
+        """Tell whether a drop's latest file is still in the transferbox: some are fetched away."""
+        latest = self.latest(export, instant)
+        if latest is None or latest[1].file is None:
+            return False
+        definition = Export.from_json(latest[0].definition_json()).definition
+        return self.transferbox.find(Folder(definition.entity, export), latest[1].file)
+
+    def finish(self, export: str, instant: dt.datetime) -> bool:
+        """Finish a revision that was begun, and remove what the last one has replaced; tell whether
+        there was anything to do.
+        """
+        numbers = self.ledger.revisions(export, instant)
+        if not numbers:
+            return False
+        revision = self.ledger.revision(export, instant, numbers[-1])
+        assert revision is not None
+        begun = self.ledger.revision_outcome(export, instant, revision.number) is None
+        if begun:
+            self._make(revision)
+        return self._withdraw_before(revision) or begun
+
+    def revise(
+        self, export: str, instant: dt.datetime, reason: str, definition: Export | None = None
+    ) -> Revised | None:
+        """Make a drop again; None where its bytes don't change, or nothing was closed.
+
+        definition: how it is to be written; as it was without. Raises CloseError where it can't be
+        made.
+        """
+        self.finish(export, instant)
+        latest = self.latest(export, instant)
+        if latest is None:
+            return None
+        now, before = self._intent_now(latest[0], definition), latest[1]
+        numbers = self.ledger.revisions(export, instant)
+        revision = Revision(max(numbers, default=0) + 1, reason, now)
+        as_it_is = Export.from_json(now.definition_json())
+        with self.closer.made(as_it_is, now, revision) as drop:
+            if drop.rendered.sha256 == before.sha256:
+                return None
+            recorded = self.ledger.record_revision(revision)
+            outcome = self._deliver(revision, as_it_is, drop) if recorded == revision else None
+        if outcome is None:  # another run has decided it otherwise
+            outcome = self._make(recorded)
+        self._withdraw_before(recorded)
+        log.info("drop revised", drop=outcome.drop_id, file=outcome.file, reason=reason)
+        return Revised(outcome.drop_id, outcome.file, revision.number, reason)
+
+    def deletions_since(self, intent: Intent) -> tuple[Deletion, ...]:
+        """Return the deletions that were recorded after a close's cut, up to now."""
+        export = Export.from_json(intent.definition_json())
+        profiles = profile_topic(export.topic(self.prefix))
+        cut = self.cuts.recorded(profiles.name, intent.instant)
+        if cut is None:  # it doesn't read profiles
+            return intent.deletions
+        own = [choice for choice in intent.choices if choice.partition.topic == profiles.name]
+        return self.closer.intentions.later_deletions(profiles, cut, own)
+
+    def _intent_now(self, intent: Intent, definition: Export | None) -> Intent:
+        now = replace(intent, deletions=self.deletions_since(intent))
+        if definition is None:
+            return now
+        return replace(now, definition=json.loads(definition.to_json()))
+
+    def _make(self, revision: Revision) -> Outcome:
+        export = Export.from_json(revision.intent.definition_json())
+        with self.closer.made(export, revision.intent, revision) as drop:
+            return self._deliver(revision, export, drop)
+
+    def _deliver(self, revision: Revision, export: Export, drop: Drop) -> Outcome:
+        receipts = self.closer.deliver(export, drop, revision.intent.instant, revision.number)
+        return self.ledger.record_revision_outcome(revision, drop.outcome(receipts))
+
+    def _withdraw_before(self, revision: Revision) -> bool:
+        intent, withdrawn = revision.intent, False
+        for number in range(revision.number):
+            before = self._intent_of(intent, number)
+            if before is not None:
+                export = Export.from_json(before.definition_json())
+                folder = Folder(export.definition.entity, export.name)
+                name = export.file_name(intent.instant, number)
+                for one in (str(name), name.manifest):
+                    withdrawn = self.transferbox.withdraw(folder, one) or withdrawn
+        return withdrawn
+
+    def _intent_of(self, intent: Intent, number: int) -> Intent | None:
+        if not number:
+            return self.ledger.intent(intent.export, intent.instant)
+        revision = self.ledger.revision(intent.export, intent.instant, number)
+        return revision.intent if revision else None

@@ -1,0 +1,110 @@
+"""The sweeper: finishes the half steps of earlier runs, whatever killed them.
+
+What was begun is finished with the bytes that it was to have: closes without an outcome, revisions
+without one, deliveries without a receipt. What can't be finished is told and tried again by the
+next sweep. What is held waits for a person. Then half-written files that are older than an hour go.
+Each step is safe beside a run that is under way, and after a kill.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+
+import structlog
+
+from schemas.errors import DeltadropError
+from sinks.closing.running import foreseen
+from sinks.exports.export import Export
+from sinks.instants import stamp
+from sinks.repair.leftovers import Leftovers
+from sinks.repair.revise import Reviser
+from sinks.wording import counted
+
+__all__ = ["Sweeper", "Swept"]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Swept:
+    """What a sweep did. `held` waits for a release; `left` says what it could not do, and why."""
+
+    closes: list[str] = field(default_factory=list)
+    revisions: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
+    leftovers: int = 0
+    left: list[str] = field(default_factory=list)
+
+    def to_json(self) -> str:
+        """Serialise, for scripts."""
+        return json.dumps(asdict(self), indent=2)
+
+    def __str__(self) -> str:
+        """For people."""
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        yield f"closes finished: {len(self.closes)}"
+        yield from (f"  {name}" for name in self.closes)
+        yield f"revisions finished: {len(self.revisions)}"
+        yield from (f"  {name}" for name in self.revisions)
+        yield f"leftovers of killed runs removed: {counted(self.leftovers, 'file')}"
+        for name in self.held:
+            yield f"held, waits for a release: {name}"
+        for told in self.left:
+            yield f"NOT DONE: {told}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sweeper:
+    """Finishes what earlier runs have begun."""
+
+    reviser: Reviser
+    leftovers: Leftovers
+
+    def sweep(self) -> Swept:
+        """Finish all that was begun, of all exports in the ledger, also those that are no longer
+        defined; then remove leftovers.
+        """
+        swept = Swept()
+        for export, instant in self.reviser.ledger.begun():
+            self._try(export, instant, swept, closes=True)
+        swept.leftovers = self.leftovers.remove()
+        log.info("swept", closes=swept.closes, revisions=swept.revisions, left=swept.left)
+        return swept
+
+    def finish_revisions(self) -> Swept:
+        """Finish the revisions that were begun: closes that were are due by themselves."""
+        swept = Swept()
+        for export, instant in self.reviser.ledger.begun():
+            self._try(export, instant, swept, closes=False)
+        return swept
+
+    def _try(self, export: str, instant: dt.datetime, swept: Swept, *, closes: bool) -> None:
+        name = f"{export}@{stamp(instant)}"
+        try:
+            with foreseen(export, instant):
+                self._finish(export, instant, swept, name, closes=closes)
+        except DeltadropError as error:
+            log.error("not finished", drop=name, error=str(error))
+            swept.left.append(f"{name} can't be finished: {error}")
+
+    def _finish(
+        self, export: str, instant: dt.datetime, swept: Swept, name: str, *, closes: bool
+    ) -> None:
+        closer, ledger = self.reviser.closer, self.reviser.ledger
+        intent = ledger.intent(export, instant)
+        if intent is None:
+            return
+        if ledger.outcome(export, instant) is None:
+            held = closer.holds.waiting(export, instant)
+            if held is not None:
+                swept.held.append(f"{name}: {'; '.join(held.reasons)}")
+            elif closes:
+                closer.close(Export.from_json(intent.definition_json()), instant, lambda _: None)
+                swept.closes.append(name)
+        elif self.reviser.finish(export, instant):
+            swept.revisions.append(name)

@@ -1,0 +1,286 @@
+"""What came of stored events in each export: which close looked at them, and what it decided.
+
+The verdict is that of the close's own rules, on what its intent names (`Selection.judged`); it is
+asked for the event's own records only, and of the whole window where a line is to be counted.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Final
+
+import duckdb
+import ibis.expr.types as ir
+
+from schemas.events import KINDS
+from schemas.topics import Topic
+from sinks.closing.selection import Selection
+from sinks.closing.source import Narrowed
+from sinks.exports.export import Export
+from sinks.ledger.ledger import Intent
+from sinks.ledger.ledger import Outcome as Closed
+from sinks.repair.revise import Reviser
+from sinks.rules import Outcome, RowRule
+from sinks.rules.campaigns import CLOSES_TO_WAIT
+from sinks.schedule import next_close
+from sinks.state import POSITION
+from sinks.state.engine import fetched
+from sinks.tracing.finding import Place, Stored
+
+__all__ = ["BEGUN", "EARLIER", "HELD", "NOT_CLOSED", "REMOVED", "Fate", "Fates"]
+
+_WAITING: Final = Outcome.WAITING.label
+
+NOT_CLOSED: Final = "not closed yet"
+HELD: Final = "held"
+BEGUN: Final = "close begun, not finished"
+NO_LONGER: Final = "not closed, and the export is no longer defined"
+EARLIER: Final = "before the export's first window"
+REMOVED: Final = "can't be judged again"
+IN_INITIAL: Final = "in the initial drop: its row lived at the cut"
+NOT_IN_INITIAL: Final = "not in the initial drop: its row didn't live at the cut"
+UNSEEN: Final = "not among what the close read"
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What came of an event in one export.
+
+    outcome: a label of `sinks.rules.Outcome`, or one of this module. begin, end: the window that
+    the event is in; one that isn't closed ends then at the earliest. close: the last one that
+    judged it: a later one than the window's where it waited for its campaign. line: in the file,
+    the header being 1; only where it was counted.
+    """
+
+    export: str
+    outcome: str
+    begin: dt.datetime | None = None
+    end: dt.datetime | None = None
+    close: dt.datetime | None = None
+    drop: str | None = None
+    file: str | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Close:
+    """A close that was begun, by the drop that is there now; `outcome` None: it wasn't finished."""
+
+    export: Export
+    intent: Intent
+    outcome: Closed | None
+
+    def holds(self, event: Stored) -> bool:
+        """Whether an event stands in its window."""
+        bounds = self._bounds(event)
+        return bounds is not None and bounds[0] <= event.offset < bounds[1]
+
+    def is_before(self, event: Stored) -> bool:
+        """Whether its window ended before an event."""
+        bounds = self._bounds(event)
+        return bounds is None or bounds[1] <= event.offset
+
+    def _bounds(self, event: Stored) -> tuple[int, int] | None:
+        if event.owner not in {choice.partition for choice in self.intent.choices}:
+            return None  # of another topic, or of one that has taken its name
+        return self.intent.window.get(event.topic.name, {}).get(event.owner.partition)
+
+
+class Fates:
+    """Tells what came of events; each close is looked up once.
+
+    exports: those that are defined now. until: the last close to look at; all without.
+    """
+
+    def __init__(
+        self,
+        exports: Sequence[Export],
+        reviser: Reviser,
+        selection: Selection,
+        until: dt.datetime | None = None,
+    ) -> None:
+        self._exports = {export.name: export for export in exports}
+        self._reviser = reviser
+        self._selection = selection
+        self._until = until
+        self._closes: dict[tuple[str, dt.datetime], _Close | None] = {}
+
+    def of(
+        self,
+        events: Sequence[Stored],
+        *,
+        names: Iterable[str] | None = None,
+        counting: bool = False,
+    ) -> dict[Place, list[Fate]]:
+        """Tell what came of events in each export that they feed, by where they stand.
+
+        names: of the exports; all without. counting: find the lines too, which takes as long as the
+        judging of a whole window.
+        """
+        ledger = self._reviser.ledger
+        found: dict[Place, list[Fate]] = {event.place: [] for event in events}
+        wanted = {*self._exports, *ledger.exports()} if names is None else set(names)
+        for name in sorted(wanted):
+            closes = ledger.closes(name)
+            instants = [at for at in closes if self._until is None or at <= self._until]
+            export = self._exports.get(name) or self._as_closed(name, instants)
+            fed = [event for event in events if export and self._feeds(export, event)]
+            for place, fate in self._in_export(name, fed, instants, counting):
+                found[place].append(fate)
+        return found
+
+    def fed_by(self, names: Iterable[str]) -> dict[Topic, set[str]]:
+        """Return the event types that feed some exports, by topic."""
+        found: dict[Topic, set[str]] = defaultdict(set)
+        for name in names:
+            instants = list(self._reviser.ledger.closes(name))
+            export = self._exports.get(name) or self._as_closed(name, instants)
+            if export is not None:
+                fed = map(str, export.increment.feeds)
+                found[export.topic(self._selection.prefix)].update(fed)
+        return found
+
+    def _as_closed(self, name: str, instants: Sequence[dt.datetime]) -> Export | None:
+        last = self._close(name, instants[-1]) if instants else None
+        return last.export if last else None
+
+    def _feeds(self, export: Export, event: Stored) -> bool:
+        own = export.topic(self._selection.prefix)
+        return own == event.topic and event.event_type in map(str, export.increment.feeds)
+
+    def _in_export(
+        self, name: str, events: Sequence[Stored], instants: Sequence[dt.datetime], counting: bool
+    ) -> Iterator[tuple[Place, Fate]]:
+        in_window: dict[int, list[Stored]] = defaultdict(list)
+        for event in events:
+            index = self._window_of(name, event, instants)
+            if index is None:
+                yield event.place, self._outside(name, event, instants)
+            else:
+                in_window[index].append(event)
+        for index, together in sorted(in_window.items()):
+            begun = [one for at in instants[index:] if (one := self._close(name, at))]
+            closes = list(takewhile(lambda one: one.outcome is not None, begun))
+            if not closes:
+                holds = self._reviser.closer.holds
+                is_held = holds.waiting(name, instants[index]) is not None
+                outcome = HELD if is_held else BEGUN
+                yield from ((event.place, _at(begun[:1], outcome)) for event in together)
+                continue
+            try:
+                yield from self._judged(closes, together, counting)
+            except (OSError, duckdb.IOException):  # what the close read was removed since
+                yield from ((event.place, _at(closes[:1], REMOVED)) for event in together)
+
+    def _window_of(self, name: str, event: Stored, instants: Sequence[dt.datetime]) -> int | None:
+        """Find the close whose window holds an event; the clock says where to look first."""
+        near = bisect_right(instants, event.appended_at)
+        for index in sorted(range(len(instants)), key=lambda one: abs(one - near)):
+            found = self._close(name, instants[index])
+            if found is not None and found.holds(event):
+                return index
+        return None
+
+    def _outside(self, name: str, event: Stored, instants: Sequence[dt.datetime]) -> Fate:
+        last = self._close(name, instants[-1]) if instants else None
+        if last is not None and not last.is_before(event):
+            return Fate(name, EARLIER)
+        if name not in self._exports:
+            return Fate(name, NO_LONGER)
+        after = max([event.appended_at, *instants[-1:]])
+        begin = instants[-1] if instants else None
+        return Fate(name, NOT_CLOSED, begin, next_close(self._exports[name], after))
+
+    def _judged(
+        self, closes: Sequence[_Close], events: Sequence[Stored], counting: bool
+    ) -> Iterator[tuple[Place, Fate]]:
+        """Judge in the window's own close, then what waited in the next ones."""
+        left = list(events)
+        for number, one in enumerate(closes[: CLOSES_TO_WAIT + 1], start=1):
+            verdicts = self._verdicts(one, left)
+            waiting = [event for event in left if verdicts[event.place] == _WAITING]
+            is_last = one is closes[-1]
+            for event in left if is_last else (e for e in left if e not in waiting):
+                outcome = verdicts[event.place]
+                is_in = outcome in (Outcome.EXPORTED.label, IN_INITIAL)
+                line = self._line(one, event) if counting and is_in else None
+                yield event.place, _at(closes[:number], outcome, is_in=is_in, line=line)
+            left = waiting
+            if not left or is_last:
+                return
+
+    def _verdicts(self, one: _Close, events: Sequence[Stored]) -> dict[Place, str]:
+        key = KINDS[events[0].topic.kind].key_field
+        keys = tuple(sorted({event.ids[key] for event in events}))
+        ids = self._selection.event_ids(events[0].topic, key, keys, one.intent)
+        narrowed = Narrowed(events[0].topic, key, keys, ids)
+        with self._selection.judged(one.intent, one.export, narrowed) as verdicts:
+            if one.intent.initial:
+                rows = fetched(verdicts.filter(verdicts[key].isin(keys)).select(key))
+                living = {row[key] for row in rows}
+                return {
+                    event.place: IN_INITIAL if event.ids[key] in living else NOT_IN_INITIAL
+                    for event in events
+                }
+            offsets = verdicts["_offset"].isin([event.offset for event in events])
+            rows = fetched(verdicts.filter(offsets).select(*POSITION, "outcome"))
+        found = {(row["_partition"], row["_offset"]): row["outcome"] for row in rows}
+        judged = {event.place: found.get(event.place[1:]) for event in events}
+        return {
+            place: UNSEEN if outcome is None else Outcome(outcome).label
+            for place, outcome in judged.items()
+        }
+
+    def _line(self, one: _Close, event: Stored) -> int:
+        """Count the lines before an exported event's own, the header among them."""
+        with self._selection.judged(one.intent, one.export) as verdicts:
+            exported = verdicts.filter(verdicts["outcome"] == int(Outcome.EXPORTED))
+            if isinstance(one.export.increment.rule, RowRule):
+                key = KINDS[event.topic.kind].key_field
+                before = exported.filter(exported[key] < event.ids[key])
+            else:
+                before = exported.filter(_is_before(exported, event))
+            return int(fetched(before.agg(lines=before.count()))[0]["lines"]) + 2
+
+    def _close(self, name: str, instant: dt.datetime) -> _Close | None:
+        known = self._closes
+        if (name, instant) not in known:
+            own, latest = self._reviser.ledger.intent(name, instant), None
+            if own is not None:
+                latest = self._reviser.latest(name, instant)
+            intent = latest[0] if latest else own
+            if own is not None and intent == own:  # no revision has replaced its drop
+                intent = self._reviser.closer.holds.released(own)
+            known[name, instant] = None
+            if intent is not None:
+                export = Export.from_json(intent.definition_json())
+                known[name, instant] = _Close(export, intent, latest[1] if latest else None)
+        return known[name, instant]
+
+
+def _at(
+    closes: Sequence[_Close], outcome: str, *, is_in: bool = False, line: int | None = None
+) -> Fate:
+    """closes: those that judged it, the window's own first."""
+    own, last = closes[0].intent, closes[-1]
+    return Fate(
+        own.export,
+        outcome,
+        None if own.initial else own.window_start,
+        own.instant,
+        last.intent.instant,
+        last.intent.drop_id,
+        last.outcome.file if last.outcome and is_in else None,
+        line,
+    )
+
+
+def _is_before(verdicts: ir.Table, event: Stored) -> ir.BooleanValue:
+    partition = verdicts["_partition"]
+    same = (partition == event.owner.partition) & (verdicts["_offset"] < event.offset)
+    return same | (partition < event.owner.partition)
