@@ -36,7 +36,10 @@ def initial_closes(exports: Iterable[Export], ledger: Ledger, now: dt.datetime) 
     the one that was begun and not finished.
     """
     second = now.replace(microsecond=0)
-    return sorted(Due(_begun(export, ledger) or second, export.name) for export in exports)
+    return sorted(
+        Due(_begun(export, ledger, list(ledger.closes(export.name))) or second, export.name)
+        for export in exports
+    )
 
 
 def next_close(export: Export, now: dt.datetime) -> dt.datetime:
@@ -60,8 +63,7 @@ def window_begin(
     return earlier[-1] if earlier else first_start(export, instant)
 
 
-def _begun(export: Export, ledger: Ledger) -> dt.datetime | None:
-    closes = list(ledger.closes(export.name))
+def _begun(export: Export, ledger: Ledger, closes: list[dt.datetime]) -> dt.datetime | None:
     unfinished = bool(closes) and ledger.outcome(export.name, closes[-1]) is None
     return closes[-1] if unfinished else None
 
@@ -73,6 +75,6 @@ def _due(export: Export, ledger: Ledger, now: dt.datetime) -> Iterator[dt.dateti
         last = day_before(next_close(export, now), schedule.hour, own_zone)
         yield from [last] if last <= now else []
         return
-    if begun := _begun(export, ledger):
+    if begun := _begun(export, ledger, closes):
         yield begun
     yield from due_instants(closes[-1], now, schedule.hour, own_zone)

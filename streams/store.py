@@ -108,10 +108,11 @@ class LocalStore:
         return self.root / name
 
     def _all(self, folder: str) -> Iterator[str]:
-        for parent, folders, files in os.walk(self.root / folder):
+        root = str(self.root / folder)
+        for parent, folders, files in os.walk(root):
             folders.sort()
-            relative = Path(parent).relative_to(self.root).as_posix()
-            yield from (f"{relative}/{file}" for file in sorted(files))
+            below = folder + parent[len(root) :].replace(os.sep, "/")
+            yield from (f"{below}/{file}" for file in sorted(files))
 
     def _write_aside(self, final: Path, fill: Callable[[BinaryIO], object]) -> Path:
         final.parent.mkdir(parents=True, exist_ok=True)

@@ -242,7 +242,7 @@ class Ledger:
     def closes(self, export: str) -> Iterator[dt.datetime]:
         """Yield the instants of all closes that were begun, oldest first."""
         names = self.store.names(f"ledger/exports/{export}")
-        yield from sorted({parse_stamp(name.split("/")[3]) for name in names})
+        yield from map(parse_stamp, sorted({name.split("/")[3] for name in names}))
 
     def begun(self) -> Iterator[tuple[str, dt.datetime]]:
         """Yield export and instant of every close that may be half done, an export's oldest first:
