@@ -23,9 +23,6 @@ pytest.register_assert_rewrite("tests.location_contract")
 
 LOGS = pytest.StashKey[dict[str, Path]]()
 LOG_LINES = 50
-SERVERS = {"kafka", "registry", "own_kafka"}
-ROOMS = {"faults", "golden", "integration"}
-"""Folders whose tests start servers, also by themselves."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,21 +34,27 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[LOGS] = {}
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave tests marked ``soak`` out, unless ``--soak`` asks for them.
 
-    Where tests run in several processes, those with servers stay in one: they share Kafka and the
-    registry, and count on not being in each other's way.
+    Where tests run in several processes, those that share a fixture of their module stay in one:
+    some take minutes to make.
     """
     for item in items:
-        if SERVERS & set(getattr(item, "fixturenames", ())) or item.path.parent.name in ROOMS:
-            item.add_marker(pytest.mark.xdist_group("servers"))
+        if isinstance(item, pytest.Function) and _shares(item):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
     if config.getoption("--soak"):
         return
     left_out = [item for item in items if item.get_closest_marker("soak")]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def _shares(item: pytest.Function) -> bool:
+    made = item._fixtureinfo.name2fixturedefs.values()
+    return any(fixture.scope == "module" for each in made for fixture in each)
 
 
 def pytest_collection_finish() -> None:
