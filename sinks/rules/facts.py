@@ -38,7 +38,7 @@ class FactRule:
 
     filtered: Callable[[ir.Table], ir.BooleanValue] | None = None
     reads: tuple[str, ...] = ()
-    firsts: Callable[[ir.Table, Firsts], ir.Table] | None = None
+    firsts: Callable[[ir.Table, Firsts, int], ir.Table] | None = None
     until_downloaded: bool = False
 
 
@@ -95,8 +95,8 @@ def drop_of_facts(
     records = _records(facts)
     verdicts = _judge_alone(rule, records, facts, cut)
     if rule.firsts is not None and facts.firsts is not None:
-        memory = facts.firsts.touched_by(facts.window).remembered(cut, firsts_days)
-        verdicts = _judge_firsts(rule.firsts(verdicts, memory))
+        memory = facts.firsts.touched_by(facts.window)
+        verdicts = _judge_firsts(rule.firsts(verdicts, memory, firsts_days))
     verdicts = kept(_verdicts(verdicts))
     exported = verdicts.filter(verdicts["outcome"] == int(Outcome.EXPORTED))
     left = verdicts.filter(verdicts["outcome"] == int(Outcome.WAITING))
@@ -146,7 +146,7 @@ def _judge_alone(rule: FactRule, records: ir.Table, facts: Facts, cut: datetime)
 
 def _carried(rule: FactRule) -> list[str]:
     """The fields that go from verdict to verdict."""
-    firsts = ("interactionId", "occurredAt", *rule.reads) if rule.firsts else ()
+    firsts = ("interactionId", "occurredAt", "_appended_at", *rule.reads) if rule.firsts else ()
     return [*POSITION, "profileId", *firsts, "_waited", "isFirstClick"]
 
 

@@ -1,7 +1,8 @@
 """First openings and first clicks (SPEC §3, *Activities*).
 
 First means first recorded, over all windows: what an earlier window saw is remembered
-(`sinks.state.firsts`), and no later event takes it back. Within a window the earliest `occurredAt`
+(`sinks.state.firsts`), and no later event takes it back, unless it was appended when the memory had
+ended: then it may be a first again. Within a window the earliest `occurredAt`
 is the first; a tie goes to the lowest partition, then offset. Whether the campaign counts is not
 asked: an inactive one uses up the first too.
 """
@@ -9,38 +10,55 @@ asked: an inactive one uses up the first too.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
 
 import ibis
 import ibis.expr.types as ir
 
-from sinks.state.engine import kept
+from sinks.state.engine import kept, lasting
 from sinks.state.firsts import Firsts
 from sinks.state.order import POSITION
 
 __all__ = ["judge_clicks", "judge_firsts"]
 
 
-def judge_firsts(facts: ir.Table, firsts: Firsts) -> ir.Table:
+def judge_firsts(facts: ir.Table, firsts: Firsts, days: int) -> ir.Table:
     """Tell which facts aren't the first of their interaction: column `_not_first`.
 
     For openings, facts are openings and clicks: a click without an earlier opening is an opening at
-    the click's moment. Facts that don't `_contend` take no part.
+    the click's moment. Facts that don't `_contend` take no part. days: how long firsts are
+    remembered.
     """
-    left = [name for name in facts.columns if name != "occurredAt"]
-    return _judge(facts, firsts.interactions, ("interactionId",), "_not_first", left)
+    left = [name for name in facts.columns if name not in _LOOKED_AT]
+    opened = _until(firsts.interactions, days)
+    return _judge(facts, opened, ("interactionId",), "_not_first", left)
 
 
-def judge_clicks(facts: ir.Table, firsts: Firsts) -> ir.Table:
+def judge_clicks(facts: ir.Table, firsts: Firsts, days: int) -> ir.Table:
     """Tell which clicks aren't the first on their link (`_not_first`), and which are the first of
     all of their interaction (`_first_click`).
 
     Links are told apart by `clickedUrl`, per interaction: a second contact has its own firsts.
     """
     link = ("interactionId", "clickedUrl")
-    judged = _judge(facts, firsts.links, link, "_not_first", facts.columns)
-    clicked = firsts.links.select("interactionId").distinct()
+    until = _until(firsts.interactions, days)
+    links = firsts.links.inner_join(until, "interactionId").select(*link, "_until")
+    judged = _judge(facts, links, link, "_not_first", facts.columns)
+    clicked = until.semi_join(firsts.links, "interactionId")
     judged = _judge(judged, clicked, ("interactionId",), "_later_click", judged.columns)
-    return judged.select(*facts.columns, "_not_first", _first_click=~judged["_later_click"])
+    left = [name for name in facts.columns if name not in _LOOKED_AT]
+    return judged.select(*left, "_not_first", _first_click=~judged["_later_click"])
+
+
+_LOOKED_AT: Final = ("occurredAt", "_appended_at")
+"""What nobody needs of the facts when they are judged."""
+
+
+def _until(interactions: ir.Table, days: int) -> ir.Table:
+    """Say of each interaction how long it is remembered: `_until`, an append time."""
+    ends = interactions["_first_at"] + lasting(timedelta(days=days))
+    return interactions.select("interactionId", _until=ends)
 
 
 def _judge(
@@ -48,15 +66,18 @@ def _judge(
 ) -> ir.Table:
     """Mark the facts that aren't the first of their key in the window, or whose key is remembered.
 
-    memory: holds each remembered key once. left: the columns that are still needed. The facts are
-    sorted by moment alone, which takes half the time that their places would add; ties are few, and
-    settled apart.
+    memory: holds each key that was seen once, and `_until`. left: the columns that are still
+    needed. The facts are sorted by moment alone, which takes half the time that their places would
+    add; ties are few, and settled apart.
     """
-    marked = facts.left_join(memory.select(*key, _known=True), key)
-    moment = marked["_contends"].ifelse(marked["occurredAt"], ibis.null("timestamp('UTC')"))
+    joined = facts.left_join(memory, key)
+    known = (joined["_appended_at"] < joined["_until"]).fill_null(False)
+    marked = joined.select(*facts.columns, _known=known)
+    contends = marked["_contends"] & ~marked["_known"]
+    moment = contends.ifelse(marked["occurredAt"], ibis.null("timestamp('UTC')"))
     in_order = ibis.window(group_by=[marked[name] for name in key], order_by=moment)
     rank, number = ibis.rank().over(in_order), ibis.row_number().over(in_order)
-    later = marked["_known"].notnull() | (rank > 0)
+    later = marked["_known"] | (rank > 0)
     ranked = kept(marked.select(*left, _later=later, _ties=~later & (number > 0)))
     lost = kept(_lost_ties(ranked, key))
     settled = ranked.left_join(lost, POSITION)

@@ -83,5 +83,5 @@ def _member(state: ir.Table, path: tuple[str, ...]) -> ir.Value:
     field, *member = path
     value = state[field]
     if field == _SUBSCRIPTIONS:
-        return value.contains(member[0]).fill_null(False) if member else value.sort()
+        return value.contains(member[0]).fill_null(False) if member else value.unique().sort()
     return value[member[0]] if member else value

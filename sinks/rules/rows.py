@@ -66,8 +66,9 @@ class RowFacts:
 class RowDrop:
     """The selection of one drop.
 
-    verdicts: each input record's position and `outcome` (numbers of `Outcome`), and whether it is a
-    creation of a row that lived (`_missed`: a deletion was missed); kept as a table. lines: the
+    verdicts: each input record's position and `outcome` (numbers of `Outcome`), of an initial drop
+    each living row's; and whether it is a creation of a row that lived (`_missed`: a deletion was
+    missed); kept as a table. lines: the
     exported columns by name, in order of id. never_seen: how many lines are of profiles that no
     event ever told of.
     """
@@ -110,12 +111,12 @@ def initial_drop(facts: RowFacts, columns: Sequence[Column]) -> RowDrop:
     """
     state = facts.before
     assert state is not None
-    living = state.filter(state["_live"])
-    if facts.gone_rows is not None:
-        living = living.anti_join(facts.gone_rows, facts.key)
-    rows = living.mutate(_appended_at=living["_told_at"], occurredAt=living["_told_of"])
-    exported = ibis.literal(int(Outcome.EXPORTED), "int8")
-    verdicts = kept(living.select(facts.key, outcome=exported, _missed=ibis.literal(False)))
+    judged = _judge_later(state.filter(state["_live"]), facts)
+    outcome = first_that_applies({Outcome.ROW_GONE: judged["_later"]})
+    verdicts = kept(judged.select(facts.key, outcome=outcome, _missed=ibis.literal(False)))
+    exported = verdicts.filter(verdicts["outcome"] == int(Outcome.EXPORTED))
+    told = state.semi_join(exported, facts.key)
+    rows = told.mutate(_appended_at=told["_told_at"], occurredAt=told["_told_of"])
     lines, never_seen = _lines(rows, facts, columns)
     return RowDrop(verdicts, lines, never_seen)
 
@@ -192,25 +193,21 @@ def _placed_in_lives(facts: RowFacts, state: ir.Table) -> ir.Table:
         .left_join(at_cut, key)
         .drop(f"{key}_right")
     )
-    counts = ~records["_repeat"]
     ended = (records["occurredAt"] <= records["_dead_until"]).fill_null(False)
-    end = records["_seq"].max(where=counts & (records["eventType"] == DELETED)).over(group_by=key)
-    records = records.mutate(_ended=ended, _end=end)
-    survives = (
-        counts
-        & (records["eventType"] != DELETED)
-        & ~records["_ended"]
-        & (records["_seq"] > records["_end"]).fill_null(True)
+    records = _among_deletions(records.mutate(_ended=ended), key)
+    records = records.mutate(
+        _creates=records["_tells"] & (records["eventType"] == CREATED),
+        _survives=records["_tells"]
+        & (records["_ends"] == records["_ends"].max().over(group_by=key)),
     )
     records = records.mutate(
-        _survives=survives, _creates=survives & (records["eventType"] == CREATED)
-    )
-    records = records.mutate(
-        _born=records["_seq"].max(where=records["_creates"]).over(group_by=key),
-        _first=records["_seq"].min(where=records["_survives"]).over(group_by=key),
+        _born=records["_seq"]
+        .max(where=records["_creates"] & records["_survives"])
+        .over(group_by=key),
+        _first=records["_seq"].min(where=records["_tells"]).over(group_by=[key, "_ends"]),
     )
     lived = (records["_seq"] > records["_first"]) | (
-        records["_lived_before"] & records["_end"].isnull()
+        records["_lived_before"] & (records["_ends"] == 0)
     )
     return records.mutate(
         _current=records["_survives"] & (records["_seq"] >= records["_born"]).fill_null(True),
@@ -218,11 +215,30 @@ def _placed_in_lives(facts: RowFacts, state: ir.Table) -> ir.Table:
     )
 
 
+def _among_deletions(records: ir.Table, key: str) -> ir.Table:
+    """Tell of each record how many deletions of its row came before it in the window (`_ends`), and
+    whether it told of a life when it came (`_tells`): it is no repeat, and occurred after them all.
+    """
+    deletes = ~records["_repeat"] & (records["eventType"] == DELETED)
+    before = ibis.cumulative_window(group_by=key, order_by="_seq")
+    dead = deletes.ifelse(records["occurredAt"], ibis.null(records["occurredAt"].type()))
+    records = records.mutate(_ends=deletes.sum().over(before), _dead=dead.max().over(before))
+    dead_then = ibis.greatest(records["_dead"], records["_was_dead_until"])
+    after = (records["occurredAt"] > dead_then).fill_null(True)
+    return records.mutate(_tells=~records["_repeat"] & (records["eventType"] != DELETED) & after)
+
+
 def _judge_before(records: ir.Table, facts: RowFacts) -> ir.Table:
+    """Tell of each record what its row was at the window's start: `_lived_before`, and till when it
+    was dead (`_was_dead_until`).
+    """
     if facts.before is None:
-        return records.mutate(_lived_before=False)
-    before = facts.before.select(facts.key, _was_live=facts.before["_live"])
-    joined = records.left_join(before, facts.key).drop(f"{facts.key}_right")
+        never = ibis.null(records["occurredAt"].type())
+        return records.mutate(_lived_before=False, _was_dead_until=never)
+    known = facts.before.select(
+        facts.key, _was_live=facts.before["_live"], _was_dead_until=facts.before["_dead_until"]
+    )
+    joined = records.left_join(known, facts.key).drop(f"{facts.key}_right")
     return joined.mutate(_lived_before=joined["_was_live"].fill_null(False)).drop("_was_live")
 
 

@@ -8,7 +8,7 @@ appended after that begins a new one: what the old one knew of links is forgotte
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import ibis
@@ -34,14 +34,6 @@ class Firsts:
 
     interactions: ir.Table
     links: ir.Table
-
-    def remembered(self, cut: datetime, days: int) -> Firsts:
-        """Leave out what is forgotten at a cut: interactions whose memory began `days` before it,
-        or earlier.
-        """
-        since = ibis.literal(cut - timedelta(days=days))
-        interactions = self.interactions.filter(self.interactions["_first_at"] > since)
-        return Firsts(interactions, self.links.semi_join(interactions, "interactionId"))
 
     def touched_by(self, facts: ir.Table) -> Firsts:
         """Leave out what lies outside the facts' range of interactions.

@@ -11,20 +11,25 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
-__all__ = ["POSITION", "in_append_order", "last_of_each"]
+__all__ = ["POSITION", "at_latest", "in_append_order", "last_of_each"]
 
 POSITION = ("_partition", "_offset")
 """Where a record stands in its topic: unique there."""
 
 
+def at_latest(records: ir.Table, key: str) -> ir.Table:
+    """Tell of each record the latest append time of its id (column `key`) in its partition so far:
+    column `_latest`.
+    """
+    so_far = ibis.cumulative_window(group_by=[key, "_partition"], order_by="_offset")
+    return records.mutate(_latest=records["_appended_at"].max().over(so_far))
+
+
 def in_append_order(records: ir.Table, key: str) -> ir.Table:
     """Number the records of each id (column `key`) by order of appending: column `_seq`, from 0."""
-    so_far = ibis.cumulative_window(group_by=[key, "_partition"], order_by="_offset")
-    at_latest = records.mutate(_latest=records["_appended_at"].max().over(so_far))
-    order = [at_latest["_latest"], at_latest["_partition"], at_latest["_offset"]]
-    return at_latest.mutate(_seq=ibis.row_number().over(group_by=key, order_by=order)).drop(
-        "_latest"
-    )
+    timed = at_latest(records, key)
+    order = [timed["_latest"], timed["_partition"], timed["_offset"]]
+    return timed.mutate(_seq=ibis.row_number().over(group_by=key, order_by=order)).drop("_latest")
 
 
 def last_of_each(records: ir.Table, key: str) -> ir.Table:

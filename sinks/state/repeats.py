@@ -1,8 +1,9 @@
 """Repeats: records whose eventId their topic already carried shortly before (SPEC §3, *Facts*).
 
-A repeat carries the id on: one that comes 40 hours after another is a repeat, and so is the next
-one 40 hours later. Dead letters carry nothing, so that their replay after a fix counts; they never
-reach these tables.
+The order is that of appending (`sinks.state.order`): a broker's clock that was set back makes no
+repeat of the record before. A repeat carries the id on: one that comes 40 hours after another is a
+repeat, and so is the next one 40 hours later. Dead letters carry nothing, so that their replay
+after a fix counts; they never reach these tables.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import ibis
 import ibis.expr.types as ir
 
 from sinks.state.engine import kept, lasting
-from sinks.state.order import POSITION
+from sinks.state.order import POSITION, at_latest
 
 __all__ = ["REPEAT_HOURS", "is_repeat", "repeats", "without_repeats"]
 
@@ -36,12 +37,10 @@ def repeats(prior: ir.Table, hours: int = REPEAT_HOURS) -> ir.Table:
     """
     nth = prior.select("eventId", nth=ibis.row_number().over(group_by="eventId"))
     twice = kept(nth.filter(nth["nth"] == 1).select("eventId"))
-    suspects = prior.semi_join(twice, "eventId")
-    in_order = ibis.window(group_by="eventId", order_by=["_appended_at", *POSITION])
-    timed = suspects.select(
-        *POSITION, "_appended_at", carried=suspects["_appended_at"].lag().over(in_order)
-    )
-    recent = timed["_appended_at"] <= timed["carried"] + lasting(timedelta(hours=hours))
+    suspects = at_latest(prior.semi_join(twice, "eventId"), "eventId")
+    in_order = ibis.window(group_by="eventId", order_by=["_latest", *POSITION])
+    timed = suspects.select(*POSITION, "_latest", carried=suspects["_latest"].lag().over(in_order))
+    recent = timed["_latest"] <= timed["carried"] + lasting(timedelta(hours=hours))
     return kept(timed.filter(recent).select(*POSITION))
 
 

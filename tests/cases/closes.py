@@ -151,10 +151,6 @@ class Closer:
                 self.waiting = streamed(drop.waiting).read_all()
                 return _closed(drop.verdicts, drop.lines, drop.never_seen)
 
-    def initial(self, records: Sequence[Record], cut: CutAt) -> pa.Table:
-        """Return the lines of an initial drop at a cut."""
-        return self.close_initially(records, cut).lines
-
     def close_initially(
         self, records: Sequence[Record], cut: CutAt, deleted_later: Iterable[int] = ()
     ) -> Closed:

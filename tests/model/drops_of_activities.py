@@ -80,7 +80,7 @@ def _judged_alone(
     if has_firsts(export):
         facts = [r for r in records if fails_before_its_rules(history, r) is None]
         before = history.facts(export.topic, start)
-        firsts = verdicts(before, facts, export, close.cut.instant)
+        firsts = verdicts(before, facts, export)
     for record in records:
         verdict = firsts.get(record.position, Verdict(is_first=True))
         outcome = fails_before_its_rules(history, record)

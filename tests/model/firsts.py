@@ -36,36 +36,31 @@ def has_firsts(export: Export) -> bool:
 
 
 def verdicts(
-    before: Iterable[Recorded], window: Iterable[Recorded], export: Export, instant: int
+    before: Iterable[Recorded], window: Iterable[Recorded], export: Export
 ) -> dict[tuple[int, int], Verdict]:
     """Judge the openings and clicks of a window, by position: the first opening (a click is one
     too), the first click on each link of an e-mail, or the first click of an SMS.
 
-    before: the facts appended before the window; window: the facts in it; instant: the close's.
+    before: the facts appended before the window; window: the facts in it. What is remembered takes
+    no part; a fact that was appended when the memory had ended may be a first again.
     """
-    days = export.firsts_days
-    memories = remember(before, days * DAY)
-    memories = {
-        key: memory for key, memory in memories.items() if instant - memory.began < days * DAY
-    }
+    lasts = export.firsts_days * DAY
+    memories = remember(before, lasts)
+
+    def links(fact: Recorded) -> set[str] | None:
+        memory = memories.get(_interaction(fact))
+        return memory.links if memory and fact.appended_at - memory.began < lasts else None
+
     facts = [fact for fact in window if fact.type in FIRSTS]
     if export.event_type == "OPENED" or export.kind == "sms-activity":
-        firsts = earliest(facts, _interaction) - _positions(
-            facts, lambda fact: _interaction(fact) in memories
-        )
+        firsts = earliest((fact for fact in facts if links(fact) is None), _interaction)
         return {fact.position: Verdict(fact.position in firsts) for fact in facts}
 
     clicks = [fact for fact in facts if fact.type == "CLICKED"]
-    known_links = {
-        (interaction, link) for interaction, memory in memories.items() for link in memory.links
-    }
-    clicked = {interaction for interaction, _ in known_links}
-    first_on_link = earliest(clicks, _link) - _positions(
-        clicks, lambda fact: _link(fact) in known_links
+    first_on_link = earliest(
+        (fact for fact in clicks if _link(fact)[1] not in (links(fact) or ())), _link
     )
-    first_of_all = earliest(clicks, _interaction) - _positions(
-        clicks, lambda fact: _interaction(fact) in clicked
-    )
+    first_of_all = earliest((fact for fact in clicks if not links(fact)), _interaction)
     return {
         fact.position: Verdict(fact.position in first_on_link, fact.position in first_of_all)
         for fact in clicks
@@ -98,12 +93,6 @@ def earliest(
     for fact in facts:
         groups[group(fact)].append((fact.occurred_at, fact.position))
     return {min(group)[1] for group in groups.values()}
-
-
-def _positions(
-    facts: Iterable[Recorded], condition: Callable[[Recorded], bool]
-) -> set[tuple[int, int]]:
-    return {fact.position for fact in facts if condition(fact)}
 
 
 def _interaction(fact: Recorded) -> int:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 Event = Mapping[str, Any]
@@ -115,14 +116,13 @@ def repeats(records: Iterable[Recorded], within: int) -> list[Recorded]:
     next 40 hours later. A dead letter carries nothing, so that its replay after a fix counts.
     """
     found = []
-    carried_at: dict[str, int] = {}
-    for record in sorted(records, key=lambda record: (record.appended_at, record.position)):
-        if record.event is None:
-            continue
-        event_id = record.event["eventId"]
-        if event_id in carried_at and record.appended_at - carried_at[event_id] <= within:
-            found.append(record)
-        carried_at[event_id] = record.appended_at
+    by_id: dict[str, list[Recorded]] = defaultdict(list)
+    for record in records:
+        if record.event is not None:
+            by_id[record.event["eventId"]].append(record)
+    for carriers in by_id.values():
+        in_order = as_appended(carriers)
+        found += [later for (before, _), (at, later) in pairwise(in_order) if at - before <= within]
     return found
 
 
@@ -132,21 +132,24 @@ def entity_of(record: Recorded) -> int:
 
 
 def by_entity(facts: Iterable[Recorded]) -> dict[int, list[Recorded]]:
-    """The events of each id of a topic of states, in the order in which they were appended.
+    """The events of each id of a topic of states, in the order in which they were appended."""
+    told: dict[int, list[Recorded]] = defaultdict(list)
+    for fact in facts:
+        told[entity_of(fact)].append(fact)
+    return {entity: [fact for _, fact in as_appended(own)] for entity, own in told.items()}
+
+
+def as_appended(of_one_id: Iterable[Recorded]) -> list[tuple[int, Recorded]]:
+    """The records of one id in the order in which they were appended, each with when that was.
 
     Within a partition that is the order of offsets. Across partitions (an id moves when a topic
     gains some) it is the order of append times, where a clock that was set back in between doesn't
-    pull an event before its predecessor in the same partition: it counts at the latest time seen so
+    pull a record before its predecessor in the same partition: it counts at the latest time seen so
     far.
     """
-    ordered: dict[int, list[tuple[int, int, int, Recorded]]] = defaultdict(list)
-    latest: dict[tuple[int, int], int] = {}
-    for fact in facts:
-        entity = entity_of(fact)
-        seen = (entity, fact.partition)
-        latest[seen] = max(latest.get(seen, fact.appended_at), fact.appended_at)
-        ordered[entity].append((latest[seen], *fact.position, fact))
-    return {
-        entity: [fact for *_, fact in sorted(keyed, key=lambda key: key[:3])]
-        for entity, keyed in ordered.items()
-    }
+    latest: dict[int, int] = {}
+    timed = []
+    for record in sorted(of_one_id, key=lambda record: record.position):
+        latest[record.partition] = max(latest.get(record.partition, 0), record.appended_at)
+        timed.append((latest[record.partition], record))
+    return sorted(timed, key=lambda one: (one[0], one[1].position))

@@ -14,7 +14,7 @@ class Row:
     `life` holds the events of the life that goes on at the cut, in order of appending: none if
     there is no such life. `deletion` is the one appended last; `dead_until` the latest moment at
     which any deletion occurred (UTC milliseconds): what occurred up to then belongs to a life that
-    ended.
+    ended. `births_of_the_living`: where the id was created though it lived.
     """
 
     life: tuple[Recorded, ...]
@@ -59,6 +59,7 @@ def row_of(events: Iterable[Recorded]) -> Row:
     """Read one row's events, in the order in which they were appended."""
     deletion, dead_until = None, None
     since: list[Recorded] = []
+    births: list[tuple[int, int]] = []
     for event in events:
         if event.type == "DELETED":
             deletion = event
@@ -66,15 +67,16 @@ def row_of(events: Iterable[Recorded]) -> Row:
                 event.occurred_at if dead_until is None else max(dead_until, event.occurred_at)
             )
             since = []
-        else:
+        elif dead_until is None or event.occurred_at > dead_until:
+            if event.type == "CREATED" and since:
+                births.append(event.position)
+                since = []
             since.append(event)
-    survivors = [event for event in since if dead_until is None or event.occurred_at > dead_until]
-    births = [index for index, event in enumerate(survivors) if event.type == "CREATED"]
     return Row(
-        life=tuple(survivors[births[-1] if births else 0 :]),
+        life=tuple(since),
         deletion=deletion,
         dead_until=dead_until,
-        births_of_the_living=frozenset(survivors[index].position for index in births if index > 0),
+        births_of_the_living=frozenset(births),
     )
 
 

@@ -67,7 +67,7 @@ def profile_value(database: Database, profile: Row | None, column: str) -> Value
         return "boolean", values.get("marketingConsent")
     subscribed = values.get("subscriptions") or []
     if column == "subscriptions":
-        return "strings", sorted(subscribed)
+        return "strings", sorted(set(subscribed))
     if column.startswith("subscription-"):
         return "boolean", column.removeprefix("subscription-") in subscribed
     if column.startswith("segment-"):
