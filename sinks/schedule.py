@@ -64,17 +64,21 @@ def window_begin(
 
 
 def _begun(export: Export, ledger: Ledger, closes: list[dt.datetime]) -> dt.datetime | None:
-    unfinished = bool(closes) and ledger.outcome(export.name, closes[-1]) is None
-    return closes[-1] if unfinished else None
+    """The close that was begun and not finished: with an intent, or killed just before it."""
+    last = closes[-1] if closes else None
+    if last is not None and ledger.outcome(export.name, last) is None:
+        return last
+    return ledger.claimed(export.name, last)
 
 
 def _due(export: Export, ledger: Ledger, now: dt.datetime) -> Iterator[dt.datetime]:
     schedule, own_zone = export.definition.schedule, zone(export.zone_name)
     closes = list(ledger.closes(export.name))
-    if not closes:
+    begun = _begun(export, ledger, closes)
+    if begun:
+        yield begun
+    elif not closes:
         last = day_before(next_close(export, now), schedule.hour, own_zone)
         yield from [last] if last <= now else []
         return
-    if begun := _begun(export, ledger, closes):
-        yield begun
-    yield from due_instants(closes[-1], now, schedule.hour, own_zone)
+    yield from due_instants(begun or closes[-1], now, schedule.hour, own_zone)

@@ -33,6 +33,12 @@ class Unrecorded(Ledger):
         """Return it, and write nothing."""
         return intent
 
+    def claim(
+        self, export: str, previous: dt.datetime | None, instant: dt.datetime
+    ) -> dt.datetime:
+        """Let it follow, and write nothing."""
+        return instant
+
     def closes(self, export: str) -> Iterator[dt.datetime]:
         """Yield the instants of the closes that were finished."""
         yield from (at for at in super().closes(export) if self.outcome(export, at) is not None)

@@ -10,10 +10,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 import structlog
 
@@ -22,24 +24,14 @@ from sinks.closing.completeness import Lag
 from sinks.closing.deliveries import Deliveries, Parcel
 from sinks.closing.guards import Figures, broken, rows_of_weekday
 from sinks.closing.intent import Intentions
-from sinks.closing.losses import lost_of_intent
-from sinks.closing.selection import Selected, Selection
+from sinks.closing.selection import Selection
+from sinks.closing.telling import manifest_of
 from sinks.closing.watch import Step, decided, entering, step
-from sinks.drops.manifest import (
-    Balance,
-    Lost,
-    Manifest,
-    Offsets,
-    Released,
-    Window,
-    columns_of,
-    dialect_of,
-    export_of,
-    file_of,
-)
+from sinks.drops.manifest import Manifest, Released
 from sinks.exports.export import Export
+from sinks.instants import stamp
 from sinks.ledger.held import Held, Holds
-from sinks.ledger.ledger import Intent, Ledger, Outcome, Revision
+from sinks.ledger.ledger import Deletion, Intent, Ledger, Outcome, Revision
 from sinks.ledger.receipts import Consignment
 from sinks.locations.base import Folder, Receipt
 from sinks.rendering.render import Rendered, render
@@ -47,6 +39,9 @@ from sinks.rendering.render import Rendered, render
 log = structlog.get_logger(__name__)
 
 Progress = Callable[[Sequence[Lag]], None]
+
+DELETED_SINCE: Final = "people were deleted since"
+"""Why a drop was made again, where nobody has given another reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,23 +121,23 @@ class Closer:
         recorded = self.ledger.outcome(export.name, instant)
         if recorded is not None:
             return recorded
-        self._refuse_a_taken_name(export, instant)
-        held = self.holds.waiting(export.name, instant)
-        if held is not None:
+        begun = self.ledger.intent(export.name, instant) is not None
+        if not begun:
+            self._refuse_a_taken_name(export, instant)
+        held = self.holds.held(export.name, instant)
+        release = self.holds.release(export.name, instant)
+        if held is not None and release is None:
             raise held.error(export.name, instant)
         with step(export.name, Step.PROVE):
             proven = self.intentions.make(export, instant, progress, initial=initial, loss=loss)
-        intent = self.holds.released(proven)
-        decided(intent)
         # What was decided counts, also where the definition has changed since.
-        export = Export.from_json(intent.definition_json())
+        export = Export.from_json(proven.definition_json())
+        intent = self._without_people_gone(export, proven) if begun else proven
+        decided(intent)
         with self.made(export, intent) as drop:
-            self._check_guard_rails(export, intent, drop)
+            self._check_guard_rails(export, intent, drop, is_released=release is not None)
             self.holds.check(proven, drop.rendered.sha256)
-            with step(export.name, Step.DELIVER):
-                receipts = self.deliver(export, drop, instant)
-            with step(export.name, Step.RECORD):
-                outcome = self._record(intent, drop, receipts)
+            outcome = self._deliver_once(export, intent, drop, begun=begun)
         log.info("closed", drop=outcome.drop_id, file=outcome.file, rows=outcome.rows)
         return outcome
 
@@ -162,7 +157,7 @@ class Closer:
                 file = Path(folder) / name
                 with step(export.name, Step.RENDER), file.open("wb") as out:
                     rendered = render(selected.lines, export.layout, out, inner_name=inner_name)
-                manifest = _manifest(
+                manifest = manifest_of(
                     export, intent, name, selected, rendered, revision, self._released(intent)
                 )
             manifest.balance.check(export.name, exported=rendered.rows)
@@ -182,11 +177,68 @@ class Closer:
         parcel = _parcel(export, drop, instant, revision)
         return self.deliveries.deliver_again(parcel, export.definition.deliver)
 
-    def _check_guard_rails(self, export: Export, intent: Intent, drop: Drop) -> None:
-        """Hold a drop that breaks a guard rail of its export, unless it was released."""
+    def _without_people_gone(self, export: Export, begun: Intent) -> Intent:
+        """What decides the drop of a close that was begun by an earlier run: people whose deletion
+        was recorded since are taken out, unless something of it may have left (SPEC §5).
+        """
+        intent = self.holds.as_it_leaves(begun)
+        deletions = self._deleted_since(intent)
+        if deletions is None or self._may_have_left(export, begun.instant):
+            return intent
+        log.info("people taken out", drop=begun.drop_id, deletions=len(deletions))
+        return self.holds.take_out(begun, deletions)
+
+    def superseded(
+        self, export: Export, intent: Intent, drop: Drop, number: int = 0
+    ) -> tuple[Receipt, ...] | None:
+        """Let a revision take the place of a drop (or of its revision `number`) of which something
+        has left, and which shows people who were deleted since: it goes to all locations, and the
+        drop to no other. Returns the receipts of those that have it; None if it may go on.
+        """
+        deletions = self._deleted_since(intent)
+        if deletions is None:
+            return None
+        revision = Revision(number + 1, DELETED_SINCE, replace(intent, deletions=deletions))
+        with self.made(export, revision.intent, revision) as without:
+            if without.rendered.sha256 == drop.rendered.sha256:
+                return None
+        self.ledger.record_revision(revision)
+        log.info("superseded", drop=intent.drop_id, revision=revision.number)
+        parcel = _parcel(export, drop, intent.instant, number)
+        return self.deliveries.deliver_where_found(parcel, export.definition.deliver)
+
+    def _deleted_since(self, intent: Intent) -> tuple[Deletion, ...] | None:
+        """The deletions known now, if there are others than those that decided a drop."""
+        deletions = self.intentions.deletions_since(intent)
+        return None if set(deletions) <= set(intent.deletions) else deletions
+
+    def _may_have_left(self, export: Export, instant: dt.datetime) -> bool:
+        name, locations = export.file_name(instant), export.definition.deliver
+        folder, receipts = _folder(export), self.deliveries.receipts
+        return receipts.any_of(export.name, instant) or any(
+            self.deliveries.may_have(folder, one, locations) for one in (str(name), name.manifest)
+        )
+
+    def _deliver_once(self, export: Export, intent: Intent, drop: Drop, *, begun: bool) -> Outcome:
+        """Bring a drop to its locations and record what came of it, unless another run did."""
+        recorded = self.ledger.outcome(export.name, intent.instant)
+        if recorded is not None:
+            return recorded
+        with step(export.name, Step.DELIVER):
+            receipts = self.superseded(export, intent, drop) if begun else None
+            if receipts is None:
+                receipts = self.deliver(export, drop, intent.instant)
+        with step(export.name, Step.RECORD):
+            return self._record(intent, drop, receipts)
+
+    def _check_guard_rails(
+        self, export: Export, intent: Intent, drop: Drop, *, is_released: bool
+    ) -> None:
+        """Hold a drop that breaks a guard rail of its export, unless it was released when its bytes
+        were decided.
+        """
         rails = export.definition.guard_rails
-        released = self.holds.release(intent.export, intent.instant) is not None
-        if rails is None or intent.initial or released:
+        if rails is None or intent.initial or is_released:
             return
         figures = Figures.of(drop.manifest)
         earlier = partial(rows_of_weekday, self.ledger, export, intent)
@@ -212,88 +264,22 @@ class Closer:
         return self.ledger.record_outcome(intent, drop.outcome(receipts))
 
     def _refuse_a_taken_name(self, export: Export, instant: dt.datetime) -> None:
-        """Refuse a file name that another window has: two days must be told apart (SPEC §7)."""
+        """Refuse a file name that another window has: two days must be told apart (SPEC §7). The
+        ledger is asked too: partners take their files away.
+        """
         name = str(export.file_name(instant))
-        if self.ledger.intent(export.name, instant) is not None:
-            return
-        for location in self.deliveries.taken(_folder(export), name, export.definition.deliver):
+        others = (
+            f"closed at {stamp(one)}"
+            for one in self.ledger.closes(export.name)
+            if (outcome := self.ledger.outcome(export.name, one)) and outcome.file == name
+        )
+        taken = self.deliveries.taken(_folder(export), name, export.definition.deliver)
+        for owner in chain(others, taken):
             raise CloseError(
-                what=f"the file name {name} is taken by another window ({location})",
+                what=f"the file name {name} is taken by another window ({owner})",
                 where=f"export '{export.name}'",
                 hint="give the suffix a time, as _yyyyMMdd_HHmmss, for several windows a day",
             )
-
-
-def _manifest(
-    export: Export,
-    intent: Intent,
-    name: str,
-    selected: Selected,
-    rendered: Rendered,
-    revision: Revision | None,
-    released: Released | None,
-) -> Manifest:
-    outcomes = {outcome.label: number for outcome, number in selected.outcomes.items()}
-    number = revision.number if revision else 0
-    skipped = rendered.rows == 0 and export.definition.when_empty == "skip"
-    compression = export.definition.file.compression
-    return Manifest(
-        drop=intent.drop_id,
-        previous_drop=intent.previous_drop,
-        export=export_of(export),
-        window=Window.of(
-            None if intent.initial else intent.window_start, intent.instant, export.zone_name
-        ),
-        file=None if skipped else file_of(name, number, rendered, compression),
-        dialect=dialect_of(export),
-        columns=columns_of(export),
-        offsets=_offsets(intent),
-        balance=Balance(input=selected.input, outcomes=outcomes),
-        late_rows=selected.late,
-        warnings=(*rendered.warnings, *selected.warnings, *_state_without(intent)),
-        reason=revision.reason if revision else None,
-        released=released,
-        lost=_lost(intent),
-    )
-
-
-def _lost(intent: Intent) -> Lost | None:
-    lost = lost_of_intent(intent) if intent.loss else ()
-    if not lost:
-        return None
-    offsets = tuple(
-        Offsets(
-            topic=span.partition.topic,
-            topic_id=str(span.partition.topic_id),
-            partition=span.partition.partition,
-            first=span.first,
-            next=span.next,
-        )
-        for span in lost
-    )
-    return Lost(offsets=offsets, reason=intent.loss)
-
-
-def _state_without(intent: Intent) -> Iterator[str]:
-    """Warn of offsets that an earlier window lost and that this one's state would have read."""
-    for span in () if intent.loss else lost_of_intent(intent):
-        where = f"{span.partition.topic}/{span.partition.partition}"
-        yield f"the state is without offsets {span.first} to {span.next} of {where}, which are lost"
-
-
-def _offsets(intent: Intent) -> tuple[Offsets, ...]:
-    topic_ids = {choice.partition.topic: choice.partition.topic_id for choice in intent.choices}
-    return tuple(
-        Offsets(
-            topic=topic,
-            topic_id=str(topic_ids[topic]),
-            partition=partition,
-            first=first,
-            next=end,
-        )
-        for topic, partitions in intent.window.items()
-        for partition, (first, end) in sorted(partitions.items())
-    )
 
 
 def _now() -> str:

@@ -21,11 +21,12 @@ import structlog
 
 from schemas.errors import CloseError
 from sinks.drops.manifest import Manifest
+from sinks.drops.verify import MANIFEST_ENDING
 from sinks.ledger.receipts import Consignment, Receipts
 from sinks.locations.base import DeliveryError, Folder, PassingError, Receipt, Terms
 from sinks.locations.kinds import Destination
 
-__all__ = ["Deliveries", "Parcel"]
+__all__ = ["Bring", "Deliveries", "Parcel"]
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +45,10 @@ class Parcel:
     name: str
     file: Path | None  # None where an empty window's file is skipped
     manifest: Manifest
+
+
+Bring = Callable[[str, Parcel, Path], Sequence[Receipt]]
+"""Brings a drop to the location of a name; its manifest is a local file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,7 @@ class Deliveries:
         self,
         parcel: Parcel,
         locations: Sequence[str],
-        bring: Callable[[str, Parcel, Path], Sequence[Receipt]],
+        bring: Bring,
     ) -> tuple[Receipt, ...]:
         receipts: list[Receipt] = []
         failed: list[CloseError] = []
@@ -86,6 +91,18 @@ class Deliveries:
             raise _all_of(failed)
         return tuple(receipts)
 
+    def deliver_where_found(self, parcel: Parcel, locations: Sequence[str]) -> tuple[Receipt, ...]:
+        """Return the receipts of the locations that have a drop; it is brought to no other."""
+        name = parcel.name if parcel.file else f"{parcel.name}{MANIFEST_ENDING}"
+        return self._deliver(
+            parcel, [one for one in locations if self._has(parcel, one, name)], self._unless_kept
+        )
+
+    def _has(self, parcel: Parcel, location: str, name: str) -> bool:
+        return self.receipts.of(parcel.drop, location) is not None or any(
+            self.taken(parcel.folder, name, [location])
+        )
+
     def taken(self, folder: Folder, name: str, locations: Sequence[str]) -> Iterator[str]:
         """Yield the locations that have a file of this name.
 
@@ -97,6 +114,13 @@ class Deliveries:
                     yield location
             except DeliveryError as error:
                 log.warning("location can't be asked", location=location, why=str(error))
+
+    def may_have(self, folder: Folder, name: str, locations: Sequence[str]) -> bool:
+        """Whether any of the locations has a file of this name, or can't be asked."""
+        try:
+            return any(self._destination(one).location.find(folder, name) for one in locations)
+        except DeliveryError:
+            return True
 
     def _unless_kept(self, location: str, parcel: Parcel, manifest: Path) -> Sequence[Receipt]:
         kept = self.receipts.of(parcel.drop, location)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from schemas.errors import CloseError
+from schemas.errors import CloseError, DefinitionError, Fault
 from schemas.events import Kind
 from schemas.tables import TableKind
 from schemas.topics import Topic
@@ -28,6 +28,7 @@ from sinks.schedule import first_start
 from sinks.types import EXPORT_TYPES, Line
 from streams.layout import TopicPartition
 from streams.partitions import Partitions
+from streams.personal import profile_topic
 
 log = structlog.get_logger(__name__)
 
@@ -96,6 +97,7 @@ class Intentions:
         if recorded is not None and recorded.initial >= initial:
             return recorded
         previous = self._previous(export, instant, initial=initial)
+        self._refuse_another(export, previous)
         start = instant if initial else previous or first_start(export, instant)
         topics = topics_read(export, self.prefix)
         names = [topic.name for topic in topics]
@@ -122,7 +124,18 @@ class Intentions:
             initial=initial,
             loss=loss,
         )
+        self._claim(export, previous, instant)
         return self.ledger.record_intent(_without_needless_reason(intent))
+
+    def deletions_since(self, intent: Intent) -> tuple[Deletion, ...]:
+        """Return the deletions that were recorded after a close's cut, up to now."""
+        export = Export.from_json(intent.definition_json())
+        profiles = profile_topic(export.topic(self.prefix))
+        cut = self.cuts.recorded(profiles.name, intent.instant)
+        if cut is None:  # it doesn't read profiles
+            return intent.deletions
+        own = [choice for choice in intent.choices if choice.partition.topic == profiles.name]
+        return self.later_deletions(profiles, cut, own)
 
     def prove(self, cut: TopicCut, base: Base | None) -> tuple[Choice, ...]:
         """Return a whole tiling of a topic from its base (or its beginning) to a cut."""
@@ -174,6 +187,27 @@ class Intentions:
                 hint=f"finish it first: close {export.name} --at {closes[-1].isoformat()}",
             )
         return closes[-1] if closes else None
+
+    def _refuse_another(self, export: Export, previous: dt.datetime | None) -> None:
+        """Refuse to go on in the chain of another export: a change of database, table, type or
+        event type makes a new one (SPEC §4).
+        """
+        before = self.ledger.intent(export.name, previous) if previous else None
+        then = Export.from_json(before.definition_json()).identity if before else export.identity
+        if then != export.identity:
+            what = f"is another export now: it was of {then}, and is of {export.identity}"
+            hint = "give it another name, for a chain of drops of its own; or take the change back"
+            raise DefinitionError([Fault(f"export '{export.name}'", what, hint)])
+
+    def _claim(self, export: Export, previous: dt.datetime | None, instant: dt.datetime) -> None:
+        """Let this window be the one that follows the previous: nothing is in two drops."""
+        owner = self.ledger.claim(export.name, previous, instant)
+        if owner != instant:
+            raise CloseError(
+                what=f"another close of it, at {stamp(owner)}, has begun with the same events",
+                where=f"export '{export.name}'",
+                hint=f"finish it first: close {export.name} --at {owner.isoformat()}",
+            )
 
     def _all_needs(
         self,

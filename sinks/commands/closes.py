@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,11 +17,13 @@ from schemas.definitions import choices
 from schemas.errors import DefinitionError, DeltadropError, Fault, WrongInputError
 from schemas.settings import load_settings
 from sinks.closing.completeness import Lag
+from sinks.closing.deliveries import Deliveries
 from sinks.closing.running import attempt
 from sinks.commands.lines import close_line, history_fields, history_lines
 from sinks.exports.export import Export
 from sinks.instants import parse_zoned
 from sinks.night.glance import at_a_glance
+from sinks.night.lanes import Lanes
 from sinks.night.observing import writing_metrics
 from sinks.night.status import status_of
 from sinks.reports import Reporter, channels_of
@@ -59,8 +62,6 @@ def close(
     lease_seconds = settings.schedule.lease_seconds
     reporter = Reporter(sinks.ledger, channels_of(settings), lease_seconds=lease_seconds)
     reporter.settle(chosen)
-    for told in sinks.sweeper.finish_revisions().left:
-        typer.echo(told, err=True)
     now = dt.datetime.now(dt.UTC)
     if at:
         due = _due_at(chosen, _instant(at, now))
@@ -70,6 +71,8 @@ def close(
     run = _Run(sinks, reporter, failures, initial, as_json, by_hand=at is not None)
     with writing_metrics(sinks, settings.observe.textfile):
         _close_in_order(run, due)
+    for told in sinks.sweeper.finish_revisions().left:
+        typer.echo(told, err=True)
     sinks.retention.sweep()
     for export in chosen:
         reporter.late(export, [one.instant for one in due_closes([export], sinks.ledger, now)])
@@ -122,36 +125,54 @@ class _Run:
 
 
 def _close_in_order(run: _Run, due: Sequence[Due]) -> None:
-    """Close what is due, oldest first; an export that fails isn't closed at later instants."""
+    """Close what is due, oldest first; an export that fails isn't closed at later instants.
+
+    One whose delivery lasts goes on in a lane of its own, and its later windows wait for it.
+    """
+    lanes, left = Lanes(), list(due)
+    while left:
+        with lanes:
+            left = _close_all_that_can(run, lanes, left)
+        lanes.join()
+
+
+def _close_all_that_can(run: _Run, lanes: Lanes, due: Sequence[Due]) -> list[Due]:
+    """Close what doesn't wait for an earlier window of its export; return what does."""
     delay = dt.timedelta(seconds=run.sinks.settings.close.delay_seconds)
+    waits: list[Due] = []
     for instant in sorted({one.instant for one in due}):
         _wait_until(instant + delay)
-        for one in due:
-            if one.instant == instant and one.export not in run.failures:
-                _close_one(run, one)
+        for one in (one for one in due if one.instant == instant):
+            if one.export in lanes.under_way() or one.export in {before.export for before in waits}:
+                waits.append(one)
+            elif one.export not in run.failures:
+                lanes.run(one.export, partial(_close_one, run, one))
         run.sinks.rebase.remake_where_due(run.sinks.streams.topics.values(), instant)
+    return [one for one in waits if one.export not in run.failures]
 
 
-def _close_one(run: _Run, due: Due) -> None:
+def _close_one(run: _Run, due: Due, beside: Callable[[Deliveries], Deliveries]) -> bool:
+    closer = replace(run.sinks.closer, deliveries=beside(run.sinks.closer.deliveries))
     export = next(one for one in run.sinks.exports if one.name == due.export)
 
     def progress(lags: Sequence[Lag]) -> None:
         typer.echo(f"{due.export}: waiting for " + "; ".join(str(lag) for lag in lags), err=True)
 
     try:
-        outcome = attempt(run.sinks.closer, export, due.instant, progress, initial=run.initial)
+        outcome = attempt(closer, export, due.instant, progress, initial=run.initial)
     except DeltadropError as error:
         run.failures[due.export] = error
         typer.echo(f"{due.export} at {due.instant.isoformat()}: {error}", err=True)
         if not run.by_hand:
             run.reporter.troubled(export, due.instant, error)
-        return
+        return False
     run.reporter.delivered(export, due.instant, outcome)
     if run.as_json:
         told = {"export": due.export, "instant": due.instant.isoformat(), **asdict(outcome)}
         typer.echo(json.dumps(told))
     else:
         typer.echo(close_line(due.export, due.instant, outcome))
+    return True
 
 
 def _chosen(sinks: Sinks, names: Sequence[str]) -> list[Export]:

@@ -75,7 +75,6 @@ def serve(
         lease_seconds=settings.schedule.lease_seconds,
     )
     observe = settings.observe
-    installed.latest().sweeper.finish_revisions()
     with Keeper(lease, now) as keeper:
         watch = SchedulerWatch(lambda: installed.current, keeper, stop, now)
         with (

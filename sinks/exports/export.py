@@ -46,6 +46,10 @@ class Identity:
     type: str
     event: str
 
+    def __str__(self) -> str:
+        table = f", table {self.table}" if self.table else ""
+        return f"{self.type}/{self.event} (database {self.database}{table})"
+
 
 @dataclass(frozen=True, slots=True)
 class Export:

@@ -1,15 +1,17 @@
-"""Held drops, and their release: two entries of the ledger, beside the intent of the close.
+"""Held drops, their release, and what is taken out of drops that didn't leave at once: entries of
+the ledger, beside the intent of the close.
 
 `held.json` says that a drop was made, which guard rails it breaks and what it had; `release.json`
-that a person lets it go, and why. Both are created if absent. The file itself isn't kept: a release
-makes it again from the intent, with the same bytes.
+that a person lets it go, and why; `deletions-<n>.json` which deletions of profiles were recorded
+after the close was decided, and before anything of it left. All are created if absent. The file
+itself isn't kept: it is made again from the intent, with the same bytes.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from schemas.errors import HeldError, LedgerError
@@ -64,7 +66,7 @@ class Release:
 
     def to_json(self) -> bytes:
         """Serialise."""
-        deletions = [[d.profile_id, d.occurred_at, d.appended_at] for d in self.deletions]
+        deletions = _listed(self.deletions)
         fields = {"reason": self.reason, "released_at": self.released_at, "deletions": deletions}
         return (json.dumps(fields, indent=1) + "\n").encode()
 
@@ -72,8 +74,7 @@ class Release:
     def from_json(cls, content: bytes) -> Release:
         """Read back what `to_json` wrote."""
         fields = json.loads(content)
-        deletions = tuple(Deletion(*deletion) for deletion in fields["deletions"])
-        return cls(fields["reason"], fields["released_at"], deletions)
+        return cls(fields["reason"], fields["released_at"], _read(fields["deletions"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +110,27 @@ class Holds:
             return None
         return self.held(export, instant)
 
-    def released(self, intent: Intent) -> Intent:
-        """What decides a drop's bytes: as decided by its close, and by its release, if any."""
+    def take_out(self, intent: Intent, deletions: tuple[Deletion, ...]) -> Intent:
+        """Record the deletions known now, of a drop of which nothing has left; return what decides
+        its bytes from now on, here or by another who was first.
+        """
+        content = json.dumps({"deletions": _listed(deletions)}, indent=1) + "\n"
+        name = _deletions(len(self._taken_out(intent)) + 1)
+        self.store.create(entry_name(intent.export, intent.instant, name), content.encode())
+        return self.as_it_leaves(intent)
+
+    def as_it_leaves(self, intent: Intent) -> Intent:
+        """What decides a drop's bytes: its close, its release, if any, and what was taken out."""
         release = self.release(intent.export, intent.instant)
-        return intent if release is None else replace(intent, deletions=release.deletions)
+        known = [intent.deletions, *([release.deletions] if release else [])]
+        # They only grow: what was recorded last is the longest.
+        return replace(intent, deletions=max([*known, *self._taken_out(intent)], key=len))
+
+    def _taken_out(self, intent: Intent) -> list[tuple[Deletion, ...]]:
+        found: list[tuple[Deletion, ...]] = []
+        while content := self._read(intent.export, intent.instant, _deletions(len(found) + 1)):
+            found.append(_read(json.loads(content)["deletions"]))
+        return found
 
     def check(self, decided: Intent, sha256: str) -> None:
         """Raise LedgerError where a released drop has other bytes than the one that was held,
@@ -121,8 +139,7 @@ class Holds:
         decided: the intent of its close.
         """
         held = self.held(decided.export, decided.instant)
-        release = self.release(decided.export, decided.instant)
-        if held is None or release is None or release.deletions != decided.deletions:
+        if held is None or self.as_it_leaves(decided).deletions != decided.deletions:
             return
         if held.sha256 != sha256:
             raise LedgerError(
@@ -133,3 +150,15 @@ class Holds:
 
     def _read(self, export: str, instant: dt.datetime, entry: str) -> bytes | None:
         return read_entry(self.store, entry_name(export, instant, entry))
+
+
+def _deletions(number: int) -> str:
+    return f"deletions-{number}"
+
+
+def _listed(deletions: Sequence[Deletion]) -> list[list[int]]:
+    return [[d.profile_id, d.occurred_at, d.appended_at] for d in deletions]
+
+
+def _read(deletions: Sequence[Sequence[int]]) -> tuple[Deletion, ...]:
+    return tuple(Deletion(*deletion) for deletion in deletions)

@@ -164,7 +164,8 @@ class Ledger:
     """Intents and outcomes in a store: `ledger/exports/<export>/<instant>/…`.
 
     Those of a close are `intent.json` and `outcome.json`, those of its revisions are called
-    `r<n>.intent.json` and `r<n>.outcome.json`.
+    `r<n>.intent.json` and `r<n>.outcome.json`. `ledger/chain/<export>/<previous>` names the close
+    that follows another, `…/first` the first.
     """
 
     def __init__(self, store: Store) -> None:
@@ -176,6 +177,19 @@ class Ledger:
         recorded = self.intent(intent.export, intent.instant)
         assert recorded is not None  # created just now, here or by another closer
         return recorded
+
+    def claim(self, export: str, previous: dt.datetime | None, instant: dt.datetime) -> dt.datetime:
+        """Let the close at an instant be the one that follows the previous (None: be the first);
+        return the instant of the one that is, which another may have claimed before.
+        """
+        name = _link(export, previous)
+        self.store.create(name, f"{stamp(instant)}\n".encode())
+        return parse_stamp(self.store.read(name).decode().strip())
+
+    def claimed(self, export: str, previous: dt.datetime | None) -> dt.datetime | None:
+        """Return the instant of the close that follows the previous, if one has begun."""
+        content = read_entry(self.store, _link(export, previous))
+        return None if content is None else parse_stamp(content.decode().strip())
 
     def record_outcome(self, intent: Intent, outcome: Outcome) -> Outcome:
         """Record an outcome and return it, or the one that was recorded for this close before.
@@ -269,6 +283,11 @@ class Ledger:
 
     def _read(self, export: str, instant: dt.datetime, entry: str) -> bytes | None:
         return read_entry(self.store, entry_name(export, instant, entry))
+
+
+def _link(export: str, previous: dt.datetime | None) -> str:
+    """Name of the file that says which close follows another; each has one at most."""
+    return f"ledger/chain/{export}/{stamp(previous) if previous else 'first'}"
 
 
 def entry_name(export: str, instant: dt.datetime, entry: str) -> str:

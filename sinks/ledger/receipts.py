@@ -39,6 +39,11 @@ class Receipts:
         fields = {"sha256": drop.sha256, "receipts": [asdict(receipt) for receipt in receipts]}
         self.store.create(_name(drop, location), (json.dumps(fields, indent=1) + "\n").encode())
 
+    def any_of(self, export: str, instant: dt.datetime) -> bool:
+        """Tell whether any location has the drop of a close, or had it."""
+        folder = entry_name(export, instant, "at").rpartition("/")[0]
+        return any(name.startswith(f"{folder}/at.") for name in self.store.names(folder))
+
     def of(self, drop: Consignment, location: str) -> tuple[Receipt, ...] | None:
         """Return the receipts of a drop from a location; None if it has none of these bytes."""
         content = read_entry(self.store, _name(drop, location))

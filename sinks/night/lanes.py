@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from sinks.closing.deliveries import Deliveries, Parcel
+from sinks.closing.deliveries import Bring, Deliveries, Parcel
 from sinks.locations.base import Folder, Receipt
 
 __all__ = ["Lanes"]
@@ -114,6 +114,9 @@ class Lanes:
         lane = self._lanes[export] = _Lane(self._turn)
         own = copy_context()  # who watches, and what is logged with each line
         thread = threading.Thread(target=own.run, args=(lane.work, work), name=f"close {export}")
+        thread.daemon = (
+            True  # who leaves without `join` was asked to at once; a close may be killed
+        )
         self._turn.release()
         try:
             thread.start()
@@ -139,12 +142,18 @@ class _Beside(Deliveries):
 
     passing: Callable[[], AbstractContextManager[None]]
 
-    def deliver(self, parcel: Parcel, locations: Sequence[str]) -> tuple[Receipt, ...]:
-        """See Deliveries.deliver."""
+    def _deliver(
+        self, parcel: Parcel, locations: Sequence[str], bring: Bring
+    ) -> tuple[Receipt, ...]:
         with self.passing():
-            return Deliveries.deliver(self, parcel, locations)
+            return Deliveries._deliver(self, parcel, locations, bring)
 
     def taken(self, folder: Folder, name: str, locations: Sequence[str]) -> Iterator[str]:
         """See Deliveries.taken."""
         with self.passing():
             yield from list(Deliveries.taken(self, folder, name, locations))
+
+    def may_have(self, folder: Folder, name: str, locations: Sequence[str]) -> bool:
+        """See Deliveries.may_have."""
+        with self.passing():
+            return Deliveries.may_have(self, folder, name, locations)

@@ -27,6 +27,7 @@ from sinks.ledger.ledger import Outcome
 from sinks.night.installed import Installed
 from sinks.night.lanes import Lanes
 from sinks.night.retries import Retries
+from sinks.repair.sweep import Sweeper
 from sinks.schedule import Due, due_closes, next_close
 from sinks.setup import Sinks
 
@@ -36,6 +37,8 @@ log = structlog.get_logger(__name__)
 
 LEASE: Final = "schedule"
 """Name of the lease that the working scheduler has."""
+_SWEEP_PAUSE: Final = dt.timedelta(minutes=15)
+"""Between two looks for half steps of earlier runs."""
 _LONGEST_PAUSE: Final = 30.0  # seconds; what others change (definitions, a close by hand) is seen
 _SHORTEST_PAUSE: Final = 0.05  # seconds
 _STANDBY_PAUSE: Final = 1.0  # seconds
@@ -97,6 +100,7 @@ class Scheduler:
         self._listener = listener
         self._now = now
         self._retries = Retries(settings.schedule)
+        self._swept_at: dt.datetime | None = None
 
     def run(self) -> None:
         """Work while the lease is held, stand by while another has it, until asked to leave.
@@ -120,6 +124,7 @@ class Scheduler:
             self._listener.settle(sinks.exports)
             if not self._close_what_is_due(sinks):
                 return _SHORTEST_PAUSE
+            self._finish_what_was_begun(sinks)
             self._tell_what_is_late(sinks)
             self._listener.send()
             self._remake_bases(sinks)
@@ -152,6 +157,30 @@ class Scheduler:
         if done is None:
             log.info("still delivering", export=export.name, instant=instant.isoformat())
         return bool(done)
+
+    def _finish_what_was_begun(self, sinks: Sinks) -> None:
+        """Finish half steps of earlier runs now and then: revisions, each in the lane of its
+        export, and closes of exports that aren't defined any more (the others are due).
+        """
+        now = self._now()
+        if self._swept_at is not None and abs(now - self._swept_at) < _SWEEP_PAUSE:
+            return
+        self._swept_at = now
+        defined = {export.name for export in sinks.exports}
+        for export, instant in list(sinks.ledger.begun()):
+            if self._stop.asked or not self._keeper.held:
+                return
+            if export not in self._lanes.under_way():
+                self._finish(sinks.sweeper, export, instant, closes=export not in defined)
+
+    def _finish(self, sweeper: Sweeper, export: str, instant: dt.datetime, *, closes: bool) -> None:
+        def work(beside: Callable[[Deliveries], Deliveries]) -> bool:
+            reviser = sweeper.reviser
+            closer = replace(reviser.closer, deliveries=beside(reviser.closer.deliveries))
+            own = replace(sweeper, reviser=replace(reviser, closer=closer))
+            return not own.finish(export, instant, closes=closes).left
+
+        self._lanes.run(export, work)
 
     def _due(self, sinks: Sinks) -> list[Due]:
         """All that is due: what was appended before its instant can be read by now."""

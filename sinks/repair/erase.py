@@ -22,6 +22,7 @@ from schemas.topics import Topic
 from sinks.closing.bases import Bases
 from sinks.closing.cut import Cuts
 from sinks.closing.deletions import Deletions
+from sinks.closing.running import foreseen
 from sinks.exports.export import Export
 from sinks.instants import milliseconds, stamp
 from sinks.repair.erasing import Places, Touched
@@ -104,18 +105,23 @@ class Eraser:
         return report
 
     def _finish_what_was_begun(self, report: Report) -> None:
-        ledger, closer = self.reviser.ledger, self.reviser.closer
+        ledger = self.reviser.ledger
         for export in ledger.exports():
             for instant in ledger.closes(export):
                 try:
-                    intent = ledger.intent(export, instant)
-                    is_held = closer.holds.waiting(export, instant) is not None
-                    if intent and not is_held and ledger.outcome(export, instant) is None:
-                        begun = Export.from_json(intent.definition_json())
-                        closer.close(begun, instant, lambda _: None)
-                    self.reviser.finish(export, instant)
+                    with foreseen(export, instant):
+                        self._finish(export, instant)
                 except DeltadropError as error:
                     report.left.append(f"{export}@{stamp(instant)} can't be finished: {error}")
+
+    def _finish(self, export: str, instant: dt.datetime) -> None:
+        ledger, closer = self.reviser.ledger, self.reviser.closer
+        intent = ledger.intent(export, instant)
+        is_held = closer.holds.waiting(export, instant) is not None
+        if intent and not is_held and ledger.outcome(export, instant) is None:
+            begun = Export.from_json(intent.definition_json())
+            closer.close(begun, instant, lambda _: None)
+        self.reviser.finish(export, instant)
 
     def _erase(self, profiles: Topic, report: Report) -> None:
         recorded = self.deletions.record(profiles)

@@ -11,6 +11,7 @@ import datetime as dt
 from dataclasses import dataclass, replace
 
 from schemas.errors import CloseError, LedgerError
+from sinks.closing.close import DELETED_SINCE
 from sinks.closing.running import foreseen
 from sinks.exports.export import Export
 from sinks.instants import stamp
@@ -18,10 +19,7 @@ from sinks.ledger.ledger import Intent, Outcome, Revision
 from sinks.locations import Delivered
 from sinks.repair.revise import Reviser
 
-__all__ = ["DELETED_SINCE", "Redrop", "Redropper"]
-
-DELETED_SINCE = "people were deleted since"
-"""Why a drop was made again, where nobody has given another reason."""
+__all__ = ["Redrop", "Redropper"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,17 @@ delivered, so many days after the drop's outcome. Whatever else lies there is so
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
-from sinks.drops.verify import MANIFEST_ENDING
 from sinks.instants import utc_now
 from sinks.ledger.ledger import Ledger, Outcome
 from sinks.ledger.receipts import Consignment, Receipts
-from sinks.locations import TRANSFERBOX, DeliveryError, Folder, Receipt, Transferbox
+from sinks.locations import TRANSFERBOX, DeliveryError, Folder, Transferbox
+from sinks.repair.own_files import own_files
 
 __all__ = ["Retention"]
 
@@ -67,23 +65,13 @@ class Retention:
             if outcome is None or dt.datetime.fromisoformat(outcome.finished_at) >= before:
                 continue
             drop = Consignment(export, instant, number, outcome.sha256)
-            for receipt in self.receipts.of(drop, TRANSFERBOX) or ():
-                file = self._file(receipt)
-                if file.is_file() and _is_ours(file, receipt, outcome):
-                    yield file
-                elif file.exists():
-                    why = "isn't what was delivered"
-                    log.warning("left in the transferbox", file=str(file), why=why)
+            receipts = self.receipts.of(drop, TRANSFERBOX) or ()
+            yield from own_files(self.transferbox, receipts, outcome)
 
     def _outcome(self, export: str, instant: dt.datetime, number: int) -> Outcome | None:
         if number:
             return self.ledger.revision_outcome(export, instant, number)
         return self.ledger.outcome(export, instant)
-
-    def _file(self, receipt: Receipt) -> Path:
-        """Where it is now: the root may have moved since."""
-        entity, export, name = Path(receipt.address).parts[-3:]
-        return self.transferbox.root / entity / export / name
 
     def _remove(self, file: Path) -> bool:
         folder = Folder(file.parent.parent.name, file.parent.name)
@@ -92,22 +80,3 @@ class Retention:
         except DeliveryError as error:
             log.warning("left in the transferbox", file=str(file), why=str(error))
             return False
-
-
-def _is_ours(file: Path, receipt: Receipt, outcome: Outcome) -> bool:
-    """Whether a file is what was delivered: the drop by its checksum, its manifest by the drop."""
-    if file.stat().st_size != receipt.bytes:
-        return False
-    if file.name.endswith(MANIFEST_ENDING):
-        return _is_manifest_of(file, outcome)
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest() == outcome.sha256
-
-
-def _is_manifest_of(file: Path, outcome: Outcome) -> bool:
-    try:
-        manifest = json.loads(file.read_bytes())
-        sha256 = outcome.sha256 if manifest["file"] is None else manifest["file"]["sha256"]
-        return bool((manifest["drop"], sha256) == (outcome.drop_id, outcome.sha256))
-    except (ValueError, KeyError, TypeError):
-        return False

@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import structlog
 
+from schemas.errors import CloseError
 from sinks.closing.close import Closer, Drop
 from sinks.closing.cut import Cuts
 from sinks.exports.export import Export
 from sinks.ledger.ledger import Deletion, Intent, Ledger, Outcome, Revision
-from sinks.locations import Folder, Transferbox
-from streams.personal import profile_topic
+from sinks.ledger.receipts import Consignment
+from sinks.locations import TRANSFERBOX, Folder, Transferbox
+from sinks.locations.base import Receipt
+from sinks.repair.own_files import own_files
 
 __all__ = ["Revised", "Reviser"]
 
@@ -58,7 +63,7 @@ class Reviser:
         outcome = self.ledger.outcome(export, instant)
         if intent is None or outcome is None:
             return None
-        intent = self.closer.holds.released(intent)
+        intent = self.closer.holds.as_it_leaves(intent)
         for number in self.ledger.revisions(export, instant):
             revised = self.ledger.revision_outcome(export, instant, number)
             revision = self.ledger.revision(export, instant, number)
@@ -78,15 +83,17 @@ class Reviser:
         """Finish a revision that was begun, and remove what the last one has replaced; tell whether
         there was anything to do.
         """
+        begun, latest = False, None
+        while (revision := self._last(export, instant)) is not None and revision != latest:
+            latest = revision
+            if self.ledger.revision_outcome(export, instant, revision.number) is None:
+                self._make(revision)  # which may record another that takes its place
+                begun = True
+        return latest is not None and (self._withdraw_before(latest) or begun)
+
+    def _last(self, export: str, instant: dt.datetime) -> Revision | None:
         numbers = self.ledger.revisions(export, instant)
-        if not numbers:
-            return False
-        revision = self.ledger.revision(export, instant, numbers[-1])
-        assert revision is not None
-        begun = self.ledger.revision_outcome(export, instant, revision.number) is None
-        if begun:
-            self._make(revision)
-        return self._withdraw_before(revision) or begun
+        return self.ledger.revision(export, instant, numbers[-1]) if numbers else None
 
     def revise(
         self, export: str, instant: dt.datetime, reason: str, definition: Export | None = None
@@ -117,13 +124,7 @@ class Reviser:
 
     def deletions_since(self, intent: Intent) -> tuple[Deletion, ...]:
         """Return the deletions that were recorded after a close's cut, up to now."""
-        export = Export.from_json(intent.definition_json())
-        profiles = profile_topic(export.topic(self.prefix))
-        cut = self.cuts.recorded(profiles.name, intent.instant)
-        if cut is None:  # it doesn't read profiles
-            return intent.deletions
-        own = [choice for choice in intent.choices if choice.partition.topic == profiles.name]
-        return self.closer.intentions.later_deletions(profiles, cut, own)
+        return self.closer.intentions.deletions_since(intent)
 
     def _intent_now(self, intent: Intent, definition: Export | None) -> Intent:
         now = replace(intent, deletions=self.deletions_since(intent))
@@ -134,26 +135,45 @@ class Reviser:
     def _make(self, revision: Revision) -> Outcome:
         export = Export.from_json(revision.intent.definition_json())
         with self.closer.made(export, revision.intent, revision) as drop:
-            return self._deliver(revision, export, drop)
+            receipts = self.closer.superseded(export, revision.intent, drop, revision.number)
+            if receipts is None:
+                return self._deliver(revision, export, drop)
+            return self.ledger.record_revision_outcome(revision, drop.outcome(receipts))
 
     def _deliver(self, revision: Revision, export: Export, drop: Drop) -> Outcome:
-        receipts = self.closer.deliver(export, drop, revision.intent.instant, revision.number)
+        intent, number = revision.intent, revision.number
+        recorded = self.ledger.revision_outcome(intent.export, intent.instant, number)
+        if recorded is not None:  # by another run, meanwhile
+            return recorded
+        try:
+            receipts = self.closer.deliver(export, drop, intent.instant, number)
+        except CloseError:
+            drop_there = Consignment(intent.export, intent.instant, number, drop.rendered.sha256)
+            if self._receipts_of(drop_there):  # what it replaces goes all the same
+                self._withdraw_before(revision)
+            raise
         return self.ledger.record_revision_outcome(revision, drop.outcome(receipts))
 
     def _withdraw_before(self, revision: Revision) -> bool:
-        intent, withdrawn = revision.intent, False
+        """Remove from the transferbox what a revision replaces; tell whether anything was there."""
+        withdrawn = False
         for number in range(revision.number):
-            before = self._intent_of(intent, number)
-            if before is not None:
-                export = Export.from_json(before.definition_json())
-                folder = Folder(export.definition.entity, export.name)
-                name = export.file_name(intent.instant, number)
-                for one in (str(name), name.manifest):
-                    withdrawn = self.transferbox.withdraw(folder, one) or withdrawn
+            for file in list(self._files_of(revision.intent, number)):
+                folder = Folder(file.parent.parent.name, file.parent.name)
+                withdrawn = self.transferbox.withdraw(folder, file.name) or withdrawn
         return withdrawn
 
-    def _intent_of(self, intent: Intent, number: int) -> Intent | None:
-        if not number:
-            return self.ledger.intent(intent.export, intent.instant)
-        revision = self.ledger.revision(intent.export, intent.instant, number)
-        return revision.intent if revision else None
+    def _files_of(self, intent: Intent, number: int) -> Iterator[Path]:
+        export, instant = intent.export, intent.instant
+        outcome = (
+            self.ledger.revision_outcome(export, instant, number)
+            if number
+            else self.ledger.outcome(export, instant)
+        )
+        if outcome is None:
+            return
+        drop = Consignment(export, instant, number, outcome.sha256)
+        yield from own_files(self.transferbox, self._receipts_of(drop), outcome)
+
+    def _receipts_of(self, drop: Consignment) -> Sequence[Receipt]:
+        return self.closer.deliveries.receipts.of(drop, TRANSFERBOX) or ()

@@ -83,6 +83,12 @@ class Sweeper:
             self._try(export, instant, swept, closes=False)
         return swept
 
+    def finish(self, export: str, instant: dt.datetime, *, closes: bool) -> Swept:
+        """Finish what was begun of one drop. closes: also its close."""
+        swept = Swept()
+        self._try(export, instant, swept, closes=closes)
+        return swept
+
     def _try(self, export: str, instant: dt.datetime, swept: Swept, *, closes: bool) -> None:
         name = f"{export}@{stamp(instant)}"
         try:

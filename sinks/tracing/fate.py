@@ -255,7 +255,7 @@ class Fates:
                 latest = self._reviser.latest(name, instant)
             intent = latest[0] if latest else own
             if own is not None and intent == own:  # no revision has replaced its drop
-                intent = self._reviser.closer.holds.released(own)
+                intent = self._reviser.closer.holds.as_it_leaves(own)
             known[name, instant] = None
             if intent is not None:
                 export = Export.from_json(intent.definition_json())

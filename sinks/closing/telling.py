@@ -1,0 +1,98 @@
+"""The manifest of a drop, from what its close decided, selected and rendered (SPEC §7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sinks.closing.losses import lost_of_intent
+from sinks.closing.selection import Selected
+from sinks.drops.manifest import (
+    Balance,
+    Lost,
+    Manifest,
+    Offsets,
+    Released,
+    Window,
+    columns_of,
+    dialect_of,
+    export_of,
+    file_of,
+)
+from sinks.exports.export import Export
+from sinks.ledger.ledger import Intent, Revision
+from sinks.rendering.render import Rendered
+
+__all__ = ["manifest_of"]
+
+
+def manifest_of(
+    export: Export,
+    intent: Intent,
+    name: str,
+    selected: Selected,
+    rendered: Rendered,
+    revision: Revision | None,
+    released: Released | None,
+) -> Manifest:
+    """Tell what a drop holds. name: its file's; revision: the one that it is, if any."""
+    outcomes = {outcome.label: number for outcome, number in selected.outcomes.items()}
+    number = revision.number if revision else 0
+    skipped = rendered.rows == 0 and export.definition.when_empty == "skip"
+    compression = export.definition.file.compression
+    return Manifest(
+        drop=intent.drop_id,
+        previous_drop=intent.previous_drop,
+        export=export_of(export),
+        window=Window.of(
+            None if intent.initial else intent.window_start, intent.instant, export.zone_name
+        ),
+        file=None if skipped else file_of(name, number, rendered, compression),
+        dialect=dialect_of(export),
+        columns=columns_of(export),
+        offsets=_offsets(intent),
+        balance=Balance(input=selected.input, outcomes=outcomes),
+        late_rows=selected.late,
+        warnings=(*rendered.warnings, *selected.warnings, *_state_without(intent)),
+        reason=revision.reason if revision else None,
+        released=released,
+        lost=_lost(intent),
+    )
+
+
+def _lost(intent: Intent) -> Lost | None:
+    lost = lost_of_intent(intent) if intent.loss else ()
+    if not lost:
+        return None
+    offsets = tuple(
+        Offsets(
+            topic=span.partition.topic,
+            topic_id=str(span.partition.topic_id),
+            partition=span.partition.partition,
+            first=span.first,
+            next=span.next,
+        )
+        for span in lost
+    )
+    return Lost(offsets=offsets, reason=intent.loss)
+
+
+def _state_without(intent: Intent) -> Iterator[str]:
+    """Warn of offsets that an earlier window lost and that this one's state would have read."""
+    for span in () if intent.loss else lost_of_intent(intent):
+        where = f"{span.partition.topic}/{span.partition.partition}"
+        yield f"the state is without offsets {span.first} to {span.next} of {where}, which are lost"
+
+
+def _offsets(intent: Intent) -> tuple[Offsets, ...]:
+    topic_ids = {choice.partition.topic: choice.partition.topic_id for choice in intent.choices}
+    return tuple(
+        Offsets(
+            topic=topic,
+            topic_id=str(topic_ids[topic]),
+            partition=partition,
+            first=first,
+            next=end,
+        )
+        for topic, partitions in intent.window.items()
+        for partition, (first, end) in sorted(partitions.items())
+    )

@@ -1,0 +1,57 @@
+"""Which files in the transferbox are still those that were delivered: only these may be removed, as
+others may have put something of theirs in their place (SPEC §7).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import structlog
+
+from sinks.drops.verify import MANIFEST_ENDING
+from sinks.ledger.ledger import Outcome
+from sinks.locations import Transferbox
+from sinks.locations.base import Receipt
+
+__all__ = ["own_files"]
+
+log = structlog.get_logger(__name__)
+
+
+def own_files(
+    transferbox: Transferbox, receipts: Iterable[Receipt], outcome: Outcome
+) -> Iterator[Path]:
+    """Yield the files of a drop that are there and have its bytes; what has others is logged.
+
+    receipts: the transferbox's for the drop.
+    """
+    for receipt in receipts:
+        # Where it is now: the root may have moved since.
+        entity, export, name = Path(receipt.address).parts[-3:]
+        file = transferbox.root / entity / export / name
+        if file.is_file() and _is_ours(file, receipt, outcome):
+            yield file
+        elif file.exists():
+            log.warning("left in the transferbox", file=str(file), why="isn't what was delivered")
+
+
+def _is_ours(file: Path, receipt: Receipt, outcome: Outcome) -> bool:
+    """Whether a file is what was delivered: the drop by its checksum, its manifest by the drop."""
+    if file.stat().st_size != receipt.bytes:
+        return False
+    if file.name.endswith(MANIFEST_ENDING):
+        return _is_manifest_of(file, outcome)
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest() == outcome.sha256
+
+
+def _is_manifest_of(file: Path, outcome: Outcome) -> bool:
+    try:
+        manifest = json.loads(file.read_bytes())
+        sha256 = outcome.sha256 if manifest["file"] is None else manifest["file"]["sha256"]
+        return bool((manifest["drop"], sha256) == (outcome.drop_id, outcome.sha256))
+    except (ValueError, KeyError, TypeError):
+        return False
