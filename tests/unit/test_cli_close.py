@@ -1,12 +1,15 @@
 """The command `close` tells what came of it; Kafka's place is taken by a log in memory."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 
 from schemas.events import Kind as EventKind
+from sinks.closing.deliveries import Deliveries, Parcel
 from sinks.commands import closes
 from sinks.reports import Kind, Outbox, Report, channels_of
 from sinks.setup import Sinks
@@ -78,3 +81,30 @@ def test_what_is_wrong_with_an_instant_chosen_by_hand_is_told_to_who_chose_it(
 
     assert "is before this export's last cut" in capsys.readouterr().err
     assert [one.kind for one in told(shop)] == [Kind.DELIVERED]
+
+
+def test_a_partner_that_hangs_keeps_no_other_export_waiting(
+    shop: OfflineShop, close: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The drop of `others` is there before the first delivery has ended."""
+    text = (shop.folder / "exports" / "profiles.yaml").read_text()
+    other = shop.folder / "exports" / "zz-others.yaml"
+    other.write_text(text.replace("export: profiles", "export: zz-others"))
+    shop.store_all()
+    deliver = Deliveries._deliver
+    seen: list[bool] = []
+
+    def hanging(self: Deliveries, parcel: Parcel, *more: Any) -> object:
+        if parcel.drop.export == "profiles":
+            until = time.monotonic() + 60
+            while not (shop.transferbox / "zz-others").exists() and time.monotonic() < until:
+                time.sleep(0.05)
+            seen.append((shop.transferbox / "zz-others").exists())
+        return deliver(self, parcel, *more)
+
+    monkeypatch.setattr(Deliveries, "_deliver", hanging)
+    monkeypatch.setattr(Sinks, "of", shop.again().sinks_of)
+
+    assert close() == 0
+
+    assert seen == [True]
