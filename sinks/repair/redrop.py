@@ -58,6 +58,8 @@ class Redropper:
                 if revised is not None:
                     _, outcome = self._latest(export, instant)
                     return Redrop(outcome, revised.revision, outcome.receipts)
+                intent, outcome = self._latest(export, instant)  # another run may have revised it
+                now = replace(intent, deletions=self.reviser.deletions_since(intent))
             return self._again(now, outcome)
 
     def _latest(self, export: str, instant: dt.datetime) -> tuple[Intent, Outcome]:

@@ -114,11 +114,13 @@ class Reviser:
         with self.closer.made(as_it_is, now, revision) as drop:
             if drop.rendered.sha256 == before.sha256:
                 return None
-            recorded = self.ledger.record_revision(revision)
-            outcome = self._deliver(revision, as_it_is, drop) if recorded == revision else None
-        if outcome is None:  # another run has decided it otherwise
-            outcome = self._make(recorded)
-        self._withdraw_before(recorded)
+            if self.ledger.record_revision(revision) == revision:
+                outcome = self._deliver(revision, as_it_is, drop)
+            else:
+                outcome = None
+        if outcome is None:  # another run was first with this number: finish its, then try the next
+            return self.revise(export, instant, reason, definition)
+        self._withdraw_before(revision)
         log.info("drop revised", drop=outcome.drop_id, file=outcome.file, reason=reason)
         return Revised(outcome.drop_id, outcome.file, revision.number, reason)
 

@@ -1,4 +1,4 @@
-"""Each window follows one other, and a name is one export: nothing is in two drops (SPEC §3, §4)."""
+"""A window follows one other, and a name is one export: no fact is in two drops (SPEC §3, §4)."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -15,8 +15,9 @@ from schemas.events import Kind
 from sinks.commands import closes
 from sinks.commands import redrop as redrop_command
 from sinks.commands import release as release_command
-from sinks.ledger.ledger import Outcome
+from sinks.ledger.ledger import Outcome, Revision
 from sinks.locations import OtherBytesError
+from sinks.repair.redrop import Redrop, Redropper
 from sinks.setup import Sinks
 from tests.shop.commands import exit_code_of
 from tests.shop.offline import OfflineShop, at, with_exports
@@ -271,3 +272,33 @@ def test_a_held_drop_is_not_sent_by_a_redrop_and_a_released_one_is_made_again(
     assert redrop(shop) == 0
     assert "the same bytes" in capsys.readouterr().out
     assert files(shop) == before
+
+
+def test_two_redrops_by_different_definitions_are_two_revisions(shop: OfflineShop) -> None:
+    """Neither is told that the other's is its own."""
+
+    def by(columns: str) -> OfflineShop:
+        file = shop.folder / "exports" / "sent.yaml"
+        lines = [one for one in file.read_text().splitlines() if not one.startswith("columns")]
+        file.write_text("\n".join([*lines, f"columns: [{columns}]"]) + "\n")
+        return shop.again()
+
+    def redropped(told: OfflineShop) -> Redrop:
+        (today,) = told.sinks.exports
+        return Redropper(told.sinks.eraser.reviser).redrop("sent", CLOSED, "another", today)
+
+    first, second = by("interactionId"), by("interactionId, campaignId")
+    ledger = second.sinks.ledger
+    record = ledger.record_revision
+
+    def beaten(revision: Revision) -> Revision:
+        ledger.record_revision = record  # type: ignore[method-assign]
+        redropped(first)
+        return record(revision)
+
+    ledger.record_revision = beaten  # type: ignore[method-assign]
+
+    assert redropped(second).revision == 2
+
+    definitions = [ledger.revision("sent", CLOSED, number) for number in (1, 2)]
+    assert [len(one.intent.definition["columns"]) for one in definitions if one] == [1, 2]
