@@ -12,7 +12,7 @@ from deploy.parts.downloads import Download
 from deploy.parts.errors import PartError
 from deploy.parts.java import QUICK_START_OPTIONS, find_java
 from deploy.parts.ports import HOST, free_port
-from deploy.parts.process import START_TIMEOUT_S, ServerProcess
+from deploy.parts.process import START_TIMEOUT_S, Server, ServerProcess
 
 BOOTSTRAP_VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
 KAFKA_DOWNLOAD = Download("kafka-4.2.0")
@@ -42,46 +42,13 @@ _JVM_OPTIONS = (
 )
 
 
-class KafkaBroker:
+class KafkaBroker(Server):
     """A Kafka to talk to; one that we run on Java can also go away and come back."""
 
     def __init__(self, bootstrap_servers: str, process: ServerProcess | None = None) -> None:
         """``process`` is None for a broker that isn't ours."""
+        super().__init__(f"the Kafka at {bootstrap_servers}", "kafka_on_java()", process)
         self.bootstrap_servers = bootstrap_servers
-        self._process = process
-
-    @property
-    def log(self) -> Path | None:
-        """The broker's log, over all its starts; None for a broker that isn't ours."""
-        return self._process.log if self._process else None
-
-    @property
-    def pid(self) -> int | None:
-        """The broker's process id while it runs; None for a broker that isn't ours."""
-        return self._process.pid if self._process else None
-
-    def stop(self) -> None:
-        """Shut it down as an operator would. Raises PartError where it isn't ours to stop."""
-        self._own_process().stop()
-
-    def kill(self) -> None:
-        """End it as a crash would (SIGKILL). Raises PartError where it isn't ours to stop."""
-        self._own_process().kill()
-
-    def start(self) -> None:
-        """Start it again, on the same port and data, and wait until it's up.
-
-        Raises PartError where it isn't ours, or doesn't come up.
-        """
-        self._own_process().start()
-
-    def _own_process(self) -> ServerProcess:
-        if self._process is None:
-            raise PartError(
-                f"the Kafka at {self.bootstrap_servers} isn't ours to stop:"
-                " use kafka_on_java() for one that is"
-            )
-        return self._process
 
 
 @contextmanager

@@ -129,6 +129,49 @@ class ServerProcess:
             return file.read().decode(errors="replace")
 
 
+class Server:
+    """A server to talk to; one that we run can also go away and come back."""
+
+    def __init__(self, name: str, ours: str, process: ServerProcess | None = None) -> None:
+        """``name`` is what and where it is, ``ours`` gives one that may be stopped.
+
+        ``process`` is None for a server that isn't ours.
+        """
+        self._name = name
+        self._ours = ours
+        self._process = process
+
+    @property
+    def log(self) -> Path | None:
+        """The server's log, over all its starts; None for a server that isn't ours."""
+        return self._process.log if self._process else None
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id while it runs; None for a server that isn't ours."""
+        return self._process.pid if self._process else None
+
+    def stop(self) -> None:
+        """Shut it down as an operator would. Raises PartError where it isn't ours to stop."""
+        self._own_process().stop()
+
+    def kill(self) -> None:
+        """End it as a crash would (SIGKILL). Raises PartError where it isn't ours to stop."""
+        self._own_process().kill()
+
+    def start(self) -> None:
+        """Start it again, on the same port and data, and wait until it's up.
+
+        Raises PartError where it isn't ours, or doesn't come up.
+        """
+        self._own_process().start()
+
+    def _own_process(self) -> ServerProcess:
+        if self._process is None:
+            raise PartError(f"{self._name} isn't ours to stop: use {self._ours} for one that is")
+        return self._process
+
+
 def output_of(
     command: Sequence[str],
     timeout_s: float,

@@ -16,7 +16,7 @@ from deploy.parts.containers import daemon_answers, registry_container
 from deploy.parts.downloads import Download
 from deploy.parts.java import QUICK_START_OPTIONS, find_java
 from deploy.parts.ports import HOST, free_port
-from deploy.parts.process import ServerProcess
+from deploy.parts.process import Server, ServerProcess
 
 URL_VARIABLE = "SCHEMA_REGISTRY_URL"
 REGISTRY_DOWNLOAD = Download("apicurio-registry-3.3.3")
@@ -26,34 +26,23 @@ _DEFAULT_COMPATIBILITY = "BACKWARD"
 """What Confluent's registry starts with; Apicurio starts with none."""
 
 
-class SchemaRegistry:
-    """A schema registry to talk to."""
+class SchemaRegistry(Server):
+    """A schema registry to talk to; one that we run on Java can also go away and come back."""
 
     def __init__(self, url: str, process: ServerProcess | None = None) -> None:
         """``process`` is None for a registry that isn't ours."""
+        super().__init__(f"the schema registry at {url}", "registry_on_java()", process)
         self.url = url
         """The root of its Confluent-compatible API, without a slash at the end."""
-        self._process = process
-
-    @property
-    def log(self) -> Path | None:
-        """The registry's log; None for a registry that isn't ours."""
-        return self._process.log if self._process else None
-
-    @property
-    def pid(self) -> int | None:
-        """The registry's process id while it runs; None for a registry that isn't ours."""
-        return self._process.pid if self._process else None
 
 
 @contextmanager
 def running_registry(directory: Path | None = None) -> Iterator[SchemaRegistry]:
     """Run a schema registry: that of the environment, else by Docker (untested), else on Java.
 
-    ``directory`` keeps its log, on Java; without it the log is in a temporary folder that is
-    removed at the end. Schemas live in memory. Schemas that aren't BACKWARD compatible are
-    refused, unless the subject says otherwise; a registry that the environment names keeps its
-    own rule.
+    ``directory`` keeps its log and schemas, on Java; without it they are in a temporary folder that
+    is removed at the end. Schemas that aren't BACKWARD compatible are refused, unless the subject
+    says otherwise; a registry that the environment names keeps its own rule.
 
     Raises PartError where none can be had.
     """
@@ -101,6 +90,8 @@ def _registry_process(home: Path, port: int) -> ServerProcess:
         f"-Dquarkus.http.port={port}",
         f"-Dquarkus.management.host={HOST}",
         f"-Dquarkus.management.port={free_port()}",
+        # On disk at once, so that a killed one comes back with what it said it had.
+        f"-Dapicurio.datasource.url=jdbc:h2:file:{home / 'schemas'};WRITE_DELAY=0",
         "-jar",
         str(REGISTRY_DOWNLOAD.directory() / "quarkus-run.jar"),
     ]

@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
@@ -10,7 +11,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 
-from deploy.parts import KafkaBroker, SchemaRegistry
+from deploy.parts import KafkaBroker, SchemaRegistry, registry_on_java
 
 
 def create_topic(broker: KafkaBroker, name: str) -> None:
@@ -71,6 +72,21 @@ REQUIRED = {"name": "note", "type": "string"}
 
 def record(*fields: dict[str, object]) -> Schema:
     return Schema(json.dumps({"type": "record", "name": "Part", "fields": fields}), "AVRO")
+
+
+@pytest.mark.parametrize("end", [SchemaRegistry.stop, SchemaRegistry.kill])
+def test_a_registry_comes_back_on_its_port_with_its_schemas(tmp_path: Path, end) -> None:
+    with registry_on_java(tmp_path) as own:
+        with SchemaRegistryClient({"url": own.url}) as client:
+            kept = client.register_schema("parts-kept", record(ID))
+
+        end(own)
+        assert own.pid is None
+        own.start()
+
+        with SchemaRegistryClient({"url": own.url}) as client:
+            assert json.loads(client.get_schema(kept).schema_str)["fields"] == [ID]
+            assert client.get_compatibility() == "BACKWARD"
 
 
 @pytest.fixture

@@ -33,12 +33,16 @@ def test_a_kafka_that_the_environment_names_is_used_and_not_ours_to_stop(
             broker.stop()
 
 
-def test_a_registry_that_the_environment_names_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_that_the_environment_names_is_used_and_not_ours_to_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("SCHEMA_REGISTRY_URL", "http://registry:8081/")
 
     with running_registry() as registry:
         assert registry.url == "http://registry:8081"
         assert registry.pid is None
+        with pytest.raises(PartError, match="isn't ours to stop"):
+            registry.kill()
 
 
 def test_a_server_is_up_when_it_says_so_and_stops_when_asked(tmp_path: Path) -> None:
