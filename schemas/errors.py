@@ -70,6 +70,10 @@ class DeltadropError(Exception):
     def __str__(self) -> str:
         return _sentence(self.where, self.what, self.hint)
 
+    def reason(self, told: str = "") -> str:
+        """What is wrong, and where if that isn't `told` yet: a part of what another error says."""
+        return self.what if self.where == told else _sentence(self.where, self.what, "")
+
 
 class WrongInputError(DeltadropError):
     """Input that is refused whole, with all its faults."""

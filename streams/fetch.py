@@ -11,6 +11,7 @@ which broker, positions, aborted transactions.
 
 from __future__ import annotations
 
+import asyncio
 import struct
 import types
 from collections.abc import Callable, Iterator
@@ -354,7 +355,18 @@ def _with(method: _Method, **replaced: object) -> _Method:
 class ColumnFetcher(aiokafka_fetcher.Fetcher):  # type: ignore[misc]
     """aiokafka's fetcher, with batches and columns instead of records."""
 
-    _proc_fetch_request = _with(
+    async def _proc_fetch_request(self, *fetch: object) -> bool:
+        """Fetch, and tell whether that brought anything.
+
+        Closing cancels what is under way. aiokafka's own lets that through where the broker is gone
+        and the fetch waits to be tried again, and closing fails.
+        """
+        try:
+            return bool(await self._fetched(*fetch))
+        except asyncio.CancelledError:
+            return False
+
+    _fetched = _with(
         aiokafka_fetcher.Fetcher._proc_fetch_request,
         MemoryRecords=KafkaBatches,
         PartitionRecords=ColumnRecords,
@@ -365,3 +377,10 @@ class ColumnConsumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]
     """aiokafka's consumer whose `getmany` gives a list of record batches for each partition."""
 
     start = _with(aiokafka_consumer.AIOKafkaConsumer.start, Fetcher=ColumnFetcher)
+
+    async def know(self, topic: str) -> None:
+        """Wait until it's known which brokers have a topic; raises KafkaError.
+
+        A partition that is assigned before is asked for without a pause while no broker answers.
+        """
+        await self._client._wait_on_metadata(topic)

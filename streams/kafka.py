@@ -30,6 +30,10 @@ class TopicMissingError(PartitionError):
     """A topic doesn't exist, or no longer."""
 
 
+class OffsetsGoneError(PartitionError):
+    """Kafka no longer has some offsets: they are lost where nothing has stored them."""
+
+
 class TopicRecreatedError(PartitionError):
     """A topic was deleted and created again: its offsets begin anew."""
 

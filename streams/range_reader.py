@@ -18,9 +18,11 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from schemas.errors import PartitionError
+from schemas.reach import KAFKA_HINT, wait_until_reachable
 from streams.batch import BatchWriter
 from streams.fetch import ColumnConsumer
 from streams.gather import MIB
+from streams.kafka import OffsetsGoneError
 from streams.layout import TopicPartition
 from streams.records import Chunk, Flush
 
@@ -41,8 +43,10 @@ class RangeReader:
     def read(self, writer: BatchWriter, partition: TopicPartition, first: int, end: int) -> int:
         """Read offsets `[first, end)` of a partition into files and coverage; return the rows.
 
-        Raises PartitionError where Kafka no longer has the offsets or can't be read.
+        Raises OffsetsGoneError where Kafka no longer has the offsets, PartitionError where it can't
+        be read.
         """
+        wait_until_reachable(self.bootstrap_servers, PartitionError)
         return asyncio.run(self._read(writer, partition, first, end))
 
     def find(
@@ -69,7 +73,7 @@ class RangeReader:
             raise PartitionError(
                 what=f"offsets {first} to {end} can't be looked through: {error!r}",
                 where=f"{partition.topic}/{partition.partition}",
-                hint="check that the broker is up; run again",
+                hint=KAFKA_HINT,
             ) from error
         return found
 
@@ -85,9 +89,9 @@ class RangeReader:
                 rows += written.rows
         except KafkaError as error:
             raise PartitionError(
-                what=f"offsets {first} to {end} can't be read again: {error!r}",
-                where=f"{partition.topic}/{partition.partition}",
-                hint="check that the broker is up; run again",
+                what=f"can't be read: {error!r}",
+                where=f"Kafka {self.bootstrap_servers}",
+                hint=KAFKA_HINT,
             ) from error
         log.info(
             "range read again",
@@ -111,6 +115,7 @@ class RangeReader:
         tp = aiokafka.TopicPartition(partition.topic, partition.partition)
         await consumer.start()
         try:
+            await consumer.know(tp.topic)
             consumer.assign([tp])
             await _refuse_where_gone(consumer, tp, first, end)
             consumer.seek(tp, first)
@@ -142,9 +147,10 @@ class RangeReader:
                 return position
             waited += 0.5
         raise PartitionError(
-            what=f"nothing came from offset {at} on for {_IDLE_SECONDS:.0f} s",
-            where=f"{tp.topic}/{tp.partition}",
-            hint="is a transaction still open there? run again when it has ended",
+            what=f"nothing came of {tp.topic}/{tp.partition} from offset {at} on for "
+            f"{_IDLE_SECONDS:.0f} s",
+            where=f"Kafka {self.bootstrap_servers}",
+            hint="is it up, and is a transaction still open there? run again",
         )
 
 
@@ -156,7 +162,7 @@ async def _refuse_where_gone(
 ) -> None:
     start = (await consumer.beginning_offsets([tp]))[tp]
     if start > first:
-        raise PartitionError(
+        raise OffsetsGoneError(
             what=f"offsets {first} to {min(start, end)} are no longer in Kafka, whose log starts at"
             f" {start}",
             where=f"{tp.topic}/{tp.partition}",

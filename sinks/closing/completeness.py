@@ -19,6 +19,7 @@ from sinks.closing.cut import Span
 from sinks.closing.losses import Losses, lost_of_window
 from sinks.ledger.ledger import Choice
 from streams.coverage import Fingerprint, Hole
+from streams.kafka import OffsetsGoneError
 from streams.layout import TopicPartition
 from streams.partitions import Chosen, Partitions
 
@@ -162,16 +163,24 @@ class Completeness:
         try:
             self._mend(partition, hole.first, hole.next)
         except DeltadropError as error:
-            raise HeldError(
-                what=f"offsets {hole.first} to {hole.next} can't be read again: {error.what}",
-                where=f"{partition.topic}/{partition.partition}",
-                hint=f"{error.hint}; what Kafka no longer has is left out by "
-                "`release EXPORT --close INSTANT --accept-loss`",
-            ) from error
+            raise _not_mended(partition, hole, error) from error
 
     def _lags(self, choice: Chosen) -> Iterable[Lag]:
         for hole in self.losses.without(choice.partition, choice.tiling.holes)[:1]:
             yield Lag(choice.partition, hole.first, choice.tiling.next)
+
+
+def _not_mended(partition: TopicPartition, hole: Hole, error: DeltadropError) -> HeldError:
+    where = f"{partition.topic}/{partition.partition}"
+    hint = error.hint
+    if isinstance(error, OffsetsGoneError):
+        hint += "; without them it's sent by `release EXPORT --close INSTANT --accept-loss`"
+    reason = error.reason(told=where)
+    return HeldError(
+        what=f"offsets {hole.first} to {hole.next} can't be read again: {reason}",
+        where=where,
+        hint=hint,
+    )
 
 
 def _late(lags: Sequence[Lag], waited: float) -> WaitingError:

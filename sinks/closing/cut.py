@@ -23,6 +23,7 @@ from kafka import TopicPartition as KafkaPartition
 from kafka.errors import KafkaError
 
 from schemas.errors import CloseError, HeldError
+from schemas.reach import KAFKA_HINT, wait_until_reachable
 from sinks.instants import milliseconds, parse_stamp, stamp
 from streams.kafka import Topics, plain_consumer
 from streams.layout import TopicPartition
@@ -106,6 +107,7 @@ class KafkaOffsets:
 
     def __init__(self, kafka: Mapping[str, Any]) -> None:
         self._kafka = kafka
+        self._servers = ",".join(kafka["bootstrap_servers"])
 
     def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[Found]:
         """See Offsets.at; raises CloseError where the broker doesn't answer."""
@@ -133,14 +135,15 @@ class KafkaOffsets:
 
     @contextmanager
     def _asking(self, topic: str) -> Iterator[KafkaConsumer]:
+        wait_until_reachable(self._servers, CloseError)
         try:
             with plain_consumer(self._kafka) as consumer:
                 yield consumer
         except KafkaError as error:
             raise CloseError(
-                what=f"offsets at an instant can't be looked up: {error!r}",
-                where=f"topic {topic}",
-                hint="check that the broker is up; run again",
+                what=f"offsets of topic {topic} can't be looked up: {error!r}",
+                where=f"Kafka {self._servers}",
+                hint=KAFKA_HINT,
             ) from error
 
     def _offset(self, found: Any, start: int, end: int) -> Found:

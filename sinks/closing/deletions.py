@@ -94,14 +94,14 @@ class Deletions:
         first = known if known is not None else min(path.first for path in paths)
         end = max((path.next for path in paths), default=first)
         holes = self.partitions.choose(owner, first, max(end, first), {}).tiling.holes
-        told = ""
+        where, told = f"{owner.topic}/{owner.partition}", ""
         for hole in Losses(self.partitions.store).without(owner, holes):
             try:
                 self.mend(owner, hole.first, hole.next)
             except DeltadropError as error:
                 told = (
-                    f"{owner.topic}/{owner.partition}: offsets {hole.first} to {hole.next} are not"
-                    f" stored ({error.what}); deletions from there on are not erased yet"
+                    f"{where}: offsets {hole.first} to {hole.next} are not"
+                    f" stored ({error.reason(where)}); deletions from there on are not erased yet"
                 )
                 end = hole.first
                 break

@@ -116,7 +116,7 @@ class Report(BaseModel):
     ) -> Report:
         """Report that a close was held, or failed. One of the same nature has the same id."""
         kind = Kind.HELD if isinstance(error, HeldError) else Kind.FAILED
-        problem = f"{error.where}: {error.what}" if error.where else error.what
+        problem = error.reason()
         return cls._undelivered(export, begin, instant, now, kind, problem, error.hint)
 
     @classmethod

@@ -22,7 +22,6 @@ import pyarrow as pa
 
 from schemas.decode import Decoder
 from schemas.derive import avro_schema
-from schemas.errors import PartitionError
 from schemas.events import KINDS, Kind
 from schemas.registry import wire_header
 from schemas.settings import Settings, load_settings
@@ -33,7 +32,7 @@ from sinks.ledger.ledger import Outcome
 from sinks.setup import Sinks
 from streams.batch import BatchWriter
 from streams.dead_letters import Poison
-from streams.kafka import TopicIdentity, Topics
+from streams.kafka import OffsetsGoneError, TopicIdentity, Topics
 from streams.layout import TopicPartition
 from streams.personal import PersonalData, Writes
 from streams.range_reader import RangeReader
@@ -235,7 +234,9 @@ class Log:
     def read(self, writer: BatchWriter, partition: TopicPartition, first: int, end: int) -> int:
         """Read a range again, as the range reader does; what isn't kept is refused."""
         if first < self.kept_from[partition.topic]:
-            raise PartitionError(what="offsets are no longer in Kafka", hint="raise the retention")
+            raise OffsetsGoneError(
+                what="offsets are no longer in Kafka", hint="raise the retention"
+            )
         chunk = self.chunk(partition.topic, first, end, partition.partition)
         return writer.write(Flush(partition.topic, (chunk,)), partition.topic_id).rows
 
