@@ -5,56 +5,38 @@ reader at the partner's never sees anything but whole files.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import signal
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 from deploy.parts.certificates import Certificate, self_signed
-from deploy.parts.gateway import Gateway, running_gateway
+from deploy.parts.gateway import running_gateway
 from deploy.parts.ports import free_port
 from deploy.parts.sshd import SftpServer, running_sshd
-from deploy.parts.vsftpd import FtpsServer, running_vsftpd
+from deploy.parts.vsftpd import running_vsftpd
 from schemas.events import Kind
 from tests.faults import matrix_page
-from tests.faults.closing import EXPORT, INSTANT, NAME, Fault, close
+from tests.faults.closed import Site, Undisturbed, inodes
+from tests.faults.closing import EXPORT
 from tests.faults.disk import FILLER, fill, small_disk
-from tests.faults.matrix_page import Row
-from tests.integration.servers import ftps_settings, root_of, s3_settings, sftp_settings
+from tests.faults.injected import Fault
+from tests.faults.matrix_page import COMBINATIONS, KILLS, SERVED_STEPS, SERVERS, Left
+from tests.faults.partners import PLACES, Reader, Server, running_servers, secrets_of
+from tests.integration.servers import root_of
 from tests.shop.offline import OfflineShop, at, with_exports
 from tests.shop.scheduling import keep_log
 
 MIB = 1024 * 1024
-KILLS = ("killed before", "killed during", "killed after")
+INSTANT = at(6)
 OWN = ("intent", "drop", "receipt", "waiting", "outcome")
-PLACES = ("transferbox", "s3", "sftp", "ftps")
-STEPS = ("intent", "drop", *PLACES, "receipt", "waiting", "outcome")
-Server = Gateway | SftpServer | FtpsServer
-
-
-def faults_of(step: str) -> Iterator[str]:
-    yield from KILLS
-    yield "disk full"
-    if step in PLACES:
-        yield "refused"
-    if step in PLACES and step != "transferbox":
-        yield "down"
-    if step == "intent":
-        yield "broker down"
-
-
-COMBINATIONS = [(step, fault) for step in STEPS for fault in faults_of(step)]
+TRIED = [one for one in COMBINATIONS if one[0] not in SERVED_STEPS and one[1] not in SERVERS]
 QUICK = {
-    *((step, "killed during") for step in STEPS),
+    *((step, "killed during") for step in (*OWN, *PLACES)),
     *((step, "killed after") for step in ("drop", *PLACES)),
     *((step, "disk full") for step in ("drop", "s3", "sftp")),
     ("transferbox", "refused"),
@@ -63,113 +45,6 @@ QUICK = {
     ("outcome", "killed before"),
 }
 """Those that every run of the tests tries; `--soak` tries all."""
-FILES = (NAME, f"{NAME}.manifest.json")
-WHOLE = "each: drop, manifest"
-ALL = sorted([*(f"at.{place}.json" for place in PLACES), "intent.json", "outcome.json"])
-ALL += ["waiting.parquet"]
-
-
-@dataclass
-class Site:
-    """An installation, its places, and the servers that are there for all combinations."""
-
-    folder: Path
-    log: Path
-    servers: dict[str, Server]
-    environment: dict[str, str]
-    own: str  # the folder of this combination at each place
-
-    @property
-    def data(self) -> Path:
-        return self.folder / "data"
-
-    @property
-    def places(self) -> dict[str, Path]:
-        """Where a partner looks."""
-        roots = {name: root_of(server) / self.own for name, server in self.servers.items()}
-        roots["transferbox"] = self.data / "transferbox"
-        return {name: roots[name] / "crm" / EXPORT for name in PLACES}
-
-    def settle(self) -> None:
-        """Write the settings."""
-        told = {
-            "s3": s3_settings(self.servers["s3"]),  # type: ignore[arg-type]
-            "sftp": sftp_settings(self.servers["sftp"]),  # type: ignore[arg-type]
-            "ftps": ftps_settings(self.servers["ftps"]),  # type: ignore[arg-type]
-        }
-        more = {"folder": self.own, "attempts": 3, "retry_seconds": 0.2, "timeout_seconds": 10}
-        lines = ["root: data", f"kafka: {{bootstrap_servers: 'localhost:{free_port()}'}}"]
-        lines.append("locations:")
-        for name, one in told.items():
-            lines += [
-                f"  {name}:",
-                *(f"    {key}: {value!s}" for key, value in (one | more).items()),
-            ]
-        (self.folder / "deltadrop.yaml").write_text("\n".join(lines) + "\n")
-
-    def ledger(self) -> list[str]:
-        folders = list((self.data / "ledger" / "exports" / EXPORT).glob("*"))
-        assert len(folders) <= 1, "one window"
-        return sorted(f.name for one in folders for f in one.iterdir() if f.name[0] != ".")
-
-    def held(self) -> dict[str, dict[str, Path]]:
-        """What each place has under names that a partner takes."""
-        return {
-            name: {file.name: file for file in visible(folder)}
-            for name, folder in self.places.items()
-        }
-
-
-def visible(folder: Path) -> list[Path]:
-    try:
-        return sorted(file for file in folder.iterdir() if not file.name.startswith("."))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-@dataclass
-class Reader:
-    """Looks into the partner's folders all the while."""
-
-    folders: Callable[[], Mapping[str, Path]]
-    expected: Mapping[str, bytes]
-    wrong: list[str] = field(default_factory=list)
-    looks: int = 0
-    right: set[tuple[str, int, int, int]] = field(default_factory=set)  # as they were read
-
-    @contextmanager
-    def looking(self) -> Iterator[None]:
-        done = threading.Event()
-        thread = threading.Thread(target=self._look, args=(done,))
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
-
-    def _look(self, done: threading.Event) -> None:
-        while not done.is_set():
-            for place, folder in self.folders().items():
-                for file in visible(folder):
-                    self._judge(place, file)
-            self.looks += 1
-            time.sleep(0.001)
-
-    def _judge(self, place: str, file: Path) -> None:
-        try:
-            known = file.stat()
-            as_it_is = (str(file), known.st_ino, known.st_size, known.st_mtime_ns)
-            if as_it_is in self.right:
-                return
-            content = file.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            self.wrong.append(f"{place}: {file.name} was there, and went")
-            return
-        if content == self.expected.get(file.name):
-            self.right.add(as_it_is)
-        else:
-            self.wrong.append(f"{place}: {file.name}, {len(content)} bytes")
 
 
 @pytest.fixture(scope="module")
@@ -201,37 +76,16 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> OfflineShop:
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
-    certificate = self_signed(tmp_path_factory.mktemp("certificate"))
-    with (
-        running_gateway(tmp_path_factory.mktemp("s3")) as s3,
-        running_sshd(tmp_path_factory.mktemp("sftp")) as sftp,
-        running_vsftpd(tmp_path_factory.mktemp("ftps"), certificate) as ftps,
-    ):
-        yield {"s3": s3, "sftp": sftp, "ftps": ftps}
-
-
-def environment_of(servers: Mapping[str, Server]) -> dict[str, str]:
-    s3, ftps = servers["s3"], servers["ftps"]
-    assert isinstance(s3, Gateway)
-    assert isinstance(ftps, FtpsServer)
-    keys = {"ACCESS_KEY": s3.access_key, "SECRET_KEY": s3.secret_key}
-    return keys | {"PARTNER_PASSWORD": ftps.jail.password}
+    with running_servers(tmp_path_factory) as running:
+        yield running
 
 
 def made(before: OfflineShop, folder: Path, servers: Mapping[str, Server], own: str) -> Site:
     shutil.copytree(before.folder, folder)
-    site = Site(folder, folder / "log.pickle", dict(servers), environment_of(servers), own)
+    nobody = {"kafka": {"bootstrap_servers": f"localhost:{free_port()}"}}
+    site = Site(folder, INSTANT, dict(servers), own, nobody)
     site.settle()
     return site
-
-
-@dataclass(frozen=True)
-class Undisturbed:
-    """What a close that nothing happens to leaves."""
-
-    files: Mapping[str, bytes]
-    ledger: list[str]
-    waiting: list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -239,18 +93,11 @@ def undisturbed(
     before: OfflineShop, servers: dict[str, Server], tmp_path_factory: pytest.TempPathFactory
 ) -> Undisturbed:
     site = made(before, tmp_path_factory.mktemp("through") / "site", servers, "through")
-    ended = close(site.folder, site.folder.parent / "said", site.environment)
+    ended = site.close(site.folder.parent / "said")
     assert ended.code == 0, ended.said
-    files = {name: file.read_bytes() for name, file in site.held()["transferbox"].items()}
-    assert tuple(files) == FILES
-    assert len(files[NAME]) > 2 * MIB
-    assert json.loads(files[FILES[1]])["file"]["sha256"] == hashlib.sha256(files[NAME]).hexdigest()
-    return Undisturbed(files, site.ledger(), waiting(site))
-
-
-def waiting(site: Site) -> list[dict[str, Any]]:
-    (file,) = site.data.glob("ledger/exports/*/*/waiting.parquet")
-    return pq.read_table(file, partitioning=None).to_pylist()
+    left = Undisturbed.of(site)
+    assert len(left.drop) > 2 * MIB
+    return left
 
 
 # How a fault is made that isn't one of the close's own process, and how it's mended.
@@ -311,28 +158,13 @@ def _full(site: Site, step: str, stack: ExitStack, tmp_path: Path) -> Mended:
         server = stack.enter_context(running_vsftpd(tmp_path / "own", certificate, disk_bytes=size))
     site.servers[step] = server
     site.settle()
-    site.environment = environment_of(site.servers)
+    site.environment = secrets_of(site.servers)
     fill(root_of(server), leave=MIB)
     return (root_of(server) / FILLER).unlink
 
 
-def told(held: Mapping[str, Mapping[str, Path]]) -> str:
-    """What the folders have, for the page."""
-    short = {NAME: "drop", FILES[1]: "manifest"}
-    words = {place: ", ".join(short[n] for n in names) for place, names in held.items()}
-    if set(words.values()) == {"drop, manifest"}:
-        return WHOLE
-    return "; ".join(f"{place}: {files}" for place, files in words.items() if files) or "nothing"
-
-
-def entries(names: list[str]) -> str:
-    if names == ALL:
-        return "all"
-    return ", ".join(name.rsplit(".", 1)[0] for name in names) or "nothing"
-
-
 def tried() -> Iterator[Any]:
-    for one in COMBINATIONS:
+    for one in TRIED:
         yield pytest.param(*one, marks=() if one in QUICK else pytest.mark.soak)
 
 
@@ -354,44 +186,24 @@ def test_a_fault_at_a_step_and_the_next_run(
         environment, mend = spoilt(site, step, what, stack, tmp_path)
         reader = Reader(lambda: site.places, undisturbed.files)
         with reader.looking():
-            ended = close(folder, tmp_path / "said", environment, Fault(step, what, disk))
-            ledger, held = site.ledger(), site.held()
-            inodes = {file: file.stat().st_ino for one in held.values() for file in one.values()}
+            ended = site.close(tmp_path / "said", Fault(step, what, disk), environment)
+            first, sent = Left.by(ended, site), inodes(site.held())
             mend()
             if disk is not None:
                 (disk / FILLER).unlink()
-            again = close(folder, tmp_path / "said", site.environment)
-        seen = Row(
-            step, what, entries(ledger), told(held), entries(site.ledger()), told(site.held())
-        )
+            again = site.close(tmp_path / "said")
 
         assert again.code == 0, again.said
         if what in KILLS:
             assert ended.code == -signal.SIGKILL, ended.said
         else:
-            assert ended.code == 1
-            assert "unforeseen" not in ended.said
-            assert "; " in ended.said, "it says what to do"
-        assert reader.wrong == []
-        assert reader.looks > 5
-        contents = {
-            place: {name: file.read_bytes() for name, file in files.items()}
-            for place, files in site.held().items()
-        }
-        assert contents == dict.fromkeys(PLACES, undisturbed.files)
-        assert {file: file.stat().st_ino for file in inodes} == inodes, "nothing was sent again"
-        assert site.ledger() == undisturbed.ledger
-        assert waiting(site) == undisturbed.waiting
-        outcome = OfflineShop(folder, definitions={}).sinks.ledger.outcome(EXPORT, INSTANT)
-        assert outcome is not None
-        assert outcome.sha256 == hashlib.sha256(undisturbed.files[NAME]).hexdigest()
-        assert len(outcome.receipts) == 2 * len(PLACES)
-    if pytestconfig.getoption("--update-golden"):
-        matrix_page.write(seen, COMBINATIONS)
-    assert seen in matrix_page.rows()
+            ended.failed_well()
+        undisturbed.is_what_is_left(site, reader, sent)
+        second = Left.by(again, site)
+    matrix_page.check(step, what, first, second, update=pytestconfig.getoption("--update-golden"))
 
 
 def test_the_page_has_a_row_for_each_combination_and_no_other() -> None:
     assert [(row.step, row.fault) for row in matrix_page.rows()] == COMBINATIONS
-    assert set(COMBINATIONS) >= QUICK
+    assert set(TRIED) >= QUICK
     assert matrix_page.head_of_page() == matrix_page.head()
