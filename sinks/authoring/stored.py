@@ -33,9 +33,7 @@ class Unrecorded(Ledger):
         """Return it, and write nothing."""
         return intent
 
-    def claim(
-        self, export: str, previous: dt.datetime | None, instant: dt.datetime
-    ) -> dt.datetime:
+    def claim(self, export: str, previous: dt.datetime | None, instant: dt.datetime) -> dt.datetime:
         """Let it follow, and write nothing."""
         return instant
 
