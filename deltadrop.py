@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from schemas.errors import DeltadropError
+from schemas.full_disk import FREE_SOME, what_is_full
 
 __all__ = ["COMMANDS", "main"]
 
@@ -82,6 +83,12 @@ def main() -> None:
     except DeltadropError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
+    except Exception as error:
+        full = what_is_full(error)
+        if full is None:
+            raise
+        print(f"{full}; {FREE_SOME}", file=sys.stderr)
+        sys.exit(DeltadropError.exit_code)
 
 
 def _configure_logs() -> None:

@@ -12,24 +12,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 import structlog
 
-from schemas.errors import CloseError
 from sinks.closing.completeness import Lag
 from sinks.closing.deliveries import Deliveries, Parcel
 from sinks.closing.guards import Figures, broken, rows_of_weekday
 from sinks.closing.intent import Intentions
 from sinks.closing.selection import Selection
+from sinks.closing.taken import closed_with, taken_name
 from sinks.closing.telling import manifest_of
 from sinks.closing.watch import Step, decided, entering, step
 from sinks.drops.manifest import Manifest, Released
 from sinks.exports.export import Export
-from sinks.instants import stamp
 from sinks.ledger.held import Held, Holds
 from sinks.ledger.ledger import Deletion, Intent, Ledger, Outcome, Revision
 from sinks.ledger.receipts import Consignment
@@ -264,22 +262,15 @@ class Closer:
         return self.ledger.record_outcome(intent, drop.outcome(receipts))
 
     def _refuse_a_taken_name(self, export: Export, instant: dt.datetime) -> None:
-        """Refuse a file name that another window has: two days must be told apart (SPEC §7). The
-        ledger is asked too: partners take their files away.
+        """Refuse a file name that is taken, before anything is begun (SPEC §7). The ledger is asked
+        too: partners take their files away.
         """
         name = str(export.file_name(instant))
-        others = (
-            f"closed at {stamp(one)}"
-            for one in self.ledger.closes(export.name)
-            if (outcome := self.ledger.outcome(export.name, one)) and outcome.file == name
-        )
-        taken = self.deliveries.taken(_folder(export), name, export.definition.deliver)
-        for owner in chain(others, taken):
-            raise CloseError(
-                what=f"the file name {name} is taken by another window ({owner})",
-                where=f"export '{export.name}'",
-                hint="give the suffix a time, as _yyyyMMdd_HHmmss, for several windows a day",
-            )
+        other = closed_with(self.ledger, export.name, name)
+        if other is not None:
+            raise taken_name(export, name, other)
+        for location in self.deliveries.taken(_folder(export), name, export.definition.deliver):
+            raise taken_name(export, name, location)
 
 
 def _now() -> str:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
 import structlog
 
 from schemas.errors import CloseError, DeltadropError
+from schemas.full_disk import FREE_SOME, what_is_full
 from sinks.closing.close import Closer, Progress
 from sinks.closing.watch import begun
 from sinks.exports.export import Export
 from sinks.ledger.ledger import Outcome
 
 __all__ = ["attempt", "foreseen"]
-
-_DISK_IS_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 log = structlog.get_logger(__name__)
 
@@ -46,11 +43,10 @@ def foreseen(export: str, instant: dt.datetime) -> Iterator[None]:
     except DeltadropError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _DISK_IS_FULL:
+        full = what_is_full(error)
+        if full is not None:
             raise CloseError(
-                f"can't be made: {error.strerror}",
-                where=f"export '{export}'",
-                hint="free some space, or point `root` to a larger disk; then run again",
+                f"can't be made: {full}", where=f"export '{export}'", hint=FREE_SOME
             ) from error
         log.exception("close failed", export=export, instant=instant.isoformat())
         raise CloseError(

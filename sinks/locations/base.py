@@ -65,7 +65,7 @@ class OtherBytesError(DeliveryError):
         return cls(
             "is there already, with other bytes",
             where=where,
-            hint=f"deliver a revision (-r1), or move the {kind} away",
+            hint=f"it is never overwritten: ask whose it is, move the {kind} away, then run again",
         )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Sequence
 
+from sinks.night.disk import DiskStatus
 from sinks.night.status import ExportStatus, PartitionStatus, SchedulerStatus, Status
+from sinks.reports import Unsent
 from sinks.wording import counted
 
 __all__ = ["at_a_glance"]
@@ -15,13 +17,13 @@ def at_a_glance(status: Status, now: dt.datetime, *, all_partitions: bool = Fals
     """Tell a status. all_partitions: list those too whose events are all stored."""
     exports = sorted(status.exports, key=lambda one: (not one.trouble, not one.due))
     width = max((len(one.export) for one in exports), default=0)
-    lines = [_headline(status, now), ""]
+    lines = [_headline(status, now), "", *_of_disk(status.disk)]
     for one in exports:
         first, *rest = _of_export(one, status.scheduler, now)
         lines.append(f"{one.export:{width}}  {first}")
         lines.extend(f"{'':{width}}  {line}" for line in rest)
     lines += ["", *_of_partitions(status.partitions, all_partitions), ""]
-    return "\n".join([*lines, *_of_scheduler(status)])
+    return "\n".join([*lines, *_of_scheduler(status), *_of_reports(status.unsent)])
 
 
 def _headline(status: Status, now: dt.datetime) -> str:
@@ -31,6 +33,23 @@ def _headline(status: Status, now: dt.datetime) -> str:
     if not due:
         return f"{told}, nothing is due"
     return f"{told}, {due} due, {trouble} of them in trouble"
+
+
+def _of_disk(disk: DiskStatus) -> Iterator[str]:
+    if disk.is_full:
+        free = f"{counted(disk.free, 'byte')} free under {disk.root}"
+        yield f"the disk is full: {free}, a worker's batch has up to {disk.batch:,}"
+        yield "→ free some space, or point `root` to a larger disk; what waits then goes on"
+        yield ""
+
+
+def _of_reports(unsent: Sequence[Unsent]) -> Iterator[str]:
+    for one in unsent:
+        yield ""
+        reports = f"{counted(one.reports, 'report')} to be sent by {one.channel}"
+        yield f"{reports}, the oldest of {one.since}"
+        if one.why:
+            yield f"→ {one.why}"
 
 
 def _of_export(one: ExportStatus, scheduler: SchedulerStatus, now: dt.datetime) -> Iterator[str]:

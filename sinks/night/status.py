@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 from sinks.closing.intent import topics_read
 from sinks.exports.export import Export
 from sinks.lease import latest_grant
+from sinks.night.disk import DiskStatus, disk_status
 from sinks.night.scheduler import LEASE
-from sinks.reports import deliver_by, latest_trouble
+from sinks.reports import Outbox, Unsent, channels_of, deliver_by, latest_trouble
 from sinks.schedule import due_closes, next_close
 from sinks.setup import Sinks
 from streams.coverage import tile
@@ -77,6 +78,8 @@ class Status:
     partitions: tuple[PartitionStatus, ...]
     exports: tuple[ExportStatus, ...]
     scheduler: SchedulerStatus
+    disk: DiskStatus
+    unsent: tuple[Unsent, ...] = ()  # reports
 
     def to_json(self) -> str:
         """Serialise, for scripts."""
@@ -87,7 +90,9 @@ def status_of(sinks: Sinks, now: dt.datetime) -> Status:
     """Look at Kafka, coverage and ledger; changes nothing."""
     partitions = tuple(_partitions(sinks))
     exports = tuple(_export(sinks, export, partitions, now) for export in sinks.exports)
-    return Status(partitions, exports, scheduler_status(sinks, now))
+    unsent = tuple(Outbox(sinks.ledger.store, channels_of(sinks.settings)).unsent())
+    scheduler = scheduler_status(sinks, now)
+    return Status(partitions, exports, scheduler, disk_status(sinks.settings), unsent)
 
 
 def scheduler_status(sinks: Sinks, now: dt.datetime) -> SchedulerStatus:

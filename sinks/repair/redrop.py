@@ -8,6 +8,7 @@ differs: it becomes a numbered revision with its reason (SPEC §7).
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from schemas.errors import CloseError, LedgerError
@@ -74,7 +75,7 @@ class Redropper:
         raise CloseError(
             what=f"no drop was delivered at {stamp(instant)}",
             where=where,
-            hint=f"the last close was at {closes[-1]}" if closes else "it was never closed",
+            hint=_hint(export, instant, closes),
         )
 
     def _again(self, intent: Intent, outcome: Outcome) -> Redrop:
@@ -104,6 +105,12 @@ class Redropper:
             if ledger.revision_outcome(intent.export, intent.instant, number) is not None:
                 found = ledger.revision(intent.export, intent.instant, number)
         return found
+
+
+def _hint(export: str, instant: dt.datetime, closes: Sequence[str]) -> str:
+    if stamp(instant) in closes:
+        return f"it was begun: finish it, deltadrop close {export} --at {instant.isoformat()}"
+    return f"the last close was at {closes[-1]}" if closes else "it was never closed"
 
 
 def _refuse_another(today: Export, intent: Intent) -> None:

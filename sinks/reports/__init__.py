@@ -6,7 +6,7 @@ noted there: a run that is killed loses none, and one that can't send leaves it 
 
 from sinks.reports.channel import Channel
 from sinks.reports.mail import Mail
-from sinks.reports.outbox import Outbox, latest_trouble
+from sinks.reports.outbox import Outbox, Unsent, latest_trouble
 from sinks.reports.report import Kind, Report, deliver_by
 from sinks.reports.reporter import Reporter, channels_of
 from sinks.reports.webhook import Webhook
@@ -18,6 +18,7 @@ __all__ = [
     "Outbox",
     "Report",
     "Reporter",
+    "Unsent",
     "Webhook",
     "channels_of",
     "deliver_by",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
+from pathlib import Path
 from typing import Protocol
 
 from schemas.errors import ReportError
 from sinks.reports.report import Report
 
-__all__ = ["Channel", "UnreachableError"]
+__all__ = ["Channel", "UnreachableError", "trusting"]
 
 
 class UnreachableError(ReportError):
@@ -30,3 +32,18 @@ class Channel(Protocol):
         """Hand a report over; raises ReportError where that fails, UnreachableError where no other
         need be tried.
         """
+
+
+def trusting(ca_file: Path | None, setting: str) -> ssl.SSLContext:
+    """Verify the other side by a file of authorities, without one by those of the system.
+
+    Raises UnreachableError where the file can't be used. setting: its name.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # of ssl, too: it is no PEM file
+        raise UnreachableError(
+            f"can't be read: {error.strerror or error}",
+            where=str(ca_file),
+            hint=f"check `{setting}`",
+        ) from error

@@ -21,7 +21,7 @@ import structlog
 
 from schemas.errors import ReportError
 from schemas.report_settings import MailSettings
-from sinks.reports.channel import UnreachableError
+from sinks.reports.channel import UnreachableError, trusting
 from sinks.reports.report import Report
 from sinks.reports.text import html, plain, subject
 
@@ -75,7 +75,7 @@ class Mail:
 
     def _connect(self) -> smtplib.SMTP:
         own, host = self.settings, self.settings.host or ""
-        context = ssl.create_default_context(cafile=own.ca_file)
+        context = trusting(own.ca_file, "mail.ca_file")
         if own.security == "tls":
             server: smtplib.SMTP = smtplib.SMTP_SSL(
                 host, own.port, timeout=own.timeout_seconds, context=context
@@ -134,6 +134,8 @@ def _hint(error: Exception) -> str:
         return "check `mail.username` and DELTADROP_MAIL__PASSWORD or `mail.password_file`"
     if isinstance(error, smtplib.SMTPNotSupportedError):
         return "check `mail.security` and `mail.port`; nothing is sent in the clear"
+    if isinstance(error, OSError) and error.filename is not None:
+        return "check `mail.password_file`"
     return "check `mail.host` and `mail.port`, and that the server is up"
 
 

@@ -2,25 +2,27 @@
 
 A report is `<what>.json`, created if absent, so that there is one for an outcome however often it
 is told. When a channel has sent it, `<what>.<channel>.done` is created. What has no such note is
-sent by the next run.
+sent by the next run; `reports/<channel>.trouble.json` says why it wasn't.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 import structlog
 
+from schemas.errors import PartitionError
 from sinks.instants import stamp
 from sinks.reports.channel import Channel, UnreachableError
 from sinks.reports.report import Kind, Report
 from streams.store import Store
 
-__all__ = ["Outbox", "latest_trouble"]
+__all__ = ["Outbox", "Unsent", "latest_trouble"]
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +39,18 @@ class _Entry:
 
     name: str  # without its extension
     done: frozenset[str]  # the channels that sent it
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """What a channel has still to send: how many reports, since when, and why the last sending
+    failed (nothing where none was tried).
+    """
+
+    channel: str
+    reports: int
+    since: str
+    why: str
 
 
 class Outbox:
@@ -71,6 +85,16 @@ class Outbox:
         found = [report for entry in self._entries() for report in self._unsent(entry, names)]
         return _trouble_first(found)
 
+    def unsent(self) -> list[Unsent]:
+        """Return which channels have something to send, and what keeps them from it."""
+        entries = list(self._entries())
+        found = []
+        for name in (channel.name for channel in self._channels):
+            told_at = [one.told_at for entry in entries for one in self._unsent(entry, {name})]
+            if told_at:
+                found.append(Unsent(name, len(told_at), min(told_at), self._trouble(name)))
+        return found
+
     def send(self, may_send: Callable[[], bool] = lambda: True) -> int:
         """Send what wasn't yet, trouble first; return how many sendings there were.
 
@@ -87,24 +111,45 @@ class Outbox:
         self, channel: Channel, entries: Sequence[_Entry], may_send: Callable[[], bool]
     ) -> int:
         unsent = (report for entry in entries for report in self._unsent(entry, {channel.name}))
-        sent = 0
+        sent, trouble = 0, ""
         for report in _trouble_first(unsent):
             if not may_send():
                 break
             try:
                 channel.send(report)
             except UnreachableError as error:
-                log.warning("reports not sent: tried again later", error=str(error))
+                trouble = str(error)
+                log.warning("reports not sent: tried again later", error=trouble)
                 self._give_up(channel, report)
                 break
             except Exception as error:  # one that can't be written must not keep the others
-                log.warning("report not sent: tried again later", id=report.id, error=str(error))
+                trouble = str(error)
+                log.warning("report not sent: tried again later", id=report.id, error=trouble)
                 self._give_up(channel, report)
                 continue
             self._note(channel, report)
             log.info("report sent", channel=channel.name, id=report.id)
             sent += 1
+        self._note_trouble(channel, trouble)
         return sent
+
+    def _note_trouble(self, channel: Channel, trouble: str) -> None:
+        """Keep why a channel can't send, for `status`; a disk that is full has a line of its own
+        there.
+        """
+        name, before = _trouble_name(channel.name), self._trouble(channel.name)
+        if not trouble:
+            self._store.remove(name)
+        elif trouble != before:
+            content = json.dumps({"why": trouble}).encode()
+            with suppress(PartitionError):
+                self._store.write(name, lambda file: file.write(content))
+
+    def _trouble(self, channel: str) -> str:
+        try:
+            return str(json.loads(self._store.read(_trouble_name(channel)))["why"])
+        except FileNotFoundError:
+            return ""
 
     def _give_up(self, channel: Channel, report: Report) -> None:
         if self._store.age(f"{_ROOT}/{report.id}.json") > _TRIED_DAYS * _DAY_SECONDS:
@@ -142,6 +187,10 @@ class Outbox:
                 for channel in entry.done:
                     self._store.remove(f"{entry.name}.{channel}.done")
                 self._store.remove(f"{entry.name}.json")
+
+
+def _trouble_name(channel: str) -> str:
+    return f"{_ROOT}/{channel}.trouble.json"
 
 
 def latest_trouble(store: Store, export: str, instant: datetime) -> Report | None:

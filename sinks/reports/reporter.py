@@ -151,6 +151,8 @@ def channels_of(settings: Settings) -> list[Channel]:
 def _harmless() -> Iterator[None]:
     try:
         yield
+    except DeltadropError as error:
+        log.warning("reports not kept or sent: tried again later", error=str(error))
     except Exception as error:
         # Whatever is wrong with reports, closes go on; the log tells of it.
         log.exception("report failed", error=str(error))

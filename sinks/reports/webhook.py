@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ssl
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import IO, Final
 
 from schemas.errors import ReportError
 from schemas.report_settings import WebhookSettings
-from sinks.reports.channel import UnreachableError
+from sinks.reports.channel import UnreachableError, trusting
 from sinks.reports.report import Report
 
 __all__ = ["SIGNATURE", "Webhook", "body_of", "signature"]
@@ -53,7 +52,7 @@ class Webhook:
                 SIGNATURE: signature(body, self.settings.key()),
             }
             request = urllib.request.Request(url, body, headers, method="POST")
-            context = ssl.create_default_context(cafile=self.settings.ca_file)
+            context = trusting(self.settings.ca_file, "webhook.ca_file")
             opener = urllib.request.build_opener(
                 urllib.request.HTTPSHandler(context=context), _NoRedirects()
             )

@@ -89,9 +89,17 @@ def test_a_password_may_be_in_a_file(mailbox: Mailbox, tmp_path: Path) -> None:
         ({"ca_file": None}, "its certificate isn't trusted"),
         ({"host": "127.0.0.1"}, "its certificate isn't trusted"),  # it is localhost's
         ({"security": "tls"}, "check `mail.host` and `mail.port`"),
-        ({"password_file": Path("/nowhere")}, "No such file"),
+        ({"password_file": Path("/nowhere")}, "check `mail.password_file`"),
+        ({"ca_file": Path("/nowhere")}, "/nowhere: can't be read: No such file"),
     ],
-    ids=["login", "unknown authority", "another host's certificate", "no TLS there", "no file"],
+    ids=[
+        "login",
+        "unknown authority",
+        "another host's certificate",
+        "no TLS there",
+        "no file",
+        "no authority",
+    ],
 )
 def test_what_the_server_or_its_certificate_refuses_is_told_and_nothing_is_sent(
     mailbox: Mailbox, settings: dict[str, Any], what: str

@@ -36,6 +36,7 @@ def files(folder: Path) -> list[str]:
 
 
 DROP = "crm/sent/sent_20260327_0600.csv.gz"
+DROP_NAME = Path(DROP).name
 
 
 def test_a_drop_goes_to_all_its_locations_with_a_receipt_from_each(
@@ -102,14 +103,51 @@ def test_a_ready_file_is_written_last_and_manifests_can_be_off(
 def test_a_name_that_another_window_has_at_any_location_is_refused_before_it_starts(
     shop: OfflineShop, tmp_path: Path
 ) -> None:
+    closing = delivering(shop, tmp_path / PARTNER)
+    closing.close("sent", at(6))
+    for file in (shop.root / TRANSFERBOX).rglob("*.gz"):
+        file.unlink()
+
+    with pytest.raises(CloseError) as refused:
+        closing.close("sent", at(6.001))
+
+    assert str(refused.value) == (
+        f"export 'sent': the file name {DROP_NAME} is taken by another window, "
+        "20260327T060000.000Z (partner); give the suffix a time, as _yyyyMMdd_HHmmss, for several windows a day"
+    )
+    assert shop.sinks.ledger.intent("sent", at(6.001)) is None
+
+
+def test_a_name_that_a_file_of_others_has_is_refused_as_that_before_it_starts(
+    shop: OfflineShop, tmp_path: Path
+) -> None:
     taken = tmp_path / PARTNER / DROP
     taken.parent.mkdir(parents=True)
-    taken.write_text("another window")
+    taken.write_text("a file of the partner's own")
 
-    with pytest.raises(CloseError, match=r"is taken by another window \(partner\)"):
+    with pytest.raises(CloseError) as refused:
         delivering(shop, tmp_path / PARTNER).close("sent", at(6))
 
+    assert str(refused.value) == (
+        f"export 'sent': the file name {DROP_NAME} is taken at 'partner' by a file that "
+        "isn't of this export; it is never overwritten: ask whose it is, move it away, then run again"
+    )
     assert shop.sinks.ledger.intent("sent", at(6)) is None
+
+
+def test_other_bytes_beside_a_begun_drop_are_told_with_what_settles_it(
+    shop: OfflineShop, tmp_path: Path
+) -> None:
+    taken = tmp_path / PARTNER / f"{DROP}.manifest.json"
+    taken.parent.mkdir(parents=True)
+    taken.write_text("a file of the partner's own")
+    closing = delivering(shop, tmp_path / PARTNER)
+
+    with pytest.raises(CloseError, match=r"with other bytes; .* move the file away, then run ag"):
+        closing.close("sent", at(6))
+    taken.unlink()
+
+    assert len(closing.close("sent", at(6)).receipts) == 4
 
 
 def test_a_location_that_is_gone_from_the_settings_fails_the_close_that_names_it(

@@ -243,6 +243,19 @@ def test_what_cant_be_made_again_is_refused_with_what_would_be_right(
     assert files(shop) == before
 
 
+def test_a_close_that_was_begun_is_told_with_what_finishes_it(
+    shop: OfflineShop, redrop: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.sinks.ledger.store.remove(f"ledger/exports/sent/{CLOSE}/outcome.json")
+
+    assert redrop(shop) == 1
+
+    assert capsys.readouterr().out == (
+        f"export 'sent': no drop was delivered at {CLOSE}; it was begun: finish it, "
+        "deltadrop close sent --at 2026-03-28T06:00:00+00:00\n"
+    )
+
+
 def test_a_held_drop_is_not_sent_by_a_redrop_and_a_released_one_is_made_again(
     tmp_path: Path, redrop: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:

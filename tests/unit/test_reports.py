@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from schemas.errors import CloseError, HeldError, ReportError
+from schemas.errors import CloseError, HeldError, PartitionError, ReportError
 from schemas.events import Kind as EventKind
 from sinks.lease import Lease
 from sinks.ledger.ledger import Ledger
-from sinks.reports import Kind, Outbox, Report, Reporter, channels_of
+from sinks.reports import Kind, Outbox, Report, Reporter, Unsent, channels_of
 from sinks.reports.channel import UnreachableError
 from sinks.reports.text import html, plain, subject
 from sinks.reports.webhook import body_of
@@ -167,6 +167,24 @@ def test_a_channel_that_is_set_up_later_gets_no_old_reports(tmp_path: Path) -> N
     assert later.reports == []
 
 
+def test_what_waits_is_told_with_why_until_it_is_sent(outbox: Outbox, sent: Sent) -> None:
+    outbox.put(report(Kind.HELD))
+    outbox.put(report())
+    since = "2026-03-29T04:01:00.000+00:00"
+    assert outbox.unsent() == [Unsent("mail", 2, since, "")]
+
+    for error in (UnreachableError("down"), ReportError("no such mailbox")):
+        sent.refuses = lambda one, error=error: error  # type: ignore[misc]
+        outbox.send()
+        assert outbox.unsent() == [Unsent("mail", 2, since, str(error))]
+
+    sent.refuses = lambda one: None
+    outbox.send()
+    assert outbox.unsent() == []
+    outbox.put(report(Kind.LATE))
+    assert outbox.unsent() == [Unsent("mail", 1, since, "")], "what is settled isn't told again"
+
+
 def test_what_can_not_be_sent_for_a_week_is_given_up(tmp_path: Path, sent: Sent) -> None:
     class Old(LocalStore):
         def age(self, name: str) -> float:
@@ -292,21 +310,32 @@ def test_a_drop_after_its_hour_says_that_it_is_late(night: Night) -> None:
     assert plain(told[1]).startswith("Worth a look\n  late")
 
 
-def test_reports_that_fail_in_any_way_fail_no_close(night: Night) -> None:
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [
+        (OSError("unforeseen"), "report failed"),
+        (PartitionError("can't write: disk full"), "reports not kept or sent: tried again later"),
+    ],
+)
+def test_reports_that_fail_in_any_way_fail_no_close(
+    night: Night, error: Exception, logged: str
+) -> None:
     class Broken(LocalStore):
         def create(self, name: str, content: bytes) -> bool:
-            raise OSError("no space left")
+            raise error
 
     outcome = night.shop.close("profiles", at(6, 28))
     reporter = Reporter(Ledger(Broken(night.shop.root)), channels_of(night.shop.settings))
 
-    reporter.settle([night.export])
-    reporter.delivered(night.export, at(6, 28), outcome)
-    reporter.troubled(night.export, at(6, 28), HeldError("held"))
-    reporter.late(night.export, [at(6, 28)])
-    reporter.send()
+    with capture_logs() as lines:
+        reporter.settle([night.export])
+        reporter.delivered(night.export, at(6, 28), outcome)
+        reporter.troubled(night.export, at(6, 28), HeldError("held"))
+        reporter.late(night.export, [at(6, 28)])
+        reporter.send()
 
     assert night.told() == []
+    assert {line["event"] for line in lines} == {logged}
 
 
 def test_a_mail_server_that_is_down_is_asked_again_after_a_minute(night: Night) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from sinks.night.disk import DiskStatus
 from sinks.night.glance import at_a_glance
 from sinks.night.status import ExportStatus, PartitionStatus, SchedulerStatus, Status
+from sinks.reports import Unsent
 
 NOW = datetime(2026, 3, 29, 6, 30, tzinfo=UTC)
 DUE, NEXT = "2026-03-29T06:00:00+00:00", "2026-03-30T06:00:00+00:00"
 WORKS = SchedulerStatus("a", 2, DUE, NEXT)
 STORED = PartitionStatus("shop.profile", 0, covered=7, end=7, holes=0)
+ROOMY = DiskStatus("/data", free=10**12, batch=10**6)
 CALM = ExportStatus("clicks", DUE, (), NEXT, ())
 
 
@@ -19,8 +22,10 @@ def shown(
     partitions: tuple[PartitionStatus, ...] = (STORED,),
     scheduler: SchedulerStatus = WORKS,
     all_partitions: bool = False,
+    disk: DiskStatus = ROOMY,
+    unsent: tuple[Unsent, ...] = (),
 ) -> list[str]:
-    status = Status(partitions, exports, scheduler)
+    status = Status(partitions, exports, scheduler, disk, unsent)
     return at_a_glance(status, NOW, all_partitions=all_partitions).splitlines()
 
 
@@ -68,3 +73,23 @@ def test_without_a_scheduler_it_says_how_to_close() -> None:
     lines = shown(due, scheduler=SchedulerStatus(None, 0, None, NEXT))
     assert lines[3] == "      → `deltadrop close` closes it"
     assert lines[-1].startswith("→ `deltadrop schedule`")
+
+
+def test_a_disk_without_a_place_for_a_workers_batch_is_told_before_all_else() -> None:
+    waits = ExportStatus("opened", None, (DUE,), NEXT, ("shop.profile/0 lags by 3",))
+    assert shown(waits, disk=DiskStatus("/data", free=4_096, batch=10**6))[2:5] == [
+        "the disk is full: 4,096 bytes free under /data, a worker's batch has up to 1,000,000",
+        "→ free some space, or point `root` to a larger disk; what waits then goes on",
+        "",
+    ]
+
+
+def test_reports_that_wait_are_told_with_why() -> None:
+    mail, hook = Unsent("mail", 3, DUE, "smtp:587: can't be used"), Unsent("webhook", 1, DUE, "")
+    assert shown(CALM, unsent=(mail, hook))[-5:] == [
+        "",
+        f"3 reports to be sent by mail, the oldest of {DUE}",
+        "→ smtp:587: can't be used",
+        "",
+        f"1 report to be sent by webhook, the oldest of {DUE}",
+    ]
