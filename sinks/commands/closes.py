@@ -20,13 +20,14 @@ from sinks.closing.completeness import Lag
 from sinks.closing.deliveries import Deliveries
 from sinks.closing.running import attempt
 from sinks.commands.lines import close_line, history_fields, history_lines
+from sinks.commands.telling import reporter_of
 from sinks.exports.export import Export
 from sinks.instants import parse_zoned
 from sinks.night.glance import at_a_glance
 from sinks.night.lanes import Lanes
 from sinks.night.observing import writing_metrics
 from sinks.night.status import status_of
-from sinks.reports import Reporter, channels_of
+from sinks.reports import Reporter
 from sinks.schedule import Due, due_closes, initial_closes
 from sinks.setup import Sinks
 
@@ -59,8 +60,7 @@ def close(
     chosen = _chosen(sinks, exports or [])
     if initial and not exports:
         raise WrongInputError([Fault("--initial", "names no export", "close EXPORT --initial")])
-    lease_seconds = settings.schedule.lease_seconds
-    reporter = Reporter(sinks.ledger, channels_of(settings), lease_seconds=lease_seconds)
+    reporter = reporter_of(sinks)
     reporter.settle(chosen)
     now = dt.datetime.now(dt.UTC)
     if at:
@@ -73,6 +73,7 @@ def close(
         _close_in_order(run, due)
     for told in sinks.sweeper.finish_revisions().left:
         typer.echo(told, err=True)
+    reporter.revised(sinks.exports)
     sinks.retention.sweep()
     for export in chosen:
         reporter.late(export, [one.instant for one in due_closes([export], sinks.ledger, now)])

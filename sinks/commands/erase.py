@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from schemas.settings import load_settings
+from sinks.commands.telling import telling_revisions
 from sinks.setup import Sinks
 
 __all__ = ["erase"]
@@ -25,7 +26,9 @@ def erase(
     Safe to run at any time, also while workers and closes run; run it every night after the closes.
     Exits with 0 if all was erased, 3 if something is left for the next pass, 1 if it failed.
     """
-    report = Sinks.of(load_settings(config)).eraser.run()
+    sinks = Sinks.of(load_settings(config))
+    with telling_revisions(sinks):
+        report = sinks.eraser.run()
     typer.echo(report.to_json() if as_json else str(report))
     if report.left:
         raise typer.Exit(NOT_ALL)

@@ -14,6 +14,7 @@ from schemas.settings import load_settings
 from sinks.commands.exports import named
 from sinks.commands.lines import close_line
 from sinks.commands.release import known_export, read_instant, read_reason
+from sinks.commands.telling import telling_revisions
 from sinks.repair.redrop import Redrop, Redropper
 from sinks.setup import Sinks
 
@@ -48,7 +49,8 @@ def redrop(
     why = "" if reason is None else read_reason(reason)
     known_export(sinks, export)
     today = named(export, sinks.exports) if current_definition else None
-    done = Redropper(sinks.reviser).redrop(export, instant, why, today)
+    with telling_revisions(sinks):
+        done = Redropper(sinks.reviser).redrop(export, instant, why, today)
     if as_json:
         told = {"export": export, "instant": instant.isoformat(), **asdict(done)}
         typer.echo(json.dumps(told))

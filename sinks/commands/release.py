@@ -18,11 +18,11 @@ from schemas.settings import load_settings
 from sinks.closing.completeness import Lag
 from sinks.commands.exports import named
 from sinks.commands.lines import close_line
+from sinks.commands.telling import reporter_of
 from sinks.exports.export import Export
 from sinks.instants import parse_stamp, parse_zoned
 from sinks.ledger.ledger import Outcome
 from sinks.repair.release import Releaser
-from sinks.reports import Reporter, channels_of
 from sinks.setup import Sinks
 
 __all__ = ["known_export", "read_instant", "read_reason", "release"]
@@ -47,15 +47,12 @@ def release(
     only with --accept-loss, and its manifest names them. Safe to run again: a drop that was sent
     stays as it is. Exits with 0 if it was sent, 3 if it is held still, 1 if it failed.
     """
-    settings = load_settings(config)
-    sinks = Sinks.of(settings)
+    sinks = Sinks.of(load_settings(config))
     instant, why = read_instant(close), read_reason(reason)
     known_export(sinks, export)
     sent_before = sinks.ledger.outcome(export, instant) is not None
     outcome = _released(sinks, export, instant, why, accept_loss)
-    reporter = Reporter(
-        sinks.ledger, channels_of(settings), lease_seconds=settings.schedule.lease_seconds
-    )
+    reporter = reporter_of(sinks)
     intent = sinks.ledger.intent(export, instant)
     if intent is not None:
         reporter.delivered(Export.from_json(intent.definition_json()), instant, outcome)

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from schemas.settings import load_settings
+from sinks.commands.telling import telling_revisions
 from sinks.setup import Sinks
 
 __all__ = ["sweep"]
@@ -26,7 +27,9 @@ def sweep(
     new is begun, and what is held waits. Safe to run at any time. Exits with 0 if all is finished,
     3 if something is left for the next sweep.
     """
-    swept = Sinks.of(load_settings(config)).sweeper.sweep()
+    sinks = Sinks.of(load_settings(config))
+    with telling_revisions(sinks):
+        swept = sinks.sweeper.sweep()
     typer.echo(swept.to_json() if as_json else str(swept))
     if swept.left:
         raise typer.Exit(NOT_ALL)

@@ -71,6 +71,9 @@ class Listener(Protocol):
     def late(self, export: Export, instants: Sequence[dt.datetime]) -> None:
         """These windows of an export aren't closed yet."""
 
+    def revised(self, exports: Iterable[Export]) -> None:
+        """Drops may have been made again, by this run or another."""
+
     def send(self) -> None:
         """Tell it now."""
 
@@ -172,6 +175,7 @@ class Scheduler:
                 return
             if export not in self._lanes.under_way():
                 self._finish(sinks.sweeper, export, instant, closes=export not in defined)
+        self._listener.revised(sinks.exports)
 
     def _finish(self, sweeper: Sweeper, export: str, instant: dt.datetime, *, closes: bool) -> None:
         def work(beside: Callable[[Deliveries], Deliveries]) -> bool:

@@ -137,10 +137,12 @@ class Outbox:
         """Keep why a channel can't send, for `status`; a disk that is full has a line of its own
         there.
         """
-        name, before = _trouble_name(channel.name), self._trouble(channel.name)
+        name = _trouble_name(channel.name)
+        if trouble == self._trouble(channel.name):
+            return
         if not trouble:
             self._store.remove(name)
-        elif trouble != before:
+        else:
             content = json.dumps({"why": trouble}).encode()
             with suppress(PartitionError):
                 self._store.write(name, lambda file: file.write(content))

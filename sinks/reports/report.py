@@ -18,8 +18,9 @@ from schemas.errors import DeltadropError, HeldError
 from sinks.drops.manifest import ExportEntry, Window, export_of
 from sinks.exports.export import Export
 from sinks.instants import due_instants, stamp
-from sinks.ledger.ledger import Outcome
+from sinks.ledger.ledger import Outcome, Revision
 from sinks.rendering.zones import zone
+from sinks.reports.told import NOT_HELD, LetGo, Replaced
 
 __all__ = ["Kind", "Report", "deliver_by"]
 
@@ -34,13 +35,15 @@ class Kind(StrEnum):
     HELD = "held"
     LATE = "late"
     DELIVERED = "delivered"
+    REVISED = "revised"
 
 
 class Report(BaseModel):
     """One report. What only a delivered drop has is empty in the others, and the other way round.
 
     problem and hint: what is wrong, and what to do. deliver_by: the moment after which the drop is
-    late, in UTC; told_at: when this was found.
+    late, in UTC; told_at: when this was found. reason: why a person let a held drop go (which
+    held_because says of it), or why a drop was made again: as `revision`, which `replaces` a file.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -65,6 +68,10 @@ class Report(BaseModel):
     late_rows: Mapping[str, int] = {}
     warnings: tuple[str, ...] = ()
     balance: Mapping[str, int] = {}
+    reason: str = ""
+    held_because: tuple[str, ...] = ()
+    revision: int = 0
+    replaces: str | None = None
     recipients: tuple[str, ...] = ()
 
     @property
@@ -75,13 +82,18 @@ class Report(BaseModel):
     @property
     def is_trouble(self) -> bool:
         """Whether somebody has to do something."""
-        return self.kind is not Kind.DELIVERED
+        return self.kind not in (Kind.DELIVERED, Kind.REVISED)
 
     @classmethod
     def of_delivered(
-        cls, export: Export, begin: dt.datetime | None, instant: dt.datetime, outcome: Outcome
+        cls,
+        export: Export,
+        begin: dt.datetime | None,
+        instant: dt.datetime,
+        outcome: Outcome,
+        let_go: LetGo = NOT_HELD,
     ) -> Report:
-        """Report a drop. begin: of its window; None for an initial drop."""
+        """Report a drop. begin: of its window; None for an initial drop. let_go: if it was held."""
         limit = deliver_by(export, instant)
         finished = dt.datetime.fromisoformat(outcome.finished_at)
         return cls(
@@ -102,7 +114,28 @@ class Report(BaseModel):
             late_rows=outcome.late_rows,
             warnings=outcome.warnings,
             balance=outcome.balance,
+            reason=let_go.reason,
+            held_because=let_go.held_because,
             recipients=export.definition.recipients,
+        )
+
+    @classmethod
+    def of_revised(
+        cls, export: Export, begin: dt.datetime | None, revision: Revision, drops: Replaced
+    ) -> Report:
+        """Report a drop that was made again with other content."""
+        instant, number = revision.intent.instant, revision.number
+        drop = cls.of_delivered(export, begin, instant, drops.now)
+        return drop.model_copy(
+            update={
+                "id": f"{_id(export, instant, Kind.REVISED)}-r{number}",
+                "kind": Kind.REVISED,
+                "deliver_by": None,
+                "delivered_late": False,
+                "reason": revision.reason,
+                "revision": number,
+                "replaces": drops.before.file,
+            }
         )
 
     @classmethod

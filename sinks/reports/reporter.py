@@ -19,6 +19,7 @@ from sinks.reports.channel import Channel
 from sinks.reports.mail import Mail
 from sinks.reports.outbox import Outbox
 from sinks.reports.report import Kind, Report, deliver_by
+from sinks.reports.told import let_go, revised_since
 from sinks.reports.webhook import Webhook
 from sinks.schedule import window_begin
 
@@ -84,6 +85,23 @@ class Reporter:
                 for instant, outcome in self._untold(export, since):
                     self._put_delivered(export, instant, outcome)
 
+    def revised(self, exports: Iterable[Export]) -> None:
+        """Report each revision that was delivered and not reported yet, whoever made it.
+
+        exports: as they are defined now; who gets reports of one by now is told of its revisions.
+        """
+        with _harmless():
+            defined = {export.name: export for export in exports}
+            since = max(self._outbox.since(self._now()), self._now() - _LOOKED_BACK)
+            for revision, drops in revised_since(self._ledger, since):
+                intent = revision.intent
+                decided = Export.from_json(intent.definition_json())
+                report = Report.of_revised(
+                    decided, self._begin(decided, intent.instant), revision, drops
+                )
+                now = defined.get(intent.export, decided).definition.recipients
+                self._put(report.model_copy(update={"recipients": now}))
+
     def send(self) -> None:
         """Send what wasn't sent yet, unless that failed a moment ago."""
         with _harmless():
@@ -123,7 +141,8 @@ class Reporter:
 
     def _put_delivered(self, export: Export, instant: dt.datetime, outcome: Outcome) -> None:
         begin = self._begin(export, instant)
-        self._put(Report.of_delivered(export, begin, instant, outcome))
+        why = let_go(self._ledger, self._ledger.intent(export.name, instant))
+        self._put(Report.of_delivered(export, begin, instant, outcome, why))
 
     def _put(self, report: Report) -> None:
         if self._outbox.put(report):

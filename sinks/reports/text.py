@@ -36,8 +36,12 @@ def subject(report: Report) -> str:
         case Kind.DELIVERED:
             rows = counted(report.rows, "row")
             late = " (late)" if report.delivered_late else ""
+            released = " (released)" if report.reason else ""
             looks = " (see warnings)" if report.warnings or report.dead_letters else ""
-            return f"deltadrop: {name} delivered{late}{looks}, {rows}, {window}"
+            return f"deltadrop: {name} delivered{late}{released}{looks}, {rows}, {window}"
+        case Kind.REVISED:
+            rows = counted(report.rows, "row")
+            return f"deltadrop: {name} made again, -r{report.revision}, {rows}, {window}"
         case Kind.HELD | Kind.FAILED | Kind.LATE:
             return f"deltadrop: {report.kind.upper()}: {name}, {window}"
 
@@ -76,7 +80,9 @@ def _parts(report: Report) -> Iterator[_Part]:
     attention = tuple(_attention(report))
     if attention:
         yield _Part("Worth a look", attention, is_trouble=True)
-    if report.kind is Kind.DELIVERED:
+    if report.kind is Kind.REVISED:
+        yield _Part("Made again: this file replaces the one before", tuple(_revision(report)))
+    if not report.is_trouble:
         yield _Part("Delivered", tuple(_drop(report)))
     yield _Part("Export", tuple(_export(report)))
     if report.balance:
@@ -108,7 +114,19 @@ def _attention(report: Report) -> Iterator[Line]:
         yield "warnings", "\n".join(report.warnings)
 
 
+def _revision(report: Report) -> Iterator[Line]:
+    yield "revision", f"-r{report.revision}"
+    yield "why", report.reason
+    if report.replaces is None:
+        yield "replaces", "no file: there was none"
+    else:
+        yield "replaces", f"{report.replaces}: remove it where you have a copy"
+
+
 def _drop(report: Report) -> Iterator[Line]:
+    if report.kind is Kind.DELIVERED and report.reason:
+        yield "was held", "\n".join(report.held_because)
+        yield "released", report.reason
     yield "file", report.file or "none: the window is empty; the manifest says so"
     yield "rows", f"{report.rows:,}"
     yield "size", counted(report.bytes, "byte")

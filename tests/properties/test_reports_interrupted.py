@@ -9,9 +9,10 @@ import pytest
 
 from schemas.events import Kind
 from sinks.ledger.ledger import Ledger
+from sinks.repair.redrop import Redropper
 from sinks.reports import Report, Reporter
 from streams.store import LocalStore
-from tests.shop.killed import CountedStore, KilledError, Steps
+from tests.shop.killed import CountedStore, KilledError, Steps, counted
 from tests.shop.offline import OfflineShop, at, with_exports
 from tests.shop.told import Sent
 
@@ -74,6 +75,43 @@ def test_wherever_it_is_killed_the_next_run_tells_what_was_not_told(
 
     assert killed_at > 8
     assert twice == 2  # killed after the sending, before it was noted: the same id again
+
+
+def revise(shop: OfflineShop, steps: Steps, sent: list[Report]) -> None:
+    """A run of `redrop --current-definition`, with its reports."""
+    again = shop.again(CountedStore(shop.root, steps))
+    reviser, (export,) = counted(again.sinks.reviser, shop.root, steps), again.sinks.exports
+    Redropper(reviser).redrop(export.name, at(6, 28), "fewer columns", export)
+    reporter = Reporter(again.sinks.ledger, [CountedChannel(sent, steps)], lambda: at(7, 28))
+    reporter.revised([export])
+    reporter.send()
+
+
+def test_wherever_a_revision_is_killed_it_is_told_once_it_is_delivered(
+    before: OfflineShop, tmp_path: Path
+) -> None:
+    closed, first = before.copied(tmp_path / "closed"), list[Report]()
+    run(closed, Steps(None), first)
+    definition = closed.folder / "exports/profiles.yaml"
+    definition.write_text(definition.read_text() + "columns: [profileId]\n")
+    killed_at, twice, was_killed = -1, 0, True
+    while was_killed:
+        killed_at, was_killed = killed_at + 1, False
+        shop = closed.copied(tmp_path / str(killed_at))
+        sent: list[Report] = []
+        try:
+            revise(shop, Steps(killed_at), sent)
+        except KilledError:
+            was_killed = True
+            expire_leases(Ledger(LocalStore(shop.root)))
+            revise(shop, Steps(None), sent)
+        told = Counter(report.id for report in sent)
+
+        assert set(told) == {"profiles/20260328T060000.000Z/revised-r1"}
+        twice += told.total() - 1
+
+    assert killed_at > 10
+    assert twice == 2
 
 
 def expire_leases(ledger: Ledger) -> None:

@@ -49,7 +49,7 @@ def report(kind: Kind = Kind.DELIVERED, **telling: Any) -> Report:
         "told_at": "2026-03-29T04:01:00.000+00:00",
         "recipients": ("a@shop.example",),
     }
-    if kind is Kind.DELIVERED:
+    if kind in (Kind.DELIVERED, Kind.REVISED):
         usual |= {
             "drop": "openings@20260329T040000.000Z",
             "file": "openings_20260329.csv",

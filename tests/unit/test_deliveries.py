@@ -113,7 +113,8 @@ def test_a_name_that_another_window_has_at_any_location_is_refused_before_it_sta
 
     assert str(refused.value) == (
         f"export 'sent': the file name {DROP_NAME} is taken by another window, "
-        "20260327T060000.000Z (partner); give the suffix a time, as _yyyyMMdd_HHmmss, for several windows a day"
+        "20260327T060000.000Z (partner); give the suffix a time, as _yyyyMMdd_HHmmss, "
+        "for several windows a day"
     )
     assert shop.sinks.ledger.intent("sent", at(6.001)) is None
 
@@ -130,7 +131,8 @@ def test_a_name_that_a_file_of_others_has_is_refused_as_that_before_it_starts(
 
     assert str(refused.value) == (
         f"export 'sent': the file name {DROP_NAME} is taken at 'partner' by a file that "
-        "isn't of this export; it is never overwritten: ask whose it is, move it away, then run again"
+        "isn't of this export; it is never overwritten: ask whose it is, move it away, "
+        "then run again"
     )
     assert shop.sinks.ledger.intent("sent", at(6)) is None
 

@@ -13,12 +13,15 @@ from schemas.errors import CloseError, HeldError, PartitionError, ReportError
 from schemas.events import Kind as EventKind
 from sinks.lease import Lease
 from sinks.ledger.ledger import Ledger
+from sinks.repair.redrop import Redropper
+from sinks.repair.release import Releaser
 from sinks.reports import Kind, Outbox, Report, Reporter, Unsent, channels_of
 from sinks.reports.channel import UnreachableError
 from sinks.reports.text import html, plain, subject
 from sinks.reports.webhook import body_of
 from streams.store import LocalStore
 from tests.shop.offline import OfflineShop, at, with_exports
+from tests.shop.planted import delete
 from tests.shop.told import Sent, report
 
 
@@ -83,6 +86,51 @@ def test_dead_letters_and_warnings_of_a_drop_come_first() -> None:
 
 def test_an_empty_window_without_a_file_says_so() -> None:
     assert "none: the window is empty" in plain(report(file=None, rows=0, bytes=0))
+
+
+RELEASED = {"reason": "a holiday", "held_because": ("2 rows, at least 3 are expected",)}
+REVISED = {
+    "revision": 2,
+    "reason": "erasure of personal data",
+    "replaces": "openings_20260329-r1.csv",
+    "file": "openings_20260329-r2.csv",
+}
+
+
+def test_a_drop_that_was_released_says_what_held_it_and_why_it_went() -> None:
+    one = report(**RELEASED)
+
+    assert plain(one).startswith(
+        "Delivered\n"
+        "  was held          2 rows, at least 3 are expected\n"
+        "  released          a holiday\n"
+        "  file              openings_20260329.csv\n"
+        "  rows              1,234\n"
+    )
+    assert "<td>a holiday</td>" in html(one)
+    window = "window until 2026-03-29 06:00"
+    assert subject(one) == f"deltadrop: openings delivered (released), 1,234 rows, {window}"
+
+
+def test_a_revision_says_its_number_and_why_and_which_file_it_replaces() -> None:
+    one = report(Kind.REVISED, **REVISED)
+
+    assert plain(one).startswith(
+        "Made again: this file replaces the one before\n"
+        "  revision          -r2\n"
+        "  why               erasure of personal data\n"
+        "  replaces          openings_20260329-r1.csv: remove it where you have a copy\n"
+        "\n"
+        "Delivered\n"
+        "  file              openings_20260329-r2.csv\n"
+        "  rows              1,234\n"
+    )
+    assert "<td>openings_20260329-r1.csv: remove it where you have a copy</td>" in html(one)
+    window = "window until 2026-03-29 06:00"
+    assert subject(one) == f"deltadrop: openings made again, -r2, 1,234 rows, {window}"
+    told = json.loads(body_of(one))
+    assert REVISED.items() <= told.items()
+    assert told["kind"] == "revised"
 
 
 def test_html_says_the_same_and_escapes_it() -> None:
@@ -271,6 +319,54 @@ def test_what_was_closed_before_there_were_reports_is_not_told(night: Night) -> 
     night.reporter.settle([night.export])
 
     assert night.told() == []
+
+
+def test_a_released_close_is_told_with_what_held_it_and_why(night: Night) -> None:
+    ledger = night.shop.sinks.ledger
+    with pytest.raises(HeldError):
+        held_back(night.shop).close("profiles", at(6, 28))
+    Releaser(night.shop.sinks.reviser).release("profiles", at(6, 28), "a holiday", lambda _: None)
+    outcome = ledger.outcome("profiles", at(6, 28))
+    assert outcome is not None
+
+    night.reporter.delivered(night.export, at(6, 28), outcome)
+
+    (told,) = night.outbox.pending()
+    assert (told.reason, told.held_because) == ("a holiday", ("2 rows, at least 3 are expected",))
+
+
+def test_each_revision_is_told_once_with_what_it_replaces_to_whom_it_concerns_now(
+    night: Night,
+) -> None:
+    night.reporter.settle([night.export])
+    night.shop.close("profiles", at(6, 28))
+    delete(night.shop, 2, 31)
+    night.shop.store_all()
+    night.shop.sinks.eraser.run()
+    definition = night.shop.folder / "exports/profiles.yaml"
+    definition.write_text(definition.read_text() + "columns: [profileId]\n")
+    today = night.shop.again()
+    (export,) = today.sinks.exports
+    Redropper(today.sinks.reviser).redrop("profiles", at(6, 28), "fewer columns", export)
+    definition.write_text(definition.read_text().replace("a@shop.example", "b@shop.example"))
+    now = night.shop.again().sinks.exports
+
+    night.reporter.revised(now)
+    night.reporter.revised(now)
+
+    told = sorted(night.outbox.pending(), key=lambda one: one.revision)
+    assert [(one.kind, one.revision, one.replaces, one.reason) for one in told] == [
+        (Kind.REVISED, 1, "profiles_20260328_0600.csv", "erasure of personal data"),
+        (Kind.REVISED, 2, "profiles_20260328_0600-r1.csv", "fewer columns"),
+    ]
+    assert [one.rows for one in told] == [1, 1]
+    assert {one.recipients for one in told} == {("b@shop.example",)}
+
+
+def held_back(shop: OfflineShop) -> OfflineShop:
+    definition = shop.folder / "exports/profiles.yaml"
+    definition.write_text(definition.read_text() + "\nguard_rails: {rows_at_least: 3}\n")
+    return shop.again()
 
 
 def test_trouble_of_one_nature_is_told_once_and_of_another_again(night: Night) -> None:

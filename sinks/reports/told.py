@@ -1,0 +1,68 @@
+"""What a report tells of a drop beside its figures, from the ledger: why a held one was let go,
+and what a revision replaces.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from sinks.closing.losses import lost_of_intent
+from sinks.ledger.held import Holds
+from sinks.ledger.ledger import Intent, Ledger, Outcome, Revision
+
+__all__ = ["NOT_HELD", "LetGo", "Replaced", "let_go", "revised_since"]
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """Why a person let a drop go that was held, and what it was held for."""
+
+    reason: str
+    held_because: tuple[str, ...]
+
+
+NOT_HELD: Final = LetGo("", ())
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """What came of a drop that was made again, and of the one that it replaces."""
+
+    before: Outcome
+    now: Outcome
+
+
+def let_go(ledger: Ledger, intent: Intent | None) -> LetGo:
+    """Return why a close's drop was let go, by a release or without what is lost."""
+    if intent is None:
+        return NOT_HELD
+    holds = Holds(ledger.store)
+    held = holds.held(intent.export, intent.instant)
+    release = holds.release(intent.export, intent.instant)
+    because = held.reasons if held and release else ()
+    reasons = [release.reason] if release else []
+    if intent.loss:
+        lost = tuple(
+            f"offsets {one.first} to {one.next} of {one.partition.topic}/{one.partition.partition} "
+            "are lost"
+            for one in lost_of_intent(intent)
+        )
+        because, reasons = (*because, *lost), [*reasons, intent.loss]
+    return LetGo("; ".join(reasons), because)
+
+
+def revised_since(ledger: Ledger, since: dt.datetime) -> Iterator[tuple[Revision, Replaced]]:
+    """Yield the revisions that were delivered since a moment, each with what it replaced."""
+    for export, instant in ledger.begun():
+        before = ledger.outcome(export, instant)
+        for number in ledger.revisions(export, instant):
+            revision = ledger.revision(export, instant, number)
+            now = ledger.revision_outcome(export, instant, number)
+            if before is None or revision is None or now is None:
+                continue
+            if dt.datetime.fromisoformat(now.finished_at) >= since:
+                yield revision, Replaced(before, now)
+            before = now
