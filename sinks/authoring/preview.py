@@ -8,20 +8,15 @@ now; it ends where coverage does, at the first hole.
 from __future__ import annotations
 
 import datetime as dt
-import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Final
-
-import pyarrow as pa
 
 from sinks.authoring.stored import AsCovered, StoredCuts, Unrecorded
 from sinks.closing.completeness import Lag
 from sinks.exports.export import Export
 from sinks.ledger.ledger import Intent
-from sinks.rendering.compress import Compression
-from sinks.rendering.render import render
+from sinks.rendering.excerpt import LINES, excerpt
 from sinks.rendering.zones import zone
 from sinks.rules import Outcome
 from sinks.setup import Sinks
@@ -30,9 +25,6 @@ from streams.partitions import Partitions
 from streams.records import moment_of
 
 __all__ = ["LINES", "Preview", "Stored", "preview_of"]
-
-LINES: Final = 10
-"""Lines of a preview."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +89,7 @@ def preview_of(sinks: Sinks, export: Export, now: dt.datetime) -> Preview:
     )
     intent = intentions.make(export, instant, _nothing)
     with closer.selection.select(intent, export) as selected:
-        lines = list(_first(selected.lines))
-        out = io.BytesIO()
-        layout = replace(export.layout, compression=Compression.NONE)
-        rendered = render(lines, layout, out)
+        text, rendered = excerpt(selected.lines, export.layout)
         remarks = [*cuts.remarks, *coverage.remarks, *rendered.warnings, *selected.warnings]
         exported = selected.outcomes.get(Outcome.EXPORTED, 0)
     return Preview(
@@ -108,21 +97,12 @@ def preview_of(sinks: Sinks, export: Export, now: dt.datetime) -> Preview:
         window_start=_local(intent.window_start, export),
         instant=_local(instant, export),
         stored_until=_stored_until(sinks.streams.partitions, intent, export),
-        text=out.getvalue().decode(),
+        text=text,
         shown=rendered.rows,
         lines=exported,
         looked_at=tuple(_looked_at(intent)),
         remarks=tuple(dict.fromkeys(remarks)),
     )
-
-
-def _first(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    left = LINES
-    for batch in batches:
-        yield batch.slice(0, left)
-        left -= min(left, batch.num_rows)
-        if not left:
-            return
 
 
 def _looked_at(intent: Intent) -> Iterator[Stored]:

@@ -28,13 +28,18 @@ from sinks.setup import Sinks
 __all__ = ["known_export", "read_instant", "read_reason", "release"]
 
 Close = Annotated[str, typer.Option("--close", help="The close's instant, as `history` shows it.")]
-Reason = Annotated[str, typer.Option(help="Why; it is kept in the ledger and in the manifest.")]
+Reason = Annotated[
+    str | None, typer.Option(help="Why; it is kept in the ledger and in the manifest.")
+]
 
 
 def release(
     export: Annotated[str, typer.Argument(help="The export whose drop is held.")],
     close: Close,
-    reason: Reason,
+    reason: Reason = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Show its first ten lines; send and record nothing.")
+    ] = False,
     accept_loss: Annotated[
         bool, typer.Option("--accept-loss", help="Send it without offsets that are lost for good.")
     ] = False,
@@ -46,9 +51,16 @@ def release(
     What a guard rail held goes as it is. What is held because offsets of its window are lost goes
     only with --accept-loss, and its manifest names them. Safe to run again: a drop that was sent
     stays as it is. Exits with 0 if it was sent, 3 if it is held still, 1 if it failed.
+
+    With --show nothing is sent: its lines as they would be go to stdout, what is to be said about
+    them to stderr. Nothing is shown of people whose deletion was recorded since.
     """
     sinks = Sinks.of(load_settings(config))
-    instant, why = read_instant(close), read_reason(reason)
+    instant = read_instant(close)
+    if show:
+        _show(sinks, export, instant, accept_loss=accept_loss, as_json=as_json)
+        return
+    why = read_reason(reason or "")
     known_export(sinks, export)
     sent_before = sinks.ledger.outcome(export, instant) is not None
     outcome = _released(sinks, export, instant, why, accept_loss)
@@ -64,6 +76,21 @@ def release(
         typer.echo(close_line(export, instant, outcome))
         if sent_before:
             typer.echo("  it was sent before: nothing is changed")
+
+
+def _show(
+    sinks: Sinks, export: str, instant: dt.datetime, *, accept_loss: bool, as_json: bool
+) -> None:
+    if accept_loss:
+        hint = "what is held for lost offsets isn't made yet: there is nothing to look at"
+        raise WrongInputError([Fault("--show", "doesn't go with --accept-loss", hint)])
+    known_export(sinks, export)
+    told = Releaser(sinks.reviser).look(export, instant)
+    if as_json:
+        typer.echo(told.to_json())
+        return
+    typer.echo(told.text, nl=False)
+    typer.echo(told.told, err=True)
 
 
 def _released(

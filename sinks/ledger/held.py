@@ -49,9 +49,15 @@ class Held:
         return HeldError(
             what=f"held: {'; '.join(self.reasons)}",
             where=f"export '{export}', close {stamp(instant)}",
-            hint=f"look into it; to send it all the same: deltadrop release {export} "
-            f"--close {stamp(instant)} --reason '…'",
+            hint=f"look at it: deltadrop release {export} --close {stamp(instant)} --show; "
+            + self.to_send_it(export, instant),
         )
+
+    @staticmethod
+    def to_send_it(export: str, instant: dt.datetime) -> str:
+        """Say how it is let go."""
+        command = f"deltadrop release {export} --close {stamp(instant)} --reason '…'"
+        return f"to send it all the same: {command}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from sinks.exports.export import Export
 from sinks.instants import stamp
 from sinks.ledger.held import Release
 from sinks.ledger.ledger import Intent, Outcome
+from sinks.repair.held_drop import HeldDrop, look_at
 from sinks.repair.revise import Reviser
 
 __all__ = ["Releaser"]
@@ -52,6 +53,24 @@ class Releaser:
             if closer.holds.release(export, instant) is None:
                 self._record(intent, reason)
             return closer.close(decided, instant, progress)
+
+    def look(self, export: str, instant: dt.datetime) -> HeldDrop:
+        """Return what a release would send now; changes nothing.
+
+        Raises CloseError where nothing is held by a guard rail, or it can't be made.
+        """
+        closer = self.reviser.closer
+        intent, held = closer.ledger.intent(export, instant), closer.holds.held(export, instant)
+        if closer.ledger.outcome(export, instant) is not None:
+            raise CloseError(
+                what=f"the drop of {stamp(instant)} was sent",
+                where=f"export '{export}'",
+                hint="it is where `deltadrop history --json` says",
+            )
+        if intent is None or held is None:
+            raise self._not_held(export, instant, intent)
+        with foreseen(export, instant):
+            return look_at(self.reviser, intent, held)
 
     def accept_loss(
         self, export: Export, instant: dt.datetime, reason: str, progress: Progress

@@ -94,6 +94,77 @@ def test_it_goes_with_the_bytes_that_were_held_and_the_reason_is_in_manifest_and
     assert shop.drops()[0] == "sent_20260328_0600.csv.gz"
 
 
+def kept_files(shop: OfflineShop) -> dict[str, bytes]:
+    return {str(one): one.read_bytes() for one in shop.root.rglob("*") if one.is_file()}
+
+
+def test_a_look_shows_its_lines_and_why_it_is_held_and_changes_nothing(
+    shop: OfflineShop, release: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = kept_files(shop)
+
+    assert release(shop, show=True, reason=None) == 0
+
+    told = capsys.readouterr()
+    assert told.err.splitlines() == [
+        "2 of 2 lines of sent_20260328_0600.csv.gz; nothing is sent",
+        "held: 2 rows, at least 3 are expected",
+        f"→ to send it all the same: deltadrop release sent --close {CLOSE} --reason '…'",
+    ]
+    assert kept_files(shop) == before
+    assert release(shop) == 0
+    sent = gzip.decompress(next(shop.transferbox.rglob("*.csv.gz")).read_bytes()).decode()
+    assert told.out == sent
+    assert "PLANTED" in told.out
+
+
+def test_a_look_shows_ten_lines_at_most(
+    shop: OfflineShop, release: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = shop.folder / "exports/sent.yaml"
+    file.write_text(file.read_text().replace("rows_at_least: 3", "rows_at_least: 99"))
+    for number in range(12):
+        shop.tell(
+            Kind.EMAIL_ACTIVITY, "SENT", at(9, 28), interactionId=number, campaignId=22, profileId=1
+        )
+    shop.store_all()
+    release(shop)
+    many = shop.again()
+    with pytest.raises(HeldError):
+        many.close("sent", NEXT)
+    capsys.readouterr()
+
+    assert release(many, close="20260329T060000.000Z", show=True, as_json=True) == 0
+
+    told = json.loads(capsys.readouterr().out)
+    assert (told["shown"], told["lines"], told["held"]["rows"]) == (10, 12, 12)
+    assert len(told["text"].splitlines()) == 11
+
+
+def test_a_look_shows_nothing_of_who_was_deleted_since(
+    shop: OfflineShop, release: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    delete(shop, BOB, 32)
+    shop.store_all()
+
+    assert release(shop, show=True) == 0
+
+    shown = capsys.readouterr().out
+    assert "ANN" in shown
+    assert "PLANTED" not in shown
+
+
+def test_there_is_nothing_to_look_at_in_what_was_sent(
+    shop: OfflineShop, release: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    release(shop)
+    capsys.readouterr()
+
+    assert release(shop, show=True) == 1
+
+    assert f"the drop of {CLOSE} was sent" in capsys.readouterr().out
+
+
 def test_running_it_again_changes_nothing(
     shop: OfflineShop, release: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -193,6 +264,10 @@ def test_status_tells_what_is_held_and_the_command_that_settles_it(held: Offline
         ({"close": "yesterday"}, 2, "--close: 'yesterday' isn't an instant; write it as"),
         ({"close": "2026-03-28T06:00"}, 2, "--close: '2026-03-28T06:00' isn't an instant"),
         ({"reason": "  "}, 2, "--reason: is empty; say who decided it and why"),
+        ({"reason": None}, 2, "--reason: is empty; say who decided it and why"),
+        ({"show": True, "accept_loss": True}, 2, "--show: doesn't go with --accept-loss"),
+        ({"show": True, "export": "snet"}, 2, "there is no export 'snet'"),
+        ({"show": True, "close": "20260327T060000.000Z"}, 1, "nothing is held at 20260327T06"),
         (
             {"close": "20260327T060000.000Z"},
             1,

@@ -1,0 +1,74 @@
+"""A look at a drop that is held: its first lines as a release would send them now, and why it is
+held. Nothing is recorded and nothing is sent. Of people whose deletion was recorded since, nothing
+is shown.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+
+from sinks.exports.export import Export
+from sinks.instants import stamp
+from sinks.ledger.held import Held
+from sinks.ledger.ledger import Intent
+from sinks.rendering.excerpt import excerpt
+from sinks.repair.revise import Reviser
+from sinks.rules import Outcome
+from sinks.wording import counted
+
+__all__ = ["HeldDrop", "look_at"]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldDrop:
+    """What a release would send.
+
+    text: the header and first lines. lines: how many there are; `held.rows` as many were held, of
+    which those of deleted people may have gone. remarks: what a receiver would be warned of.
+    """
+
+    export: str
+    instant: str
+    file: str
+    held: Held
+    text: str
+    shown: int
+    lines: int
+    remarks: tuple[str, ...]
+    hint: str
+
+    def to_json(self) -> str:
+        """Serialise, for scripts."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+
+    @property
+    def told(self) -> str:
+        """What is to be said beside the lines, for people."""
+        lines = f"{self.shown:,} of {counted(self.lines, 'line')} of {self.file}; nothing is sent"
+        held = [f"held: {one}" for one in self.held.reasons]
+        return "\n".join([lines, *held, *self.remarks, f"→ {self.hint}"])
+
+
+def look_at(reviser: Reviser, intent: Intent, held: Held) -> HeldDrop:
+    """Make the first lines of a held drop from what its close decided.
+
+    Raises DeltadropError where that can't be made again.
+    """
+    export = Export.from_json(intent.definition_json())
+    now = replace(intent, deletions=reviser.deletions_since(intent))
+    with reviser.closer.selection.select(now, export) as selected:
+        text, rendered = excerpt(selected.lines, export.layout)
+        lines = selected.outcomes.get(Outcome.EXPORTED, 0)
+        warnings = (*rendered.warnings, *selected.warnings)
+    return HeldDrop(
+        export=intent.export,
+        instant=stamp(intent.instant),
+        file=str(export.file_name(intent.instant)),
+        held=held,
+        text=text,
+        shown=rendered.rows,
+        lines=lines,
+        remarks=warnings,
+        hint=held.to_send_it(intent.export, intent.instant),
+    )
