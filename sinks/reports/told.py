@@ -59,10 +59,12 @@ def revised_since(ledger: Ledger, since: dt.datetime) -> Iterator[tuple[Revision
     for export, instant in ledger.begun():
         before = ledger.outcome(export, instant)
         for number in ledger.revisions(export, instant):
-            revision = ledger.revision(export, instant, number)
             now = ledger.revision_outcome(export, instant, number)
-            if before is None or revision is None or now is None:
+            if before is None or now is None:
                 continue
             if dt.datetime.fromisoformat(now.finished_at) >= since:
+                # Read last: it is large, and most revisions are old.
+                revision = ledger.revision(export, instant, number)
+                assert revision is not None  # an outcome has an intent
                 yield revision, Replaced(before, now)
             before = now
