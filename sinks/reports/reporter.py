@@ -92,8 +92,11 @@ class Reporter:
         """
         with _harmless():
             defined = {export.name: export for export in exports}
-            since = max(self._outbox.since(self._now()), self._now() - _LOOKED_BACK)
-            for revision, drops in revised_since(self._ledger, since):
+            found = list(revised_since(self._ledger, self._now() - _LOOKED_BACK))
+            since = self._outbox.since(self._now()) if found else self._now()
+            for revision, drops in found:
+                if dt.datetime.fromisoformat(drops.now.finished_at) < since:
+                    continue
                 intent = revision.intent
                 decided = Export.from_json(intent.definition_json())
                 report = Report.of_revised(

@@ -194,6 +194,9 @@ class World:
     def late(self, export: Export, instants: Sequence[datetime]) -> None:
         pass
 
+    def revised(self, exports: Iterable[Export]) -> None:
+        pass
+
     def send(self) -> None:
         pass
 

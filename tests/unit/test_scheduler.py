@@ -37,6 +37,7 @@ class Night:
         self.time = now
         self.asked = False
         self.told: list[tuple[str, str, dt.datetime]] = []
+        self.asked_for_revisions: list[list[str]] = []
 
     def now(self) -> dt.datetime:
         return self.time
@@ -55,6 +56,9 @@ class Night:
 
     def late(self, export: Export, instants: Sequence[dt.datetime]) -> None:
         pass
+
+    def revised(self, exports: Iterable[Export]) -> None:
+        self.asked_for_revisions.append([export.name for export in exports])
 
     def send(self) -> None:
         pass
@@ -211,6 +215,12 @@ def test_workers_that_are_behind_are_waited_for_before_a_close_counts_as_held(ri
     rig.shop.store_all()
     rig.work(at(6, 29) + dt.timedelta(seconds=200))
     assert {name for name, _ in rig.night.of("delivered")} == set(names(rig))
+
+
+def test_revisions_are_told_after_each_look_for_half_steps(rig: Rig) -> None:
+    rig.work(at(5, 29) + dt.timedelta(minutes=31))
+
+    assert rig.night.asked_for_revisions == [names(rig)] * 3
 
 
 def test_without_the_lease_nothing_is_closed(rig: Rig) -> None:
