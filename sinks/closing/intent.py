@@ -97,7 +97,6 @@ class Intentions:
         if recorded is not None and recorded.initial >= initial:
             return recorded
         previous = self._previous(export, instant, initial=initial)
-        self._refuse_another(export, previous)
         start = instant if initial else previous or first_start(export, instant)
         topics = topics_read(export, self.prefix)
         names = [topic.name for topic in topics]
@@ -124,8 +123,7 @@ class Intentions:
             initial=initial,
             loss=loss,
         )
-        self._claim(export, previous, instant)
-        return self.ledger.record_intent(_without_needless_reason(intent))
+        return self._recorded(_without_needless_reason(intent), previous)
 
     def deletions_since(self, intent: Intent) -> tuple[Deletion, ...]:
         """Return the deletions that were recorded after a close's cut, up to now."""
@@ -171,6 +169,7 @@ class Intentions:
         if initial:
             self._refuse_initial(export)
         closes = list(self.ledger.closes(export.name))
+        self._refuse_another(export, closes[-1] if closes else None)
         if closes and closes[-1] > instant:
             raise CloseError(
                 what=f"{stamp(instant)} is before this export's last cut, {stamp(closes[-1])}",
@@ -199,15 +198,18 @@ class Intentions:
             hint = "give it another name, for a chain of drops of its own; or take the change back"
             raise DefinitionError([Fault(f"export '{export.name}'", what, hint)])
 
-    def _claim(self, export: Export, previous: dt.datetime | None, instant: dt.datetime) -> None:
-        """Let this window be the one that follows the previous: nothing is in two drops."""
-        owner = self.ledger.claim(export.name, previous, instant)
-        if owner != instant:
+    def _recorded(self, intent: Intent, previous: dt.datetime | None) -> Intent:
+        """Record an intent, if its window is the one that follows the previous: nothing is in two
+        drops.
+        """
+        owner = self.ledger.claim(intent.export, previous, intent.instant)
+        if owner != intent.instant:
             raise CloseError(
                 what=f"another close of it, at {stamp(owner)}, has begun with the same events",
-                where=f"export '{export.name}'",
-                hint=f"finish it first: close {export.name} --at {owner.isoformat()}",
+                where=f"export '{intent.export}'",
+                hint=f"finish it first: close {intent.export} --at {owner.isoformat()}",
             )
+        return self.ledger.record_intent(intent)
 
     def _all_needs(
         self,

@@ -123,7 +123,7 @@ def test_a_file_name_stays_its_windows_when_the_partner_has_taken_the_file(
     for file in (shop.transferbox / "sent").iterdir():
         file.unlink()
 
-    with pytest.raises(CloseError, match=f"is taken by another window .closed at {stamp(at(6))}"):
+    with pytest.raises(CloseError, match=f"is taken by another window, {stamp(at(6))}"):
         shop.close("sent", at(7))
 
 
