@@ -18,9 +18,11 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from schemas.errors import PartitionError
+from schemas.kafka_settings import KafkaSettings
 from streams.batch import BatchWriter
 from streams.fetch import ColumnConsumer
 from streams.gather import MIB
+from streams.kafka_access import aiokafka_options
 from streams.layout import TopicPartition
 from streams.records import Chunk, Flush
 
@@ -35,7 +37,7 @@ _IDLE_SECONDS = 30.0  # how long a broker may bring nothing of a range that it s
 class RangeReader:
     """Reads ranges of partitions and writes them as batches of at most `batch_bytes`."""
 
-    bootstrap_servers: str
+    kafka: KafkaSettings
     batch_bytes: int = 64 * MIB
 
     def read(self, writer: BatchWriter, partition: TopicPartition, first: int, end: int) -> int:
@@ -102,7 +104,7 @@ class RangeReader:
         self, partition: TopicPartition, first: int, end: int
     ) -> AsyncIterator[Chunk]:
         consumer = ColumnConsumer(
-            bootstrap_servers=self.bootstrap_servers,
+            **aiokafka_options(self.kafka),
             enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level="read_committed",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
@@ -23,6 +23,7 @@ from kafka import TopicPartition as KafkaPartition
 from kafka.errors import KafkaError
 
 from schemas.errors import CloseError, HeldError
+from schemas.kafka_settings import KafkaSettings
 from sinks.instants import milliseconds, parse_stamp, stamp
 from streams.kafka import Topics, plain_consumer
 from streams.layout import TopicPartition
@@ -104,7 +105,7 @@ class Offsets(Protocol):
 class KafkaOffsets:
     """Looks offsets up by time; only committed records count: the end is the last stable offset."""
 
-    def __init__(self, kafka: Mapping[str, Any]) -> None:
+    def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
 
     def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[Found]:
