@@ -1,7 +1,4 @@
-"""Passwords and certificates, from where the settings say that they are.
-
-Read when they are needed, so that one that was renewed is used from the next connection on.
-"""
+"""Passwords and certificates, from where the settings say that they are, when a client is made."""
 
 from __future__ import annotations
 
