@@ -1,4 +1,4 @@
-"""Whoever doesn't answer as Kafka does is told from Kafka, and one server that lets us in is enough."""
+"""Who doesn't answer as Kafka does is told from Kafka; one server that lets us in is enough."""
 
 from __future__ import annotations
 
