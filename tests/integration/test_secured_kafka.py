@@ -223,7 +223,7 @@ def test_who_is_refused_says_why_once_and_soon(
 
     said = [process.communicate(timeout=60)[0] for process in started]
 
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 45  # three processes that start at once
     what, setting = FAULTS[fault]
     for process, text in zip(started, said, strict=True):
         assert process.returncode == 1, text
