@@ -21,15 +21,17 @@ from uuid import UUID
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 
-from producers.connection import connection_options, explained, translated
+from producers.connection import explained, translated
 from producers.encode import Encoded, EventEncoder, WrongEventError
 from producers.event import Event
 from producers.leaves import PYTHON_LEAVES
 from schemas.derive import avro_schema
 from schemas.errors import PublishError
+from schemas.kafka_access import client_options
+from schemas.kafka_settings import KafkaSettings
 from schemas.reach import wait_until_reachable
 from schemas.registry import Registry, wire_header
-from schemas.settings import KafkaSettings, RegistrySettings, Settings
+from schemas.settings import RegistrySettings, Settings
 from schemas.tables import Catalog
 from schemas.topics import Topic
 
@@ -77,10 +79,10 @@ class Publisher:
         self._delivery_seconds = max(delivery_seconds, (_REQUEST_MS + _LINGER_MS) / 1000)
         self._in_flight = _InFlight(self._delivery_seconds)
         self._where = f"Kafka {self._kafka.bootstrap_servers}"
-        wait_until_reachable(self._kafka.bootstrap_servers, PublishError)
+        wait_until_reachable(self._kafka, PublishError)
         with translated(PublishError, self._where):
             self._producer = KafkaProducer(
-                **connection_options(self._kafka),
+                **client_options(self._kafka),
                 enable_idempotence=True,
                 acks="all",
                 allow_auto_create_topics=False,

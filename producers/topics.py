@@ -15,10 +15,11 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import InvalidReplicationFactorError
 
-from producers.connection import connection_options, translated
+from producers.connection import translated
 from schemas.errors import TopicError
+from schemas.kafka_access import client_options
+from schemas.kafka_settings import KafkaSettings
 from schemas.reach import wait_until_reachable
-from schemas.settings import KafkaSettings
 from schemas.tables import Catalog
 from schemas.topics import dead_letter_topic, topics_of
 
@@ -88,9 +89,9 @@ class TopicKeeper:
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
         self._where = f"Kafka {kafka.bootstrap_servers}"
-        wait_until_reachable(kafka.bootstrap_servers, TopicError)
+        wait_until_reachable(kafka, TopicError)
         with translated(TopicError, self._where):
-            self._admin = KafkaAdminClient(**connection_options(kafka))
+            self._admin = KafkaAdminClient(**client_options(kafka))
 
     def create(self, names: Iterable[str]) -> TopicsReport:
         """Create the topics that are missing, then check all of them."""

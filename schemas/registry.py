@@ -10,11 +10,13 @@ This is the one module of `schemas` that knows the registry's client.
 from __future__ import annotations
 
 import json
+import logging
 import struct
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Protocol, cast
 
 import httpx
@@ -24,9 +26,10 @@ from confluent_kafka.schema_registry import (
     SchemaRegistryError,
 )
 
+from schemas.credentials import password_of, tls_context
 from schemas.derive import AvroSchema
 from schemas.errors import IncompatibleSchemaError, RegistryError, UnknownSchemaError
-from schemas.settings import RegistrySettings
+from schemas.registry_settings import RegistrySettings
 from schemas.topics import Topic
 
 __all__ = ["MAGIC", "WIRE_HEADER", "Registry", "SchemaSource", "wire_header"]
@@ -51,6 +54,15 @@ schema.
 """
 
 _CONFLICT = 409
+_NOT_LET_IN = (401, 403)
+_LOGIN = (
+    "check registry.username, and the password in DELTADROP_REGISTRY__PASSWORD or in"
+    " registry.password_file"
+)
+_ADDRESS = "check registry.url or SCHEMA_REGISTRY_URL"
+_TRUST = f"name the certificate of its authority in registry.ca_file; {_ADDRESS}"
+
+log = logging.getLogger(__name__)
 
 
 def wire_header(schema_id: int) -> bytes:
@@ -76,7 +88,7 @@ class Registry:
     def __init__(self, registry: RegistrySettings | str) -> None:
         settings = RegistrySettings(url=registry) if isinstance(registry, str) else registry
         self.url = settings.url
-        self._options = _client_options(settings)
+        self._settings = settings
         self._schemas: dict[int, AvroSchema] = {}
         self._unknown: dict[int, float] = {}
         self._lock = threading.Lock()
@@ -111,7 +123,7 @@ class Registry:
     def _asked(self, about: str) -> Iterator[SchemaRegistryClient]:
         with (
             _translated(f"registry {self.url}, {about}"),
-            SchemaRegistryClient(self._options) as client,
+            SchemaRegistryClient(_client_options(self._settings)) as client,
         ):
             yield client
 
@@ -146,12 +158,12 @@ def _translated(where: str) -> Iterator[None]:
                 f"the schema isn't compatible: {reason}", where=where, hint=hint
             ) from error
         what = f"the registry answers with {error.http_status_code}: {reason}"
-        raise RegistryError(what, where=where) from error
+        hint = _LOGIN if error.http_status_code in _NOT_LET_IN else ""
+        raise RegistryError(what, where=where, hint=hint) from error
     except (httpx.HTTPError, OSError) as error:
         what = f"the registry can't be reached ({error})"
-        raise RegistryError(
-            what, where=where, hint="check registry.url or SCHEMA_REGISTRY_URL"
-        ) from error
+        hint = _TRUST if "CERTIFICATE_VERIFY_FAILED" in str(error) else _ADDRESS
+        raise RegistryError(what, where=where, hint=hint) from error
     except ValueError as error:
         raise RegistryError(
             f"the registry's answer can't be understood ({error})", where=where
@@ -159,14 +171,26 @@ def _translated(where: str) -> Iterator[None]:
 
 
 def _client_options(settings: RegistrySettings) -> dict[str, object]:
+    """The client's options; raises DefinitionError where a file of the settings can't be used."""
     options: dict[str, object] = {
         "url": settings.url,
         "timeout": _TIMEOUT_SECONDS,
         "max.retries": _RETRIES,
     }
     if settings.username is not None:
-        password = settings.password.get_secret_value() if settings.password else ""
+        password = password_of(settings, "registry")
         options["basic.auth.user.info"] = f"{settings.username}:{password}"
+        if not settings.is_encrypted:
+            _warn_once(settings.url)
     if settings.ca_file is not None:
+        tls_context("registry", settings.ca_file)  # which says what is wrong with the file
         options["ssl.ca.location"] = str(settings.ca_file)
     return options
+
+
+@cache
+def _warn_once(url: str) -> None:
+    log.warning(
+        "registry %s: the login travels unencrypted; use https outside a network that you trust",
+        url,
+    )

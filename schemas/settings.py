@@ -10,13 +10,12 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import (
     BaseModel,
     Field,
     PrivateAttr,
-    SecretStr,
     StringConstraints,
     ValidationError,
 )
@@ -36,9 +35,10 @@ from schemas.definitions import (
     location_of,
     read_document,
 )
+from schemas.kafka_settings import KafkaSecurity, KafkaSettings
 from schemas.observe_settings import ObserveSettings
-from schemas.report_settings import MailSettings, Section, WebhookSettings, secret_of
-from schemas.topics import DEFAULT_PREFIX
+from schemas.registry_settings import RegistrySettings
+from schemas.report_settings import MailSettings, Section, WebhookSettings
 
 __all__ = [
     "CloseSettings",
@@ -63,70 +63,19 @@ _PLAIN_VARIABLES = {
 }
 _MEMORY = r"(?i)^\d+(\.\d+)? *[kmgt]i?b$"
 """As DuckDB takes it: `800MB`, `1.5 GiB`."""
-_SECRETS = (("mail", "password"), ("webhook", "secret"))
+_SECRETS = (
+    ("kafka", "security", "password"),
+    ("registry", "password"),
+    ("mail", "password"),
+    ("webhook", "secret"),
+)
 _MIB = 1024 * 1024
-_DAY_MS = 24 * 60 * 60 * 1000
 
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(ge=0)]
 LocationName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
 ]
-
-
-class KafkaSecurity(Section):
-    """How to prove who we are to Kafka; secrets best come from the environment or a file."""
-
-    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
-    username: str | None = None
-    password: SecretStr | None = None
-    password_file: Path | None = None
-    ca_file: Path | None = None
-    certificate_file: Path | None = None
-    key_file: Path | None = None
-
-    def secret(self) -> str | None:
-        """The password, read from its file if it is in one."""
-        return secret_of(self.password, self.password_file)
-
-
-class KafkaSettings(Section):
-    """Where Kafka is, and how our topics are made there."""
-
-    bootstrap_servers: str = "localhost:9092"
-    security: KafkaSecurity = KafkaSecurity()
-    topic_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,40}$")] = (
-        DEFAULT_PREFIX
-    )
-    replication_factor: Positive = 3
-    min_insync_replicas: Positive = 2
-    partitions: Positive = 6
-    retention_ms: int = Field(default=14 * _DAY_MS, ge=-1, description="-1 keeps everything")
-
-    def client_options(self) -> dict[str, object]:
-        """How kafka-python connects, in its own terms. TLS is verified (there is no way not to)."""
-        security = self.security
-        options: dict[str, object] = {
-            "bootstrap_servers": [server.strip() for server in self.bootstrap_servers.split(",")],
-            "security_protocol": security.protocol,
-            "sasl_mechanism": security.mechanism,
-            "sasl_plain_username": security.username,
-            "sasl_plain_password": security.secret(),
-            "ssl_cafile": security.ca_file,
-            "ssl_certfile": security.certificate_file,
-            "ssl_keyfile": security.key_file,
-        }
-        return {name: _text(value) for name, value in options.items() if value is not None}
-
-
-class RegistrySettings(Section):
-    """Where the Confluent-compatible schema registry is."""
-
-    url: Annotated[str, StringConstraints(pattern=r"^https?://")] = "http://localhost:8081"
-    username: str | None = None
-    password: SecretStr | None = None
-    ca_file: Path | None = None
 
 
 class WorkerSettings(Section):
@@ -218,10 +167,6 @@ class Settings(BaseSettings):
         return _PlainVariables(settings_cls), env_settings, init_settings
 
 
-def _text(value: object) -> object:
-    return str(value) if isinstance(value, Path) else value
-
-
 def load_settings(path: Path | None = None) -> Settings:
     """Read the settings; raises DefinitionError with every fault.
 
@@ -299,14 +244,16 @@ def _refuse_unknown_variables(faults: Faults) -> None:
 
 
 def _refuse_secrets(document: Document, faults: Faults) -> None:
-    """What many may read holds no secret of those who receive reports."""
-    for section, field in _SECRETS:
-        given = document.data.get(section)
-        if isinstance(given, dict) and field in given:
-            variable = f"{_ENVIRONMENT}{section}__{field}".upper()
-            what = f"field '{section}.{field}': a secret doesn't belong in this file"
-            hint = f"put it in the variable {variable}, or in a file that {field}_file names"
-            faults.add(document.where((section, field)), what, hint)
+    """What many may read holds no secret."""
+    for location in _SECRETS:
+        given: object = document.data
+        for part in location:
+            given = given.get(part) if isinstance(given, dict) else None
+        if given is not None:
+            variable = _ENVIRONMENT + "__".join(location).upper()
+            what = f"field '{'.'.join(location)}': a secret doesn't belong in this file"
+            hint = f"put it in the variable {variable}, or in a file that {location[-1]}_file names"
+            faults.add(document.where(location), what, hint)
 
 
 def _variables(model: type[BaseModel], prefix: str) -> set[str]:
@@ -324,12 +271,17 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
     places: dict[str, object] = {
         name: folder / getattr(settings, name) for name in ("root", "tables", "streams", "exports")
     }
-    for section in ("mail", "webhook", "observe"):
-        given = getattr(settings, section)
-        own = {
-            name: folder / getattr(given, name)
-            for name in ("password_file", "secret_file", "ca_file", "textfile")
-            if getattr(given, name, None) is not None
-        }
-        places[section] = given.model_copy(update=own)
+    for section in ("kafka", "registry", "mail", "webhook", "observe"):
+        places[section] = _section_anchored(getattr(settings, section), folder)
     return settings.model_copy(update=places)
+
+
+def _section_anchored(section: BaseModel, folder: Path) -> BaseModel:
+    own: dict[str, object] = {}
+    for name in type(section).model_fields:
+        match getattr(section, name):
+            case Path() as path:
+                own[name] = folder / path
+            case BaseModel() as inner:
+                own[name] = _section_anchored(inner, folder)
+    return section.model_copy(update=own)

@@ -55,7 +55,7 @@ class Sinks:
     @classmethod
     def of(cls, settings: Settings) -> Sinks:
         """Make them, without connecting; raises DefinitionError where a definition is wrong."""
-        offsets = KafkaOffsets(settings.kafka.client_options())
+        offsets = KafkaOffsets(settings.kafka)
         return cls.over(settings, Streams.of(settings), offsets)
 
     @classmethod

@@ -29,7 +29,7 @@ def worker(
     streams = Streams.of(settings)
     own = settings.worker
     options = WorkerOptions(
-        settings.kafka.bootstrap_servers,
+        settings.kafka,
         own.group,
         Limits(own.batch_bytes, own.batch_seconds, own.max_bytes_in_flight),
         own.session_timeout_seconds,

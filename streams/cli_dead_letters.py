@@ -137,8 +137,7 @@ def replay(
     found = wanted.of(_reader(streams).letters())
     _refuse_unknown(origins or [], found)
     before = [one for one in found if one.replay is not None]
-    settings = streams.settings.kafka
-    replayer = Replayer(_topic(streams), settings.client_options(), _usable(streams))
+    replayer = Replayer(_topic(streams), streams.settings.kafka, _usable(streams))
     left = [one for one in found if one.replay is None]
     done = replayer.replay(left) if left else Replayed()
     if as_json:
@@ -155,7 +154,7 @@ def _topic(streams: Streams) -> str:
 
 
 def _reader(streams: Streams) -> LetterReader:
-    return LetterReader(_topic(streams), streams.settings.kafka.client_options())
+    return LetterReader(_topic(streams), streams.settings.kafka)
 
 
 def _usable(streams: Streams) -> Usable:

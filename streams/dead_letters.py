@@ -5,14 +5,16 @@ A dead letter's key is its origin, so that one sent again after a crash is seen 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from schemas.errors import PartitionError
+from schemas.kafka_access import client_options
+from schemas.kafka_settings import KafkaSettings
 
 _SEND_SECONDS = 30
 
@@ -45,7 +47,7 @@ class DeadLetters(Protocol):
 class DeadLetterTopic:
     """The dead-letter topic, by an idempotent producer."""
 
-    def __init__(self, topic: str, kafka: Mapping[str, Any]) -> None:
+    def __init__(self, topic: str, kafka: KafkaSettings) -> None:
         self.topic = topic
         self._kafka = kafka
         self._producer: KafkaProducer | None = None
@@ -54,7 +56,9 @@ class DeadLetterTopic:
         """See DeadLetters.send."""
         try:
             if self._producer is None:
-                self._producer = KafkaProducer(**self._kafka, acks="all", enable_idempotence=True)
+                self._producer = KafkaProducer(
+                    **client_options(self._kafka), acks="all", enable_idempotence=True
+                )
             producer = self._producer
             sent = [
                 producer.send(

@@ -7,7 +7,7 @@ for.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
@@ -17,6 +17,7 @@ from kafka import TopicPartition as KafkaPartition
 from kafka.errors import KafkaError
 
 from schemas.errors import PartitionError
+from schemas.kafka_settings import KafkaSettings
 from schemas.reach import KAFKA_HINT, wait_until_reachable
 from streams.dead_letters import Poison
 from streams.kafka import plain_consumer
@@ -76,7 +77,7 @@ class LetterReader:
     Raises PartitionError where Kafka doesn't answer or the topic doesn't exist.
     """
 
-    def __init__(self, topic: str, kafka: Mapping[str, Any]) -> None:
+    def __init__(self, topic: str, kafka: KafkaSettings) -> None:
         self._topic = topic
         self._kafka = kafka
 
@@ -120,9 +121,7 @@ class LetterReader:
 
     @contextmanager
     def _reading(self) -> Iterator[KafkaConsumer]:
-        servers = self._kafka["bootstrap_servers"]
-        names = servers if isinstance(servers, str) else ",".join(servers)
-        wait_until_reachable(names, PartitionError)
+        wait_until_reachable(self._kafka, PartitionError)
         try:
             with plain_consumer(self._kafka) as consumer:
                 yield consumer

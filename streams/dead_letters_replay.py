@@ -13,13 +13,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import structlog
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, ProducerFencedError
 
 from schemas.errors import PartitionError
+from schemas.kafka_access import client_options
+from schemas.kafka_settings import KafkaSettings
 from schemas.reach import KAFKA_HINT
 from streams.dead_letters import Poison, headers_of
 from streams.dead_letters_read import REPLAYED, Identity, Letter, LetterReader
@@ -52,7 +54,7 @@ class Replayed:
 class Replayer:
     """Replays dead letters of one installation."""
 
-    def __init__(self, topic: str, kafka: Mapping[str, Any], refuser: Refuser) -> None:
+    def __init__(self, topic: str, kafka: KafkaSettings, refuser: Refuser) -> None:
         """topic: that of the dead letters."""
         self._topic = topic
         self._kafka = kafka
@@ -119,7 +121,7 @@ class Replayer:
     def _producing(self) -> Iterator[KafkaProducer]:
         try:
             producer = KafkaProducer(
-                **self._kafka,
+                **client_options(self._kafka),
                 acks="all",
                 enable_idempotence=True,
                 transactional_id=f"{self._topic}.replay",

@@ -7,13 +7,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from kafka import KafkaAdminClient, KafkaConsumer
 from kafka.errors import KafkaError
 
 from schemas.errors import PartitionError
+from schemas.kafka_access import client_options
+from schemas.kafka_settings import KafkaSettings
 from schemas.reach import KAFKA_HINT, wait_until_reachable
 
 
@@ -41,11 +42,9 @@ class TopicRecreatedError(PartitionError):
 class Topics:
     """Looks topics up; the connection is made at the first look-up and kept."""
 
-    def __init__(self, kafka: Mapping[str, Any]) -> None:
+    def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
         self._admin: KafkaAdminClient | None = None
-        servers = kafka["bootstrap_servers"]
-        self._servers = servers if isinstance(servers, str) else ",".join(servers)
 
     def identities(self, names: Iterable[str]) -> dict[str, TopicIdentity]:
         """Look topics up by name.
@@ -56,14 +55,14 @@ class Topics:
         wanted = sorted(names)
         try:
             if self._admin is None:
-                wait_until_reachable(self._servers, PartitionError)
-                self._admin = KafkaAdminClient(**self._kafka)
+                wait_until_reachable(self._kafka, PartitionError)
+                self._admin = KafkaAdminClient(**client_options(self._kafka))
             answers = self._admin.describe_topics(wanted)
         except KafkaError as error:
             self.close()
             raise PartitionError(
                 what=f"can't be asked about its topics: {error!r}",
-                where=f"Kafka {self._servers}",
+                where=f"Kafka {self._kafka.bootstrap_servers}",
                 hint=KAFKA_HINT,
             ) from error
         found = {a["name"]: a for a in answers if not a["error_code"]}
@@ -97,10 +96,13 @@ class Topics:
 
 
 @contextmanager
-def plain_consumer(kafka: Mapping[str, Any]) -> Iterator[KafkaConsumer]:
-    """A consumer without a group, of what is committed. kafka: the client's options."""
+def plain_consumer(kafka: KafkaSettings) -> Iterator[KafkaConsumer]:
+    """A consumer without a group, of what is committed."""
     consumer = KafkaConsumer(
-        **kafka, group_id=None, isolation_level="read_committed", enable_auto_commit=False
+        **client_options(kafka),
+        group_id=None,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
     )
     try:
         yield consumer

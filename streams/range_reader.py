@@ -18,11 +18,13 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from schemas.errors import PartitionError
+from schemas.kafka_settings import KafkaSettings
 from schemas.reach import KAFKA_HINT, wait_until_reachable
 from streams.batch import BatchWriter
 from streams.fetch import ColumnConsumer
 from streams.gather import MIB
 from streams.kafka import OffsetsGoneError
+from streams.kafka_access import aiokafka_options
 from streams.layout import TopicPartition
 from streams.records import Chunk, Flush
 
@@ -37,7 +39,7 @@ _IDLE_SECONDS = 30.0  # how long a broker may bring nothing of a range that it s
 class RangeReader:
     """Reads ranges of partitions and writes them as batches of at most `batch_bytes`."""
 
-    bootstrap_servers: str
+    kafka: KafkaSettings
     batch_bytes: int = 64 * MIB
 
     def read(self, writer: BatchWriter, partition: TopicPartition, first: int, end: int) -> int:
@@ -46,7 +48,7 @@ class RangeReader:
         Raises OffsetsGoneError where Kafka no longer has the offsets, PartitionError where it can't
         be read.
         """
-        wait_until_reachable(self.bootstrap_servers, PartitionError)
+        wait_until_reachable(self.kafka, PartitionError)
         return asyncio.run(self._read(writer, partition, first, end))
 
     def find(
@@ -90,7 +92,7 @@ class RangeReader:
         except KafkaError as error:
             raise PartitionError(
                 what=f"can't be read: {error!r}",
-                where=f"Kafka {self.bootstrap_servers}",
+                where=f"Kafka {self.kafka.bootstrap_servers}",
                 hint=KAFKA_HINT,
             ) from error
         log.info(
@@ -106,7 +108,7 @@ class RangeReader:
         self, partition: TopicPartition, first: int, end: int
     ) -> AsyncIterator[Chunk]:
         consumer = ColumnConsumer(
-            bootstrap_servers=self.bootstrap_servers,
+            **aiokafka_options(self.kafka),
             enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level="read_committed",
@@ -149,7 +151,7 @@ class RangeReader:
         raise PartitionError(
             what=f"nothing came of {tp.topic}/{tp.partition} from offset {at} on for "
             f"{_IDLE_SECONDS:.0f} s",
-            where=f"Kafka {self.bootstrap_servers}",
+            where=f"Kafka {self.kafka.bootstrap_servers}",
             hint="is it up, and is a transaction still open there? run again",
         )
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from schemas.decode import Decoder
-from schemas.errors import DefinitionError, Fault
 from schemas.events import Kind
 from schemas.registry import Registry
 from schemas.settings import Settings
@@ -45,15 +44,13 @@ class Streams:
     @classmethod
     def of(cls, settings: Settings) -> Streams:
         """Make them, without connecting; raises DefinitionError where a definition is wrong."""
-        _refuse_security(settings)
         catalog = load_catalog(settings.tables)
         prefix = settings.kafka.topic_prefix
         topics = {topic.name: topic for topic in topics_of(catalog, prefix)}
         streams = {name: builtin_streams([topic]) for name, topic in topics.items()}
-        options = settings.kafka.client_options()
         partitions = Partitions(LocalStore(settings.root))
         tombstones = TombstoneFiles(partitions.store)
-        dead_letters = DeadLetterTopic(dead_letter_topic(prefix), options)
+        dead_letters = DeadLetterTopic(dead_letter_topic(prefix), settings.kafka)
         registry = Registry(settings.registry)
         users = user_streams(settings.streams, topics.values())
         writers = {
@@ -67,7 +64,7 @@ class Streams:
             )
             for name, topic in topics.items()
         }
-        reader = RangeReader(settings.kafka.bootstrap_servers, settings.worker.batch_bytes)
+        reader = RangeReader(settings.kafka, settings.worker.batch_bytes)
         return cls(
             settings,
             catalog,
@@ -77,7 +74,7 @@ class Streams:
             tombstones,
             writers,
             reader,
-            Topics(options),
+            Topics(settings.kafka),
         )
 
 
@@ -85,12 +82,3 @@ def _erasure(topic: Topic, catalog: Catalog, tombstones: TombstoneFiles) -> Writ
     if topic.kind is Kind.CAMPAIGN:  # belongs to no profile
         return None
     return Writes(topic, PersonalData(topic, catalog), tombstones)
-
-
-def _refuse_security(settings: Settings) -> None:
-    """Refuse what reading doesn't know yet, rather than read without it."""
-    protocol = settings.kafka.security.protocol
-    if protocol != "PLAINTEXT":
-        what = f"workers and closes don't know {protocol} yet; publishing does"
-        hint = "use PLAINTEXT, within a network that you trust"
-        raise DefinitionError([Fault("kafka.security.protocol", what, hint)])

@@ -27,9 +27,11 @@ from structlog.contextvars import bound_contextvars
 from yarl import URL
 
 from schemas.errors import DeltadropError, PartitionError
+from schemas.kafka_settings import KafkaSettings
 from streams.batch import BatchWriter, Written
 from streams.gather import Limits
 from streams.kafka import TopicMissingError, TopicRecreatedError, Topics
+from streams.kafka_access import faust_credentials
 from streams.metrics import Standing, WorkerMetrics
 from streams.records import Flush, FlushPart
 from streams.transport import BatchApp, BatchConsumer
@@ -51,7 +53,7 @@ _TOPICS_SECONDS: Final = 10.0  # how often to look whether the topics are still 
 class WorkerOptions:
     """How a worker reads: its consumer group, limits in seconds and bytes, and when it gives up."""
 
-    bootstrap_servers: str
+    kafka: KafkaSettings
     group: str = "deltadrop"
     limits: Limits = field(default_factory=Limits)
     session_timeout_seconds: float = 30.0
@@ -96,10 +98,8 @@ class Worker:
         options = self.options
         app = BatchApp(
             options.group,
-            broker=[
-                URL(f"deltadrop://{server.strip()}")
-                for server in options.bootstrap_servers.split(",")
-            ],
+            broker=[URL(f"deltadrop://{server}") for server in options.kafka.servers],
+            broker_credentials=faust_credentials(options.kafka),
             broker_session_timeout=options.session_timeout_seconds,
             broker_heartbeat_interval=options.session_timeout_seconds / 10,
             broker_commit_interval=_COMMIT_SECONDS,

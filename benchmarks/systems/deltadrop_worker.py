@@ -20,6 +20,7 @@ from benchmarks.job import EVENT_TYPES, SOURCES, Job
 from benchmarks.stopwatch import Stopwatch
 from benchmarks.topic import catalog
 from schemas.decode import Decoder
+from schemas.kafka_settings import KafkaSettings
 from schemas.registry import Registry
 from schemas.topics import dead_letter_topic
 from streams import transport
@@ -41,7 +42,7 @@ class TimedWriter(BatchWriter):
     """The worker's writer, which also tells the stopwatch what is durable."""
 
     def __init__(self, watch: Stopwatch, job: Job, streams: tuple[Stream, ...]) -> None:
-        kafka = {"bootstrap_servers": job.bootstrap_servers}
+        kafka = KafkaSettings(bootstrap_servers=job.bootstrap_servers)
         super().__init__(
             topic=job.topic.name,
             streams=streams,
@@ -67,11 +68,11 @@ def main(job: Job, streams: tuple[Stream, ...]) -> None:
     structlog.configure(wrapper_class=quiet, processors=[plain])
     watch = Stopwatch(job)
     options = WorkerOptions(
-        bootstrap_servers=job.bootstrap_servers,
+        KafkaSettings(bootstrap_servers=job.bootstrap_servers),
         group=job.group,
         limits=Limits(batch_bytes=job.batch_bytes),
     )
-    topics = Topics({"bootstrap_servers": job.bootstrap_servers})
+    topics = Topics(KafkaSettings(bootstrap_servers=job.bootstrap_servers))
     worker = Worker(options, {job.topic.name: TimedWriter(watch, job, streams)}, topics)
     with patch.object(transport, "Gather", _timed_gather(watch)):
         worker.run()

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from deploy.parts.containers import daemon_answers, kafka_container
 from deploy.parts.downloads import Download
 from deploy.parts.errors import PartError
 from deploy.parts.java import QUICK_START_OPTIONS, find_java
+from deploy.parts.listeners import Listener
 from deploy.parts.ports import HOST, free_port
 from deploy.parts.process import START_TIMEOUT_S, Server, ServerProcess
 
@@ -34,6 +35,12 @@ _QUICK_TEST_PROPERTIES = {
     "transaction.state.log.replication.factor": "1",
 }
 """One node can't replicate, and a test shouldn't wait for what a cluster waits for."""
+
+_PROTOCOLS = {
+    "CONTROLLER": "PLAINTEXT",
+    **{name: name for name in ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")},
+}
+"""What is spoken at a listener of each name."""
 
 _JVM_OPTIONS = (
     "-Xmx1g",
@@ -75,17 +82,20 @@ def running_kafka(
 
 @contextmanager
 def kafka_on_java(
-    directory: Path | None = None, *, properties: Mapping[str, str] | None = None
+    directory: Path | None = None,
+    *,
+    properties: Mapping[str, str] | None = None,
+    listeners: Iterable[Listener] = (),
 ) -> Iterator[KafkaBroker]:
     """Run a Kafka of our own on Java, whatever the environment says: it may be killed.
 
-    Arguments as for ``running_kafka``. It's gone when the context ends, and also when this
-    process is killed.
+    Arguments as for ``running_kafka``, and further ``listeners`` beside the plain one. It's gone
+    when the context ends, and also when this process is killed.
     """
     with tempfile.TemporaryDirectory(prefix="deltadrop-kafka-") as temporary:
         home = directory or Path(temporary)
         home.mkdir(parents=True, exist_ok=True)
-        process, port = _broker_process(home.resolve(), properties or {})
+        process, port = _broker_process(home.resolve(), properties or {}, tuple(listeners))
         try:
             process.start()
             yield KafkaBroker(f"{HOST}:{port}", process)
@@ -93,15 +103,21 @@ def kafka_on_java(
             process.stop()
 
 
-def _broker_process(home: Path, properties: Mapping[str, str]) -> tuple[ServerProcess, int]:
+def _broker_process(
+    home: Path, properties: Mapping[str, str], listeners: tuple[Listener, ...]
+) -> tuple[ServerProcess, int]:
     port, controller_port = free_port(), free_port()
     settings = home / "server.properties"
-    settings.write_text(_server_properties(home, port, controller_port, properties))
+    addresses = [f"PLAINTEXT://{HOST}:{port}", *(one.address for one in listeners)]
+    for one in listeners:
+        properties = {**one.properties, **properties}
+    settings.write_text(_server_properties(home, addresses, controller_port, properties))
     temporary = home / "tmp"
     temporary.mkdir(exist_ok=True)
     launcher = str(find_java())
     options = [f"-Djava.io.tmpdir={temporary}", "-cp", f"{KAFKA_DOWNLOAD.directory()}/*"]
-    _format([launcher, *QUICK_START_OPTIONS, *options], settings)
+    users = [user for one in listeners for user in one.scram_users]
+    _format([launcher, *QUICK_START_OPTIONS, *options], settings, users)
     process = ServerProcess(
         "Kafka",
         [launcher, *_JVM_OPTIONS, *options, "kafka.Kafka", str(settings)],
@@ -112,15 +128,17 @@ def _broker_process(home: Path, properties: Mapping[str, str]) -> tuple[ServerPr
 
 
 def _server_properties(
-    home: Path, port: int, controller_port: int, properties: Mapping[str, str]
+    home: Path, addresses: list[str], controller_port: int, properties: Mapping[str, str]
 ) -> str:
     settings = {
         "process.roles": "broker,controller",
         "node.id": "1",
         "controller.quorum.voters": f"1@{HOST}:{controller_port}",
         "controller.listener.names": "CONTROLLER",
-        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+        "listeners": ",".join([*addresses, f"CONTROLLER://{HOST}:{controller_port}"]),
+        "advertised.listeners": ",".join(addresses),
+        # Kafka takes CONTROLLER for plain by itself only where all other listeners are.
+        "listener.security.protocol.map": ",".join(f"{a}:{b}" for a, b in _PROTOCOLS.items()),
         "inter.broker.listener.name": "PLAINTEXT",
         "log.dirs": str(home / "data"),
         **_QUICK_TEST_PROPERTIES,
@@ -129,8 +147,10 @@ def _server_properties(
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
-def _format(java: list[str], settings: Path) -> None:
+def _format(java: list[str], settings: Path, scram_users: list[str]) -> None:
     tool = [*java, "kafka.tools.StorageTool", "format", "--ignore-formatted"]
+    for user in scram_users:
+        tool += ["--add-scram", user]
     done = subprocess.run(
         [*tool, "-t", "ZGVsdGFkcm9wLXRlc3RzMQ", "-c", str(settings)],
         stdout=subprocess.PIPE,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
@@ -23,6 +23,7 @@ from kafka import TopicPartition as KafkaPartition
 from kafka.errors import KafkaError
 
 from schemas.errors import CloseError, HeldError
+from schemas.kafka_settings import KafkaSettings
 from schemas.reach import KAFKA_HINT, wait_until_reachable
 from sinks.instants import milliseconds, parse_stamp, stamp
 from streams.kafka import Topics, plain_consumer
@@ -105,9 +106,8 @@ class Offsets(Protocol):
 class KafkaOffsets:
     """Looks offsets up by time; only committed records count: the end is the last stable offset."""
 
-    def __init__(self, kafka: Mapping[str, Any]) -> None:
+    def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
-        self._servers = ",".join(kafka["bootstrap_servers"])
 
     def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[Found]:
         """See Offsets.at; raises CloseError where the broker doesn't answer."""
@@ -135,14 +135,14 @@ class KafkaOffsets:
 
     @contextmanager
     def _asking(self, topic: str) -> Iterator[KafkaConsumer]:
-        wait_until_reachable(self._servers, CloseError)
+        wait_until_reachable(self._kafka, CloseError)
         try:
             with plain_consumer(self._kafka) as consumer:
                 yield consumer
         except KafkaError as error:
             raise CloseError(
                 what=f"offsets of topic {topic} can't be looked up: {error!r}",
-                where=f"Kafka {self._servers}",
+                where=f"Kafka {self._kafka.bootstrap_servers}",
                 hint=KAFKA_HINT,
             ) from error
 

@@ -105,7 +105,7 @@ def _refuse_flags(
 
 def _letters(sinks: Sinks) -> LetterReader:
     kafka = sinks.settings.kafka
-    return LetterReader(dead_letter_topic(kafka.topic_prefix), kafka.client_options())
+    return LetterReader(dead_letter_topic(kafka.topic_prefix), kafka)
 
 
 def _uuid(text: str) -> UUID:

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from benchmarks.stopwatch import peak_memory_mb
 from schemas.errors import DeltadropError
+from schemas.kafka_settings import KafkaSettings
 from streams.batch import BatchWriter
 from streams.dead_letters import DeadLetterTopic
 from streams.gather import Limits
@@ -71,7 +72,7 @@ def writer(topic: str, root: Path, kafka: str, dead_letters: str = "") -> BatchW
         streams=[stream(topic)],
         decoder=RawDecoder(),
         partitions=Partitions(LocalStore(root)),
-        dead_letters=DeadLetterTopic(dead_letters, {"bootstrap_servers": kafka}),
+        dead_letters=DeadLetterTopic(dead_letters, KafkaSettings(bootstrap_servers=kafka)),
     )
 
 
@@ -79,14 +80,14 @@ def main(options: dict[str, Any]) -> int:
     kafka, root = options["kafka"], Path(options["root"])
     worker = Worker(
         WorkerOptions(
-            kafka,
+            KafkaSettings(bootstrap_servers=kafka),
             group=options["group"],
             limits=Limits(**options["limits"]),
             session_timeout_seconds=options["session_timeout"],
             retry_seconds=options["retry_seconds"],
         ),
         {t: writer(t, root, kafka, options.get("dead_letters", "")) for t in options["topics"]},
-        Topics({"bootstrap_servers": kafka}),
+        Topics(KafkaSettings(bootstrap_servers=kafka)),
     )
     most = _Most(worker)
     most.start()

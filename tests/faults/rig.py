@@ -23,6 +23,7 @@ from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka import TopicPartition as ConfluentPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from schemas.kafka_settings import KafkaSettings
 from streams.coverage import tile
 from streams.kafka import Topics
 from streams.layout import TopicPartition
@@ -165,7 +166,7 @@ class Site:
             return {}
 
     def owner(self, partition: int) -> TopicPartition:
-        with contextlib.closing(Topics({"bootstrap_servers": self.kafka})) as topics:
+        with contextlib.closing(Topics(KafkaSettings(bootstrap_servers=self.kafka))) as topics:
             identity = topics.identities([self.topic])[self.topic]
         return TopicPartition(self.topic, identity.topic_id, partition)
 
@@ -188,7 +189,7 @@ class Site:
     def mend(self) -> int:
         """Read every hole again; return how many there were."""
         holes = self.holes()
-        again = RangeReader(self.kafka)
+        again = RangeReader(KafkaSettings(bootstrap_servers=self.kafka))
         for partition, first, end in holes:
             writer = raw_worker.writer(self.topic, self.root, self.kafka)
             again.read(writer, self.owner(partition), first, end)

@@ -11,6 +11,7 @@ import pytest
 
 from deploy.parts import KafkaBroker
 from schemas.errors import PartitionError
+from schemas.kafka_settings import KafkaSettings
 from streams import range_reader
 from streams.batch import BatchWriter
 from streams.layout import TopicPartition
@@ -30,7 +31,7 @@ def site(own_kafka: KafkaBroker, tmp_path: Path) -> Site:
 
 def read(site: Site, owner: TopicPartition) -> int:
     writer = raw_worker.writer(site.topic, site.root, site.kafka)
-    return RangeReader(site.kafka).read(writer, owner, 0, 10)
+    return RangeReader(KafkaSettings(bootstrap_servers=site.kafka)).read(writer, owner, 0, 10)
 
 
 def kill_before(

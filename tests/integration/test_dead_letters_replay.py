@@ -13,6 +13,7 @@ from kafka.admin import NewTopic
 from deploy.demo.report import Drop
 from deploy.demo.workspace import COMMAND, Workspace, next_second
 from deploy.parts import KafkaBroker, SchemaRegistry
+from schemas.kafka_settings import KafkaSettings
 from streams import dead_letters_replay
 from streams.dead_letters import DeadLetterTopic, Poison
 from streams.dead_letters_read import LetterReader
@@ -133,7 +134,7 @@ def test_a_replay_that_is_cut_off_has_replayed_nothing_and_the_next_does_it_once
 ) -> None:
     prefix = own_prefix("cut-off")
     topic, letters = f"{prefix}.events", f"{prefix}.dead-letter"
-    options = {"bootstrap_servers": kafka.bootstrap_servers}
+    options = KafkaSettings(bootstrap_servers=kafka.bootstrap_servers)
     create(kafka, topic, letters)
     events = [Poison(topic, 0, offset, 1_000, b"1", b"v%d" % offset, "why") for offset in (5, 6)]
     sender = DeadLetterTopic(letters, options)

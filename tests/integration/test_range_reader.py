@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from deploy.parts import KafkaBroker
 from schemas.errors import PartitionError
+from schemas.kafka_settings import KafkaSettings
 from streams.layout import CoveragePath
 from streams.range_reader import RangeReader
 from tests.faults import raw_worker
@@ -30,7 +31,9 @@ def paths(site: Site) -> list[CoveragePath]:
 
 def read(site: Site, first: int, end: int, partition: int = 0, **settings: int) -> int:
     writer = raw_worker.writer(site.topic, site.root, site.kafka)
-    return RangeReader(site.kafka, **settings).read(writer, site.owner(partition), first, end)
+    return RangeReader(KafkaSettings(bootstrap_servers=site.kafka), **settings).read(
+        writer, site.owner(partition), first, end
+    )
 
 
 def test_what_no_worker_read_is_mended(site: Site) -> None:

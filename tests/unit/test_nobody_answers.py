@@ -13,14 +13,14 @@ from deploy.parts.ports import free_port
 from schemas import reach
 from schemas.errors import CloseError, DeltadropError, HeldError, PartitionError, RegistryError
 from schemas.events import Kind
+from schemas.kafka_settings import KafkaSettings
+from schemas.reach import KAFKA_HINT
 from sinks.closing.cut import KafkaOffsets
 from streams.batch import BatchWriter
 from streams.kafka import OffsetsGoneError
 from streams.layout import TopicPartition
 from streams.range_reader import RangeReader
 from tests.shop.offline import OfflineShop, at, with_exports
-
-HINT = "check kafka.bootstrap_servers or KAFKA_BOOTSTRAP_SERVERS, and that Kafka is up"
 
 
 @pytest.fixture
@@ -31,22 +31,24 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_offsets_that_cant_be_looked_up_name_the_kafka(nobody: str) -> None:
-    offsets = KafkaOffsets({"bootstrap_servers": [nobody]})
+    offsets = KafkaOffsets(KafkaSettings(bootstrap_servers=nobody))
 
     with pytest.raises(CloseError) as refused:
         offsets.at("topic", 1, int(datetime.now(UTC).timestamp() * 1000))
 
     assert str(refused.value) == (
-        f"Kafka {nobody}: can't be reached ([Errno 111] Connection refused); {HINT}"
+        f"Kafka {nobody}: can't be reached ([Errno 111] Connection refused); {KAFKA_HINT}"
     )
 
 
 def test_a_range_that_cant_be_read_names_the_kafka(nobody: str) -> None:
     with pytest.raises(PartitionError) as refused:
-        RangeReader(nobody).read(cast(BatchWriter, None), TopicPartition("t", UUID(int=1), 0), 0, 9)
+        RangeReader(KafkaSettings(bootstrap_servers=nobody)).read(
+            cast(BatchWriter, None), TopicPartition("t", UUID(int=1), 0), 0, 9
+        )
 
     assert str(refused.value) == (
-        f"Kafka {nobody}: can't be reached ([Errno 111] Connection refused); {HINT}"
+        f"Kafka {nobody}: can't be reached ([Errno 111] Connection refused); {KAFKA_HINT}"
     )
 
 

@@ -4,8 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from schemas.credentials import password_of
 from schemas.errors import DefinitionError
+from schemas.kafka_access import client_options
 from schemas.settings import load_settings
+from streams.kafka_access import faust_credentials
+
+LOGIN = "protocol: SASL_PLAINTEXT, mechanism: PLAIN, username: us"
 
 
 @pytest.fixture(autouse=True)
@@ -92,12 +97,85 @@ def test_a_mistyped_variable_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     ]
 
 
-def test_a_password_is_read_from_its_file_and_not_shown(tmp_path: Path) -> None:
+def test_a_password_is_read_from_its_file_or_the_environment_and_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "secret").write_text("s3cret\n", encoding="utf-8")
-    security = f"{{password_file: {tmp_path / 'secret'}, password: other}}"
-    settings = load_settings(settings_file(tmp_path, f"kafka: {{security: {security}}}\n"))
-    assert settings.kafka.security.secret() == "s3cret"
-    assert "other" not in repr(settings)
+    login = f"{LOGIN}, password_file: secret"
+    settings = load_settings(settings_file(tmp_path, f"kafka: {{security: {{{login}}}}}\n"))
+    assert password_of(settings.kafka.security, "kafka.security") == "s3cret"
+
+    monkeypatch.setenv("DELTADROP_KAFKA__SECURITY__PASSWORD", "0ther")
+    settings = load_settings(settings_file(tmp_path, f"kafka: {{security: {{{LOGIN}}}}}\n"))
+    assert client_options(settings.kafka)["sasl_plain_password"] == "0ther"
+    shown = f"{settings!r} {settings.kafka.security} {faust_credentials(settings.kafka)!r}"
+    assert "0ther" not in shown
+
+
+@pytest.mark.parametrize(
+    ("section", "variable"),
+    [
+        ("kafka: {security: {password: a}}", "DELTADROP_KAFKA__SECURITY__PASSWORD"),
+        ("registry: {password: a}", "DELTADROP_REGISTRY__PASSWORD"),
+    ],
+)
+def test_a_password_in_the_file_is_refused_and_not_repeated(
+    tmp_path: Path, section: str, variable: str
+) -> None:
+    (fault,) = faults_of(settings_file(tmp_path, section.replace("a}", "op3n}")))
+
+    assert "a secret doesn't belong in this file" in fault
+    assert variable in fault
+    assert "op3n" not in fault
+
+
+@pytest.mark.parametrize(
+    ("security", "told"),
+    [
+        (
+            "protocol: SASL_SSL",
+            "SASL_SSL needs mechanism, username, password_file, or"
+            " DELTADROP_KAFKA__SECURITY__PASSWORD",
+        ),
+        ("protocol: SSL, username: a", "SSL has no login: username would not be used"),
+        ("ca_file: ca.pem", "PLAINTEXT isn't encrypted: ca_file would not be used"),
+        ("protocol: SSL, key_file: k.pem", "key_file needs its certificate_file"),
+    ],
+)
+def test_no_kafka_setting_is_missing_or_ignored(tmp_path: Path, security: str, told: str) -> None:
+    assert faults_of(settings_file(tmp_path, f"kafka: {{security: {{{security}}}}}")) == [
+        f"deltadrop.yaml:1: field 'kafka.security': {told}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("registry", "told"),
+    [
+        ("username: a", "field 'registry': a login needs both, username and a password"),
+        ("password_file: a", "field 'registry': a login needs both, username and a password"),
+        ("ca_file: a", "field 'registry': ca_file would not be used: the url isn't https"),
+        ("url: 'https://a:op3n@b'", "field 'registry.url': has a login in it; set registry.user"),
+    ],
+)
+def test_no_setting_of_the_registry_is_missing_or_ignored(
+    tmp_path: Path, registry: str, told: str
+) -> None:
+    (fault,) = faults_of(settings_file(tmp_path, f"registry: {{{registry}}}"))
+
+    assert told in fault
+    assert "op3n" not in fault
+
+
+def test_files_of_kafka_and_the_registry_are_relative_to_the_settings_file(tmp_path: Path) -> None:
+    security = "protocol: SSL, ca_file: a/ca.pem, certificate_file: a.pem, key_file: /a.key"
+    registry = "url: 'https://a', username: u, password_file: secret, ca_file: ca.pem"
+    file = settings_file(tmp_path, f"kafka: {{security: {{{security}}}}}\nregistry: {{{registry}}}")
+    settings = load_settings(file)
+
+    own, asked = settings.kafka.security, settings.registry
+    assert (own.ca_file, own.key_file) == (tmp_path / "a/ca.pem", Path("/a.key"))
+    assert own.certificate_file == tmp_path / "a.pem"
+    assert (asked.password_file, asked.ca_file) == (tmp_path / "secret", tmp_path / "ca.pem")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,81 @@
+"""Who doesn't answer as Kafka does is told from Kafka; one server that lets us in is enough."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from schemas import reach
+from schemas.errors import PublishError
+from schemas.kafka_settings import KafkaSettings
+from schemas.reach import wait_until_reachable
+
+GREETED = b"\x00\x00\x00\x06" + b"\x00\x00\x00\x12" + b"\x00\x00"
+"""Six bytes, to request 18, without an error."""
+
+HTTP = b"HTTP/1.1 400 Bad Request\r\n\r\n"
+TLS_ALERT = b"\x15\x03\x03\x00\x02\x02\x50"
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[str]:
+    """A server that gives every connection the same answer; gives host:port."""
+
+    def serve() -> None:
+        while True:
+            connection, _ = server.accept()
+            with closing(connection):
+                if not connection.recv(1024):
+                    return
+                connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{address[1]}"
+        socket.create_connection(address).close()
+        thread.join()
+
+
+def refusal(servers: str) -> str:
+    with pytest.raises(PublishError) as refused:
+        wait_until_reachable(KafkaSettings(bootstrap_servers=servers), PublishError)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (HTTP, "doesn't answer as Kafka does"),
+        (TLS_ALERT + b"\x00", "speaks TLS there, which isn't asked for"),
+    ],
+)
+def test_what_isnt_kafka_is_told_at_once(answer: bytes, told: str) -> None:
+    with answering(answer) as server:
+        assert refusal(server) == (
+            f"Kafka {server}: {told};"
+            " check the port in kafka.bootstrap_servers, and kafka.security.protocol"
+        )
+
+
+def test_one_server_that_lets_us_in_is_enough() -> None:
+    with answering(HTTP) as wrong, answering(GREETED) as right:
+        kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:1, {wrong}, {right}")
+        wait_until_reachable(kafka, PublishError)
+
+
+def test_a_refusal_is_told_before_a_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "_WAIT_SECONDS", 0.1)
+    with answering(HTTP) as wrong:
+        assert f"Kafka {wrong}: doesn't answer as Kafka does" in refusal(f"{wrong},127.0.0.1:1")
+
+
+def test_an_answer_that_breaks_off_may_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "_WAIT_SECONDS", 0)
+    with answering(GREETED[:-1]) as server:
+        assert f"Kafka {server}: can't be reached (it closes the conn" in refusal(server)
