@@ -107,10 +107,15 @@ def status(
     as_json: AsJson = False,
     partitions: Annotated[bool, typer.Option("--partitions", help="List all partitions.")] = False,
 ) -> None:
-    """Show what is due, what it waits for or what holds it, and what settles that."""
+    """Show what is due, what it waits for or what holds it, and what settles that.
+
+    Exits with 1 if Kafka couldn't be asked: what the ledger knows is shown all the same.
+    """
     now = dt.datetime.now(dt.UTC)
     told = status_of(Sinks.of(load_settings(config)), now)
     typer.echo(told.to_json() if as_json else at_a_glance(told, now, all_partitions=partitions))
+    if told.unasked:
+        raise typer.Exit(1)
 
 
 @dataclass(frozen=True, slots=True)

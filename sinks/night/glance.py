@@ -22,7 +22,10 @@ def at_a_glance(status: Status, now: dt.datetime, *, all_partitions: bool = Fals
         first, *rest = _of_export(one, status.scheduler, now)
         lines.append(f"{one.export:{width}}  {first}")
         lines.extend(f"{'':{width}}  {line}" for line in rest)
-    lines += ["", *_of_partitions(status.partitions, all_partitions), ""]
+    if status.unasked:
+        lines += ["", "how far the workers are isn't known", f"→ {status.unasked}", ""]
+    else:
+        lines += ["", *_of_partitions(status.partitions, all_partitions), ""]
     return "\n".join([*lines, *_of_scheduler(status), *_of_reports(status.unsent)])
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
+from schemas.errors import DeltadropError
 from sinks.closing.intent import topics_read
 from sinks.exports.export import Export
 from sinks.lease import latest_grant
@@ -73,13 +74,14 @@ class SchedulerStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The status of an installation."""
+    """The status of an installation. unasked: why Kafka told nothing of its partitions, if so."""
 
     partitions: tuple[PartitionStatus, ...]
     exports: tuple[ExportStatus, ...]
     scheduler: SchedulerStatus
     disk: DiskStatus
     unsent: tuple[Unsent, ...] = ()  # reports
+    unasked: str = ""
 
     def to_json(self) -> str:
         """Serialise, for scripts."""
@@ -87,12 +89,18 @@ class Status:
 
 
 def status_of(sinks: Sinks, now: dt.datetime) -> Status:
-    """Look at Kafka, coverage and ledger; changes nothing."""
-    partitions = tuple(_partitions(sinks))
+    """Look at Kafka, coverage and ledger; changes nothing. Without Kafka the ledger still tells."""
+    partitions: tuple[PartitionStatus, ...] = ()
+    unasked = ""
+    try:
+        partitions = tuple(_partitions(sinks))
+    except DeltadropError as error:
+        unasked = str(error)
     exports = tuple(_export(sinks, export, partitions, now) for export in sinks.exports)
     unsent = tuple(Outbox(sinks.ledger.store, channels_of(sinks.settings)).unsent())
     scheduler = scheduler_status(sinks, now)
-    return Status(partitions, exports, scheduler, disk_status(sinks.settings), unsent)
+    disk = disk_status(sinks.settings)
+    return Status(partitions, exports, scheduler, disk, unsent, unasked)
 
 
 def scheduler_status(sinks: Sinks, now: dt.datetime) -> SchedulerStatus:

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
+from schemas.errors import PartitionError
 from sinks.night.disk import DiskStatus
 from sinks.night.glance import at_a_glance
-from sinks.night.status import ExportStatus, PartitionStatus, SchedulerStatus, Status
+from sinks.night.status import (
+    ExportStatus,
+    PartitionStatus,
+    SchedulerStatus,
+    Status,
+    status_of,
+)
 from sinks.reports import Unsent
+from tests.shop.offline import OfflineShop, at, with_exports
+
+if TYPE_CHECKING:
+    from streams.kafka import Topics
 
 NOW = datetime(2026, 3, 29, 6, 30, tzinfo=UTC)
 DUE, NEXT = "2026-03-29T06:00:00+00:00", "2026-03-30T06:00:00+00:00"
@@ -24,8 +38,9 @@ def shown(
     all_partitions: bool = False,
     disk: DiskStatus = ROOMY,
     unsent: tuple[Unsent, ...] = (),
+    unasked: str = "",
 ) -> list[str]:
-    status = Status(partitions, exports, scheduler, disk, unsent)
+    status = Status(partitions, exports, scheduler, disk, unsent, unasked)
     return at_a_glance(status, NOW, all_partitions=all_partitions).splitlines()
 
 
@@ -92,4 +107,30 @@ def test_reports_that_wait_are_told_with_why() -> None:
         "→ smtp:587: can't be used",
         "",
         f"1 report to be sent by webhook, the oldest of {DUE}",
+    ]
+
+
+def test_without_kafka_the_ledger_still_tells(tmp_path: Path) -> None:
+    shop = OfflineShop(tmp_path, definitions=with_exports("sent"))
+    shop.store_all()
+    shop.close("sent", at(6))
+
+    class Away:
+        def identities(self, names: object) -> object:
+            raise PartitionError("can't be reached", where="Kafka k:9092", hint="see that it is up")
+
+    away = replace(shop.sinks, streams=replace(shop.sinks.streams, kafka=cast("Topics", Away())))
+
+    told = status_of(away, at(7, 28))
+
+    assert told.unasked == "Kafka k:9092: can't be reached; see that it is up"
+    assert [one.due for one in told.exports] == [(at(6, 28).isoformat(),)]
+
+
+def test_that_kafka_is_away_is_told_below_what_the_ledger_knows() -> None:
+    assert shown(CALM, partitions=(), unasked="Kafka k:9092: can't be reached")[2:6] == [
+        f"clicks  closed {DUE}, next {NEXT}",
+        "",
+        "how far the workers are isn't known",
+        "→ Kafka k:9092: can't be reached",
     ]
