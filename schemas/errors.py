@@ -12,6 +12,7 @@
     ├── LedgerError             the ledger of closes
     ├── ReportError             a report can't be sent; no close fails for it
     └── CloseError              a close failed
+        ├── WrongCloseError     what is asked of a close can't be (exit code 2)
         └── HeldError           a close that can't be proven complete (exit code 3)
             └── WaitingError    it isn't complete yet: the workers haven't stored all of it
 
@@ -40,6 +41,7 @@ __all__ = [
     "TopicError",
     "UnknownSchemaError",
     "WaitingError",
+    "WrongCloseError",
     "WrongInputError",
 ]
 
@@ -131,6 +133,12 @@ class ReportError(DeltadropError):
 
 class CloseError(DeltadropError):
     """A close failed; running it again is safe."""
+
+
+class WrongCloseError(CloseError):
+    """A close that can't be as it is asked for: another instant, flag or definition is needed."""
+
+    exit_code = 2
 
 
 class HeldError(CloseError):

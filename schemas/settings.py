@@ -37,6 +37,7 @@ from schemas.definitions import (
 )
 from schemas.kafka_settings import KafkaSecurity, KafkaSettings
 from schemas.observe_settings import ObserveSettings
+from schemas.receiver_settings import ReadyFile
 from schemas.registry_settings import RegistrySettings
 from schemas.report_settings import MailSettings, Section, WebhookSettings
 
@@ -101,11 +102,13 @@ class CloseSettings(Section):
 
 
 class TransferboxSettings(Section):
-    """The transferbox."""
+    """The transferbox, and what a receiver gets there beside the file, as at other locations."""
 
     retention_days: Positive | None = Field(
         default=None, description="after its delivery a drop is removed; none keeps it for ever"
     )
+    manifests: bool = True
+    ready_file: ReadyFile | None = None
 
 
 class ScheduleSettings(Section):

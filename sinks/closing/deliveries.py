@@ -20,8 +20,7 @@ from typing import Final, TypeVar
 import structlog
 
 from schemas.errors import CloseError
-from sinks.drops.manifest import Manifest
-from sinks.drops.verify import MANIFEST_ENDING
+from sinks.drops.manifest import MANIFEST_ENDING, Manifest
 from sinks.ledger.receipts import Consignment, Receipts
 from sinks.locations.base import DeliveryError, Folder, PassingError, Receipt, Terms
 from sinks.locations.kinds import Destination
@@ -183,7 +182,7 @@ def _files_for(terms: Terms, parcel: Parcel, manifest: Path) -> Iterator[tuple[P
     if parcel.file is not None:
         yield parcel.file, parcel.name
     if terms.manifests:
-        yield manifest, f"{parcel.name}.manifest.json"
+        yield manifest, f"{parcel.name}{MANIFEST_ENDING}"
     if terms.ready_file is not None:
         yield manifest.with_name("ready"), f"{parcel.name}{terms.ready_file}"
 

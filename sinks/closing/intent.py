@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from schemas.errors import CloseError, DefinitionError, Fault
+from schemas.errors import CloseError, DefinitionError, Fault, WrongCloseError
 from schemas.events import Kind
 from schemas.tables import TableKind
 from schemas.topics import Topic
@@ -150,14 +150,14 @@ class Intentions:
         """An initial drop is of rows, and an export's first: later ones are deltas on it."""
         if export.type.line is not Line.ROW:
             rows = ", ".join(one.name for one in EXPORT_TYPES.values() if one.line is Line.ROW)
-            raise CloseError(
+            raise WrongCloseError(
                 what=f"exports of type {export.type.name} have no initial drop",
                 where=f"export '{export.name}'",
                 hint=f"those of rows have one: {rows}; close it without --initial",
             )
         closes = list(self.ledger.closes(export.name))
         if closes:
-            raise CloseError(
+            raise WrongCloseError(
                 what=f"an initial drop is an export's first; it was closed at {stamp(closes[0])}",
                 where=f"export '{export.name}'",
                 hint="close it without --initial, or define an export of another name",
@@ -171,7 +171,7 @@ class Intentions:
         closes = list(self.ledger.closes(export.name))
         self._refuse_another(export, closes[-1] if closes else None)
         if closes and closes[-1] > instant:
-            raise CloseError(
+            raise WrongCloseError(
                 what=f"{stamp(instant)} is before this export's last cut, {stamp(closes[-1])}",
                 where=f"export '{export.name}'",
                 hint="windows are closed in order; choose an instant after its last cut",

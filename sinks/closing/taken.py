@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from schemas.errors import CloseError
+from schemas.errors import CloseError, WrongCloseError
 from sinks.exports.export import Export
 from sinks.instants import stamp
 from sinks.ledger.ledger import Ledger
@@ -33,7 +33,7 @@ def taken_name(export: Export, name: str, owner: dt.datetime | str) -> CloseErro
     """
     where = f"export '{export.name}'"
     if isinstance(owner, dt.datetime):
-        return CloseError(
+        return WrongCloseError(
             what=f"the file name {name} is taken by another window, {stamp(owner)}",
             where=where,
             hint="give the suffix a time, as _yyyyMMdd_HHmmss, for several windows a day",

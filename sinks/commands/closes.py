@@ -52,8 +52,8 @@ def close(
 ) -> None:
     """Close every due window that isn't closed yet, oldest first; or the one that ends at --at.
 
-    Exits with 0 if all were closed, 3 if one was held, 1 if one failed; the others were closed all
-    the same.
+    Exits with 0 if all were closed, 3 if one was held, 1 if one failed, 2 if one can't be as it is
+    asked for; the others were closed all the same.
     """
     settings = load_settings(config)
     sinks = Sinks.of(settings)
@@ -68,7 +68,7 @@ def close(
     else:
         due = (initial_closes if initial else due_closes)(chosen, sinks.ledger, now)
     failures: dict[str, DeltadropError] = {}
-    run = _Run(sinks, reporter, failures, initial, as_json, by_hand=at is not None)
+    run = _Run(sinks, reporter, failures, initial, as_json, by_hand=at is not None or initial)
     with writing_metrics(sinks, settings.observe.textfile):
         _close_in_order(run, due)
     for told in sinks.sweeper.finish_revisions().left:

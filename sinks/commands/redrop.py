@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from schemas.errors import Fault, WrongInputError
 from schemas.settings import load_settings
 from sinks.commands.exports import named
 from sinks.commands.lines import close_line
@@ -18,7 +17,10 @@ from sinks.commands.telling import telling_revisions
 from sinks.repair.redrop import Redrop, Redropper
 from sinks.setup import Sinks
 
-__all__ = ["redrop"]
+__all__ = ["TODAYS_DEFINITION", "redrop"]
+
+TODAYS_DEFINITION: Final = "today's definition"
+"""Why a drop was made again with --current-definition, where nobody has given another reason."""
 
 
 def redrop(
@@ -43,10 +45,8 @@ def redrop(
     """
     sinks = Sinks.of(load_settings(config))
     instant = read_instant(close)
-    if current_definition and reason is None:
-        hint = "a revision has a reason: say what has changed, and who asked for it"
-        raise WrongInputError([Fault("--current-definition", "needs --reason", hint)])
-    why = "" if reason is None else read_reason(reason)
+    usual = TODAYS_DEFINITION if current_definition else ""
+    why = usual if reason is None else read_reason(reason)
     known_export(sinks, export)
     today = named(export, sinks.exports) if current_definition else None
     with telling_revisions(sinks):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -22,6 +22,7 @@ from sinks.rendering.render import Compression, Rendered
 from sinks.wording import counted
 
 __all__ = [
+    "MANIFEST_ENDING",
     "Balance",
     "ColumnEntry",
     "Dialect",
@@ -38,6 +39,9 @@ __all__ = [
     "export_of",
     "file_of",
 ]
+
+MANIFEST_ENDING: Final = ".manifest.json"
+"""What its name adds to the drop's."""
 
 Count = Annotated[int, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

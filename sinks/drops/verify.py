@@ -15,13 +15,12 @@ from typing import Final
 
 from schemas.errors import CloseError
 from sinks.drops.csv_check import CsvCheck, SpoiltError
-from sinks.drops.manifest import FileEntry, Manifest
+from sinks.drops.manifest import MANIFEST_ENDING, FileEntry, Manifest
 from sinks.drops.unpack import unpacked
 from sinks.wording import counted
 
 __all__ = ["Finding", "Verification", "verify"]
 
-MANIFEST_ENDING: Final = ".manifest.json"
 _PIECE: Final = 4 * 1024 * 1024
 
 

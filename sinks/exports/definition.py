@@ -118,6 +118,8 @@ FolderName = Annotated[
 """A name that is a folder's, too."""
 USUAL_NAME: Final = "<name><suffix>"
 """The pattern of a file's name where none is given."""
+USUAL_PLACES: Final = ("transferbox",)
+"""Where a drop goes if nothing else is said."""
 Number = Annotated[int, Field(strict=True, ge=0)]
 Recipient = Annotated[str, StringConstraints(pattern=r"^[^@\s,;<>]+@[^@\s,;<>]+$", strict=True)]
 
@@ -235,7 +237,7 @@ class ExportDefinition(_Definition):
     file: FileDefinition = FileDefinition()
     schedule: ScheduleDefinition
     deliver: Annotated[tuple[FolderName, ...], Field(min_length=1), AfterValidator(_distinct)] = (
-        "transferbox",
+        USUAL_PLACES
     )
     when_empty: WhenEmpty = WhenEmpty.HEADER
     guard_rails: GuardRailsDefinition | None = None

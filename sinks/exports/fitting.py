@@ -16,6 +16,7 @@ from schemas.tables import Catalog
 from sinks.columns import WHY_MISSING, Column, HeadedColumn, Subject, profile_columns
 from sinks.exports.definition import (
     USUAL_NAME,
+    USUAL_PLACES,
     ExportDefinition,
     FileDefinition,
     FormatsDefinition,
@@ -247,7 +248,8 @@ def _check_separators(draft: _Draft) -> None:
 
 def _check_deliveries(draft: _Draft, locations: Mapping[str, Terms]) -> None:
     skips = draft.text("when_empty") == WhenEmpty.SKIP
-    for index, name in enumerate(draft.items("deliver")):
+    given = draft.value("deliver") is not None
+    for index, name in enumerate(draft.items("deliver") if given else USUAL_PLACES):
         if isinstance(name, str) and name not in locations:
             draft.fault(
                 ("deliver", index), f"'{name}' isn't a location", choices(name, sorted(locations))

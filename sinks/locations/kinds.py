@@ -26,7 +26,7 @@ KINDS: Final[Mapping[str, type[LocationSettings]]] = {
     "sftp": SftpSettings,
     "ftps": FtpsSettings,
 }
-"""The settings of each kind that has some; the transferbox has none."""
+"""The settings of each kind; those of the transferbox are a section of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,8 @@ def load_locations(settings: Settings) -> Locations:
     Nothing is connected, and no secret is read.
     """
     box = Transferbox(settings.root / TRANSFERBOX)
-    found = {TRANSFERBOX: Destination(box, Terms())}
+    own = settings.transferbox
+    found = {TRANSFERBOX: Destination(box, Terms(own.manifests, own.ready_file))}
     faults = Faults()
     for name, given in settings.locations.items():
         one = _read(name, _within(settings.told_by, name, given), faults)
@@ -65,8 +66,8 @@ def terms_of(locations: Locations) -> dict[str, Terms]:
 
 def _read(name: str, own: Document, faults: Faults) -> LocationSettings | None:
     if name == TRANSFERBOX:
-        hint = "name this one otherwise, or remove it"
-        faults.add(own.where(), f"location '{name}' is always there and has no settings", hint)
+        hint = "put its settings in the section 'transferbox', or name this one otherwise"
+        faults.add(own.where(), f"location '{name}' is always there", hint)
         return None
     kind = own.data.get("kind")
     if kind is None:

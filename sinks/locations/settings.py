@@ -14,6 +14,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from schemas.definitions import AtError
+from schemas.receiver_settings import ReadyFile
 from sinks.locations.base import DeliveryError, Location, Step, Terms
 
 __all__ = ["LocationSettings", "RemoteSettings", "ServerFolder", "Text", "secret"]
@@ -32,10 +33,7 @@ class LocationSettings(BaseModel, ABC):
 
     kind: str
     manifests: bool = True
-    ready_file: (
-        Annotated[str, StringConstraints(pattern=r"^[._-][A-Za-z0-9._-]{0,30}$", strict=True)]
-        | None
-    ) = None
+    ready_file: ReadyFile | None = None
     attempts: Annotated[int, Field(ge=1, le=20)] = 4
     retry_seconds: Annotated[float, Field(ge=0, le=600)] = 2
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 30

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from sinks.drops.verify import MANIFEST_ENDING
+from sinks.drops.manifest import MANIFEST_ENDING
 from sinks.ledger.ledger import Outcome
 from sinks.locations import Transferbox
 from sinks.locations.base import Receipt
@@ -39,9 +39,13 @@ def own_files(
 
 
 def _is_ours(file: Path, receipt: Receipt, outcome: Outcome) -> bool:
-    """Whether a file is what was delivered: the drop by its checksum, its manifest by the drop."""
+    """Whether a file is what was delivered: the drop by its checksum, its manifest by the drop, a
+    ready file by being empty, which no drop is.
+    """
     if file.stat().st_size != receipt.bytes:
         return False
+    if not receipt.bytes:
+        return True
     if file.name.endswith(MANIFEST_ENDING):
         return _is_manifest_of(file, outcome)
     with file.open("rb") as opened:

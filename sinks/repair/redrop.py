@@ -8,10 +8,9 @@ differs: it becomes a numbered revision with its reason (SPEC §7).
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from schemas.errors import CloseError, LedgerError
+from schemas.errors import CloseError, LedgerError, WrongCloseError
 from sinks.closing.close import DELETED_SINCE
 from sinks.closing.running import foreseen
 from sinks.exports.export import Export
@@ -71,12 +70,13 @@ class Redropper:
         held = holds.waiting(export, instant)
         if held is not None:
             raise held.error(export, instant)
-        closes = [stamp(one) for one in self.reviser.ledger.closes(export)]
-        raise CloseError(
-            what=f"no drop was delivered at {stamp(instant)}",
-            where=where,
-            hint=_hint(export, instant, closes),
-        )
+        closes = list(self.reviser.ledger.closes(export))
+        what = f"no drop was delivered at {stamp(instant)}"
+        if instant in closes:
+            hint = f"it was begun: finish it, deltadrop close {export} --at {instant.isoformat()}"
+            raise CloseError(what, where=where, hint=hint)
+        last = f"the last close was at {stamp(closes[-1])}" if closes else "it was never closed"
+        raise WrongCloseError(what, where=where, hint=last)
 
     def _again(self, intent: Intent, outcome: Outcome) -> Redrop:
         """Make the drop that is there, prove that it has the same bytes, and bring it to where it
@@ -107,16 +107,10 @@ class Redropper:
         return found
 
 
-def _hint(export: str, instant: dt.datetime, closes: Sequence[str]) -> str:
-    if stamp(instant) in closes:
-        return f"it was begun: finish it, deltadrop close {export} --at {instant.isoformat()}"
-    return f"the last close was at {closes[-1]}" if closes else "it was never closed"
-
-
 def _refuse_another(today: Export, intent: Intent) -> None:
     then = Export.from_json(intent.definition_json())
     if today.identity != then.identity:
-        raise CloseError(
+        raise WrongCloseError(
             what="today's definition is another export: its database, table, type or event differs",
             where=f"export '{today.name}'",
             hint="redrop it without --current-definition",

@@ -9,6 +9,7 @@ import pyarrow as pa
 from schemas.tables import AttributeDefinition, DatabaseDefinition
 from sinks.columns import HeadedColumn, Subject
 from sinks.drops.manifest import (
+    MANIFEST_ENDING,
     Balance,
     Manifest,
     Offsets,
@@ -87,5 +88,5 @@ def write_drop(
         late_rows=late_rows or {},
         warnings=rendered.warnings,
     )
-    (folder / name.manifest).write_bytes(manifest.to_json())
+    (folder / f"{name}{MANIFEST_ENDING}").write_bytes(manifest.to_json())
     return path, manifest

@@ -35,9 +35,10 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OfflineShop:
 def close(shop: OfflineShop) -> Callable[..., int]:
     """Run the command; its exit code."""
 
-    def run(*exports: str, at: str | None = None) -> int:
+    def run(*exports: str, at: str | None = None, initial: bool = False) -> int:
+        config = shop.folder / "deltadrop.yaml"
         try:
-            closes.close(list(exports), at=at, config=shop.folder / "deltadrop.yaml")
+            closes.close(list(exports), at=at, initial=initial, config=config)
         except typer.Exit as left:
             return left.exit_code
         return 0
@@ -77,9 +78,13 @@ def test_what_is_wrong_with_an_instant_chosen_by_hand_is_told_to_who_chose_it(
     shop.store_all()
     assert close("profiles", at=at(6, 28).isoformat()) == 0
 
-    assert close("profiles", at=at(6, 27).isoformat()) == 1
+    assert close("profiles", at=at(6, 27).isoformat()) == 2
 
-    assert "is before this export's last cut" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "profiles at 2026-03-27T06:00:00+00:00: export 'profiles': 20260327T060000.000Z is before "
+        "this export's last cut, 20260328T060000.000Z; "
+        "windows are closed in order; choose an instant after its last cut\n"
+    )
     assert [one.kind for one in told(shop)] == [Kind.DELIVERED]
 
 
@@ -108,3 +113,33 @@ def test_a_partner_that_hangs_keeps_no_other_export_waiting(
     assert close() == 0
 
     assert seen == [True]
+
+
+def test_an_initial_drop_of_an_export_that_was_closed_is_wrong_input_and_told_to_who_asked(
+    shop: OfflineShop, close: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.store_all()
+    assert close("profiles", at=at(6, 28).isoformat()) == 0
+
+    assert close("profiles", initial=True) == 2
+
+    assert capsys.readouterr().err.partition(": ")[2] == (
+        "export 'profiles': an initial drop is an export's first; it was closed at "
+        "20260328T060000.000Z; close it without --initial, or define an export of another name\n"
+    )
+    assert [one.kind for one in told(shop)] == [Kind.DELIVERED]
+
+
+def test_a_file_name_that_another_window_has_is_wrong_input(
+    shop: OfflineShop, close: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.store_all()
+    assert close("profiles", at="2026-03-28T06:00:00Z") == 0
+
+    assert close("profiles", at="2026-03-28T06:00:30Z") == 2
+
+    assert capsys.readouterr().err.partition(": ")[2] == (
+        "export 'profiles': the file name profiles_20260328_0600.csv is taken by another window, "
+        "20260328T060000.000Z; "
+        "give the suffix a time, as _yyyyMMdd_HHmmss, for several windows a day\n"
+    )

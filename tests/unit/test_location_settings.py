@@ -14,8 +14,8 @@ from schemas.errors import DefinitionError
 from schemas.settings import load_settings
 from schemas.tables import load_catalog
 from sinks.exports.export import load_exports
-from sinks.locations import KINDS, TRANSFERBOX, Locations, load_locations, terms_of
-from tests.shop.offline import DEFINITIONS
+from sinks.locations import KINDS, TRANSFERBOX, Locations, Terms, load_locations, terms_of
+from tests.shop.offline import DEFINITIONS, with_exports
 
 SFTP = "kind: sftp, host: sftp.example.com, username: us"
 DOC = Path(__file__).parents[2] / "docs" / "locations.md"
@@ -37,11 +37,47 @@ def test_the_transferbox_is_always_there(tmp_path: Path) -> None:
     assert list(load(tmp_path, "root: var\n")) == [TRANSFERBOX]
 
 
-def test_the_transferbox_has_no_settings(tmp_path: Path) -> None:
+def test_the_transferbox_isn_t_described_among_the_locations(tmp_path: Path) -> None:
     assert faults(tmp_path, "locations:\n  transferbox: {kind: sftp}\n") == [
-        "deltadrop.yaml:2: location 'transferbox' is always there and has no settings; "
-        "name this one otherwise, or remove it"
+        "deltadrop.yaml:2: location 'transferbox' is always there; "
+        "put its settings in the section 'transferbox', or name this one otherwise"
     ]
+
+
+def test_the_transferbox_gets_what_its_settings_say_as_any_location(tmp_path: Path) -> None:
+    found = load(tmp_path, "transferbox: {manifests: false, ready_file: .ready}\n")
+
+    assert terms_of(found) == {TRANSFERBOX: Terms(manifests=False, ready_file=".ready")}
+
+
+_READY = {
+    ".manifest.json": "ends as other files do (.manifest.json); choose another, as .ready",
+    "-.Manifest.JSON": "ends as other files do (.manifest.json); choose another, as .ready",
+    ".gz": "ends as other files do (.gz); choose another, as .ready",
+    ".part": "ends as other files do (.part); choose another, as .ready",
+    "-r1": "ends as revisions do (-r1); choose another, as .ready",
+    "_-R12": "ends as revisions do (-r1); choose another, as .ready",
+}
+_NO_ENDING = (
+    "isn't an ending: a dot, dash or underscore, then up to 30 letters, digits, dots, dashes and "
+    "underscores, a letter or digit last, as .ready"
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [*_READY.items(), *((given, _NO_ENDING) for given in ("ready", ".", "./x", "-" + 31 * "a"))],
+)
+def test_a_ready_file_is_called_as_no_other_file_of_a_drop(
+    tmp_path: Path, given: str, expected: str
+) -> None:
+    at_a_server = f"locations:\n  partner: {{{SFTP}, known_hosts: h, key_file: k, ready_file: "
+
+    assert faults(tmp_path, f"transferbox: {{ready_file: '{given}'}}\n") == [
+        f"deltadrop.yaml:1: field 'transferbox.ready_file': '{given}' {expected}"
+    ]
+    (fault,) = faults(tmp_path, f"{at_a_server}'{given}'}}\n")
+    assert fault.endswith(f"'{given}' {expected}")
 
 
 def test_all_faults_are_told_with_their_lines(tmp_path: Path) -> None:
@@ -128,6 +164,27 @@ def test_an_export_that_skips_needs_a_location_with_manifests(tmp_path: Path) ->
         load_exports(tmp_path / "exports", load_catalog(tmp_path / "tables"), terms_of(found))
 
     assert "field 'when_empty': 'partner' gets no manifests" in str(refusal.value)
+
+
+def test_an_export_that_skips_is_refused_where_the_transferbox_has_no_manifests(
+    tmp_path: Path,
+) -> None:
+    found = load(tmp_path, "transferbox: {manifests: false}\n")
+    for name, text in with_exports("sent").items():
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+    with (tmp_path / "exports/sent.yaml").open("a") as export:
+        export.write("when_empty: skip\n")
+
+    with pytest.raises(DefinitionError) as refusal:
+        load_exports(tmp_path / "exports", load_catalog(tmp_path / "tables"), terms_of(found))
+
+    assert str(refusal.value) == (
+        f"{tmp_path}/exports/sent.yaml:10: field 'when_empty': 'transferbox' gets no manifests, "
+        "and would get nothing at all for an empty window; "
+        "choose when_empty: header, or turn the manifests of that location on"
+    )
 
 
 # check-location

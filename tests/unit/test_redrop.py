@@ -151,6 +151,26 @@ def test_after_an_erasure_the_revision_is_what_is_made_again(
     assert files(shop) == before
 
 
+def test_a_revision_takes_the_place_of_the_ready_file_too(
+    tmp_path: Path, redrop: Callable[..., int]
+) -> None:
+    (tmp_path / "deltadrop.yaml").write_text("root: data\ntransferbox: {ready_file: .ready}\n")
+    shop = OfflineShop(tmp_path, definitions=with_exports("sent"))
+    shop.tell(Kind.CAMPAIGN, "CREATED", at(1), campaignId=22)
+    live(shop, 1, "ANN", 7)
+    live(shop, BOB, "PLANTED", 8)
+    shop.store_all()
+    shop.close("sent", CLOSED)
+    assert set(files(shop)) == {FILE, f"{FILE}.manifest.json", f"{FILE}.ready"}
+    delete(shop, BOB, 31)
+    shop.store_all()
+
+    assert redrop(shop) == 0
+
+    revised = "sent_20260328_0600-r1.csv.gz"
+    assert set(files(shop)) == {revised, f"{revised}.manifest.json", f"{revised}.ready"}
+
+
 def test_by_todays_definition_it_is_a_revision_with_its_reason(
     shop: OfflineShop, redrop: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -206,13 +226,24 @@ def test_a_revision_of_a_revision_counts_on(shop: OfflineShop, redrop: Callable[
     }
 
 
+def test_todays_definition_is_reason_enough(shop: OfflineShop, redrop: Callable[..., int]) -> None:
+    file = shop.folder / "exports/sent.yaml"
+    file.write_text(file.read_text() + "columns: [interactionId]\n")
+    shop = shop.again()
+
+    assert redrop(shop, current_definition=True) == 0
+
+    manifest = json.loads(files(shop)["sent_20260328_0600-r1.csv.gz.manifest.json"])
+    assert manifest["reason"] == "today's definition"
+
+
 def test_another_export_under_the_name_is_refused(
     shop: OfflineShop, redrop: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = shop.folder / "exports/sent.yaml"
     file.write_text(file.read_text().replace("event: SENT", "event: OPENED"))
 
-    assert redrop(shop.again(), current_definition=True, reason="a try") == 1
+    assert redrop(shop.again(), current_definition=True, reason="a try") == 2
 
     assert "today's definition is another export" in capsys.readouterr().out
 
@@ -221,9 +252,8 @@ def test_another_export_under_the_name_is_refused(
     ("more", "code", "told"),
     [
         ({"export": "snet"}, 2, "there is no export 'snet'; choose from sent"),
-        ({"close": "20260329T060000.000Z"}, 1, "no drop was delivered at 20260329T060000.000Z; "),
+        ({"close": "20260329T060000.000Z"}, 2, "no drop was delivered at 20260329T060000.000Z; "),
         ({"close": "28/03/2026"}, 2, "--close: '28/03/2026' isn't an instant"),
-        ({"current_definition": True}, 2, "--current-definition: needs --reason; a revision has"),
         ({"reason": " "}, 2, "--reason: is empty"),
     ],
 )

@@ -69,6 +69,18 @@ def test_a_recorded_close_stays_closed_when_its_drop_is_gone(shop: OfflineShop) 
     assert kept(shop, 0) == []
 
 
+def test_a_ready_file_is_removed_with_its_drop(_closed: OfflineShop, tmp_path: Path) -> None:
+    shutil.copytree(_closed.folder, tmp_path / "ready")
+    (tmp_path / "ready/deltadrop.yaml").write_text(
+        "root: data\ntransferbox: {manifests: false, ready_file: .ready}\n"
+    )
+    shop = OfflineShop(tmp_path / "ready", _closed.log, definitions=_closed.definitions)
+    shop.close("sent", at(6))
+
+    assert kept(shop, 29) == [DROP, f"{DROP}.ready"]
+    assert kept(shop, 31) == []
+
+
 @pytest.mark.parametrize("name", ["notes.txt", "sent_20200101_0600.csv.gz", ".hidden"])
 def test_a_file_that_wasn_t_delivered_is_never_removed(shop: OfflineShop, name: str) -> None:
     (shop.transferbox / "sent" / name).write_text("the partner's own")

@@ -1,0 +1,34 @@
+"""What settings say of a receiver's files, at the transferbox as at every location (SPEC §7)."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field
+
+__all__ = ["ReadyFile"]
+
+_ENDING: Final = re.compile(r"[._-](?:[A-Za-z0-9._-]{0,29}[A-Za-z0-9])")
+_REVISION: Final = re.compile(r".*-r[0-9]+")
+_TAKEN: Final = (".manifest.json", ".csv", ".gz", ".zip", ".part")
+"""How a drop, its manifest and files that aren't whole yet end."""
+
+
+def _ready_file(given: str) -> str:
+    """Check an ending; in any case of letters, as some servers don't tell them apart."""
+    if not _ENDING.fullmatch(given):
+        raise ValueError(
+            f"'{given}' isn't an ending: a dot, dash or underscore, then up to 30 letters, digits, "
+            "dots, dashes and underscores, a letter or digit last, as .ready"
+        )
+    taken = next((ending for ending in _TAKEN if given.lower().endswith(ending)), None)
+    if taken is not None:
+        raise ValueError(f"'{given}' ends as other files do ({taken}); choose another, as .ready")
+    if _REVISION.fullmatch(given.lower()):
+        raise ValueError(f"'{given}' ends as revisions do (-r1); choose another, as .ready")
+    return given
+
+
+ReadyFile = Annotated[str, Field(strict=True), AfterValidator(_ready_file)]
+"""What the name of the file that is written last adds to the drop's, as `.ready`."""
