@@ -21,6 +21,7 @@ from sinks.closing.deliveries import Deliveries
 from sinks.closing.running import attempt
 from sinks.commands.lines import close_line, history_fields, history_lines
 from sinks.commands.telling import reporter_of
+from sinks.commands.unsent import unsent
 from sinks.exports.export import Export
 from sinks.instants import parse_zoned
 from sinks.night.glance import at_a_glance
@@ -60,6 +61,8 @@ def close(
     chosen = _chosen(sinks, exports or [])
     if initial and not exports:
         raise WrongInputError([Fault("--initial", "names no export", "close EXPORT --initial")])
+    if warning := unsent(settings, chosen):
+        typer.echo(f"warning: {warning}", err=True)
     reporter = reporter_of(sinks)
     reporter.settle(chosen)
     now = dt.datetime.now(dt.UTC)

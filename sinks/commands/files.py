@@ -12,6 +12,7 @@ import typer
 from schemas.errors import DefinitionError
 from schemas.settings import Settings, load_settings
 from schemas.tables import load_catalog
+from sinks.commands.unsent import unsent
 from sinks.drops.verify import verify as verify_drop
 from sinks.exports.export import load_exports
 from sinks.locations import load_locations, terms_of
@@ -30,6 +31,7 @@ class Valid:
     databases: tuple[str, ...]
     tables: tuple[str, ...]
     exports: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """For people."""
@@ -48,10 +50,12 @@ def validate_definitions(settings: Settings) -> Valid:
     terms = terms_of(load_locations(settings))
     catalog = load_catalog(settings.tables)
     exports = load_exports(settings.exports, catalog, terms)
+    warning = unsent(settings, exports)
     return Valid(
         databases=tuple(sorted(catalog.databases)),
         tables=tuple(sorted(f"{database}.{table}" for database, table in catalog.tables)),
         exports=tuple(export.name for export in exports),
+        warnings=(str(warning),) if warning else (),
     )
 
 
@@ -84,4 +88,9 @@ def validate(
             raise
         typer.echo(json.dumps({"valid": False, "faults": [asdict(f) for f in error.faults]}))
         raise typer.Exit(error.exit_code) from error
-    typer.echo(json.dumps({"valid": True, **asdict(valid)}) if as_json else str(valid))
+    if as_json:
+        typer.echo(json.dumps({"valid": True, **asdict(valid)}))
+        return
+    for warning in valid.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    typer.echo(str(valid))

@@ -15,6 +15,7 @@ import typer
 
 from schemas.settings import Settings, load_settings
 from sinks.closing.watch import watching
+from sinks.commands.unsent import unsent
 from sinks.instants import utc_now
 from sinks.lease import Keeper, Lease, process_name
 from sinks.night.installed import Installed
@@ -60,6 +61,8 @@ def serve(
     patient = settings.close.model_copy(update={"wait_seconds": wait})
     own = settings.model_copy(update={"close": patient})
     installed = Installed(lambda: make(own), (settings.tables, settings.exports, settings.streams))
+    if warning := unsent(settings, installed.latest().exports):
+        log.warning("reports not sent", why=str(warning))
     store = installed.latest().ledger.store
     lease = Lease(
         store,

@@ -115,6 +115,21 @@ def test_a_partner_that_hangs_keeps_no_other_export_waiting(
     assert seen == [True]
 
 
+def test_whoever_closes_is_told_that_recipients_get_no_mail(
+    shop: OfflineShop, close: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = shop.folder / "deltadrop.yaml"
+    file.write_text("root: data\nclose: {delay_seconds: 0}\n")
+    shop.store_all()
+
+    assert close() == 0
+
+    assert capsys.readouterr().err == (
+        f"warning: {file}: field 'mail.host': is missing, so the recipients of 'profiles' get no "
+        "mail; set it, or remove their recipients\n"
+    )
+
+
 def test_an_initial_drop_of_an_export_that_was_closed_is_wrong_input_and_told_to_who_asked(
     shop: OfflineShop, close: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -69,6 +69,26 @@ def test_validate_counts_what_is_right(project: Path) -> None:
     )
 
 
+def test_validate_warns_of_recipients_whom_nobody_sends_a_mail(project: Path) -> None:
+    config = project / "deltadrop.yaml"
+    for file in (project / "exports").iterdir():
+        if file.stem not in ("emails-sent", "emails-bounces", "stores"):
+            file.unlink()
+
+    told = CliRunner().invoke(app, ["validate", "--config", str(config)])
+    _, as_json, _ = run("validate", "--config", config, "--json")
+
+    warning = (
+        f"{config}: field 'mail.host': is missing, so the recipients of 'emails-bounces', "
+        "'emails-sent' get no mail; set it, or remove their recipients"
+    )
+    assert (told.exit_code, told.stderr) == (0, f"warning: {warning}\n")
+    assert json.loads(as_json)["warnings"] == [warning]
+
+    config.write_text("root: var\nmail: {host: smtp.shop.example}\n")
+    assert CliRunner().invoke(app, ["validate", "--config", str(config)]).stderr == ""
+
+
 def test_validate_refuses_with_all_faults(project: Path) -> None:
     (project / "exports" / "wrong.yaml").write_text("export: wrong\n")
 

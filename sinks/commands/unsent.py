@@ -1,0 +1,23 @@
+"""Recipients whom nobody sends a mail: no close fails for that, so whoever starts one is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from schemas.errors import Fault
+from schemas.settings import Settings
+from sinks.exports.export import Export
+
+__all__ = ["unsent"]
+
+
+def unsent(settings: Settings, exports: Sequence[Export]) -> Fault | None:
+    """What is to be said where exports have recipients and no mail server is set up."""
+    named = [f"'{export.name}'" for export in exports if export.definition.recipients]
+    if settings.mail.host is not None or not named:
+        return None
+    return Fault(
+        str(settings.told_by.path),
+        f"field 'mail.host': is missing, so the recipients of {', '.join(named)} get no mail",
+        "set it, or remove their recipients",
+    )
