@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from itertools import islice
 from typing import IO, NoReturn
 from uuid import UUID
@@ -40,6 +40,12 @@ _CHUNK = 2_000
 
 _MAX_FAULTS = 100
 """Wrong lines that are listed; the others are counted."""
+
+_LONGEST_INTEGER = 100
+"""Characters of a whole number: no type holds one of as many digits."""
+
+_SHOWN = 40
+"""Characters of a wrong number that are shown."""
 
 _COMMON = ("kind", *(name for name in HEADER_FIELDS if name != "eventId"))
 
@@ -164,7 +170,11 @@ def read_event(line: bytes) -> Event:
     """The event of one line; WrongEventError if it isn't one."""
     try:
         found = json.loads(
-            line, parse_float=Decimal, parse_constant=_no_number, object_pairs_hook=_once
+            line,
+            parse_int=_whole,
+            parse_float=_number,
+            parse_constant=_no_number,
+            object_pairs_hook=_once,
         )
     except (ValueError, RecursionError) as error:
         raise WrongEventError(f"isn't JSON: {error}") from error
@@ -199,6 +209,19 @@ def _event_id(value: object) -> UUID | None:
         return UUID(str(JSON_LEAVES["uuid"](value)))
     except ValueError as error:
         raise WrongEventError(f"field 'eventId': {error}") from error
+
+
+def _whole(text: str) -> int | Decimal:
+    """Read a whole number; a long one as Python reads without asking for a limit to be raised."""
+    return int(text) if len(text) <= _LONGEST_INTEGER else Decimal(text)
+
+
+def _number(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+        raise ValueError(f"{shown} is out of the range of numbers") from None
 
 
 def _no_number(text: str) -> NoReturn:

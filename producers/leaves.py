@@ -7,6 +7,7 @@ moments, which are cut to milliseconds.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -26,6 +27,17 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _FIRST_DAY = date(1970, 1, 1).toordinal()
 _LONG = 1 << 63
+_LONG_DIGITS = 19
+
+# What Python reads beside them isn't what is meant: weeks, any sign between date and hour, zones to
+# the second, digits of other scripts, underscores between digits.
+_MOMENT = re.compile(
+    r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?)?"
+    r"|[0-9]{8}T[0-9]{4}(?:[0-9]{2}(?:[.,][0-9]+)?)?)"
+    r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)?"
+)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 def _text(value: object) -> str:
@@ -49,6 +61,8 @@ def _integer(value: object) -> int:
         if -_LONG <= value < _LONG:
             return value
         raise ValueError("isn't a whole number of up to 64 bits")
+    if isinstance(value, Decimal) and value.adjusted() >= _LONG_DIGITS:
+        raise ValueError("isn't a whole number of up to 64 bits")
     raise ValueError("isn't a whole number")
 
 
@@ -62,7 +76,7 @@ def _moment(value: object) -> int:
 
 def moment_of_text(value: object) -> datetime:
     """A moment in ISO 8601 with its zone; ValueError for anything else."""
-    if isinstance(value, str):
+    if isinstance(value, str) and _MOMENT.fullmatch(value):
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
@@ -84,7 +98,7 @@ def _date(value: object) -> int:
 
 
 def _json_date(value: object) -> int:
-    if isinstance(value, str):
+    if isinstance(value, str) and _DATE.fullmatch(value):
         try:
             return date.fromisoformat(value).toordinal() - _FIRST_DAY
         except ValueError:
@@ -116,19 +130,16 @@ def decimal_leaf(precision: int, scale: int) -> Leaf:
         sign, digits, exponent = number.as_tuple()
         if not isinstance(exponent, int):
             raise ValueError("isn't a number")
-        whole = int("".join(map(str, digits)))
-        if not whole:
+        text = "".join(map(str, digits))
+        telling = text.rstrip("0")
+        if not telling:
             return b"\0"
-        shift = exponent + scale
-        if shift > precision:
-            raise ValueError(f"has more than {precision} digits")
-        unscaled, rest = (
-            (whole * 10**shift, 0) if shift >= 0 else divmod(whole, 10 ** min(-shift, 99))
-        )
-        if rest:
+        shift = exponent + len(text) - len(telling) + scale
+        if shift < 0:
             raise ValueError(f"has more than {scale} decimals")
-        if unscaled >= 10**precision:
+        if len(telling) + shift > precision:
             raise ValueError(f"has more than {precision} digits")
+        unscaled = int(telling) * 10**shift
         signed: int = -unscaled if sign else unscaled
         return signed.to_bytes(signed.bit_length() // 8 + 1, "big", signed=True)
 
@@ -140,7 +151,7 @@ def _decimal(value: object) -> Decimal:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value)
-    if isinstance(value, str):
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
         try:
             return Decimal(value)
         except InvalidOperation:

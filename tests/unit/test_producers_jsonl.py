@@ -133,6 +133,93 @@ def test_a_wrong_line_says_what_is_wrong(text: bytes, message: str) -> None:
     assert fault(text).startswith(message)
 
 
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "2026-03-28x09:00:00Z",
+        "2026-03-28T09:00:00+01:00:30",
+        "2026-W13-6T09:00:00Z",
+        "2026-03-28T9:00:00Z",
+        "２０２６-03-28T09:00:00Z",
+        "2026-03-28T09:00:00 Z",
+        "2026-02-30T09:00:00Z",
+    ],
+)
+def test_a_moment_is_iso_8601_to_the_letter(moment: str) -> None:
+    assert fault(line(occurredAt=moment)) == (
+        "field 'occurredAt': isn't a moment (ISO 8601 with zone)"
+    )
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "2026-03-28T12:00Z",
+        "2026-03-28 13:00:00+01:00",
+        "2026-03-28T13:00:00,000+0100",
+        "20260328T120000Z",
+        "2026-03-28T12:00:00.123456789-00",
+    ],
+)
+def test_every_spelling_of_iso_8601_is_a_moment(moment: str) -> None:
+    assert read_event(line(occurredAt=moment)).occurred_at.replace(microsecond=0) == datetime(
+        2026, 3, 28, 12, tzinfo=UTC
+    )
+
+
+@pytest.mark.parametrize("day", ["1999-W01-1", "19991231", "1999-12-3", "1999-02-30", "1999-12"])
+def test_a_date_is_year_month_and_day(day: str) -> None:
+    assert fault(profile({"birthDate": day})) == (
+        "field 'attributes.birthDate': isn't a date (yyyy-MM-dd)"
+    )
+
+
+@pytest.mark.parametrize("number", ["1_0", " 1 ", "１", "NaN", "Infinity", "", "1e", "."])
+def test_a_decimal_in_text_is_spelt_in_plain_digits(number: str) -> None:
+    assert fault(profile({"balance": number})) == (
+        "field 'attributes.balance': isn't a decimal number"
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (
+            "1e99999999999999999999",
+            "isn't JSON: 1e99999999999999999999 is out of the range of numbers",
+        ),
+        (f"1e{'9' * 60}", f"isn't JSON: 1e{'9' * 38}… is out of the range of numbers"),
+        ("9" * 5000, "field 'attributes.points': isn't a whole number of up to 64 bits"),
+        ("1e400", "field 'attributes.points': isn't a whole number of up to 64 bits"),
+    ],
+)
+def test_a_number_of_any_size_is_refused_by_its_line(number: str, message: str) -> None:
+    assert fault(profile({"points": "#"}).replace(b'"#"', number.encode())) == message
+
+
+def test_a_decimal_of_thousands_of_digits_is_refused_in_our_words() -> None:
+    for long, message in [
+        ("9" * 5000, "has more than 18 digits"),
+        ("0." + "1" * 5000, "has more than 2 decimals"),
+        (f'"{"9" * 5000}"', "has more than 18 digits"),
+    ]:
+        text = profile({"balance": "#"}).replace(b'"#"', long.encode())
+        assert fault(text) == f"field 'attributes.balance': {message}"
+
+
+def test_zeros_at_the_end_are_no_decimals() -> None:
+    text = profile({"balance": "#"}).replace(b'"#"', b"1." + b"0" * 5000)
+
+    ((_, faults),) = LineReader("f", CATALOG, "deltadrop").chunks([text])
+
+    assert not faults
+
+
+def profile(attributes: dict[str, object]) -> bytes:
+    event = {"kind": "profile", "eventType": "CREATED", **HEADER, "profileId": 1}
+    return json.dumps({**event, "attributes": attributes}).encode()
+
+
 def test_values_are_read_without_loss() -> None:
     attributes = (
         '{"balance": 1234567890123456.78, "points": 9007199254740993,'
