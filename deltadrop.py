@@ -1,11 +1,14 @@
 """The command line: wires the packages' own commands together, and turns errors into exit codes.
 
-Exit codes: 0 done, 1 failed (run it again), 2 wrong input or definitions, 3 held or blocked.
+Exit codes: 0 done, 1 failed (run it again), 2 wrong input or definitions, 3 held or blocked, 130
+interrupted.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -45,6 +48,10 @@ COMMANDS = {
 """Every command and the function, or Typer app, that is it; imported when it is called for."""
 
 
+_INTERRUPTED = 130
+"""Exit code after Ctrl-C, as Typer has it."""
+
+
 class _Commands(TyperGroup):
     """The commands, each imported when it is called for; what isn't there isn't offered."""
 
@@ -81,14 +88,40 @@ def main() -> None:
     try:
         typer.main.get_command(app)(prog_name="deltadrop")
     except DeltadropError as error:
-        print(error, file=sys.stderr)
+        _tell(error)
         sys.exit(error.exit_code)
     except Exception as error:
-        full = what_is_full(error)
-        if full is None:
+        refused = _refused(error)
+        if refused is None:
             raise
-        print(f"{full}; {FREE_SOME}", file=sys.stderr)
-        sys.exit(DeltadropError.exit_code)
+        _tell(refused)
+        sys.exit(refused.exit_code)
+    except SystemExit as left:
+        if left.code == _INTERRUPTED:
+            print("interrupted; running it again is safe", file=sys.stderr)
+        raise
+
+
+def _tell(error: DeltadropError) -> None:
+    """Say it to people on stderr; where --json asks for it, to scripts on stdout too."""
+    print(error, file=sys.stderr)
+    try:
+        if "--json" in sys.argv:
+            print(json.dumps({"error": error.to_fields()}, ensure_ascii=False))
+        sys.stdout.flush()
+    except OSError:  # what is left for stdout, which can't take it, goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _refused(error: Exception) -> DeltadropError | None:
+    """What the machine refused, and of which file, if it says so; None where it's none of that."""
+    full = what_is_full(error)
+    if full is not None:
+        return DeltadropError(full, hint=FREE_SOME)
+    if not isinstance(error, OSError):
+        return None
+    named = error.filename is not None
+    return DeltadropError(error.strerror or str(error), where=str(error.filename) if named else "")
 
 
 def _configure_logs() -> None:

@@ -80,6 +80,9 @@ def _published(
 @contextmanager
 def _opened(file: Path) -> Iterator[IO[bytes]]:
     if file == _STDIN:
+        if sys.stdin is None:
+            hint = "give it lines (`… | deltadrop publish -`), or name a file"
+            raise WrongInputError([Fault("-", "standard input is closed", hint)])
         yield sys.stdin.buffer
         return
     try:

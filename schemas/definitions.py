@@ -7,7 +7,7 @@ would be right`. Table, stream and export definitions and the settings are read 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar, cast, get_args
@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 
 Location = tuple[str | int, ...]
 """The way to a value in a document: keys and list positions from the root."""
@@ -58,6 +59,14 @@ class Faults:
     def add(self, where: str, what: str, hint: str = "") -> None:
         """Note one fault."""
         self.found.append(Fault(where, what, hint))
+
+    def told_by(self, read: Callable[[], T]) -> T | None:
+        """Return what is read; None, with its faults noted, where it is refused."""
+        try:
+            return read()
+        except DefinitionError as error:
+            self.found.extend(error.faults)
+            return None
 
     def raise_if_any(self) -> None:
         """Raise DefinitionError with everything found, if anything was."""

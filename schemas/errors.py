@@ -23,7 +23,7 @@ line (one line for each fault). `exit_code` is what the command line exits with.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 __all__ = [
@@ -76,6 +76,10 @@ class DeltadropError(Exception):
         """What is wrong, and where if that isn't `told` yet: a part of what another error says."""
         return self.what if self.where == told else _sentence(self.where, self.what, "")
 
+    def to_fields(self) -> dict[str, object]:
+        """Tell it to scripts: where, what, and what would be right."""
+        return {"where": self.where, "what": self.what, "hint": self.hint}
+
 
 class WrongInputError(DeltadropError):
     """Input that is refused whole, with all its faults."""
@@ -91,6 +95,10 @@ class WrongInputError(DeltadropError):
 
     def __str__(self) -> str:
         return "\n".join(str(fault) for fault in self.faults)
+
+    def to_fields(self) -> dict[str, object]:
+        """Tell the first fault to scripts, and all of them as `faults`."""
+        return {**super().to_fields(), "faults": [asdict(fault) for fault in self.faults]}
 
 
 class DefinitionError(WrongInputError):

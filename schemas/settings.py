@@ -35,6 +35,7 @@ from schemas.definitions import (
     location_of,
     read_document,
 )
+from schemas.errors import DefinitionError, Fault
 from schemas.kafka_settings import KafkaSecurity, KafkaSettings
 from schemas.observe_settings import ObserveSettings
 from schemas.receiver_settings import ReadyFile
@@ -151,6 +152,16 @@ class Settings(BaseSettings):
         default={}, description="by name; each kind of location reads its own (sinks.locations)"
     )
     _told_by: Document = PrivateAttr(default=Document(DEFAULT_FILE, {}, {}))
+
+    def check_root(self) -> None:
+        """Make the root's folder, if it isn't there; raises DefinitionError where it can't be."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            where = _variable_of(("root",)) or self._told_by.where(("root",))
+            what = f"field 'root': the folder {self.root} can't be made: {error.strerror}"
+            hint = "name a folder on a disk of this machine that deltadrop may write to"
+            raise DefinitionError([Fault(where, what, hint)]) from error
 
     @property
     def told_by(self) -> Document:

@@ -43,7 +43,10 @@ class Streams:
 
     @classmethod
     def of(cls, settings: Settings) -> Streams:
-        """Make them, without connecting; raises DefinitionError where a definition is wrong."""
+        """Make them, without connecting; raises DefinitionError where a definition is wrong, or
+        there can be no root.
+        """
+        settings.check_root()
         catalog = load_catalog(settings.tables)
         prefix = settings.kafka.topic_prefix
         topics = {topic.name: topic for topic in topics_of(catalog, prefix)}

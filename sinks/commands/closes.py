@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -14,16 +14,17 @@ from typing import Annotated
 import typer
 
 from schemas.definitions import choices
-from schemas.errors import DefinitionError, DeltadropError, Fault, WrongInputError
+from schemas.errors import DefinitionError, DeltadropError, Fault, LedgerError, WrongInputError
 from schemas.settings import load_settings
 from sinks.closing.completeness import Lag
 from sinks.closing.deliveries import Deliveries
 from sinks.closing.running import attempt
-from sinks.commands.lines import close_line, history_fields, history_lines
+from sinks.commands.lines import close_line, history_fields, history_lines, outcome_fields
 from sinks.commands.telling import reporter_of
 from sinks.commands.unsent import unsent
 from sinks.exports.export import Export
 from sinks.instants import parse_zoned
+from sinks.ledger.ledger import Ledger
 from sinks.night.glance import at_a_glance
 from sinks.night.lanes import Lanes
 from sinks.night.observing import writing_metrics
@@ -96,13 +97,24 @@ def history(
     revisions; newest last.
     """
     sinks = Sinks.of(load_settings(config))
+    unreadable: list[LedgerError] = []
     for one in _chosen(sinks, [export] if export else []):
         for instant in sinks.ledger.closes(one.name):
-            if as_json:
-                typer.echo(json.dumps(history_fields(sinks.ledger, one.name, instant)))
-            else:
-                for line in history_lines(sinks.ledger, one.name, instant):
-                    typer.echo(line)
+            try:
+                _tell_close(sinks.ledger, one.name, instant, as_json)
+            except LedgerError as error:
+                unreadable.append(error)
+                typer.echo(error, err=True)
+    if unreadable:
+        raise typer.Exit(LedgerError.exit_code)
+
+
+def _tell_close(ledger: Ledger, export: str, instant: dt.datetime, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(history_fields(ledger, export, instant)))
+        return
+    for line in history_lines(ledger, export, instant):
+        typer.echo(line)
 
 
 def status(
@@ -172,12 +184,15 @@ def _close_one(run: _Run, due: Due, beside: Callable[[Deliveries], Deliveries]) 
     except DeltadropError as error:
         run.failures[due.export] = error
         typer.echo(f"{due.export} at {due.instant.isoformat()}: {error}", err=True)
+        if run.as_json:
+            told = {"export": due.export, "instant": due.instant.isoformat()}
+            typer.echo(json.dumps({**told, "error": error.to_fields()}))
         if not run.by_hand:
             run.reporter.troubled(export, due.instant, error)
         return False
     run.reporter.delivered(export, due.instant, outcome)
     if run.as_json:
-        told = {"export": due.export, "instant": due.instant.isoformat(), **asdict(outcome)}
+        told = {"export": due.export, "instant": due.instant.isoformat(), **outcome_fields(outcome)}
         typer.echo(json.dumps(told))
     else:
         typer.echo(close_line(due.export, due.instant, outcome))

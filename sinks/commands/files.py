@@ -9,11 +9,13 @@ from typing import Annotated
 
 import typer
 
+from schemas.definitions import Faults, read_models
 from schemas.errors import DefinitionError
 from schemas.settings import Settings, load_settings
 from schemas.tables import load_catalog
 from sinks.commands.unsent import unsent
 from sinks.drops.verify import verify as verify_drop
+from sinks.exports.definition import ExportDefinition
 from sinks.exports.export import load_exports
 from sinks.locations import load_locations, terms_of
 from sinks.wording import counted
@@ -45,10 +47,14 @@ class Valid:
 def validate_definitions(settings: Settings) -> Valid:
     """Read all definitions; raises DefinitionError with every fault of every file.
 
-    Exports are read once the tables they are about are right.
+    Whether exports fit the tables and locations is told once these are right.
     """
-    terms = terms_of(load_locations(settings))
-    catalog = load_catalog(settings.tables)
+    faults = Faults()
+    terms = faults.told_by(lambda: terms_of(load_locations(settings)))
+    catalog = faults.told_by(lambda: load_catalog(settings.tables))
+    if terms is None or catalog is None:
+        read_models(settings.exports, {"export": ExportDefinition}, faults)
+        raise DefinitionError(faults.found)
     exports = load_exports(settings.exports, catalog, terms)
     warning = unsent(settings, exports)
     return Valid(

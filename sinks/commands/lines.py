@@ -12,7 +12,7 @@ from sinks.ledger.held import Holds
 from sinks.ledger.ledger import Ledger, Outcome
 from sinks.wording import counted
 
-__all__ = ["close_line", "history_fields", "history_lines"]
+__all__ = ["close_line", "history_fields", "history_lines", "outcome_fields"]
 
 
 def close_line(export: str, instant: dt.datetime, outcome: Outcome | None) -> str:
@@ -27,6 +27,14 @@ def close_line(export: str, instant: dt.datetime, outcome: Outcome | None) -> st
     return f"{when}  {outcome.file}  {size}  {outcome.sha256[:12]}{warned}"
 
 
+def outcome_fields(outcome: Outcome) -> dict[str, Any]:
+    """Tell what came of a close; of a file that was skipped there are neither bytes nor checksum
+    (the ledger keeps those that it would have had, as a proof).
+    """
+    fields = asdict(outcome)
+    return fields if outcome.file is not None else {**fields, "size": None, "sha256": None}
+
+
 def history_fields(ledger: Ledger, export: str, instant: dt.datetime) -> dict[str, Any]:
     """Tell all that the ledger has of a close: its drop, why it was held, its revisions."""
     outcome, holds = ledger.outcome(export, instant), Holds(ledger.store)
@@ -35,7 +43,7 @@ def history_fields(ledger: Ledger, export: str, instant: dt.datetime) -> dict[st
     return {
         "export": export,
         "instant": instant.isoformat(),
-        "outcome": asdict(outcome) if outcome else None,
+        "outcome": outcome_fields(outcome) if outcome else None,
         "held": asdict(held) if held else None,
         "released": (
             {"reason": release.reason, "released_at": release.released_at} if release else None
@@ -72,7 +80,7 @@ def _revisions(ledger: Ledger, export: str, instant: dt.datetime) -> Iterator[di
         yield {
             "revision": number,
             "reason": revision.reason if revision else "",
-            "outcome": asdict(outcome) if outcome else None,
+            "outcome": outcome_fields(outcome) if outcome else None,
         }
 
 
@@ -80,6 +88,8 @@ def _revision_line(revision: dict[str, Any]) -> str:
     outcome, why = revision["outcome"], f"{revision['reason']}"
     if outcome is None:
         return f"  -r{revision['revision']}  begun, not finished: {why}"
+    if outcome["file"] is None:
+        return f"  -r{revision['revision']}  no rows: no file  {why}"
     rows = counted(outcome["rows"], "row")
     size = f"{rows}  {counted(outcome['size'], 'byte')}  {outcome['sha256'][:12]}"
-    return f"  -r{revision['revision']}  {outcome['file'] or 'no file'}  {size}  {why}"
+    return f"  -r{revision['revision']}  {outcome['file']}  {size}  {why}"

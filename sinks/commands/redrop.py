@@ -11,7 +11,7 @@ import typer
 
 from schemas.settings import load_settings
 from sinks.commands.exports import named
-from sinks.commands.lines import close_line
+from sinks.commands.lines import close_line, outcome_fields
 from sinks.commands.release import known_export, read_instant, read_reason
 from sinks.commands.telling import telling_revisions
 from sinks.repair.redrop import Redrop, Redropper
@@ -53,7 +53,7 @@ def redrop(
         done = Redropper(sinks.reviser).redrop(export, instant, why, today)
     if as_json:
         told = {"export": export, "instant": instant.isoformat(), **asdict(done)}
-        typer.echo(json.dumps(told))
+        typer.echo(json.dumps({**told, "outcome": outcome_fields(done.outcome)}))
         return
     typer.echo(close_line(export, instant, done.outcome))
     for line in _told(done):

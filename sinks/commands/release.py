@@ -6,7 +6,6 @@ import datetime as dt
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from schemas.errors import Fault, WrongInputError
 from schemas.settings import load_settings
 from sinks.closing.completeness import Lag
 from sinks.commands.exports import named
-from sinks.commands.lines import close_line
+from sinks.commands.lines import close_line, outcome_fields
 from sinks.commands.telling import reporter_of
 from sinks.exports.export import Export
 from sinks.instants import parse_stamp, parse_zoned
@@ -70,7 +69,7 @@ def release(
         reporter.delivered(Export.from_json(intent.definition_json()), instant, outcome)
     reporter.send()
     if as_json:
-        told = {"export": export, "instant": instant.isoformat(), **asdict(outcome)}
+        told = {"export": export, "instant": instant.isoformat(), **outcome_fields(outcome)}
         typer.echo(json.dumps(told))
     else:
         typer.echo(close_line(export, instant, outcome))

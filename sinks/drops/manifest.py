@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Final, Literal, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -17,6 +18,7 @@ from schemas.errors import CloseError, HeldError
 from schemas.tables import AttributeType
 from sinks.columns import HeadedColumn
 from sinks.exports.export import Export
+from sinks.instants import close_instant
 from sinks.rendering import zones
 from sinks.rendering.render import Compression, Rendered
 from sinks.wording import counted
@@ -78,7 +80,7 @@ class Instant(_Entry):
 
 
 class Window(_Entry):
-    """The time between two closes; `remark` says so where a clock change made the day longer.
+    """The time between two closes; `remark` says so where the clocks were changed in it.
 
     An initial drop has no beginning: it holds every living row as of the end.
     """
@@ -100,20 +102,36 @@ class Window(_Entry):
                 hours=None,
                 remark="initial: every living row as of the end",
             )
-        hours = (end - begin) / timedelta(hours=1)
-        first, last = (moment.astimezone(zones.zone(time_zone)) for moment in (begin, end))
-        next_day = last.date() - first.date() == timedelta(days=1)
-        # A close whose hour is skipped runs at the change: the day after is the short one.
-        just_before = (begin - timedelta(microseconds=1)).astimezone(first.tzinfo)
-        changed = len({just_before.utcoffset(), first.utcoffset(), last.utcoffset()}) > 1
-        changed = changed and next_day and hours != 24
         return cls(
             begin=Instant.of(begin, time_zone),
             end=Instant.of(end, time_zone),
             time_zone=time_zone,
-            hours=round(hours, 6),
-            remark=f"a day of {hours:g} hours: the clocks were changed" if changed else None,
+            hours=round((end - begin) / timedelta(hours=1), 6),
+            remark=_of_clocks(begin, end, zones.zone(time_zone)),
         )
+
+
+def _of_clocks(begin: datetime, end: datetime, zone: ZoneInfo) -> str | None:
+    """Say that the clocks were changed in a window, and what that made of a whole day."""
+    first, last = begin.astimezone(zone), end.astimezone(zone)
+    if _is_a_day(begin, end, zone):
+        hours = (end - begin) / timedelta(hours=1)
+        return None if hours == 24 else f"a day of {hours:g} hours: the clocks were changed"
+    changed = first.utcoffset() != last.utcoffset()
+    return "the clocks were changed in this window" if changed else None
+
+
+def _is_a_day(begin: datetime, end: datetime, zone: ZoneInfo) -> bool:
+    """Whether a window is from a local hour to the same one of the next day; where one of the two
+    is skipped, from or to the gap's end.
+    """
+    first, last = begin.astimezone(zone), end.astimezone(zone)
+    if last.date() - first.date() != timedelta(days=1):
+        return False
+    return (
+        close_instant(last.date(), first.time().replace(fold=0), zone) == end
+        or close_instant(first.date(), last.time().replace(fold=0), zone) == begin
+    )
 
 
 class Offsets(_Entry):

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from schemas.errors import CloseError
+from schemas.errors import CloseError, Fault, WrongInputError
 from sinks.drops.csv_check import CsvCheck, SpoiltError
 from sinks.drops.manifest import MANIFEST_ENDING, FileEntry, Manifest
 from sinks.drops.unpack import unpacked
@@ -39,8 +39,8 @@ class Verification:
     file: str
     manifest: str
     rows: int
-    bytes: int
-    sha256: str
+    bytes: int | None  # None where the window's file was skipped
+    sha256: str | None
     findings: tuple[Finding, ...]
 
     @property
@@ -50,10 +50,12 @@ class Verification:
 
     def __str__(self) -> str:
         """For people, a line for each finding."""
+        if self.is_well and self.bytes is None:
+            return f"{self.file}: skipped: no file, as its manifest says"
         if self.is_well:
             return (
                 f"{self.file}: as its manifest says: {counted(self.rows, 'row')}, "
-                f"{counted(self.bytes, 'byte')}, SHA-256 {self.sha256}"
+                f"{counted(self.bytes or 0, 'byte')}, SHA-256 {self.sha256}"
             )
         return "\n".join(f"{self.file}: {found.check}: {found.what}" for found in self.findings)
 
@@ -65,11 +67,14 @@ class Verification:
 def verify(path: Path) -> Verification:
     """Check the drop at `path` (or the drop whose manifest it is) against the manifest beside it.
 
-    Raises CloseError where the manifest or the file can't be read.
+    Raises WrongInputError where the manifest or the file can't be read.
     """
-    file = path.with_name(path.name.removesuffix(MANIFEST_ENDING))
+    if path.is_dir():
+        hint = "name the drop in it, or the manifest beside the drop"
+        raise WrongInputError([Fault(str(path), "is a folder, not a drop", hint)])
+    file = path.with_name(path.name.removesuffix(MANIFEST_ENDING) or path.name)
     manifest_path = file.with_name(file.name + MANIFEST_ENDING)
-    manifest = Manifest.from_json(_bytes_of(manifest_path), str(manifest_path))
+    manifest = _manifest(manifest_path)
     if manifest.file is None:
         return _verify_skipped(file, manifest_path)
     raw = _Raw()
@@ -102,7 +107,7 @@ def _read(file: Path, raw: _Raw, csv: CsvCheck, entry: FileEntry) -> list[Findin
                 for _ in pieces:
                     pass
     except OSError as error:
-        raise CloseError(f"can't be read: {error.strerror}", where=str(file)) from error
+        raise _unreadable(file, error) from error
     return []
 
 
@@ -111,18 +116,21 @@ def _verify_skipped(file: Path, manifest: Path) -> Verification:
     findings: tuple[Finding, ...] = ()
     if file.exists():
         findings = (Finding("file", "is there, though its manifest says that it was skipped"),)
-    return Verification(str(file), str(manifest), 0, 0, "", findings)
+    return Verification(str(file), str(manifest), 0, None, None, findings)
 
 
-def _bytes_of(path: Path) -> bytes:
+def _manifest(path: Path) -> Manifest:
+    hint = f"a drop is verified with the manifest beside it, <file>{MANIFEST_ENDING}"
     try:
-        return path.read_bytes()
+        return Manifest.from_json(path.read_bytes(), str(path))
     except OSError as error:
-        raise CloseError(
-            f"can't be read: {error.strerror}",
-            where=str(path),
-            hint=f"a drop is verified with the manifest beside it, <file>{MANIFEST_ENDING}",
-        ) from error
+        raise _unreadable(path, error, hint) from error
+    except CloseError as error:
+        raise WrongInputError([Fault(error.where, error.what, hint)]) from error
+
+
+def _unreadable(path: Path, error: OSError, hint: str = "") -> WrongInputError:
+    return WrongInputError([Fault(str(path), f"can't be read: {error.strerror}", hint)])
 
 
 class _Raw:

@@ -95,8 +95,7 @@ class Holds:
 
     def held(self, export: str, instant: dt.datetime) -> Held | None:
         """Return why a close's drop was held, if it was; also where it was released since."""
-        content = self._read(export, instant, "held")
-        return None if content is None else Held.from_json(content)
+        return read_entry(self.store, entry_name(export, instant, "held"), Held.from_json)
 
     def record_release(self, export: str, instant: dt.datetime, release: Release) -> Release:
         """Record a release and return it, or the one that was recorded before."""
@@ -107,8 +106,7 @@ class Holds:
 
     def release(self, export: str, instant: dt.datetime) -> Release | None:
         """Return the release of a close's drop, if there is one."""
-        content = self._read(export, instant, "release")
-        return None if content is None else Release.from_json(content)
+        return read_entry(self.store, entry_name(export, instant, "release"), Release.from_json)
 
     def waiting(self, export: str, instant: dt.datetime) -> Held | None:
         """Return why a close's drop is held; None if it isn't, or was released."""
@@ -134,9 +132,12 @@ class Holds:
 
     def _taken_out(self, intent: Intent) -> list[tuple[Deletion, ...]]:
         found: list[tuple[Deletion, ...]] = []
-        while content := self._read(intent.export, intent.instant, _deletions(len(found) + 1)):
-            found.append(_read(json.loads(content)["deletions"]))
-        return found
+        while True:
+            name = entry_name(intent.export, intent.instant, _deletions(len(found) + 1))
+            taken = read_entry(self.store, name, lambda text: _read(json.loads(text)["deletions"]))
+            if taken is None:
+                return found
+            found.append(taken)
 
     def check(self, decided: Intent, sha256: str) -> None:
         """Raise LedgerError where a released drop has other bytes than the one that was held,
@@ -153,9 +154,6 @@ class Holds:
                 where=decided.drop_id,
                 hint="a drop must have the same bytes each time: nothing was sent, report this",
             )
-
-    def _read(self, export: str, instant: dt.datetime, entry: str) -> bytes | None:
-        return read_entry(self.store, entry_name(export, instant, entry))
 
 
 def _deletions(number: int) -> str:

@@ -12,9 +12,10 @@ import datetime as dt
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from schemas.errors import LedgerError
@@ -23,7 +24,12 @@ from streams.coverage import Hole, Tile, Tiling
 from streams.layout import CoveragePath, TopicPartition
 from streams.store import Store
 
+T = TypeVar("T")
+
 _FORMAT: Final = 1
+_ENTRY: Final = re.compile(
+    r"ledger/exports/(?P<export>[^/]+)/(?P<instant>[0-9]{8}T[0-9]{6}\.[0-9]{3}Z)/(?P<entry>[^/]+)"
+)
 _REVISION: Final = re.compile(r"/r(?P<number>[1-9][0-9]*)\.intent\.json$")
 
 
@@ -182,14 +188,15 @@ class Ledger:
         """Let the close at an instant be the one that follows the previous (None: be the first);
         return the instant of the one that is, which another may have claimed before.
         """
-        name = _link(export, previous)
-        self.store.create(name, f"{stamp(instant)}\n".encode())
-        return parse_stamp(self.store.read(name).decode().strip())
+        self.store.create(_link(export, previous), f"{stamp(instant)}\n".encode())
+        owner = self.claimed(export, previous)
+        assert owner is not None  # created just now, here or by another closer
+        return owner
 
     def claimed(self, export: str, previous: dt.datetime | None) -> dt.datetime | None:
         """Return the instant of the close that follows the previous, if one has begun."""
-        content = read_entry(self.store, _link(export, previous))
-        return None if content is None else parse_stamp(content.decode().strip())
+        name = _link(export, previous)
+        return read_entry(self.store, name, lambda content: parse_stamp(content.decode().strip()))
 
     def record_outcome(self, intent: Intent, outcome: Outcome) -> Outcome:
         """Record an outcome and return it, or the one that was recorded for this close before.
@@ -212,9 +219,8 @@ class Ledger:
 
     def _record_outcome(self, intent: Intent, outcome: Outcome, entry: str) -> Outcome:
         self.store.create(entry_name(intent.export, intent.instant, entry), outcome.to_json())
-        content = self._read(intent.export, intent.instant, entry)
-        assert content is not None  # created just now, here or by another closer
-        recorded = Outcome.from_json(content)
+        recorded = self._read(intent.export, intent.instant, entry, Outcome.from_json)
+        assert recorded is not None  # created just now, here or by another closer
         if (recorded.sha256, recorded.balance) != (outcome.sha256, outcome.balance):
             raise LedgerError(
                 what=f"recorded with sha256 {recorded.sha256}, this run made {outcome.sha256}",
@@ -225,23 +231,20 @@ class Ledger:
 
     def intent(self, export: str, instant: dt.datetime) -> Intent | None:
         """Return the intent of a close, if it was begun."""
-        content = self._read(export, instant, "intent")
-        return None if content is None else Intent.from_json(export, instant, content)
+        return self._read(export, instant, "intent", partial(Intent.from_json, export, instant))
 
     def outcome(self, export: str, instant: dt.datetime) -> Outcome | None:
         """Return the outcome of a close, if it was finished."""
-        content = self._read(export, instant, "outcome")
-        return None if content is None else Outcome.from_json(content)
+        return self._read(export, instant, "outcome", Outcome.from_json)
 
     def revision(self, export: str, instant: dt.datetime, number: int) -> Revision | None:
         """Return a revision of a close's drop, if it was begun."""
-        content = self._read(export, instant, f"r{number}.intent")
-        return None if content is None else Revision.from_json(number, export, instant, content)
+        read = partial(Revision.from_json, number, export, instant)
+        return self._read(export, instant, f"r{number}.intent", read)
 
     def revision_outcome(self, export: str, instant: dt.datetime, number: int) -> Outcome | None:
         """Return what came of a revision, if it was finished."""
-        content = self._read(export, instant, f"r{number}.outcome")
-        return None if content is None else Outcome.from_json(content)
+        return self._read(export, instant, f"r{number}.outcome", Outcome.from_json)
 
     def revisions(self, export: str, instant: dt.datetime) -> list[int]:
         """Return the numbers of the revisions that were begun, in order."""
@@ -251,20 +254,19 @@ class Ledger:
 
     def exports(self) -> list[str]:
         """Return the names of all exports that ever began a close, by name."""
-        return sorted({name.split("/")[2] for name in self.store.names("ledger/exports")})
+        return sorted({export for export, _, _ in self._entries("ledger/exports")})
 
     def closes(self, export: str) -> Iterator[dt.datetime]:
         """Yield the instants of all closes that were begun, oldest first."""
-        names = self.store.names(f"ledger/exports/{export}")
-        yield from map(parse_stamp, sorted({name.split("/")[3] for name in names}))
+        begun = {instant for _, instant, _ in self._entries(f"ledger/exports/{export}")}
+        yield from map(parse_stamp, sorted(begun))
 
     def begun(self) -> Iterator[tuple[str, dt.datetime]]:
         """Yield export and instant of every close that may be half done, an export's oldest first:
         without an outcome, or with a revision, whose last step leaves no entry.
         """
         entries: dict[tuple[str, str], set[str]] = defaultdict(set)
-        for name in self.store.names("ledger/exports"):
-            _, _, export, instant, entry = name.split("/")
+        for export, instant, entry in self._entries("ledger/exports"):
             entries[export, instant].add(entry)
         for (export, instant), found in sorted(entries.items()):
             if "outcome.json" not in found or "r1.intent.json" in found:
@@ -272,17 +274,28 @@ class Ledger:
 
     def waiting_files(self) -> Iterator[tuple[str, dt.datetime, str]]:
         """Yield export, instant and name of every file of facts that waited."""
-        for name in self.store.names("ledger/exports"):
-            if name.endswith("/waiting.parquet"):
-                _, _, export, instant, _ = name.split("/")
-                yield export, parse_stamp(instant), name
+        for export, instant, entry in self._entries("ledger/exports"):
+            if entry == "waiting.parquet":
+                at = parse_stamp(instant)
+                yield export, at, self.waiting_name(export, at)
 
     def waiting_name(self, export: str, instant: dt.datetime) -> str:
         """Name of the file with the facts that still wait for their campaign after a close."""
         return f"ledger/exports/{export}/{stamp(instant)}/waiting.parquet"
 
-    def _read(self, export: str, instant: dt.datetime, entry: str) -> bytes | None:
-        return read_entry(self.store, entry_name(export, instant, entry))
+    def _entries(self, folder: str) -> Iterator[tuple[str, str, str]]:
+        """Yield export, instant and file of every entry below a folder; what else somebody has put
+        there is passed over.
+        """
+        for name in self.store.names(folder):
+            found = _ENTRY.fullmatch(name)
+            if found is not None:
+                yield found["export"], found["instant"], found["entry"]
+
+    def _read(
+        self, export: str, instant: dt.datetime, entry: str, parse: Callable[[bytes], T]
+    ) -> T | None:
+        return read_entry(self.store, entry_name(export, instant, entry), parse)
 
 
 def _link(export: str, previous: dt.datetime | None) -> str:
@@ -295,12 +308,20 @@ def entry_name(export: str, instant: dt.datetime, entry: str) -> str:
     return f"ledger/exports/{export}/{stamp(instant)}/{entry}.json"
 
 
-def read_entry(store: Store, name: str) -> bytes | None:
-    """Read an entry; None where it isn't there."""
+def read_entry(store: Store, name: str, parse: Callable[[bytes], T]) -> T | None:
+    """Read an entry; None where it isn't there. Raises LedgerError where it isn't one."""
     try:
-        return store.read(name)
+        content = store.read(name)
     except FileNotFoundError:
         return None
+    try:
+        return parse(content)
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise LedgerError(
+            what="this entry of the ledger isn't as it was written, and can't be read",
+            where=str(store.location(name)),
+            hint="restore it from a backup",
+        ) from error
 
 
 def _choice_to_list(choice: Choice) -> list[Any]:

@@ -46,11 +46,13 @@ class Receipts:
 
     def of(self, drop: Consignment, location: str) -> tuple[Receipt, ...] | None:
         """Return the receipts of a drop from a location; None if it has none of these bytes."""
-        content = read_entry(self.store, _name(drop, location))
-        if content is None:
-            return None
-        fields = json.loads(content)
-        return tuple(map(_receipt, fields["receipts"])) if fields["sha256"] == drop.sha256 else None
+        found = read_entry(self.store, _name(drop, location), _parsed)
+        return found[1] if found is not None and found[0] == drop.sha256 else None
+
+
+def _parsed(content: bytes) -> tuple[str, tuple[Receipt, ...]]:
+    fields = json.loads(content)
+    return fields["sha256"], tuple(map(_receipt, fields["receipts"]))
 
 
 def _receipt(fields: dict[str, str | int]) -> Receipt:

@@ -33,6 +33,8 @@ def _headline(status: Status, now: dt.datetime) -> str:
     due = sum(bool(one.due) for one in status.exports)
     trouble = sum(bool(one.trouble) for one in status.exports)
     told = f"{now:%Y-%m-%d %H:%M} UTC: {counted(len(status.exports), 'export')}"
+    if not due and trouble:
+        return f"{told}, {trouble} of them in trouble"
     if not due:
         return f"{told}, nothing is due"
     return f"{told}, {due} due, {trouble} of them in trouble"
@@ -58,19 +60,23 @@ def _of_reports(unsent: Sequence[Unsent]) -> Iterator[str]:
 def _of_export(one: ExportStatus, scheduler: SchedulerStatus, now: dt.datetime) -> Iterator[str]:
     if not one.due:
         yield f"closed {one.last}, next {one.next}"
-        return
-    windows = f", {counted(len(one.due), 'window')}" if len(one.due) > 1 else ""
-    late = one.deliver_by is not None and dt.datetime.fromisoformat(one.deliver_by) < now
-    since = f"LATE, to be delivered by {one.deliver_by}" if late else ""
-    yield "; ".join(filter(None, [f"due since {one.due[0]}{windows}", since]))
+    else:
+        yield _due_line(one, now)
     if one.trouble:
         yield one.trouble
         yield f"→ {one.hint}"
     elif one.blocked_by:
         yield f"waits for workers: {'; '.join(one.blocked_by)}"
         yield "→ start them with `deltadrop worker`, or look at their logs"
-    elif scheduler.holder is None:
+    elif one.due and scheduler.holder is None:
         yield "→ `deltadrop close` closes it"
+
+
+def _due_line(one: ExportStatus, now: dt.datetime) -> str:
+    windows = f", {counted(len(one.due), 'window')}" if len(one.due) > 1 else ""
+    late = one.deliver_by is not None and dt.datetime.fromisoformat(one.deliver_by) < now
+    since = f"LATE, to be delivered by {one.deliver_by}" if late else ""
+    return "; ".join(filter(None, [f"due since {one.due[0]}{windows}", since]))
 
 
 def _of_partitions(partitions: Sequence[PartitionStatus], all_of_them: bool) -> Iterator[str]:

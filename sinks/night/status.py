@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from schemas.errors import DeltadropError
+from schemas.errors import DeltadropError, LedgerError
 from sinks.closing.intent import topics_read
 from sinks.exports.export import Export
 from sinks.lease import latest_grant
@@ -96,7 +96,7 @@ def status_of(sinks: Sinks, now: dt.datetime) -> Status:
         partitions = tuple(_partitions(sinks))
     except DeltadropError as error:
         unasked = str(error)
-    exports = tuple(_export(sinks, export, partitions, now) for export in sinks.exports)
+    exports = tuple(_told(sinks, export, partitions, now) for export in sinks.exports)
     unsent = tuple(Outbox(sinks.ledger.store, channels_of(sinks.settings)).unsent())
     scheduler = scheduler_status(sinks, now)
     disk = disk_status(sinks.settings)
@@ -124,6 +124,19 @@ def _partitions(sinks: Sinks) -> Iterator[PartitionStatus]:
             covered = holes[0].first if holes else end
             inner = sum(1 for hole in holes if any(path.next > hole.first for path in paths))
             yield PartitionStatus(name, number, covered, end, inner)
+
+
+def _told(
+    sinks: Sinks, export: Export, partitions: Sequence[PartitionStatus], now: dt.datetime
+) -> ExportStatus:
+    """Where an export stands; one whose ledger can't be read doesn't hide the others."""
+    try:
+        return _export(sinks, export, partitions, now)
+    except LedgerError as error:
+        closes, following = list(sinks.ledger.closes(export.name)), next_close(export, now)
+        last = closes[-1].isoformat() if closes else None
+        trouble = f"{error.where}: {error.what}"
+        return ExportStatus(export.name, last, (), following.isoformat(), (), trouble, error.hint)
 
 
 def _export(

@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from schemas.errors import CloseError, DefinitionError
+from schemas.errors import DefinitionError, WrongInputError
 from sinks.commands.files import validate, verify
 from tests.unit.drops import export, write_drop
 
@@ -57,7 +57,7 @@ def test_verify_exits_with_1_and_says_what_is_wrong(tmp_path: Path) -> None:
 def test_verify_of_a_missing_file_is_an_error(tmp_path: Path) -> None:
     _, _, error = run("verify", tmp_path / "a.csv")
 
-    assert isinstance(error, CloseError)
+    assert isinstance(error, WrongInputError)
 
 
 def test_validate_counts_what_is_right(project: Path) -> None:
@@ -67,6 +67,20 @@ def test_validate_counts_what_is_right(project: Path) -> None:
     assert text.startswith(
         "all is well: 1 database, 3 custom tables, 21 exports (calls-downloaded, "
     )
+
+
+def test_validate_tells_of_tables_locations_and_exports_at_once(project: Path) -> None:
+    (project / "deltadrop.yaml").write_text("locations:\n  partner: {kind: stfp}\n")
+    (project / "tables" / "wrong.yaml").write_text("table: wrong\nkid: repository\n")
+    (project / "exports" / "wrong.yaml").write_text("export: wrong\nevnt: SENT\n")
+
+    _, _, error = run("validate", "--config", project / "deltadrop.yaml")
+
+    assert isinstance(error, DefinitionError)
+    told = {fault.where.removeprefix(f"{project}/"): fault.what for fault in error.faults}
+    assert told["deltadrop.yaml:2"] == "location 'partner': 'stfp' isn't a kind of location"
+    assert told["tables/wrong.yaml:2"] == "field 'kid': unknown key"
+    assert told["exports/wrong.yaml:2"] == "field 'evnt': unknown key"
 
 
 def test_validate_warns_of_recipients_whom_nobody_sends_a_mail(project: Path) -> None:

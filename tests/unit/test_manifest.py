@@ -197,6 +197,25 @@ def test_a_day_of_23_or_25_hours_says_so(
     assert (window.hours, window.remark) == (hours, remark)
 
 
+@pytest.mark.parametrize(
+    ("begin", "end", "hours"),
+    [
+        ("2026-03-28T21:00Z", "2026-03-29T08:00Z", 11),
+        ("2026-10-24T22:00Z", "2026-10-25T21:30Z", 23.5),
+        ("2026-03-29T00:30Z", "2026-03-29T01:30Z", 1),
+        ("2026-03-27T05:00Z", "2026-03-29T04:00Z", 47),
+    ],
+)
+def test_a_window_cut_by_hand_across_a_change_of_clocks_is_no_day(
+    begin: str, end: str, hours: float
+) -> None:
+    window = Window.of(
+        datetime.fromisoformat(begin), datetime.fromisoformat(end), "Europe/Brussels"
+    )
+
+    assert (window.hours, window.remark) == (hours, "the clocks were changed in this window")
+
+
 def test_an_hour_that_the_change_skips_makes_a_day_that_says_so() -> None:
     """02:30 doesn't exist on that day: the close ran at the gap's end, 03:00 local."""
     begin = datetime(2026, 3, 28, 1, 30, tzinfo=UTC)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from schemas.errors import CloseError
+from schemas.errors import WrongInputError
 from sinks.drops.manifest import Manifest
 from sinks.drops.verify import Verification, verify
 from sinks.rendering.archive import archive
@@ -267,17 +267,45 @@ def test_a_skipped_window_has_a_manifest_alone(tmp_path: Path) -> None:
     path.unlink()
 
     assert found(beside) == [("file", "is there, though its manifest says that it was skipped")]
-    assert verify(path).is_well
+    alone = verify(path)
+    assert str(alone) == f"{path}: skipped: no file, as its manifest says"
+    told = json.loads(alone.to_json())
+    assert (told["well"], told["rows"], told["bytes"], told["sha256"]) == (True, 0, None, None)
 
 
 def test_a_file_without_a_manifest_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CloseError) as refused:
+    with pytest.raises(WrongInputError) as refused:
         verify(tmp_path / "a.csv")
 
     assert str(refused.value) == (
         f"{tmp_path}/a.csv.manifest.json: can't be read: No such file or directory; "
         "a drop is verified with the manifest beside it, <file>.manifest.json"
     )
+
+
+def test_what_isn_t_a_drop_is_wrong_input(tmp_path: Path) -> None:
+    path, _ = write_drop(tmp_path, export(*COLUMNS), ROWS)
+    beside = "a drop is verified with the manifest beside it, <file>.manifest.json"
+
+    def refusal(of: Path) -> str:
+        with pytest.raises(WrongInputError) as refused:
+            verify(of)
+        return str(refused.value)
+
+    assert refusal(tmp_path) == (
+        f"{tmp_path}: is a folder, not a drop; name the drop in it, or the manifest beside the drop"
+    )
+    assert refusal(Path()) == (
+        ".: is a folder, not a drop; name the drop in it, or the manifest beside the drop"
+    )
+    assert refusal(tmp_path / ".manifest.json").startswith(
+        f"{tmp_path}/.manifest.json.manifest.json: can't be read: No such file or directory"
+    )
+    path.unlink()
+    assert refusal(path) == f"{path}: can't be read: No such file or directory"
+    manifest = path.with_name(path.name + ".manifest.json")
+    manifest.write_text("{}")
+    assert refusal(path) == f"{manifest}: isn't a manifest: drop: Field required; {beside}"
 
 
 def test_the_json_of_a_verification_is_for_scripts(tmp_path: Path) -> None:
