@@ -17,6 +17,7 @@ import fastavro
 
 from producers.event import Event
 from producers.leaves import PYTHON_LEAVES, Leaves, decimal_leaf
+from schemas.contract import closed_lists
 from schemas.decode import Decoder
 from schemas.definitions import choices
 from schemas.derive import AvroSchema, avro_schema
@@ -87,6 +88,10 @@ class EventEncoder:
             self._topics[topic] = _TopicEncoder(topic, self._catalog, self._leaves)
         return self._topics[topic]
 
+    def hint(self, event: Encoded, reason: str) -> str:
+        """What would be right where `check` has refused an event: the closed list it must be of."""
+        return closed_lists(event.topic, self._catalog).get(reason, "")
+
     def _topic(self, event: Event, table: object) -> Topic:
         databases = self._catalog.databases
         if event.kind not in tuple(Kind):
@@ -103,6 +108,8 @@ class EventEncoder:
                 _refuse("kind", f"database '{event.database}' has no {kind}")
             return topic
         tables = [name for database, name in self._catalog.tables if database == event.database]
+        if table is None:
+            _refuse("table", "is missing", choices("", tables))
         if table not in tables:
             what = f"'{table}' isn't a table of database '{event.database}'"
             _refuse("table", what, choices(str(table), tables))

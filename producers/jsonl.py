@@ -160,8 +160,8 @@ class LineReader:
                     faults[number] = Fault(f"{self._name}:{number}", error.what, error.hint)
             wrong = self._encoder.check(events)
             for index, reason in wrong.items():
-                number = numbers[index]
-                faults[number] = Fault(f"{self._name}:{number}", reason)
+                number, hint = numbers[index], self._encoder.hint(events[index], reason)
+                faults[number] = Fault(f"{self._name}:{number}", reason, hint)
             right = [event for index, event in enumerate(events) if index not in wrong]
             yield right, [faults[number] for number in sorted(faults)]
 

@@ -101,7 +101,7 @@ class Publisher:
         """
         encoded = self._encoder.encode(event)
         for reason in self._encoder.check([encoded]).values():
-            raise WrongEventError(reason)
+            raise WrongEventError(reason, hint=self._encoder.hint(encoded, reason))
         self.send([encoded])
         return UUID(encoded.event_id)
 
@@ -122,7 +122,8 @@ class Publisher:
                     where = f"event {count + index}"
                     raise WrongEventError(error.what, where=where, hint=error.hint) from error
             for index, reason in sorted(self._encoder.check(encoded).items()):
-                raise WrongEventError(reason, where=f"event {count + index}")
+                hint = self._encoder.hint(encoded[index], reason)
+                raise WrongEventError(reason, where=f"event {count + index}", hint=hint)
             self.send(encoded)
             count += len(chunk)
         return count

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.columnar import BoolArray, Flags, IntArray
+from schemas.definitions import choices
 from schemas.derive import arrow_schema
 from schemas.events import (
     CAMPAIGN_CHANNELS_OF_KIND,
@@ -29,7 +30,7 @@ from schemas.statuses import STATUS_RULES, StatusRule
 from schemas.tables import Catalog, SegmentationDefinition, SegmentationKind
 from schemas.topics import Topic
 
-__all__ = ["Contract"]
+__all__ = ["Contract", "closed_lists"]
 
 _Finding = tuple[BoolArray, str]
 """The rows that break a rule, and the reason."""
@@ -143,6 +144,62 @@ def _checks(topic: Topic, catalog: Catalog, columns: set[str]) -> Iterator[_Chec
             pass
 
 
+def closed_lists(topic: Topic, catalog: Catalog) -> Mapping[str, str]:
+    """By the reason of a refusal, the closed list that a value wasn't of: what would be right.
+
+    Reasons themselves hold none of it: they're kept with every dead letter.
+    """
+    found = {
+        _not_listed(rule): "choose from "
+        + "; ".join(
+            f"{category}: {', '.join(statuses) if statuses is not None else 'any'}"
+            for category, statuses in rule.statuses.items()
+        )
+        for rule in STATUS_RULES
+        if rule.kind is topic.kind
+    }
+    if topic.database is None or topic.kind is Kind.ROW:
+        return found
+    database = catalog.databases[topic.database]
+    match topic.kind:
+        case Kind.PROFILE:
+            found[_holds_undeclared("subscriptions")] = choices("", database.subscriptions)
+            for one in database.segmentations:
+                found[_no_segment(one)] = choices("", one.segments)
+        case Kind.SUBSCRIPTION_UPDATE:
+            found[_undeclared("subscription")] = choices("", database.subscriptions)
+        case Kind.SEGMENT_TRANSITION:
+            found[_undeclared("segment")] = choices("", (s.name for s in database.segmentations))
+            for one in database.segmentations:
+                for side in _SIDES:
+                    values = one.segments or _SIMPLE_VALUES
+                    found[_no_value(side, one.name)] = choices("", values)
+        case _:
+            pass
+    return found
+
+
+def _not_listed(rule: StatusRule) -> str:
+    names = f"{rule.category_field}, {rule.status_field}"
+    return f"fields '{names}': not in the closed list of {rule.event_type}"
+
+
+def _undeclared(name: str) -> str:
+    return f"field '{name}': isn't declared"
+
+
+def _holds_undeclared(name: str) -> str:
+    return f"field '{name}': holds one that isn't declared"
+
+
+def _no_segment(segmentation: SegmentationDefinition) -> str:
+    return f"field 'segments.{segmentation.name}': isn't one of its segments"
+
+
+def _no_value(side: str, segmentation: str) -> str:
+    return f"field '{side}': isn't a value of segmentation '{segmentation}'"
+
+
 def _is_always(name: str, expected: str) -> _Check:
     reason = f"field '{name}': isn't '{expected}', whose topic this is"
 
@@ -186,7 +243,6 @@ def _forbidden(name: str, event_type: EventType, of_type: BoolArray) -> _Check:
 def _status(rule: StatusRule) -> _Check:
     event_types = KINDS[rule.kind].event_types
     of_type = np.array([one is rule.event_type for one in event_types])
-    names = f"{rule.category_field}, {rule.status_field}"
 
     def check(seen: _Batch) -> Iterator[_Finding]:
         mask = seen.of_types(of_type)
@@ -202,7 +258,7 @@ def _status(rule: StatusRule) -> _Check:
             right |= here if statuses is None else here & _among(status, statuses)
         broken = np.zeros(len(mask), np.bool_)
         broken[index[~right]] = True
-        yield broken, f"fields '{names}': not in the closed list of {rule.event_type}"
+        yield broken, _not_listed(rule)
 
     return check
 
@@ -213,7 +269,7 @@ def _among(column: pa.Array, names: Iterable[str]) -> BoolArray:
 
 def _declared(name: str, names: tuple[str, ...]) -> _Check:
     def check(seen: _Batch) -> Iterator[_Finding]:
-        yield ~_among(seen.batch.column(name), names), f"field '{name}': isn't declared"
+        yield ~_among(seen.batch.column(name), names), _undeclared(name)
 
     return check
 
@@ -226,7 +282,7 @@ def _declared_items(name: str, names: tuple[str, ...]) -> _Check:
         if wrong.any():
             parents = pc.list_parent_indices(column).to_numpy(zero_copy_only=False)
             broken[parents[wrong]] = True
-        yield broken, f"field '{name}': holds one that isn't declared"
+        yield broken, _holds_undeclared(name)
 
     return check
 
@@ -235,12 +291,13 @@ def _declared_segment(segmentation: SegmentationDefinition) -> _Check:
     def check(seen: _Batch) -> Iterator[_Finding]:
         value = pc.struct_field(seen.batch.column("segments"), segmentation.name)
         wrong = ~_among(value, segmentation.segments) & ~_nulls(value)
-        yield wrong, f"field 'segments.{segmentation.name}': isn't one of its segments"
+        yield wrong, _no_segment(segmentation)
 
     return check
 
 
 _SIMPLE_VALUES = ("true", "false")
+_SIDES = ("previousValue", "newValue")
 
 
 def _transition(segmentations: tuple[SegmentationDefinition, ...]) -> _Check:
@@ -248,14 +305,14 @@ def _transition(segmentations: tuple[SegmentationDefinition, ...]) -> _Check:
 
     def check(seen: _Batch) -> Iterator[_Finding]:
         segment = seen.batch.column("segment")
-        yield ~_among(segment, values), "field 'segment': isn't declared"
+        yield ~_among(segment, values), _undeclared("segment")
         for name, allowed in values.items():
             here = _true(pc.equal(segment, name))
             if here.any():
-                for side in ("previousValue", "newValue"):
+                for side in _SIDES:
                     value = seen.batch.column(side)
                     wrong = here & ~_among(value, allowed) & ~_nulls(value)
-                    yield wrong, f"field '{side}': isn't a value of segmentation '{name}'"
+                    yield wrong, _no_value(side, name)
 
     return check
 

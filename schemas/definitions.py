@@ -6,17 +6,17 @@ would be right`. Table, stream and export definitions and the settings are read 
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar, cast, get_args
+from typing import Final, Generic, TypeVar, cast
 
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from schemas.errors import DefinitionError, Fault
+from schemas.explaining import AtError, Location, choices, explain, location_of, shown
 
 __all__ = [
     "AtError",
@@ -33,21 +33,11 @@ __all__ = [
     "read_models",
 ]
 
+_LONGEST_NUMBER: Final = 1000
+"""Characters of a number: no setting has one of as many digits."""
+
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
-
-Location = tuple[str | int, ...]
-"""The way to a value in a document: keys and list positions from the root."""
-
-
-class AtError(ValueError):
-    """A fault that a model's validator finds in one of the fields below it: the way to it, and what
-    is wrong.
-    """
-
-    def __init__(self, location: Location, what: str) -> None:
-        super().__init__(what)
-        self.location = location
 
 
 class Faults:
@@ -76,11 +66,13 @@ class Faults:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A YAML file: its plain values and the line (from 1) of each."""
+    """A YAML file: its plain values, the line (from 1) of each, and how it's written there."""
 
     path: Path
     data: Mapping[str, object]
     lines: Mapping[Location, int]
+    sources: Mapping[Location, str] = field(default_factory=dict)
+    """How values that aren't text are written: `no` for False, nothing for what is empty."""
 
     def where(self, location: Location = ()) -> str:
         """`path:line` of a value, or of the nearest one around it that is there."""
@@ -162,6 +154,7 @@ def read_document(path: Path, faults: Faults) -> Document | None:
             "rename it, or move what it holds up one level",
         )
         return None
+    text = ""
     try:
         text = path.read_text(encoding="utf-8")
         nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
@@ -170,7 +163,7 @@ def read_document(path: Path, faults: Faults) -> Document | None:
     except UnicodeDecodeError as error:
         faults.add(str(path), f"isn't UTF-8 (byte {error.start})", "save it as UTF-8")
     except yaml.MarkedYAMLError as error:
-        faults.found.append(_syntax_fault(path, error))
+        faults.found.append(_syntax_fault(path, text, error))
     except yaml.YAMLError as error:
         faults.add(str(path), f"isn't YAML: {' '.join(str(error).split())}")
     else:
@@ -178,10 +171,12 @@ def read_document(path: Path, faults: Faults) -> Document | None:
     return None
 
 
-def _syntax_fault(path: Path, error: yaml.MarkedYAMLError) -> Fault:
-    line = error.problem_mark.line + 1 if error.problem_mark else 1
-    where = f"{path}:{line}"
-    if error.problem and "'\\t'" in error.problem:
+def _syntax_fault(path: Path, text: str, error: yaml.MarkedYAMLError) -> Fault:
+    mark = error.problem_mark
+    where = f"{path}:{mark.line + 1 if mark else 1}"
+    if mark and error.problem and "'\\t'" in error.problem:
+        if text.split("\n")[mark.line][: mark.column].strip():
+            return Fault(where, "a tab within the line", "write a space in its place")
         return Fault(where, "a tab in the indentation", "YAML is indented with spaces")
     return Fault(where, f"isn't YAML: {error.problem or error.context}")
 
@@ -209,7 +204,7 @@ def _document(path: Path, nodes: Sequence[yaml.Node | None], faults: Faults) -> 
         )
     if len(faults.found) > before:
         return None
-    return Document(path, cast(dict[str, object], data), plain.lines)
+    return Document(path, cast(dict[str, object], data), plain.lines, plain.sources)
 
 
 def _is_null(node: yaml.Node) -> bool:
@@ -223,6 +218,7 @@ class _Plain:
     path: Path
     faults: Faults
     lines: dict[Location, int] = field(default_factory=dict)
+    sources: dict[Location, str] = field(default_factory=dict)
     within: list[yaml.Node] = field(default_factory=list)
 
     def value(self, node: yaml.Node, location: Location) -> object:
@@ -238,7 +234,7 @@ class _Plain:
                 return [
                     self.value(item, (*location, index)) for index, item in enumerate(node.value)
                 ]
-            return self._scalar(node)
+            return self._scalar(node, location)
         finally:
             self.within.pop()
 
@@ -260,23 +256,29 @@ class _Plain:
             result[key] = self.value(value_node, (*location, key))
         return result
 
-    def _scalar(self, node: yaml.Node) -> object:
+    def _scalar(self, node: yaml.Node, location: Location) -> object:
+        text = str(node.value)
         try:
-            return cast(object, yaml.SafeLoader("").construct_object(node, deep=True))
+            value = cast(object, yaml.SafeLoader("").construct_object(node, deep=True))
         except (ValueError, yaml.YAMLError) as error:
-            self._fault(
-                node,
-                f"'{node.value}' can't be read: {' '.join(str(error).split())}",
-                "put text in quotes",
-            )
+            why = " ".join(str(error).split())
+            if len(text) > _LONGEST_NUMBER:  # Python speaks of a setting of its own
+                why = f"it has {len(text)} digits"
+            self._fault(node, f"{shown(text)} can't be read: {why}", "put text in quotes")
             return None
+        if not isinstance(value, str):
+            self.sources[location] = text
+        return value
 
     def _fault(self, node: yaml.Node, what: str, hint: str = "") -> None:
         self.faults.add(f"{self.path}:{node.start_mark.line + 1}", what, hint)
 
 
-def build(document: Document, model: type[M], faults: Faults) -> M | None:
-    """Validate a document as a `model`; None, and every reason in `faults`, if it isn't one."""
+def build(document: Document, model: type[M], faults: Faults, within: Location = ()) -> M | None:
+    """Validate a document as a `model`; None, and every reason in `faults`, if it isn't one.
+
+    within: the way to it in the file it's a part of.
+    """
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
@@ -285,7 +287,8 @@ def build(document: Document, model: type[M], faults: Faults) -> M | None:
             if detail["type"] == "too_short" and _is_around(detail, details):
                 continue  # it counts only the items that are right
             location = location_of(detail)
-            what, hint = explain(detail, model)
+            source = document.sources.get(location)
+            what, hint = explain(detail, model, source, within=within)
             faults.add(document.where(location), what, hint)
         return None
 
@@ -294,100 +297,3 @@ def _is_around(detail: ErrorDetails, others: Sequence[ErrorDetails]) -> bool:
     """Whether something within what an error is about is wrong, too."""
     around = detail["loc"]
     return any(one["loc"] != around == one["loc"][: len(around)] for one in others)
-
-
-_LIST = ("{given} isn't a list", "write it as [one, another]")
-_WORDED = {
-    "tuple_type": _LIST,
-    "list_type": _LIST,
-    "too_short": ("the list is too short", "it has {min_length} or more"),
-    "bool_parsing": ("{given} isn't true or false", ""),
-    "bool_type": ("{given} isn't true or false", ""),
-    "int_parsing": ("{given} isn't a whole number", ""),
-    "int_type": ("{given} isn't a whole number", ""),
-    "model_type": ("{given} isn't a group of fields", "write its fields below it, indented"),
-    "path_type": ("{given} isn't a path", ""),
-}
-"""By the type of a pydantic error: what is wrong, and what would be right."""
-
-
-def explain(detail: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
-    """What a pydantic error says in our words, and what would be right."""
-    location = location_of(detail)
-    name = f"field '{_dotted(location)}': " if location else ""
-    given = detail["input"]
-    context: Mapping[str, object] = detail.get("ctx") or {}
-    match detail["type"]:
-        case "extra_forbidden":
-            return f"{name}unknown key", choices(str(location[-1]), _keys_around(model, location))
-        case "missing":
-            return f"{name}is missing", ""
-        case "enum" | "literal_error":
-            expected = str(context["expected"]).replace(" or ", ", ").replace("'", "").split(", ")
-            return f"{name}{_shown(given)} isn't one of them", choices(str(given), expected)
-        case "string_type" if isinstance(given, bool | int | float):
-            return f"{name}{_shown(given)} isn't text", "put it in quotes"
-        case "value_error":
-            return f"{name}{context['error']}", ""
-        case str(kind) if kind in _WORDED:
-            what, hint = _WORDED[kind]
-            return f"{name}{what.format(given=_shown(given), **context)}", hint.format(**context)
-        case "string_pattern_mismatch":
-            return (
-                f"{name}{_shown(given)} isn't allowed",
-                f"it must match {context['pattern']}",
-            )
-    message = detail["msg"]
-    return f"{name}{message[:1].lower()}{message[1:]}, not {_shown(given)}", ""
-
-
-def location_of(detail: ErrorDetails) -> Location:
-    """The way to the value that a pydantic error is about."""
-    cause = (detail.get("ctx") or {}).get("error")
-    return (*detail["loc"], *(cause.location if isinstance(cause, AtError) else ()))
-
-
-def choices(given: str, expected: Iterable[str]) -> str:
-    """The hint of a closed choice: all that would be right, and the nearest match to what was
-    given.
-    """
-    valid = list(expected)
-    if not valid:
-        return ""
-    near = difflib.get_close_matches(given, valid, n=1, cutoff=0.6) or difflib.get_close_matches(
-        given.lower(), [option.lower() for option in valid], n=1, cutoff=0.6
-    )
-    nearest = next((option for option in valid if near and option.lower() == near[0].lower()), None)
-    listed = f"choose from {', '.join(valid)}"
-    return f"{listed}; nearest match '{nearest}'" if nearest else listed
-
-
-def _dotted(location: Location) -> str:
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
-
-
-def _shown(value: object) -> str:
-    text = str(value)
-    return f"'{text}'" if len(text) <= 60 else f"'{text[:57]}...'"
-
-
-def _keys_around(model: type[BaseModel], location: Location) -> list[str]:
-    """The keys that the mapping around `location` may have."""
-    here: type[BaseModel] | None = model
-    for part in location[:-1]:
-        if isinstance(part, str) and here is not None:
-            named = next((f for n, f in here.model_fields.items() if part in (n, f.alias)), None)
-            here = _model_in(named.annotation) if named else None
-    return [info.alias or name for name, info in here.model_fields.items()] if here else []
-
-
-def _model_in(annotation: object) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next(
-        filter(None, (_model_in(cast(Hashable, inner)) for inner in get_args(annotation))),
-        None,
-    )

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, StringConstraints, model_validator
 
+from schemas.patterns import worded
 from schemas.report_settings import Section, secret_of
 from schemas.topics import DEFAULT_PREFIX
 
@@ -16,6 +17,10 @@ _DAY_MS = 24 * 60 * 60 * 1000
 
 _LOGIN = ("mechanism", "username", "password", "password_file")
 _CERTIFICATES = ("ca_file", "certificate_file", "key_file")
+
+_PREFIX = worded(
+    r"^[A-Za-z0-9._-]{1,40}$", "it has up to 40 letters, digits, dots, dashes and underscores"
+)
 
 Positive = Annotated[int, Field(gt=0)]
 
@@ -84,9 +89,7 @@ class KafkaSettings(Section):
 
     bootstrap_servers: str = "localhost:9092"
     security: KafkaSecurity = KafkaSecurity()
-    topic_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,40}$")] = (
-        DEFAULT_PREFIX
-    )
+    topic_prefix: Annotated[str, StringConstraints(pattern=_PREFIX)] = DEFAULT_PREFIX
     replication_factor: Positive = 3
     min_insync_replicas: Positive = 2
     partitions: Positive = 6

@@ -8,9 +8,13 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, SecretStr, StringConstraints, model_validator
 
+from schemas.patterns import worded
 from schemas.report_settings import Section, secret_of
 
 __all__ = ["RegistrySettings"]
+
+
+_URL = worded(r"^https?://", "it begins with http:// or https://")
 
 
 def _without_login(url: str) -> str:
@@ -29,9 +33,9 @@ class RegistrySettings(Section):
     it comes from DELTADROP_REGISTRY__PASSWORD or a file of its own.
     """
 
-    url: Annotated[
-        str, StringConstraints(pattern=r"^https?://"), AfterValidator(_without_login)
-    ] = "http://localhost:8081"
+    url: Annotated[str, StringConstraints(pattern=_URL), AfterValidator(_without_login)] = (
+        "http://localhost:8081"
+    )
     username: str | None = None
     password: SecretStr | None = None
     password_file: Path | None = None

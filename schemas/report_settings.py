@@ -14,7 +14,11 @@ from pydantic import (
     model_validator,
 )
 
+from schemas.patterns import ADDRESS_PATTERN, worded
+
 __all__ = ["MailSettings", "Section", "WebhookSettings", "secret_of"]
+
+_URL = worded(r"^https?://[^\s/]+\S*$", "write it as https://hooks.shop.example/drops")
 
 
 class Section(BaseModel):
@@ -40,9 +44,7 @@ class MailSettings(Section):
     host: str | None = None
     port: Annotated[int, Field(gt=0, lt=65536)] = 587
     security: Literal["starttls", "tls", "none"] = "starttls"
-    sender: Annotated[str, StringConstraints(pattern=r"^[^@\s,;<>]+@[^@\s,;<>]+$")] = (
-        "deltadrop@localhost"
-    )
+    sender: Annotated[str, StringConstraints(pattern=ADDRESS_PATTERN)] = "deltadrop@localhost"
     username: str | None = None
     password: SecretStr | None = None
     password_file: Path | None = None
@@ -66,7 +68,7 @@ class WebhookSettings(Section):
     The secret is never in the settings' file: it comes from DELTADROP_WEBHOOK__SECRET or a file.
     """
 
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+\S*$")] | None = None
+    url: Annotated[str, StringConstraints(pattern=_URL)] | None = None
     secret: SecretStr | None = None
     secret_file: Path | None = None
     ca_file: Path | None = None

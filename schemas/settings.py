@@ -38,6 +38,7 @@ from schemas.definitions import (
 from schemas.errors import DefinitionError, Fault
 from schemas.kafka_settings import KafkaSecurity, KafkaSettings
 from schemas.observe_settings import ObserveSettings
+from schemas.patterns import FOLDER_PATTERN, worded
 from schemas.receiver_settings import ReadyFile
 from schemas.registry_settings import RegistrySettings
 from schemas.report_settings import MailSettings, Section, WebhookSettings
@@ -63,7 +64,7 @@ _PLAIN_VARIABLES = {
     "KAFKA_BOOTSTRAP_SERVERS": ("kafka", "bootstrap_servers"),
     "SCHEMA_REGISTRY_URL": ("registry", "url"),
 }
-_MEMORY = r"(?i)^\d+(\.\d+)? *[kmgt]i?b$"
+_MEMORY = worded(r"(?i)^\d+(\.\d+)? *[kmgt]i?b$", "write it as 800MB or 1.5GB")
 """As DuckDB takes it: `800MB`, `1.5 GiB`."""
 _SECRETS = (
     ("kafka", "security", "password"),
@@ -75,9 +76,7 @@ _MIB = 1024 * 1024
 
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(ge=0)]
-LocationName = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
-]
+LocationName = Annotated[str, StringConstraints(pattern=FOLDER_PATTERN, max_length=80)]
 
 
 class WorkerSettings(Section):
@@ -211,8 +210,10 @@ def _validated(document: Document, faults: Faults) -> Settings | None:
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             location = location_of(detail)
-            what, hint = explain(detail, Settings)
-            faults.add(_variable_of(location) or document.where(location), what, hint)
+            variable = _variable_of(location)
+            source = None if variable else document.sources.get(location)
+            what, hint = explain(detail, Settings, source)
+            faults.add(variable or document.where(location), what, hint)
     except SettingsError as error:
         faults.add("environment", str(error), f"write {_ENVIRONMENT}<SECTION>__<FIELD>=value")
     return None

@@ -16,6 +16,7 @@ from typing import Annotated, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from schemas.definitions import AtError, Faults, Loaded, choices, read_models
+from schemas.patterns import worded
 
 __all__ = [
     "ALWAYS_PERSONAL",
@@ -40,21 +41,28 @@ TECHNICAL_ID = "id"
 _MAX_NAME = 80
 """Two names, a kind and a prefix make a topic's name, which Kafka limits to 249 characters."""
 
+_NAME = worded(
+    r"^[A-Za-z_][A-Za-z0-9_]*$",
+    "it has letters, digits and underscores, a letter or underscore first",
+)
+_SUBSCRIPTION = worded(r"^[A-Za-z0-9_-]+$", "it has letters, digits, dashes and underscores")
+_SEGMENT = worded(r"^\S(.*\S)?$", "it is text in one line, without blanks at its ends")
+
 Name = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=_MAX_NAME, strict=True),
+    StringConstraints(pattern=_NAME, max_length=_MAX_NAME, strict=True),
 ]
 """A name in Avro: of databases, tables, attributes and segmentations."""
 
 Label = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z0-9_-]+$", max_length=_MAX_NAME, strict=True),
+    StringConstraints(pattern=_SUBSCRIPTION, max_length=_MAX_NAME, strict=True),
 ]
 """The name of a subscription."""
 
-SegmentName = Annotated[
-    str, StringConstraints(pattern=r"^\S(.*\S)?$", max_length=_MAX_NAME, strict=True)
-]
+Flag = Annotated[bool, Field(strict=True)]
+
+SegmentName = Annotated[str, StringConstraints(pattern=_SEGMENT, max_length=_MAX_NAME, strict=True)]
 """The name of a segment in an exclusive segmentation: any text without blanks at its ends."""
 
 
@@ -85,8 +93,8 @@ class AttributeDefinition(_Definition):
 
     name: Name
     type: AttributeType
-    personal: bool = False
-    recency: bool = False
+    personal: Flag = False
+    recency: Flag = False
     precision: Annotated[int, Field(ge=1, le=38, strict=True)] | None = None
     scale: Annotated[int, Field(ge=0, le=38, strict=True)] | None = None
 
@@ -139,7 +147,7 @@ class DatabaseDefinition(_Definition):
     business_key: Name | None = None
     subscriptions: tuple[Label, ...] = ()
     segmentations: tuple[SegmentationDefinition, ...] = ()
-    marketing_consent: bool = False
+    marketing_consent: Flag = False
 
     @model_validator(mode="after")
     def _names_are_clear(self) -> Self:

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from schemas.definitions import Faults, Loaded, choices, load_yaml_models
 from schemas.errors import DefinitionError, Fault
 from schemas.events import KINDS, SOURCE_GROUPS, EventType, Source, SourceGroup
+from schemas.patterns import FOLDER_PATTERN
 from schemas.topics import Topic
 from streams.stream import Stream, builtin_streams
 
@@ -35,7 +36,7 @@ class StreamDefinition(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    stream: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    stream: Annotated[str, StringConstraints(pattern=FOLDER_PATTERN, max_length=100)]
     topic: str
     event_types: tuple[EventType, ...] = ()
     sources: tuple[Source | SourceGroup, ...] = ()

@@ -45,7 +45,7 @@ __all__ = [
 MANIFEST_ENDING: Final = ".manifest.json"
 """What its name adds to the drop's."""
 
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, strict=True)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 

@@ -6,6 +6,7 @@ fits together) is found by `sinks.exports.export`.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from datetime import time
 from enum import StrEnum
@@ -23,6 +24,7 @@ from pydantic import (
 
 from schemas.definitions import AtError, choices
 from schemas.events import SOURCE_GROUPS, Source, SourceGroup
+from schemas.patterns import ADDRESS_PATTERN, FOLDER_PATTERN
 from sinks.rendering import zones
 from sinks.rendering.formats import MOMENT_FORMATS, BooleanFormat, DatePattern
 from sinks.rendering.names import NamePattern, PatternError
@@ -40,6 +42,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+_BREAKS: Final = ("Cc", "Zl", "Zp")
+"""Unicode categories of control characters, and of separators of lines and paragraphs."""
 
 
 def _one_of(given: str, valid: Iterable[str], what: str) -> str:
@@ -83,8 +88,10 @@ def _no_extension(given: str) -> str:
 
 
 def _header(given: str) -> str:
-    if any(ord(character) < 32 for character in given):
+    if any(unicodedata.category(character) in _BREAKS for character in given):
         raise ValueError("a header is one line of text, without tabs")
+    if not given.strip():
+        raise ValueError("a header can't be of blanks only")
     if given.startswith("\ufeff"):
         raise ValueError("a header can't begin with a byte order mark")
     return given
@@ -112,16 +119,14 @@ def _column_choice(given: object) -> object:
 
 
 Text = Annotated[str, Field(strict=True)]
-FolderName = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80, strict=True)
-]
+FolderName = Annotated[str, StringConstraints(pattern=FOLDER_PATTERN, max_length=80, strict=True)]
 """A name that is a folder's, too."""
 USUAL_NAME: Final = "<name><suffix>"
 """The pattern of a file's name where none is given."""
 USUAL_PLACES: Final = ("transferbox",)
 """Where a drop goes if nothing else is said."""
 Number = Annotated[int, Field(strict=True, ge=0)]
-Recipient = Annotated[str, StringConstraints(pattern=r"^[^@\s,;<>]+@[^@\s,;<>]+$", strict=True)]
+Recipient = Annotated[str, StringConstraints(pattern=ADDRESS_PATTERN, strict=True)]
 
 
 class WhenEmpty(StrEnum):
@@ -167,7 +172,10 @@ class FileDefinition(_Definition):
     separator: Annotated[Text, AfterValidator(_separator)] = "comma"
     compression: Compression = Compression.NONE
     name: Annotated[Text, AfterValidator(_no_extension)] = USUAL_NAME
-    inner_name: Annotated[Text, AfterValidator(_no_extension)] | None = None
+    inner_name: (
+        Annotated[str, StringConstraints(min_length=1, strict=True), AfterValidator(_no_extension)]
+        | None
+    ) = None
 
 
 class ScheduleDefinition(_Definition):

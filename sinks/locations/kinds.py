@@ -77,14 +77,15 @@ def _read(name: str, own: Document, faults: Faults) -> LocationSettings | None:
         what = f"location '{name}': '{kind}' isn't a kind of location"
         faults.add(own.where(("kind",)), what, choices(str(kind), KINDS))
         return None
-    model = build(own, KINDS[kind], faults)
+    model = build(own, KINDS[kind], faults, within=("locations", name))
     return None if model is None else _anchored(model, own.path.parent)
 
 
 def _within(settings: Document, name: str, given: Mapping[str, object]) -> Document:
     """The settings of one location as a document, its lines those of the file."""
     lines = {at[2:]: n for at, n in settings.lines.items() if at[:2] == ("locations", name)}
-    return Document(settings.path, given, lines)
+    sources = {at[2:]: s for at, s in settings.sources.items() if at[:2] == ("locations", name)}
+    return Document(settings.path, given, lines, sources)
 
 
 def _anchored(model: LocationSettings, folder: Path) -> LocationSettings:

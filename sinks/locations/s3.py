@@ -18,6 +18,7 @@ from uuid import uuid4
 from pydantic import Field, StringConstraints, model_validator
 
 from schemas.definitions import AtError
+from schemas.patterns import worded
 from sinks.locations.base import (
     Delivered,
     DeliveryError,
@@ -44,14 +45,23 @@ _WRONG_LOGIN: Final = frozenset(
 _EXISTS: Final = frozenset({"412", "PreconditionFailed"})
 
 
+_BUCKET: Final = worded(
+    r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+    "it has 3 to 63 small letters, digits, dots and dashes, a letter or digit first and last",
+)
+_ENDPOINT: Final = worded(
+    r"^https?://[^\s@]+$", "write it as https://s3.example.com, without a login"
+)
+
+
 class S3Settings(LocationSettings):
     """Settings of a bucket. Without keys, those that boto3 finds by itself (variables of its own,
     the machine's role).
     """
 
     kind: Literal["s3"]
-    bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
-    endpoint: Annotated[str, StringConstraints(pattern=r"^https?://[^\s@]+$")] | None = None
+    bucket: Annotated[str, StringConstraints(pattern=_BUCKET)]
+    endpoint: Annotated[str, StringConstraints(pattern=_ENDPOINT)] | None = None
     region: Text = "us-east-1"
     folder: ServerFolder = ""
     access_key_env: Text | None = None

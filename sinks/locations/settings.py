@@ -14,15 +14,18 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from schemas.definitions import AtError
+from schemas.patterns import worded
 from schemas.receiver_settings import ReadyFile
 from sinks.locations.base import DeliveryError, Location, Step, Terms
 
 __all__ = ["LocationSettings", "RemoteSettings", "ServerFolder", "Text", "secret"]
 
+_SERVER_FOLDER = worded(
+    r"^(/?[A-Za-z0-9_][A-Za-z0-9._-]*)*/?$",
+    "write it as drops/daily: folders of letters, digits, dots, dashes and underscores",
+)
 Text = Annotated[str, StringConstraints(min_length=1, strict=True)]
-ServerFolder = Annotated[
-    str, StringConstraints(pattern=r"^(/?[A-Za-z0-9_][A-Za-z0-9._-]*)*/?$", strict=True)
-]
+ServerFolder = Annotated[str, StringConstraints(pattern=_SERVER_FOLDER, strict=True)]
 """A folder of a server; one that doesn't begin with a slash is within the login's own."""
 
 

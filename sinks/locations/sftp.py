@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from schemas.definitions import AtError
+from schemas.patterns import worded
 from sinks.locations.base import DeliveryError, PassingError, Step
 from sinks.locations.limits import ended_after
 from sinks.locations.local import Comparison
@@ -37,15 +38,19 @@ _READ_AHEAD: Final = 64
 """Pieces that are asked for before the first has come."""
 
 
+_FINGERPRINT: Final = worded(
+    r"^SHA256:[A-Za-z0-9+/]{43}=?$",
+    "write it as `ssh-keygen -lf` prints it: SHA256: and 43 characters",
+)
+
+
 class SftpSettings(RemoteSettings):
     """Settings of an SFTP server: one way to know it, one way to log in."""
 
     kind: Literal["sftp"]
     port: Annotated[int, Field(gt=0, lt=65536)] = 22
     known_hosts: Path | None = None
-    fingerprint: (
-        Annotated[str, StringConstraints(pattern=r"^SHA256:[A-Za-z0-9+/]{43}=?$")] | None
-    ) = None
+    fingerprint: Annotated[str, StringConstraints(pattern=_FINGERPRINT)] | None = None
     key_file: Path | None = None
     key_password_env: Text | None = None
     key_password_file: Path | None = None

@@ -220,6 +220,33 @@ def profile(attributes: dict[str, object]) -> bytes:
     return json.dumps({**event, "attributes": attributes}).encode()
 
 
+def test_a_value_outside_a_closed_list_is_refused_with_the_list() -> None:
+    subscribed = {"kind": "subscription-update", "eventType": "CHANGED", **HEADER, "profileId": 1}
+    subscribed |= {"subscription": "newsletr", "type": "SUBSCRIBED"}
+    moved = {"kind": "segment-transition", "eventType": "CHANGED", **HEADER, "profileId": 1}
+    bounced = {"bounceStatusCategory": "HARD_BOUNCE", "bounceStatus": "FULL"}
+
+    assert fault(json.dumps(subscribed).encode()) == (
+        "field 'subscription': isn't declared; choose from newsletter, offers, events"
+    )
+    assert fault(json.dumps({**moved, "segment": "vipp", "newValue": "true"}).encode()) == (
+        "field 'segment': isn't declared; choose from vip, parents, lifecycle"
+    )
+    assert fault(line(eventType="BOUNCED", **bounced)) == (
+        "fields 'bounceStatusCategory, bounceStatus': not in the closed list of BOUNCED; choose "
+        "from HARD_BOUNCE: UNKNOWN_DOMAIN, UNKNOWN_USER, OTHER_HARD_BOUNCE; "
+        "SOFT_BOUNCE: QUOTA_EXCEEDED, OTHER_SOFT_BOUNCE; TECHNICAL: any"
+    )
+
+
+def test_a_row_without_its_table_is_refused_with_those_that_there_are() -> None:
+    row = {"kind": "row", "eventType": "CREATED", **HEADER, "id": 1, "attributes": {}}
+
+    assert fault(json.dumps(row).encode()) == (
+        "field 'table': is missing; choose from loyaltyCards, purchases, stores"
+    )
+
+
 def test_values_are_read_without_loss() -> None:
     attributes = (
         '{"balance": 1234567890123456.78, "points": 9007199254740993,'
