@@ -57,6 +57,8 @@ class CsvCheck:
         if piece.startswith(codecs.BOM_UTF8):
             raise SpoiltError("dialect", "begins with a byte order mark")
         header = self._line.match(piece)
+        if header is None and piece.partition(b"\n")[0].endswith(b"\r"):
+            raise SpoiltError("dialect", "line 1 ends in CR LF, not LF")
         if header is None:
             raise SpoiltError("header", "there is no header line" if piece else "the file is empty")
         found = self._fields(header[0])

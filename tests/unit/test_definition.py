@@ -329,13 +329,14 @@ def test_the_example_exports_are_valid_and_of_every_kind_of_event() -> None:
         (
             '"06:00"',
             "16:00",
-            "exports/a.yaml:6: field 'schedule.at': '960' isn't text; put it in quotes",
+            "exports/a.yaml:6: field 'schedule.at': '16:00' isn't text; "
+            'put it in quotes: "16:00"',
         ),
         (
             "export: openings",
             "export: ../openings",
             "exports/a.yaml:1: field 'export': '../openings' isn't allowed; "
-            "it must match ^[A-Za-z0-9][A-Za-z0-9._-]*$",
+            "it has letters, digits, dots, dashes and underscores, a letter or digit first",
         ),
         (
             "entity: marketing",
@@ -440,8 +441,7 @@ def test_a_wrong_line_is_refused(
         ),
         (
             "when_empty: header\ndeliver: [transferbox]\nrecipients: [someone]\n",
-            "field 'recipients[0]': 'someone' isn't allowed; "
-            r"it must match ^[^@\s,;<>]+@[^@\s,;<>]+$",
+            "field 'recipients[0]': 'someone' isn't allowed; write it as somebody@shop.example",
         ),
         (
             "when_empty: header\nrecipients: []\ndeliver: [transferbocks]\n",

@@ -256,11 +256,11 @@ def test_a_preview_can_be_looked_at_while_a_window_is_held(
     ("rails", "fault"),
     [
         ("rows_at_least: 5, rows_at_most: 4", "rows_at_most': 4 is less than rows_at_least, 5"),
-        ("rows_at_least: -1", "rows_at_least': input should be greater than or equal to 0"),
+        ("rows_at_least: -1", "rows_at_least': '-1' is too small; it's 0 or more"),
         ("rows_at_least: many", "rows_at_least': 'many' isn't a whole number"),
         ("rows_at_least: '5'", "rows_at_least': '5' isn't a whole number"),
         ("weekday_drops: 3", "weekday_drops': means nothing without weekday_percent"),
-        ("weekday_percent: 0", "weekday_percent': input should be greater than or equal to 1"),
+        ("weekday_percent: 0", "weekday_percent': '0' is too small; it's 1 or more"),
         ("rows_atleast: 5", "guard_rails.rows_atleast': unknown key; choose from"),
         (
             "unknown_campaigns_at_most: 1",

@@ -255,6 +255,18 @@ def test_a_file_with_other_lines_than_the_balance_counts_is_held() -> None:
     )
 
 
+def test_a_count_in_quotes_is_no_count(tmp_path: Path) -> None:
+    path, _ = write_drop(tmp_path, export("interactionId"), ROWS)
+    text = path.with_name(path.name + ".manifest.json").read_text()
+
+    with pytest.raises(CloseError) as refused:
+        Manifest.from_json(text.replace('"rows": 2', '"rows": "2"').encode(), "a.manifest.json")
+
+    assert str(refused.value) == (
+        "a.manifest.json: isn't a manifest: file.rows: Input should be a valid integer"
+    )
+
+
 def test_formats_of_columns_are_told(tmp_path: Path) -> None:
     told = export("profileId", "balance", of="profile", event="UPDATE")
     rows = pa.table({"profileId": [1], "balance": pa.array([None], pa.decimal128(18, 2))})

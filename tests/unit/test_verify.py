@@ -130,9 +130,10 @@ def test_a_file_that_is_cut_off_is_found(tmp_path: Path) -> None:
         (lambda c: b"\xef\xbb\xbf" + c, "dialect", "begins with a byte order mark"),
         (
             lambda c: c.replace(b"\n", b"\r\n"),
-            "header",
-            "there is no header line",
+            "dialect",
+            "line 1 ends in CR LF, not LF",
         ),
+        (lambda c: b'"' + c, "header", "there is no header line"),
         (
             lambda c: c.replace(b"3,", b'3,a"b'),
             "dialect",
