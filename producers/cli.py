@@ -85,6 +85,9 @@ def _opened(file: Path) -> Iterator[IO[bytes]]:
             raise WrongInputError([Fault("-", "standard input is closed", hint)])
         yield sys.stdin.buffer
         return
+    if file.is_dir():
+        hint = "name a file of events, or - for standard input"
+        raise WrongInputError([Fault(str(file), "is a folder, not a file", hint)])
     try:
         lines = file.open("rb")
     except OSError as error:

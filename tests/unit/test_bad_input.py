@@ -16,7 +16,7 @@ import deltadrop
 from schemas.errors import DefinitionError, LedgerError
 from schemas.events import Kind
 from schemas.settings import load_settings
-from sinks.commands import closes
+from sinks.commands import closes, schedule
 from sinks.commands.unsent import unsent
 from sinks.night.glance import at_a_glance
 from sinks.night.status import status_of
@@ -267,6 +267,15 @@ def deltadrop_in_a_shell(*arguments: str, redirect: str, folder: Path) -> tuple[
     return done.returncode, done.stderr
 
 
+@pytest.mark.parametrize("given", ["", "."])
+def test_a_folder_can_t_be_published(run: Run, shop: OfflineShop, given: str) -> None:
+    assert run("publish", given, "--config", shop.folder / "deltadrop.yaml") == (
+        2,
+        "",
+        ".: is a folder, not a file; name a file of events, or - for standard input\n",
+    )
+
+
 def test_output_that_can_t_be_written_is_one_message(tmp_path: Path) -> None:
     OfflineShop(tmp_path)
 
@@ -311,6 +320,25 @@ def test_an_interruption_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 # Recipients
+
+
+def test_a_scheduler_says_in_its_log_that_recipients_get_no_mail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definitions = with_exports("profiles")
+    definitions["exports/profiles.yaml"] += "recipients: [a@shop.example]\n"
+    shop = OfflineShop(tmp_path, definitions=definitions)
+    monkeypatch.setattr(schedule.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(schedule.Scheduler, "run", lambda _: None)
+
+    with capture_logs() as logged:
+        schedule.serve(shop.settings, shop.sinks_of, lambda: at(5))
+
+    (told,) = [one for one in logged if one["event"] == "reports not sent"]
+    assert told["why"] == (
+        f"{tmp_path}/deltadrop.yaml: field 'mail.host': is missing, so the recipients of "
+        "'profiles' get no mail; set it, or remove their recipients"
+    )
 
 
 def test_recipients_without_a_mail_server_are_told_once_for_all_exports(tmp_path: Path) -> None:
