@@ -283,8 +283,8 @@ def test_output_that_can_t_be_written_is_one_message(tmp_path: Path) -> None:
 
     assert told == (
         1,
-        "can't write: No space left on device; "
-        "free some space where its output and temporary files go\n",
+        "No space left on device; "
+        "free some space, or point `root` to a larger disk; then run again\n",
     )
 
 

@@ -152,7 +152,7 @@ def test_a_stuck_export_does_not_block_the_others_and_is_tried_again(rig: Rig) -
 
     rig.scheduler.round()
 
-    assert rig.night.of("WrongCloseError") == [("sent", at(6, 29))]  # its next waits for it
+    assert rig.night.of("CloseError") == [("sent", at(6, 29))]  # its next waits for it
     assert len(rig.night.of("delivered")) == 2 * (len(names(rig)) - 1)
 
     in_the_way.unlink()
