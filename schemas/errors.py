@@ -12,6 +12,7 @@
     ├── LedgerError             the ledger of closes
     ├── ReportError             a report can't be sent; no close fails for it
     └── CloseError              a close failed
+        ├── UnforeseenError     in a way that nobody foresaw
         └── HeldError           a close that can't be proven complete (exit code 3)
             └── WaitingError    it isn't complete yet: the workers haven't stored all of it
 
@@ -38,6 +39,7 @@ __all__ = [
     "RegistryError",
     "ReportError",
     "TopicError",
+    "UnforeseenError",
     "UnknownSchemaError",
     "WaitingError",
     "WrongInputError",
@@ -131,6 +133,17 @@ class ReportError(DeltadropError):
 
 class CloseError(DeltadropError):
     """A close failed; running it again is safe."""
+
+
+class UnforeseenError(CloseError):
+    """A close failed in a way that nobody foresaw: what its code met is its cause."""
+
+    @property
+    def nature(self) -> str:
+        """Which failure it is, whatever names and numbers its message has."""
+        number = getattr(self.__cause__, "errno", None)
+        told = f" {number}" if isinstance(number, int) else ""
+        return f"unforeseen: {type(self.__cause__).__name__}{told}"
 
 
 class HeldError(CloseError):

@@ -164,7 +164,7 @@ def channels_of(settings: Settings) -> list[Channel]:
     found: list[Channel] = []
     if settings.mail.host is not None:
         found.append(Mail(settings.mail))
-    if settings.webhook.url is not None:
+    if settings.webhook.is_set_up:
         found.append(Webhook(settings.webhook))
     return found
 
