@@ -32,10 +32,11 @@ def at_a_glance(status: Status, now: dt.datetime, *, all_partitions: bool = Fals
 def _headline(status: Status, now: dt.datetime) -> str:
     due = sum(bool(one.due) for one in status.exports)
     trouble = sum(bool(one.trouble) for one in status.exports)
+    others = any(one.trouble for one in status.exports if not one.due)
     told = f"{now:%Y-%m-%d %H:%M} UTC: {counted(len(status.exports), 'export')}"
     if not due:
-        return f"{told}, nothing is due"
-    return f"{told}, {due} due, {trouble} of them in trouble"
+        return f"{told}, nothing is due" + (f", {trouble} in trouble" if trouble else "")
+    return f"{told}, {due} due, {trouble} {'' if others else 'of them '}in trouble"
 
 
 def _of_disk(disk: DiskStatus) -> Iterator[str]:
@@ -58,6 +59,9 @@ def _of_reports(unsent: Sequence[Unsent]) -> Iterator[str]:
 def _of_export(one: ExportStatus, scheduler: SchedulerStatus, now: dt.datetime) -> Iterator[str]:
     if not one.due:
         yield f"closed {one.last}, next {one.next}"
+        if one.trouble:
+            yield one.trouble
+            yield f"→ {one.hint}"
         return
     windows = f", {counted(len(one.due), 'window')}" if len(one.due) > 1 else ""
     late = one.deliver_by is not None and dt.datetime.fromisoformat(one.deliver_by) < now

@@ -134,7 +134,10 @@ def test_who_is_refused_does_not_keep_the_others_from_it(mailbox: Mailbox) -> No
 def test_who_can_t_take_it_now_is_told_and_who_is_refused_for_good_is_logged(
     mailbox: Mailbox,
 ) -> None:
-    with capture_logs() as logged, pytest.raises(PartlySentError, match=r"later@shop\.example \(451\)") as partly:
+    with (
+        capture_logs() as logged,
+        pytest.raises(PartlySentError, match=r"later@shop\.example \(451\)") as partly,
+    ):
         mail(mailbox).send(report(recipients=(GREYLISTED, REFUSED, "a@shop.example")))
 
     assert partly.value.recipients == (GREYLISTED,)

@@ -516,6 +516,18 @@ def test_a_mail_server_that_is_down_is_asked_again_after_a_minute(night: Night) 
     assert events == ["reports not sent: tried again later"] * 2
 
 
+def test_a_clock_that_was_ahead_keeps_no_report_back(night: Night) -> None:
+    night.reporter.troubled(night.export, at(6, 28), HeldError("held"))
+    night.time += timedelta(days=3653)
+    with capture_logs() as logged:
+        night.reporter.send()
+        night.time -= timedelta(days=3653)
+        night.reporter.send()
+
+    events = [line["event"] for line in logged]
+    assert events == ["reports not sent: tried again later"] * 2
+
+
 def test_two_that_send_at_once_do_not_send_a_report_twice(night: Night) -> None:
     night.reporter.troubled(night.export, at(6, 28), HeldError("held"))
     other = Lease(night.shop.sinks.ledger.store, "reports", holder="another", seconds=1e9)
