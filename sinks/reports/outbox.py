@@ -172,6 +172,7 @@ class Outbox:
             return str(json.loads(self._store.read(_trouble_name(channel)))["why"])
         except FileNotFoundError:
             return ""
+
     def _left(self, channel: Channel, report: Report) -> tuple[str, ...]:
         """Who still has to get a report that others have; none where it's for all."""
         try:
