@@ -2,7 +2,8 @@
 
 `ledger/exports/<export>/<instant>/at.<location>.json`, of a revision `r<n>.at.<location>.json`;
 written when a location has all that it gets of the drop, before the outcome says so for all. Until
-then each file that it has is noted on its own, in `taken.<location>.<file>.json`.
+then each file that it has is noted on its own, in
+`ledger/taken/<export>/<instant>/<location>.<file>.json`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from sinks.instants import stamp
 from sinks.ledger.ledger import entry_name, read_entry
 from sinks.locations.base import Delivered, Receipt
 from streams.store import Store
@@ -42,8 +44,9 @@ class Receipts:
     def any_of(self, export: str, instant: dt.datetime) -> bool:
         """Tell whether any location has the drop of a close, or a file of it, or had it."""
         folder = entry_name(export, instant, "at").rpartition("/")[0]
-        begin = (f"{folder}/at.", f"{folder}/taken.")
-        return any(name.startswith(begin) for name in self.store.names(folder))
+        return any(name.startswith(f"{folder}/at.") for name in self.store.names(folder)) or any(
+            self.store.names(_files_folder(export, instant))
+        )
 
     def of(self, drop: Consignment, location: str) -> tuple[Receipt, ...] | None:
         """Return the receipts of a drop from a location; None if it has none of these bytes."""
@@ -88,8 +91,13 @@ def _name(drop: Consignment, location: str) -> str:
     return entry_name(drop.export, drop.instant, f"{_of_revision(drop)}at.{location}")
 
 
+def _files_folder(export: str, instant: dt.datetime) -> str:
+    return f"ledger/taken/{export}/{stamp(instant)}"
+
+
 def _file_name(drop: Consignment, location: str, file: str) -> str:
-    return entry_name(drop.export, drop.instant, f"{_of_revision(drop)}taken.{location}.{file}")
+    folder = _files_folder(drop.export, drop.instant)
+    return f"{folder}/{_of_revision(drop)}{location}.{file}.json"
 
 
 def _of_revision(drop: Consignment) -> str:
