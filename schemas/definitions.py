@@ -107,7 +107,7 @@ def read_models(
     folder: Path, models: Mapping[str, type[BaseModel]], faults: Faults
 ) -> tuple[Loaded[BaseModel], ...]:
     """Read every `*.yaml` and `*.yml` of `folder`, in name order, and note what is wrong in
-    `faults`.
+    `faults`. Names that begin with a dot are editors' own (`.#stores.yaml`) and left alone.
 
     models: what a file defines, by the key that names it (`{"export": ExportDefinition}`): a file
     with `export: x` at its root defines an export called x. Files that are wrong are left out of
@@ -142,7 +142,15 @@ def _yaml_files(folder: Path, faults: Faults) -> Sequence[Path]:
             "it holds one YAML file for each definition",
         )
         return ()
-    return sorted(path for path in folder.iterdir() if path.suffix in {".yaml", ".yml"})
+    try:
+        return sorted(path for path in folder.iterdir() if _is_definition(path))
+    except OSError as error:
+        faults.add(str(folder), f"can't be read: {error.strerror}")
+        return ()
+
+
+def _is_definition(path: Path) -> bool:
+    return path.suffix in {".yaml", ".yml"} and not path.name.startswith(".")
 
 
 def read_document(path: Path, faults: Faults) -> Document | None:

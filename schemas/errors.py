@@ -13,6 +13,7 @@
     ├── ReportError             a report can't be sent; no close fails for it
     └── CloseError              a close failed
         ├── WrongCloseError     what is asked of a close can't be (exit code 2)
+        ├── UnforeseenError     in a way that nobody foresaw
         └── HeldError           a close that can't be proven complete (exit code 3)
             └── WaitingError    it isn't complete yet: the workers haven't stored all of it
 
@@ -39,6 +40,7 @@ __all__ = [
     "RegistryError",
     "ReportError",
     "TopicError",
+    "UnforeseenError",
     "UnknownSchemaError",
     "WaitingError",
     "WrongCloseError",
@@ -147,6 +149,17 @@ class WrongCloseError(CloseError):
     """A close that can't be as it is asked for: another instant, flag or definition is needed."""
 
     exit_code = 2
+
+
+class UnforeseenError(CloseError):
+    """A close failed in a way that nobody foresaw: what its code met is its cause."""
+
+    @property
+    def nature(self) -> str:
+        """Which failure it is, whatever names and numbers its message has."""
+        number = getattr(self.__cause__, "errno", None)
+        told = f" {number}" if isinstance(number, int) else ""
+        return f"unforeseen: {type(self.__cause__).__name__}{told}"
 
 
 class HeldError(CloseError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -11,14 +13,17 @@ from pydantic import (
     Field,
     SecretStr,
     StringConstraints,
+    field_validator,
     model_validator,
 )
 
-from schemas.patterns import ADDRESS_PATTERN, worded
+from schemas.patterns import ADDRESS_PATTERN
 
 __all__ = ["MailSettings", "Section", "WebhookSettings", "secret_of"]
 
-_URL = worded(r"^https?://[^\s/]+\S*$", "write it as https://hooks.shop.example/drops")
+_TOTAL_SECONDS: Final = 45.0
+"""For one sending, however often the server says something: less than the reports' lease lasts."""
+_URL: Final = re.compile(r"https?://[^\s/]+\S*")
 
 
 class Section(BaseModel):
@@ -50,6 +55,7 @@ class MailSettings(Section):
     password_file: Path | None = None
     ca_file: Path | None = None
     timeout_seconds: Annotated[float, Field(gt=0)] = 20
+    total_seconds: Annotated[float, Field(gt=0)] = _TOTAL_SECONDS
 
     @model_validator(mode="after")
     def _a_password_is_never_sent_in_the_clear(self) -> Self:
@@ -66,19 +72,53 @@ class WebhookSettings(Section):
     """Where reports are posted as JSON, signed; without a url they aren't.
 
     The secret is never in the settings' file: it comes from DELTADROP_WEBHOOK__SECRET or a file.
+    A url that lets in whoever knows it may come from a file of its own, too, or from
+    DELTADROP_WEBHOOK__URL.
     """
 
-    url: Annotated[str, StringConstraints(pattern=_URL)] | None = None
+    url: SecretStr | None = None
+    url_file: Path | None = None
     secret: SecretStr | None = None
     secret_file: Path | None = None
     ca_file: Path | None = None
     timeout_seconds: Annotated[float, Field(gt=0)] = 20
+    total_seconds: Annotated[float, Field(gt=0)] = _TOTAL_SECONDS
+
+    @field_validator("url")
+    @classmethod
+    def _is_of_the_web(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not _URL.fullmatch(url.get_secret_value()):
+            raise ValueError("is of the form https://host/path")
+        return url
 
     @model_validator(mode="after")
     def _what_is_posted_is_signed(self) -> Self:
-        if self.url is not None and self.secret is None and self.secret_file is None:
+        if self.url is not None and self.url_file is not None:
+            raise ValueError("url_file: url says where it is already")
+        if self.is_set_up and self.secret is None and self.secret_file is None:
             raise ValueError("needs a secret: DELTADROP_WEBHOOK__SECRET, or secret_file")
         return self
+
+    @property
+    def is_set_up(self) -> bool:
+        """Whether there is anywhere to post to."""
+        return self.url is not None or self.url_file is not None
+
+    def address(self) -> str:
+        """The URL, read from its file if it is in one; raises OSError, ValueError."""
+        url = secret_of(self.url, self.url_file) or ""
+        if not _URL.fullmatch(url):
+            raise ValueError(f"what {self.url_file} holds isn't of the form https://host/path")
+        return url
+
+    def shown(self) -> str:
+        """The URL for people, who may read it in a log: without its path, which may be a secret."""
+        try:
+            parts = urlsplit(self.address())
+            port = f":{parts.port}" if parts.port else ""
+        except (OSError, ValueError):
+            return f"webhook.url_file {self.url_file}" if self.url_file else "webhook.url"
+        return f"{parts.scheme}://{parts.hostname}{port}"
 
     def key(self) -> bytes:
         """The secret that bodies are signed with."""

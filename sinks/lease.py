@@ -3,15 +3,19 @@
 A grant is a file, `leases/<name>/<number>.json`, created if absent, so that one process wins each
 number; the highest is the one that counts. Renewing, taking over after the expiry and giving up are
 all a next number. The *fence* counts tenures: it grows whenever the lease changes hands, so that
-logs and `status` tell two holders apart. A holder that was frozen past its expiry finds a higher
-number when it wakes, and has lost. What it does until it looks can do no harm: whatever a close
-records is created if absent, too (`sinks.ledger.ledger`).
+logs and `status` tell two holders apart. A grant that ends further ahead than twice its length was
+made by a clock that was wrong, and counts as free: it would block the lease for ever.
+
+A holder that was frozen past its expiry finds a higher number when it wakes, and has lost. What it
+does until it looks can do no harm: whatever a close records is created if absent, too
+(`sinks.ledger.ledger`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import os
 import secrets
 import socket
@@ -32,23 +36,27 @@ log = structlog.get_logger(__name__)
 
 _KEPT: Final = 3
 """Grants that stay, the last ones: a reader that listed them finds what it listed."""
+_FURTHEST: Final = 2.0
+"""Times its length that a grant may end from now: clocks that disagree by less do no harm."""
 _RENEWALS: Final = 3
 """Times that a lease is renewed within its length, so that two may fail."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One entry of a lease: who has it, in which tenure, until when."""
+    """One entry of a lease: who has it, in which tenure, until when; seconds: its length."""
 
     number: int
     fence: int
     holder: str
     expires_at: dt.datetime
     released: bool = False
+    seconds: float = math.inf
 
     def is_free(self, now: dt.datetime) -> bool:
         """Whether another process may take the lease."""
-        return self.released or self.expires_at <= now
+        left = (self.expires_at - now).total_seconds()
+        return self.released or left <= 0 or left > _FURTHEST * self.seconds
 
     def to_json(self) -> bytes:
         """Serialise; the number is in the name."""
@@ -57,6 +65,7 @@ class Grant:
             "holder": self.holder,
             "expires_at": self.expires_at.isoformat(),
             "released": self.released,
+            **({"seconds": self.seconds} if math.isfinite(self.seconds) else {}),
         }
         return json.dumps(fields).encode()
 
@@ -65,7 +74,10 @@ class Grant:
         """Read back what `to_json` wrote."""
         fields: dict[str, Any] = json.loads(content)
         expires_at = dt.datetime.fromisoformat(fields["expires_at"])
-        return cls(number, fields["fence"], fields["holder"], expires_at, fields["released"])
+        seconds = fields.get("seconds", math.inf)
+        return cls(
+            number, fields["fence"], fields["holder"], expires_at, fields["released"], seconds
+        )
 
 
 def latest_grant(store: Store, name: str) -> Grant | None:
@@ -124,7 +136,7 @@ class Lease:
 
     def _grant(self, number: int, fence: int, now: dt.datetime) -> Grant | None:
         expires_at = now + dt.timedelta(seconds=self.seconds)
-        grant = Grant(number, fence, self.holder, expires_at)
+        grant = Grant(number, fence, self.holder, expires_at, seconds=self.seconds)
         if not self._store.create(self._file(number), grant.to_json()):
             return None
         if latest_grant(self._store, self._name) != grant:

@@ -48,6 +48,13 @@ def next_close(export: Export, now: dt.datetime) -> dt.datetime:
     return next(iter(due_instants(now, now + dt.timedelta(days=3), schedule.hour, own_zone)))
 
 
+def closed_until(export: Export, ledger: Ledger) -> dt.datetime | None:
+    """Return the end of an export's last window that was begun; a moment that is yet to come says
+    that the clock was ahead.
+    """
+    return max(ledger.closes(export.name), default=None)
+
+
 def first_start(export: Export, instant: dt.datetime) -> dt.datetime:
     """Return where a new export's first window begins: at the same local hour the day before."""
     return day_before(instant, export.definition.schedule.hour, zone(export.zone_name))

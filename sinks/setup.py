@@ -119,7 +119,7 @@ def _eraser(settings: Settings, streams: Streams, reviser: Reviser, bases: Bases
         cuts=reviser.cuts,
         deletions=deletions,
         reviser=reviser,
-        leftovers=Leftovers(streams.partitions, bases, scratch, reviser.transferbox.root),
+        leftovers=Leftovers(streams.partitions, bases, scratch, reviser.transferbox),
     )
 
 

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 import structlog
@@ -33,6 +32,7 @@ from sinks.ledger.ledger import Deletion, Intent, Ledger, Outcome, Revision
 from sinks.ledger.receipts import Consignment
 from sinks.locations.base import Folder, Receipt
 from sinks.rendering.render import Rendered, render
+from sinks.scratch import scratch_folder
 
 log = structlog.get_logger(__name__)
 
@@ -144,15 +144,14 @@ class Closer:
         self, export: Export, intent: Intent, revision: Revision | None = None
     ) -> Iterator[Drop]:
         """Make a drop in a scratch folder, which goes when the context ends."""
-        self.scratch.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=self.scratch) as folder:
+        with scratch_folder(self.scratch) as folder:
             selection = self.selection.select(intent, export)
             with entering(export.name, Step.SELECT, selection) as selected:
                 number = revision.number if revision else 0
                 name = str(export.file_name(intent.instant, number))
                 # The name within an archive stays: the same lines give the same bytes.
                 inner_name = export.inner_name(intent.instant)
-                file = Path(folder) / name
+                file = folder / name
                 with step(export.name, Step.RENDER), file.open("wb") as out:
                     rendered = render(selected.lines, export.layout, out, inner_name=inner_name)
                 manifest = manifest_of(

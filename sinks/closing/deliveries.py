@@ -1,21 +1,21 @@
 """The deliveries of a drop: to each of its export's locations, each with its own receipt.
 
-Where the drop is brought to is kept in the ledger as soon as it's there: what one location failed
-to take is tried again by the next run, and the others, whose partners may have taken their file
-away by then, are left alone.
+Where the drop is brought to is kept in the ledger as soon as it's there, file by file: what one
+location failed to take is tried again by the next run, and what others have, whose partners may
+have taken their file away by then, is left alone.
 """
 
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import structlog
 
@@ -24,12 +24,20 @@ from sinks.drops.manifest import MANIFEST_ENDING, Manifest
 from sinks.ledger.receipts import Consignment, Receipts
 from sinks.locations.base import DeliveryError, Folder, PassingError, Receipt, Terms
 from sinks.locations.kinds import Destination
+from sinks.locations.local import content_of
+from sinks.locations.transferbox import TRANSFERBOX
+from sinks.scratch import scratch_folder
 
 __all__ = ["Bring", "Deliveries", "Parcel"]
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+
+Files: TypeAlias = Mapping[str, Path]
+"""What a location gets of a drop, by its name there, in order."""
+KeptReceipt: TypeAlias = Callable[[Consignment, str, str], Receipt | None]
+"""Gives the receipt of a drop's file at a location, where there is one already."""
 
 _LONGEST_PAUSE_SECONDS: Final = 60.0
 """Between two attempts: by then a server that was restarted answers."""
@@ -46,8 +54,8 @@ class Parcel:
     manifest: Manifest
 
 
-Bring = Callable[[str, Parcel, Path], Sequence[Receipt]]
-"""Brings a drop to the location of a name; its manifest is a local file."""
+Bring: TypeAlias = Callable[[str, Parcel, Files], Sequence[Receipt]]
+"""Brings a drop to the location of a name, by its files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,7 @@ class Deliveries:
         """Bring a drop to each of `locations` that doesn't have it now, whatever the receipts of
         earlier deliveries say; see `deliver`.
         """
-        return self._deliver(parcel, locations, self._to)
+        return self._deliver(parcel, locations, self._again)
 
     def _deliver(
         self,
@@ -80,12 +88,12 @@ class Deliveries:
     ) -> tuple[Receipt, ...]:
         receipts: list[Receipt] = []
         failed: list[CloseError] = []
-        with self._files(parcel) as manifest:
-            for name in locations:
-                try:
-                    receipts += bring(name, parcel, manifest)
-                except CloseError as error:
-                    failed.append(error)
+        for name in locations:
+            try:
+                with self._files(parcel, name, is_alone=len(locations) == 1) as files:
+                    receipts += bring(name, parcel, files)
+            except CloseError as error:
+                failed.append(error)
         if failed:
             raise _all_of(failed)
         return tuple(receipts)
@@ -98,8 +106,11 @@ class Deliveries:
         )
 
     def _has(self, parcel: Parcel, location: str, name: str) -> bool:
-        return self.receipts.of(parcel.drop, location) is not None or any(
-            self.taken(parcel.folder, name, [location])
+        kept = self.receipts
+        return (
+            kept.of(parcel.drop, location) is not None
+            or kept.of_file(parcel.drop, location, name) is not None
+            or any(self.taken(parcel.folder, name, [location]))
         )
 
     def taken(self, folder: Folder, name: str, locations: Sequence[str]) -> Iterator[str]:
@@ -121,20 +132,34 @@ class Deliveries:
         except DeliveryError:
             return True
 
-    def _unless_kept(self, location: str, parcel: Parcel, manifest: Path) -> Sequence[Receipt]:
+    def _unless_kept(self, location: str, parcel: Parcel, files: Files) -> Sequence[Receipt]:
         kept = self.receipts.of(parcel.drop, location)
-        return kept if kept is not None else self._to(location, parcel, manifest)
+        if kept is not None:
+            self.receipts.forget_files(parcel.drop, location, list(files))
+            return kept
+        return self._bring(location, parcel, files, self.receipts.of_file)
 
-    def _to(self, location: str, parcel: Parcel, manifest: Path) -> Sequence[Receipt]:
+    def _again(self, location: str, parcel: Parcel, files: Files) -> Sequence[Receipt]:
+        return self._bring(location, parcel, files, lambda *_: None)
+
+    def _bring(
+        self, location: str, parcel: Parcel, files: Files, kept: KeptReceipt
+    ) -> Sequence[Receipt]:
+        """Deliver the files that have no receipt, and note each: where a later one fails, the
+        partner may have taken the earlier ones away before the next run.
+        """
         place, terms = self._destination(location), self._destination(location).terms
         until = time.monotonic() + terms.total_seconds
-        receipts = [
-            with_retries(
+        receipts: list[Receipt] = []
+        for name, local in files.items():
+            receipt = kept(parcel.drop, location, name) or with_retries(
                 terms, partial(place.location.deliver, local, parcel.folder, name), until=until
             )
-            for local, name in _files_for(terms, parcel, manifest)
-        ]
+            receipts.append(receipt)
+            if len(receipts) < len(files):
+                self.receipts.record_file(parcel.drop, location, name, receipt)
         self.receipts.record(parcel.drop, location, receipts)
+        self.receipts.forget_files(parcel.drop, location, list(files))
         return receipts
 
     def _destination(self, name: str) -> Destination:
@@ -147,12 +172,47 @@ class Deliveries:
         return self.destinations[name]
 
     @contextmanager
-    def _files(self, parcel: Parcel) -> Iterator[Path]:
-        with TemporaryDirectory(dir=self.scratch) as scratch:
-            manifest = Path(scratch) / "manifest.json"
-            manifest.write_bytes(parcel.manifest.to_json())
-            (Path(scratch) / "ready").touch()
-            yield manifest
+    def _files(self, parcel: Parcel, location: str, *, is_alone: bool) -> Iterator[Files]:
+        """What a location gets, in order: the ready file is the last (SPEC §7)."""
+        terms, files = self._destination(location).terms, {}
+        with scratch_folder(self.scratch) as scratch:
+            if parcel.file is not None:
+                files[parcel.name] = parcel.file if is_alone else _own(parcel, location, scratch)
+            if terms.manifests:
+                manifest = scratch / "manifest.json"
+                manifest.write_bytes(parcel.manifest.to_json())
+                files[f"{parcel.name}{MANIFEST_ENDING}"] = manifest
+            if terms.ready_file is not None:
+                ready = scratch / "ready"
+                ready.touch()
+                files[f"{parcel.name}{terms.ready_file}"] = ready
+            yield files
+
+
+def _own(parcel: Parcel, location: str, scratch: Path) -> Path:
+    """A drop's file for one of several locations, with the bytes that were made.
+
+    The transferbox gets a copy: what it links, a consumer may change there before the next
+    location has it.
+    """
+    assert parcel.file is not None
+    _, sha256 = content_of(parcel.file, location)
+    if sha256 != parcel.drop.sha256:
+        raise DeliveryError(
+            f"the file was changed since it was made: sha256 {sha256}, not {parcel.drop.sha256}",
+            where=f"{location}: {parcel.name}",
+            hint="nothing of it was sent there; run again: it is made anew",
+        )
+    if location != TRANSFERBOX:
+        return parcel.file
+    try:
+        return Path(shutil.copyfile(parcel.file, scratch / "drop"))
+    except OSError as error:
+        raise DeliveryError(
+            f"can't be copied: {error.strerror}",
+            where=f"{location}: {parcel.name}",
+            hint=f"check the space on the disk of {scratch.parent}; then run again",
+        ) from error
 
 
 def with_retries(
@@ -175,16 +235,6 @@ def with_retries(
             log.warning("tried again", why=str(error), attempt=attempt, seconds=wait)
             pause(wait)
     return action()
-
-
-def _files_for(terms: Terms, parcel: Parcel, manifest: Path) -> Iterator[tuple[Path, str]]:
-    """What a location gets, in order: the ready file is the last (SPEC §7)."""
-    if parcel.file is not None:
-        yield parcel.file, parcel.name
-    if terms.manifests:
-        yield manifest, f"{parcel.name}{MANIFEST_ENDING}"
-    if terms.ready_file is not None:
-        yield manifest.with_name("ready"), f"{parcel.name}{terms.ready_file}"
 
 
 def _all_of(failed: Sequence[CloseError]) -> CloseError:

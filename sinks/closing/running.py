@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from schemas.errors import CloseError, DeltadropError
+from schemas.errors import CloseError, DeltadropError, UnforeseenError
 from schemas.full_disk import FREE_SOME, what_is_full
 from sinks.closing.close import Closer, Progress
 from sinks.closing.watch import begun
@@ -49,7 +49,7 @@ def foreseen(export: str, instant: dt.datetime) -> Iterator[None]:
                 f"can't be made: {full}", where=f"export '{export}'", hint=FREE_SOME
             ) from error
         log.exception("close failed", export=export, instant=instant.isoformat())
-        raise CloseError(
+        raise UnforeseenError(
             f"failed unforeseen: {type(error).__name__}: {error}",
             where=f"export '{export}'",
             hint="nothing was sent; the log has the details",

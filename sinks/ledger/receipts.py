@@ -1,7 +1,9 @@
 """Receipts: which locations have a drop, kept beside its other entries of the ledger.
 
 `ledger/exports/<export>/<instant>/at.<location>.json`, of a revision `r<n>.at.<location>.json`;
-written when a location has all that it gets of the drop, before the outcome says so for all.
+written when a location has all that it gets of the drop, before the outcome says so for all. Until
+then each file that it has is noted on its own, in
+`ledger/taken/<export>/<instant>/<location>.<file>.json`.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from sinks.instants import stamp
 from sinks.ledger.ledger import entry_name, read_entry
 from sinks.locations.base import Delivered, Receipt
 from streams.store import Store
@@ -36,17 +39,39 @@ class Receipts:
 
     def record(self, drop: Consignment, location: str, receipts: Sequence[Receipt]) -> None:
         """Record that a location has a drop."""
-        fields = {"sha256": drop.sha256, "receipts": [asdict(receipt) for receipt in receipts]}
-        self.store.create(_name(drop, location), (json.dumps(fields, indent=1) + "\n").encode())
+        self._create(_name(drop, location), drop, receipts)
 
     def any_of(self, export: str, instant: dt.datetime) -> bool:
-        """Tell whether any location has the drop of a close, or had it."""
+        """Tell whether any location has the drop of a close, or a file of it, or had it."""
         folder = entry_name(export, instant, "at").rpartition("/")[0]
-        return any(name.startswith(f"{folder}/at.") for name in self.store.names(folder))
+        return any(name.startswith(f"{folder}/at.") for name in self.store.names(folder)) or any(
+            self.store.names(_files_folder(export, instant))
+        )
 
     def of(self, drop: Consignment, location: str) -> tuple[Receipt, ...] | None:
         """Return the receipts of a drop from a location; None if it has none of these bytes."""
-        found = read_entry(self.store, _name(drop, location), _parsed)
+        return self._read(_name(drop, location), drop)
+
+    def record_file(self, drop: Consignment, location: str, file: str, receipt: Receipt) -> None:
+        """Record that a location has one file of a drop, and not yet all."""
+        self._create(_file_name(drop, location, file), drop, [receipt])
+
+    def of_file(self, drop: Consignment, location: str, file: str) -> Receipt | None:
+        """Return the receipt of one file of a drop that a location doesn't have whole."""
+        found = self._read(_file_name(drop, location, file), drop) or ()
+        return next((receipt for receipt in found if receipt.location == location), None)
+
+    def forget_files(self, drop: Consignment, location: str, files: Sequence[str]) -> None:
+        """Remove the receipts of single files: the location has the whole drop."""
+        for file in files:
+            self.store.remove(_file_name(drop, location, file))
+
+    def _create(self, name: str, drop: Consignment, receipts: Sequence[Receipt]) -> None:
+        fields = {"sha256": drop.sha256, "receipts": [asdict(receipt) for receipt in receipts]}
+        self.store.create(name, (json.dumps(fields, indent=1) + "\n").encode())
+
+    def _read(self, name: str, drop: Consignment) -> tuple[Receipt, ...] | None:
+        found = read_entry(self.store, name, _parsed)
         return found[1] if found is not None and found[0] == drop.sha256 else None
 
 
@@ -65,5 +90,17 @@ def _receipt(fields: dict[str, str | int]) -> Receipt:
 
 
 def _name(drop: Consignment, location: str) -> str:
-    of_revision = f"r{drop.revision}." if drop.revision else ""
-    return entry_name(drop.export, drop.instant, f"{of_revision}at.{location}")
+    return entry_name(drop.export, drop.instant, f"{_of_revision(drop)}at.{location}")
+
+
+def _files_folder(export: str, instant: dt.datetime) -> str:
+    return f"ledger/taken/{export}/{stamp(instant)}"
+
+
+def _file_name(drop: Consignment, location: str, file: str) -> str:
+    folder = _files_folder(drop.export, drop.instant)
+    return f"{folder}/{_of_revision(drop)}{location}.{file}.json"
+
+
+def _of_revision(drop: Consignment) -> str:
+    return f"r{drop.revision}." if drop.revision else ""

@@ -8,7 +8,9 @@ both are on one file system, else a copy.
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +31,8 @@ __all__ = ["TRANSFERBOX", "Transferbox"]
 
 TRANSFERBOX = "transferbox"
 _PIECE: Final = 1024 * 1024
+_ASIDE: Final = re.compile(r"\..+\.[0-9a-f]{32}\.part|\.check\.[0-9a-f]{32}\.renamed\.part")
+"""The names that are given here to what isn't whole yet, and to what `check` tries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,12 @@ class Transferbox:
                 _sync_folder(target.parent)
             return was_there
 
+    def halves(self) -> Iterator[Path]:
+        """Yield what this class has put aside and not removed; others may use such endings too."""
+        for path in self.root.rglob(".*.part"):
+            if _ASIDE.fullmatch(path.name) and _is_regular(path):
+                yield path
+
     def _path(self, folder: Folder, name: str) -> Path:
         return self.root / folder.entity / folder.export / name
 
@@ -114,6 +124,13 @@ def _put_durably(source: Path, aside: Path) -> None:
         return
     with source.open("rb") as written:
         os.fsync(written.fileno())
+
+
+def _is_regular(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:  # it has its name by now
+        return False
 
 
 def _copy_durably(source: Path, copy: Path) -> None:

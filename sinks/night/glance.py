@@ -32,12 +32,11 @@ def at_a_glance(status: Status, now: dt.datetime, *, all_partitions: bool = Fals
 def _headline(status: Status, now: dt.datetime) -> str:
     due = sum(bool(one.due) for one in status.exports)
     trouble = sum(bool(one.trouble) for one in status.exports)
+    others = any(one.trouble for one in status.exports if not one.due)
     told = f"{now:%Y-%m-%d %H:%M} UTC: {counted(len(status.exports), 'export')}"
-    if not due and trouble:
-        return f"{told}, {trouble} of them in trouble"
     if not due:
-        return f"{told}, nothing is due"
-    return f"{told}, {due} due, {trouble} of them in trouble"
+        return f"{told}, nothing is due" + (f", {trouble} in trouble" if trouble else "")
+    return f"{told}, {due} due, {trouble} {'' if others else 'of them '}in trouble"
 
 
 def _of_disk(disk: DiskStatus) -> Iterator[str]:

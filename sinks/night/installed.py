@@ -45,18 +45,18 @@ class Installed:
             try:
                 self._sinks = self._make()
                 log.info("definitions read anew", exports=len(self._sinks.exports))
-            except DefinitionError as error:
+            except (DefinitionError, OSError) as error:
                 log.error("definitions refused: the former ones stay", error=str(error))
         return self._sinks
 
     def _signature(self) -> _Signature:
-        files = sorted(file for folder in self._folders for file in folder.rglob("*.y*ml"))
+        files = sorted(file for folder in self._folders for file in folder.rglob("[!.]*.y*ml"))
         return tuple((str(file), *_written(file)) for file in files)
 
 
 def _written(file: Path) -> tuple[int, int]:
     try:
         status = file.stat()
-    except FileNotFoundError:
+    except OSError:  # it has just gone, or links to itself: whoever reads it says so
         return 0, 0
     return status.st_mtime_ns, status.st_size

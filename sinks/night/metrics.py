@@ -150,6 +150,12 @@ def _moments(standings: Sequence[Standing]) -> Iterator[GaugeMetricFamily]:
         lambda one: one.next_close.timestamp(),
     )
     yield _family(
+        "closed_until_timestamp_seconds",
+        "Where the last window that was closed, or begun to be, ends; never to come.",
+        standings,
+        lambda one: one.closed_until.timestamp() if one.closed_until else None,
+    )
+    yield _family(
         "last_success_timestamp_seconds",
         "When a drop was last delivered.",
         standings,

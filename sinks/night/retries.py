@@ -16,6 +16,13 @@ class _Retry:
     since: dt.datetime
     attempts: int
     at: dt.datetime
+    pause: dt.timedelta
+
+    def is_due(self, now: dt.datetime) -> bool:
+        """Whether its pause is over, or would last longer than when it began: then the clock, which
+        was ahead, was set right.
+        """
+        return self.at <= now or self.at - now > self.pause
 
 
 class Retries:
@@ -27,7 +34,7 @@ class Retries:
 
     def is_due(self, export: str, now: dt.datetime) -> bool:
         """Whether an export may be tried now; one that never failed always may."""
-        return export not in self._of or self._of[export].at <= now
+        return export not in self._of or self._of[export].is_due(now)
 
     def succeeded(self, export: str) -> None:
         """Forget what went wrong before."""
@@ -59,6 +66,7 @@ class Retries:
 
     def _note(self, export: str, now: dt.datetime, attempts: int, pause: float) -> dt.datetime:
         before = self._of.get(export)
-        at = now + dt.timedelta(seconds=pause)
-        self._of[export] = _Retry(before.since if before else now, attempts, at)
-        return at
+        since = min(before.since, now) if before else now
+        lasts = dt.timedelta(seconds=pause)
+        self._of[export] = _Retry(since, attempts, now + lasts, lasts)
+        return now + lasts

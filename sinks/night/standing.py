@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sinks.exports.export import Export
 from sinks.ledger.ledger import Ledger, Outcome
 from sinks.reports.report import deliver_by
-from sinks.schedule import due_closes, next_close, window_begin
+from sinks.schedule import closed_until, due_closes, next_close, window_begin
 
 __all__ = ["Standing", "standing_of"]
 
@@ -18,8 +18,10 @@ class Standing:
     """One export. Its oldest open window is the first that isn't closed yet, be it due or not.
 
     open_since, open_until: where that window begins and ends. deliver_by: when its drop is late,
-    where the definition has such an hour. due: windows that have ended and aren't closed. last:
-    what came of the last close, if there was one.
+    where the definition has such an hour. due: windows that have ended and aren't closed.
+    closed_until: the end of the last window that was closed, or begun to be; later than now where
+    a clock was ahead, and until then nothing is due. last: what came of the last close, if there
+    was one.
     """
 
     export: str
@@ -28,6 +30,7 @@ class Standing:
     deliver_by: dt.datetime | None
     next_close: dt.datetime
     due: int
+    closed_until: dt.datetime | None
     last: Outcome | None
 
 
@@ -43,6 +46,7 @@ def standing_of(export: Export, ledger: Ledger, now: dt.datetime) -> Standing:
         deliver_by(export, until),
         following,
         len(due),
+        closed_until(export, ledger),
         _last(export, ledger),
     )
 

@@ -14,7 +14,7 @@ from sinks.lease import latest_grant
 from sinks.night.disk import DiskStatus, disk_status
 from sinks.night.scheduler import LEASE
 from sinks.reports import Outbox, Unsent, channels_of, deliver_by, latest_trouble
-from sinks.schedule import due_closes, next_close
+from sinks.schedule import closed_until, due_closes, next_close
 from sinks.setup import Sinks
 from streams.coverage import tile
 from streams.layout import TopicPartition
@@ -40,8 +40,9 @@ class PartitionStatus:
 class ExportStatus:
     """Where an export stands: its last close, those that are due, the next, and what blocks it.
 
-    trouble: what was told of the window that is due first, if its close was held or failed; hint:
-    what settles it. deliver_by: when the drop of that window is late, if it can be.
+    trouble: what was told of the window that is due first, if its close was held or failed, or that
+    a window was closed before it ended; hint: what settles it. deliver_by: when the drop of the
+    window that is due first is late, if it can be.
     """
 
     export: str
@@ -145,7 +146,7 @@ def _export(
     closes = list(sinks.ledger.closes(export.name))
     dues = [one.instant for one in due_closes([export], sinks.ledger, now)]
     due = [instant.isoformat() for instant in dues]
-    trouble, hint = _trouble(sinks, export, dues[0]) if dues else ("", "")
+    trouble, hint = _trouble(sinks, export, dues[0]) if dues else _ahead(export, sinks, now)
     limit = deliver_by(export, dues[0]) if dues else None
     topics = {topic.name for topic in topics_read(export, sinks.settings.kafka.topic_prefix)}
     lags = [one for one in partitions if one.topic in topics and one.lag > 0]
@@ -159,6 +160,21 @@ def _export(
         hint,
         limit.isoformat() if limit else None,
     )
+
+
+def _ahead(export: Export, sinks: Sinks, now: dt.datetime) -> tuple[str, str]:
+    """What a clock that was ahead has done, and what to do."""
+    until = closed_until(export, sinks.ledger)
+    if until is None or until <= now:
+        return "", ""
+    what = (
+        f"closed until {until.isoformat()}, which is yet to come: a clock was ahead, or is behind"
+    )
+    hint = (
+        "set the clocks of the machines right (NTP); nothing is lost: the first close after that"
+        " moment has all that came since"
+    )
+    return what, hint
 
 
 def _trouble(sinks: Sinks, export: Export, instant: dt.datetime) -> tuple[str, str]:

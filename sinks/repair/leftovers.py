@@ -13,6 +13,8 @@ from typing import Final
 import structlog
 
 from sinks.closing.bases import Bases
+from sinks.locations import Transferbox
+from sinks.scratch import is_in_use
 from streams.partitions import Partitions
 
 __all__ = ["Leftovers"]
@@ -31,7 +33,7 @@ class Leftovers:
     partitions: Partitions
     bases: Bases
     scratch: Path
-    transferbox: Path
+    transferbox: Transferbox
 
     def remove(self) -> int:
         """Remove all leftovers that are older than an hour; return how many."""
@@ -49,7 +51,7 @@ class Leftovers:
 
     def _in_scratch(self) -> int:
         entries = list(self.scratch.iterdir()) if self.scratch.exists() else []
-        old = [entry for entry in entries if _age(entry) > _OLD_SECONDS]
+        old = [entry for entry in entries if _age(entry) > _OLD_SECONDS and _is_left(entry)]
         for entry in old:
             if entry.is_dir():
                 shutil.rmtree(entry, ignore_errors=True)
@@ -58,10 +60,15 @@ class Leftovers:
         return len(old)
 
     def _in_transferbox(self) -> int:
-        old = [file for file in self.transferbox.rglob(".*.part") if _age(file) > _OLD_SECONDS]
+        old = [file for file in self.transferbox.halves() if _age(file) > _OLD_SECONDS]
         for file in old:
             file.unlink(missing_ok=True)
         return len(old)
+
+
+def _is_left(entry: Path) -> bool:
+    """Whether nobody uses it: a delivery, or the making of a large drop, may take hours."""
+    return not (entry.is_dir() and is_in_use(entry))
 
 
 def _age(path: Path) -> float:

@@ -1,7 +1,8 @@
 """How long the transferbox keeps drops (settings: `transferbox: {retention_days: …}`; SPEC §4).
 
 Removed is only what the ledger has a receipt of, under the name and with the bytes that were
-delivered, so many days after the drop's outcome. Whatever else lies there is somebody else's.
+delivered, so many days after the drop's outcome and after the file was written (it may have been
+dropped again). Whatever else lies there is somebody else's.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ class Retention:
                 continue
             drop = Consignment(export, instant, number, outcome.sha256)
             receipts = self.receipts.of(drop, TRANSFERBOX) or ()
-            yield from own_files(self.transferbox, receipts, outcome)
+            for file in own_files(self.transferbox, receipts, outcome):
+                if file.stat().st_mtime < before.timestamp():  # else it was dropped again
+                    yield file
 
     def _outcome(self, export: str, instant: dt.datetime, number: int) -> Outcome | None:
         if number:

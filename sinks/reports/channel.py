@@ -9,11 +9,23 @@ from typing import Protocol
 from schemas.errors import ReportError
 from sinks.reports.report import Report
 
-__all__ = ["Channel", "UnreachableError", "trusting"]
+__all__ = ["Channel", "PartlySentError", "RefusedError", "UnreachableError", "trusting"]
 
 
 class UnreachableError(ReportError):
     """The other side can't be reached or doesn't let us in: other reports would fail as well."""
+
+
+class PartlySentError(ReportError):
+    """Some have it, others can't take it now: `recipients` are to get it by a later sending."""
+
+    def __init__(self, what: str, recipients: tuple[str, ...]) -> None:
+        super().__init__(what)
+        self.recipients = recipients
+
+
+class RefusedError(ReportError):
+    """Every recipient refuses it for good."""
 
 
 class Channel(Protocol):
@@ -30,7 +42,8 @@ class Channel(Protocol):
 
     def send(self, report: Report) -> None:
         """Hand a report over; raises ReportError where that fails, UnreachableError where no other
-        need be tried.
+        need be tried, PartlySentError where it arrived with some, RefusedError where nobody wants
+        it.
         """
 
 

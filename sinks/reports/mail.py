@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import smtplib
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,13 +16,14 @@ from dataclasses import dataclass
 from email import policy
 from email.message import EmailMessage
 from email.utils import format_datetime
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
 from schemas.errors import ReportError
 from schemas.report_settings import MailSettings
-from sinks.reports.channel import UnreachableError, trusting
+from sinks.reports.channel import PartlySentError, RefusedError, UnreachableError, trusting
+from sinks.reports.deadline import Deadline
 from sinks.reports.report import Report
 from sinks.reports.text import html, plain, subject
 
@@ -50,18 +52,33 @@ class Mail:
 
     def send(self, report: Report) -> None:
         """See Channel.send. Where a server refuses some recipients and takes others, the log names
-        those it refused.
+        those it refused for good (5yz of RFC 5321, 4.2.1); those that it can't take now are told.
         """
-        message = message_of(report, self.settings.sender)
-        with self._connected() as server, self._explained_refusal(report):
-            refused = server.send_message(message)
+        own, message = self.settings, message_of(report, self.settings.sender)
+        hint = "it is tried again; if it's only slow, raise `mail.total_seconds`"
+        with (
+            Deadline(own.total_seconds, where=f"{own.host}:{own.port}", hint=hint) as deadline,
+            self._connected(deadline) as server,
+            self._explained_refusal(report),
+        ):
+            try:
+                refused = server.send_message(message)
+            except smtplib.SMTPRecipientsRefused as error:
+                if all(_is_for_good(code) for code, _ in error.recipients.values()):
+                    raise
+                refused = error.recipients
+        later = {who: code for who, (code, _) in refused.items() if not _is_for_good(code)}
         for recipient, (code, said) in refused.items():
-            log.warning("recipient refused", recipient=recipient, code=code, said=_text(said))
+            if recipient not in later:
+                log.warning("recipient refused", recipient=recipient, code=code, said=_text(said))
+        if later:
+            told = ", ".join(f"{who} ({code})" for who, code in later.items())
+            raise PartlySentError(f"the mail server can't take it now for {told}", tuple(later))
 
     @contextmanager
-    def _connected(self) -> Iterator[smtplib.SMTP]:
+    def _connected(self, deadline: Deadline) -> Iterator[smtplib.SMTP]:
         try:
-            server = self._connect()
+            server = self._connect(deadline)
         except (OSError, smtplib.SMTPException) as error:
             raise UnreachableError(
                 f"the mail server can't be used: {_said(error)}",
@@ -73,15 +90,15 @@ class Mail:
         finally:
             _leave(server)
 
-    def _connect(self) -> smtplib.SMTP:
+    def _connect(self, deadline: Deadline) -> smtplib.SMTP:
         own, host = self.settings, self.settings.host or ""
         context = trusting(own.ca_file, "mail.ca_file")
         if own.security == "tls":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(
-                host, own.port, timeout=own.timeout_seconds, context=context
+            server: smtplib.SMTP = _WatchedTls(
+                deadline, host, own.port, timeout=own.timeout_seconds, context=context
             )
         else:
-            server = smtplib.SMTP(host, own.port, timeout=own.timeout_seconds)
+            server = _Watched(deadline, host, own.port, timeout=own.timeout_seconds)
         try:
             if own.security == "starttls":
                 server.starttls(context=context)
@@ -99,7 +116,8 @@ class Mail:
         except OSError as error:  # all of smtplib's are, too
             is_an_answer = isinstance(error, smtplib.SMTPException)
             if is_an_answer and not isinstance(error, smtplib.SMTPServerDisconnected):
-                raise ReportError(
+                by_all = isinstance(error, smtplib.SMTPRecipientsRefused)
+                raise (RefusedError if by_all else ReportError)(
                     f"the mail server refuses it: {_said(error)}",
                     where=f"report {report.id}",
                     hint="check `mail.sender` and the export's recipients",
@@ -109,6 +127,27 @@ class Mail:
                 where=f"{self.settings.host}:{self.settings.port}",
                 hint="it is tried again",
             ) from error
+
+
+class _Watched(smtplib.SMTP):
+    """A connection whose end is its deadline's, from its first byte on."""
+
+    def __init__(self, deadline: Deadline, *args: Any, **options: Any) -> None:
+        self._deadline = deadline
+        super().__init__(*args, **options)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        made: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
+        self._deadline.watch(made)
+        return made
+
+
+class _WatchedTls(smtplib.SMTP_SSL, _Watched):
+    """The same; SMTP_SSL wraps what `_Watched` has connected."""
+
+    def __init__(self, deadline: Deadline, *args: Any, **options: Any) -> None:
+        self._deadline = deadline
+        smtplib.SMTP_SSL.__init__(self, *args, **options)
 
 
 def message_of(report: Report, sender: str) -> EmailMessage:
@@ -147,6 +186,10 @@ def _said(error: Exception) -> str:
             f"{who}: {code} {_text(text)}" for who, (code, text) in error.recipients.items()
         )
     return str(error) or type(error).__name__
+
+
+def _is_for_good(code: int) -> bool:
+    return code >= 500
 
 
 def _text(said: bytes | str) -> str:

@@ -2,7 +2,8 @@
 
 A report is `<what>.json`, created if absent, so that there is one for an outcome however often it
 is told. When a channel has sent it, `<what>.<channel>.done` is created. What has no such note is
-sent by the next run; `reports/<channel>.trouble.json` says why it wasn't.
+sent by the next run: where some recipients have it, to those in `<what>.<channel>.left`;
+`reports/<channel>.trouble.json` says why it wasn't.
 """
 
 from __future__ import annotations
@@ -18,7 +19,12 @@ import structlog
 
 from schemas.errors import PartitionError
 from sinks.instants import stamp
-from sinks.reports.channel import Channel, UnreachableError
+from sinks.reports.channel import (
+    Channel,
+    PartlySentError,
+    RefusedError,
+    UnreachableError,
+)
 from sinks.reports.report import Kind, Report
 from streams.store import Store
 
@@ -116,7 +122,7 @@ class Outbox:
             if not may_send():
                 break
             try:
-                channel.send(report)
+                self._send_one(channel, report)
             except UnreachableError as error:
                 trouble = str(error)
                 log.warning("reports not sent: tried again later", error=trouble)
@@ -132,6 +138,20 @@ class Outbox:
             sent += 1
         self._note_trouble(channel, trouble)
         return sent
+
+    def _send_one(self, channel: Channel, report: Report) -> None:
+        """Send a report to those who haven't got it."""
+        left = self._left(channel, report)
+        try:
+            channel.send(report.model_copy(update={"recipients": left}) if left else report)
+        except PartlySentError as error:
+            self._leave(channel, report, error.recipients)
+            raise
+        except RefusedError as error:
+            if not left:
+                raise
+            # Who took it has it, and nobody else wants it: it is done.
+            log.warning("report refused", id=report.id, error=str(error))
 
     def _note_trouble(self, channel: Channel, trouble: str) -> None:
         """Keep why a channel can't send, for `status`; a disk that is full has a line of its own
@@ -153,6 +173,17 @@ class Outbox:
         except FileNotFoundError:
             return ""
 
+    def _left(self, channel: Channel, report: Report) -> tuple[str, ...]:
+        """Who still has to get a report that others have; none where it's for all."""
+        try:
+            return tuple(json.loads(self._store.read(_left_name(channel, report))))
+        except FileNotFoundError:
+            return ()
+
+    def _leave(self, channel: Channel, report: Report, recipients: tuple[str, ...]) -> None:
+        content = json.dumps(recipients).encode()
+        self._store.write(_left_name(channel, report), lambda file: file.write(content))
+
     def _give_up(self, channel: Channel, report: Report) -> None:
         if self._store.age(f"{_ROOT}/{report.id}.json") > _TRIED_DAYS * _DAY_SECONDS:
             log.error("report given up after a week", channel=channel.name, id=report.id)
@@ -160,6 +191,7 @@ class Outbox:
 
     def _note(self, channel: Channel, report: Report) -> None:
         self._store.create(f"{_ROOT}/{report.id}.{channel.name}.done", b"")
+        self._store.remove(_left_name(channel, report))
 
     def _entries(self) -> Iterator[_Entry]:
         names = [name for name in self._store.names(_ROOT) if name.count("/") == 3]
@@ -193,6 +225,10 @@ class Outbox:
 
 def _trouble_name(channel: str) -> str:
     return f"{_ROOT}/{channel}.trouble.json"
+
+
+def _left_name(channel: Channel, report: Report) -> str:
+    return f"{_ROOT}/{report.id}.{channel.name}.left"
 
 
 def latest_trouble(store: Store, export: str, instant: datetime) -> Report | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, Literal
@@ -20,11 +19,11 @@ from sinks.exports.export import Export
 from sinks.instants import due_instants, stamp
 from sinks.ledger.ledger import Outcome, Revision
 from sinks.rendering.zones import zone
+from sinks.reports.nature import nature_of
 from sinks.reports.told import NOT_HELD, LetGo, Replaced
 
 __all__ = ["Kind", "Report", "deliver_by"]
 
-_NUMBERS: Final = re.compile(r"\d+")
 _DEAD_LETTERS: Final = "dead letter"
 
 
@@ -150,7 +149,9 @@ class Report(BaseModel):
         """Report that a close was held, or failed. One of the same nature has the same id."""
         kind = Kind.HELD if isinstance(error, HeldError) else Kind.FAILED
         problem = error.reason()
-        return cls._undelivered(export, begin, instant, now, kind, problem, error.hint)
+        own_id = _id(export, instant, kind, nature_of(error, problem))
+        told = cls._undelivered(export, begin, instant, now, kind, problem, error.hint)
+        return told.model_copy(update={"id": own_id})
 
     @classmethod
     def of_late(
@@ -173,9 +174,8 @@ class Report(BaseModel):
         hint: str,
     ) -> Report:
         limit = deliver_by(export, instant)
-        nature = "" if kind is Kind.LATE else problem
         return cls(
-            id=_id(export, instant, kind, nature),
+            id=_id(export, instant, kind),
             kind=kind,
             export=export_of(export),
             window=Window.of(begin, instant, export.zone_name),
@@ -199,11 +199,9 @@ def deliver_by(export: Export, instant: dt.datetime) -> dt.datetime | None:
 
 
 def _id(export: Export, instant: dt.datetime, kind: Kind, nature: str = "") -> str:
-    """Name what is told once: an export, a window, a kind, and of trouble its nature, which is its
-    message without the numbers (offsets grow from one attempt to the next).
-    """
+    """Name what is told once: an export, a window, a kind, and of trouble its nature."""
     name = f"{export.name}/{stamp(instant)}/{kind}"
     if not nature:
         return name
-    digest = hashlib.sha256(_NUMBERS.sub("#", nature).encode()).hexdigest()
+    digest = hashlib.sha256(nature.encode()).hexdigest()
     return f"{name}-{digest[:8]}"

@@ -108,7 +108,8 @@ class Reporter:
     def send(self) -> None:
         """Send what wasn't sent yet, unless that failed a moment ago."""
         with _harmless():
-            if self._now() < self._send_at or not self._outbox.pending():
+            wait = self._send_at - self._now()  # longer: the clock was ahead, and was set right
+            if dt.timedelta(0) < wait <= _SEND_AGAIN or not self._outbox.pending():
                 return
             if self._send_now() and self._outbox.pending():
                 self._send_at = self._now() + _SEND_AGAIN
@@ -164,7 +165,7 @@ def channels_of(settings: Settings) -> list[Channel]:
     found: list[Channel] = []
     if settings.mail.host is not None:
         found.append(Mail(settings.mail))
-    if settings.webhook.url is not None:
+    if settings.webhook.is_set_up:
         found.append(Webhook(settings.webhook))
     return found
 

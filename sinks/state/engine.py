@@ -7,7 +7,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import duckdb
@@ -18,6 +17,8 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 from ibis.backends.sql.datatypes import DuckDBType
 from ibis.util import gen_name
+
+from sinks.scratch import scratch_folder
 
 __all__ = [
     "BATCH_ROWS",
@@ -49,11 +50,10 @@ class Engine(Backend):  # type: ignore[misc]  # Ibis tells no types
         """An engine with a memory limit, and an empty folder below scratch to spill to; both go
         when the context ends.
         """
-        scratch.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=scratch) as spill:
-            engine = cls.on(memory_limit=memory_limit, temp_directory=spill)
+        with scratch_folder(scratch) as spill:
+            engine = cls.on(memory_limit=memory_limit, temp_directory=str(spill))
             try:
-                yield engine, Path(spill)
+                yield engine, spill
             finally:
                 engine.disconnect()
 

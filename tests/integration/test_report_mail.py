@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
+import inspect
 import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from schemas.errors import DefinitionError, ReportError
 from schemas.report_settings import MailSettings, WebhookSettings
 from schemas.settings import load_settings
-from sinks.reports import Kind, Mail, Webhook
-from sinks.reports.channel import UnreachableError
-from tests.shop.mail_server import PASSWORD, REFUSED, USER, Mailbox, mail_server
+from sinks.reports import Kind, Mail, Reporter, Webhook, channels_of
+from sinks.reports.channel import PartlySentError, UnreachableError
+from tests.shop.mail_server import GREYLISTED, PASSWORD, REFUSED, USER, Mailbox, mail_server
 from tests.shop.told import report
 
 
@@ -126,6 +131,24 @@ def test_who_is_refused_does_not_keep_the_others_from_it(mailbox: Mailbox) -> No
     assert not isinstance(refused.value, UnreachableError)  # other reports may go
 
 
+def test_who_can_t_take_it_now_is_told_and_who_is_refused_for_good_is_logged(
+    mailbox: Mailbox,
+) -> None:
+    with (
+        capture_logs() as logged,
+        pytest.raises(PartlySentError, match=r"later@shop\.example \(451\)") as partly,
+    ):
+        mail(mailbox).send(report(recipients=(GREYLISTED, REFUSED, "a@shop.example")))
+
+    assert partly.value.recipients == (GREYLISTED,)
+    assert [(line["recipient"], line["code"]) for line in logged] == [(REFUSED, 550)]
+    assert mailbox.envelopes[0].rcpt_tos == ["a@shop.example"]
+
+    with pytest.raises(PartlySentError) as nobody:
+        mail(mailbox).send(report(recipients=(GREYLISTED, REFUSED)))
+    assert nobody.value.recipients == (GREYLISTED,)
+
+
 def test_a_secret_in_the_settings_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "deltadrop.yaml"
     file.write_text("mail: {host: h, username: u, password: s3cret}\nwebhook: {secret: x}\n")
@@ -166,6 +189,8 @@ def test_secrets_come_from_the_environment_and_paths_are_the_files(
         ("mail: {host: h, username: u, security: none}", "a login needs"),
         ("webhook: {url: 'https://h/x'}", "needs a secret"),
         ("webhook: {url: 'file:///etc/passwd', secret_file: s}", "webhook.url"),
+        ("webhook: {url_file: u}", "needs a secret"),
+        ("webhook: {url: 'https://h/x', url_file: u, secret_file: s}", "says where it is already"),
     ],
 )
 def test_settings_that_would_be_unsafe_are_refused(tmp_path: Path, text: str, what: str) -> None:
@@ -211,7 +236,8 @@ def posts() -> Iterator[Posts]:
 
 
 def webhook(posts: Posts) -> Webhook:
-    return Webhook(WebhookSettings(url=posts.url, secret="key", timeout_seconds=10))
+    url, secret = SecretStr(posts.url), SecretStr("key")
+    return Webhook(WebhookSettings(url=url, secret=secret, timeout_seconds=10))
 
 
 def test_a_report_is_posted_as_json_and_signed_over_its_body(posts: Posts) -> None:
@@ -241,3 +267,108 @@ def test_a_post_that_is_not_accepted_is_told_and_not_followed(posts: Posts, answ
 def test_a_webhook_that_is_down_is_told() -> None:
     with pytest.raises(UnreachableError, match="can't be reached"):
         webhook(Posts(url="http://127.0.0.1:1/")).send(report())
+
+
+SECRET = "/services/T0/B0/XX?token=secret"
+
+
+@pytest.mark.parametrize("answer", [404, None, "an address that can't be"])
+def test_a_webhook_s_url_is_told_by_scheme_and_host_only(
+    posts: Posts, answer: int | str | None
+) -> None:
+    """Who knows the path may often post there."""
+    posts.answer = answer if isinstance(answer, int) else 204
+    server = posts.url.removesuffix("/reports") if answer else "http://127.0.0.1:1"
+    url = f"{server}{SECRET}" + ("\x7f" if isinstance(answer, str) else "")
+    settings = WebhookSettings(url=SecretStr(url), secret=SecretStr("key"))
+
+    with pytest.raises(ReportError) as told:
+        Webhook(settings).send(report())
+
+    assert str(told.value).startswith(f"{server}: the webhook")
+    assert "secret" not in str(told.value).removesuffix("its secret")
+    assert "token" not in repr(settings)
+
+
+def test_a_wrong_url_in_the_settings_is_refused_without_what_it_says(tmp_path: Path) -> None:
+    file = tmp_path / "deltadrop.yaml"
+    file.write_text("webhook: {url: 'htps://h/T0/B0/XX', secret_file: s}\n")
+
+    with pytest.raises(DefinitionError, match=r"webhook\.url") as refused:
+        load_settings(file)
+
+    assert "B0" not in str(refused.value)
+
+
+def test_a_webhook_s_url_may_come_from_a_file_or_the_environment(
+    posts: Posts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "deltadrop.yaml"
+    file.write_text("webhook: {url_file: url, secret_file: key}\n")
+    (tmp_path / "url").write_text(f"{posts.url}\n")
+    (tmp_path / "key").write_text("signing\n")
+    (in_file,) = channels_of(load_settings(file))
+    in_file.send(report())
+    file.write_text("webhook: {secret_file: key}\n")
+    monkeypatch.setenv("DELTADROP_WEBHOOK__URL", posts.url)
+    (in_environment,) = channels_of(load_settings(file))
+    in_environment.send(report())
+
+    assert len(posts.requests) == 2
+
+
+@pytest.mark.parametrize("text", [None, "not an address"])
+def test_a_file_without_a_url_is_told(tmp_path: Path, text: str | None) -> None:
+    file = tmp_path / "url"
+    if text is not None:
+        file.write_text(text)
+    settings = WebhookSettings(url_file=file, secret=SecretStr("key"))
+
+    with pytest.raises(UnreachableError, match=f"url_file {file}: the webhook can't be reached"):
+        Webhook(settings).send(report())
+
+
+# A server that says a byte now and then keeps every time-out of a read from coming.
+
+
+@pytest.fixture
+def dripping() -> Iterator[int]:
+    """The port of a server that greets byte by byte, for ever."""
+    over = threading.Event()
+
+    class Drip(StreamRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):
+                while not over.wait(0.05):
+                    self.wfile.write(b"2")
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Drip) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address[1]
+        over.set()
+        server.shutdown()
+        thread.join()
+
+
+def test_a_mail_server_that_drips_is_left_after_the_total_time(dripping: int) -> None:
+    own = MailSettings(
+        host="127.0.0.1", port=dripping, security="none", timeout_seconds=30, total_seconds=0.5
+    )
+
+    with pytest.raises(UnreachableError, match=r"a sending took longer than 0\.5 s"):
+        Mail(own).send(report())
+
+
+def test_a_webhook_that_drips_is_left_after_the_total_time(dripping: int) -> None:
+    url = SecretStr(f"http://127.0.0.1:{dripping}/x")
+    own = WebhookSettings(url=url, secret=SecretStr("key"), timeout_seconds=30, total_seconds=0.5)
+
+    with pytest.raises(UnreachableError, match=r"a sending took longer than 0\.5 s"):
+        Webhook(own).send(report())
+
+
+def test_a_sending_takes_less_than_the_reports_lease_lasts() -> None:
+    lasts = inspect.signature(Reporter).parameters["lease_seconds"].default
+
+    assert max(MailSettings().total_seconds, WebhookSettings().total_seconds) < lasts

@@ -17,6 +17,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 
 USER, PASSWORD = "deltadrop", "s3cret"
 REFUSED = "nobody@shop.example"
+GREYLISTED = "later@shop.example"
 
 
 @dataclass
@@ -40,6 +41,8 @@ class Mailbox:
     ) -> str:
         if address == REFUSED:
             return "550 no such mailbox"
+        if address == GREYLISTED:
+            return "451 come back in a minute"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 

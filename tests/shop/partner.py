@@ -42,14 +42,16 @@ def delivering(
     refusals: int = 0,
     error: type[DeliveryError] = DeliveryError,
     terms: Terms = Terms(),  # noqa: B008  # it's frozen
+    *,
+    kind: type[Fickle] = Fickle,
+    last: bool = False,
 ) -> OfflineShop:
-    """The shop with its export going to the partner as well."""
+    """The shop with its export going to the partner as well, first or last."""
     again = shop.again()
     closer = again.sinks.closer
-    places = {
-        PARTNER: Destination(Fickle(folder, refusals, error), terms),
-        **closer.deliveries.destinations,
-    }
+    partner = {PARTNER: Destination(kind(folder, refusals, error), terms)}
+    others = closer.deliveries.destinations
+    places = {**others, **partner} if last else {**partner, **others}
     deliveries = dataclasses.replace(closer.deliveries, destinations=places)
     exports = tuple(
         dataclasses.replace(

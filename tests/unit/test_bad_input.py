@@ -156,7 +156,7 @@ def test_a_broken_entry_of_one_export_doesn_t_hide_the_others_from_status(
     )
     assert (whole.export, whole.trouble) == ("texts", "")
     assert at_a_glance(status, at(7)).splitlines()[:6] == [
-        "2026-03-27 07:00 UTC: 2 exports, 1 of them in trouble",
+        "2026-03-27 07:00 UTC: 2 exports, nothing is due, 1 in trouble",
         "",
         f"profiles  closed {at(6).isoformat()}, next {at(6, 28).isoformat()}",
         f"          {broken.trouble}",

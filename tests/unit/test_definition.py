@@ -575,3 +575,16 @@ def test_a_file_instead_of_the_folder_is_refused(exports: Path, catalog: Catalog
         "file: the folder of definitions is a file, not a folder; "
         "it holds one YAML file for each definition"
     )
+
+
+def test_what_an_editor_leaves_beside_a_definition_is_left_alone(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    """Emacs' lock is a link to nowhere; vim's file of changes begins with a dot, too."""
+    folder = tmp_path / "beside"
+    folder.mkdir()
+    (folder / "openings.yaml").write_text(OPENINGS)
+    (folder / ".#openings.yaml").symlink_to("somebody@somewhere.4711")
+    (folder / ".openings.yaml").write_text("not: [a definition")
+
+    assert [export.name for export in load_exports(folder, catalog)] == ["openings"]

@@ -1,5 +1,6 @@
 """A drop goes to each location of its export, each with its own receipt (SPEC §4, §7)."""
 
+import hashlib
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sinks.locations import (
     DeliveryError,
     Folder,
     PassingError,
+    Receipt,
     Terms,
 )
 from tests.shop.offline import OfflineShop, at
@@ -161,6 +163,90 @@ def test_a_location_that_is_gone_from_the_settings_fails_the_close_that_names_it
 
     with pytest.raises(CloseError, match="location 'partner' isn't in the settings any more"):
         shop.again().close("sent", at(6))
+
+
+class Forgetful(Fickle):
+    """A partner's folder whose partner takes a data file away at once, and refuses manifests."""
+
+    def deliver(self, local: Path, folder: Folder, name: str) -> Receipt:
+        if name.endswith(".manifest.json"):
+            raise DeliveryError("no manifests today", where=PARTNER)
+        receipt = super().deliver(local, folder, name)
+        Path(receipt.address).unlink()
+        return receipt
+
+
+def test_a_file_that_a_location_took_isn_t_sent_again_when_its_manifest_failed(
+    shop: OfflineShop, tmp_path: Path
+) -> None:
+    failing = delivering(shop, tmp_path / PARTNER, kind=Forgetful)
+    with pytest.raises(CloseError, match="no manifests today"):
+        failing.close("sent", at(6))
+
+    outcome = delivering(shop, tmp_path / PARTNER).close("sent", at(6))
+
+    assert files(tmp_path / PARTNER) == [f"{DROP}.manifest.json"], "the data file isn't sent twice"
+    assert [one.split(": ")[0] for one in outcome.receipts].count(PARTNER) == 2
+    entries = (shop.root / "ledger").glob("*/sent/**/*.json")
+    assert sorted(one.name for one in entries) == [
+        "at.partner.json",
+        "at.transferbox.json",
+        "intent.json",
+        "outcome.json",
+    ]
+
+
+class Watched(Fickle):
+    """A partner's folder that gets its drop after the transferbox's consumer had its fun."""
+
+    def deliver(self, local: Path, folder: Folder, name: str) -> Receipt:
+        for file in (self.root.parent / "site" / "data" / TRANSFERBOX).rglob(name):
+            file.write_bytes(b"")  # in place, as an editor or `> file` does
+        return super().deliver(local, folder, name)
+
+
+def test_what_a_consumer_changes_in_the_transferbox_changes_no_other_location_s_bytes(
+    shop: OfflineShop, tmp_path: Path
+) -> None:
+    watched = delivering(shop, tmp_path / PARTNER, kind=Watched, last=True)
+
+    outcome = watched.close("sent", at(6))
+
+    sent = (tmp_path / PARTNER / DROP).read_bytes()
+    assert hashlib.sha256(sent).hexdigest() == outcome.sha256
+    assert (tmp_path / PARTNER / f"{DROP}.manifest.json").stat().st_size > 0
+    assert (shop.root / TRANSFERBOX / DROP).read_bytes() == b""
+
+
+def test_the_transferbox_alone_links_the_file_that_was_made(
+    shop: OfflineShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise AssertionError("a copy costs the close's speed")
+
+    monkeypatch.setattr("sinks.closing.deliveries.shutil.copyfile", refused)
+
+    shop.close("sent", at(6))
+
+    assert DROP in files(shop.root / TRANSFERBOX)
+
+
+class Spoiling(Fickle):
+    """A place that changes the file it is handed."""
+
+    def deliver(self, local: Path, folder: Folder, name: str) -> Receipt:
+        receipt = super().deliver(local, folder, name)
+        local.write_bytes(b"spoilt")
+        return receipt
+
+
+def test_a_file_that_changed_since_it_was_made_is_delivered_nowhere_else(
+    shop: OfflineShop, tmp_path: Path
+) -> None:
+    with pytest.raises(CloseError, match="the file was changed since it was made: sha256"):
+        delivering(shop, tmp_path / PARTNER, kind=Spoiling).close("sent", at(6))
+
+    assert files(shop.root / TRANSFERBOX) == []
 
 
 # Trying again.

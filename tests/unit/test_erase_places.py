@@ -228,7 +228,7 @@ def test_leftovers_of_killed_runs_go_after_an_hour(shop: OfflineShop) -> None:
         "bases/v0/deltadrop.shop.profile/20260327T060000.000Z/rows.parquet",
         "ledger/exports/sent/20260327T060000.000Z/.aside-01",
         "streams/shop.profile.CREATED/day=2026-03-27/.aside-02",
-        "transferbox/crm/sent/.sent.csv.01.part",
+        f"transferbox/crm/sent/.sent.csv.{'0' * 32}.part",
     ]
     for name in left:
         (shop.root / name).parent.mkdir(parents=True, exist_ok=True)

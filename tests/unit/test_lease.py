@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sinks.lease import Grant, Keeper, Lease, latest_grant, process_name
@@ -119,6 +119,30 @@ def test_a_process_that_was_frozen_between_looking_and_taking_does_not_get_it(
     assert lease(store, "c", clock).take() is None
 
 
+def test_a_grant_of_a_clock_that_was_years_ahead_is_taken_over(
+    tmp_path: Path, clock: Clock
+) -> None:
+    store, ahead = LocalStore(tmp_path), Clock()
+    ahead.at += dt.timedelta(days=3653)
+    assert lease(store, "a", ahead).take() is not None
+
+    taken = lease(store, "b", clock).take()
+
+    assert taken is not None
+    assert taken.fence == 2
+
+
+@pytest.mark.parametrize("seconds", [1, 59])
+def test_a_clock_that_is_a_little_ahead_keeps_its_lease(
+    tmp_path: Path, clock: Clock, seconds: int
+) -> None:
+    store, ahead = LocalStore(tmp_path), Clock()
+    ahead.passes(seconds)
+    assert lease(store, "a", ahead).take() is not None
+
+    assert lease(store, "b", clock).take() is None
+
+
 def test_given_up_it_is_free_at_once(tmp_path: Path, clock: Clock) -> None:
     store = LocalStore(tmp_path)
     first = lease(store, "a", clock)
@@ -148,6 +172,7 @@ def test_old_grants_are_cleared_away(tmp_path: Path, clock: Clock) -> None:
     assert len(list(store.names("leases"))) <= 3
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 90), st.booleans()), max_size=30))
 def test_two_never_have_it_at_once(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, bool]]

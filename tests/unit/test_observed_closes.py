@@ -90,6 +90,15 @@ def test_the_oldest_open_window_moves_on_when_it_is_closed(shop: OfflineShop) ->
     assert of(after, "next_close") == at(4, 30)
 
 
+def test_until_when_an_export_is_closed_is_told_also_where_that_is_yet_to_come(
+    shop: OfflineShop,
+) -> None:
+    assert of(told(shop, at(3, 28)), "closed_until") is None
+    shop.close("sent", at(5, 28))
+
+    assert of(told(shop, at(5, 27)), "closed_until") == at(5, 28)
+
+
 def test_deliver_by_is_the_hour_after_the_oldest_open_window_also_across_a_clock_change(
     shop: OfflineShop,
 ) -> None:

@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from schemas.errors import CloseError, HeldError, PartitionError, ReportError
+from schemas.errors import CloseError, DeltadropError, HeldError, PartitionError, ReportError
 from schemas.events import Kind as EventKind
+from sinks.closing.running import foreseen
 from sinks.lease import Lease
 from sinks.ledger.ledger import Ledger
 from sinks.repair.redrop import Redropper
 from sinks.repair.release import Releaser
 from sinks.reports import Kind, Outbox, Report, Reporter, Unsent, channels_of
-from sinks.reports.channel import UnreachableError
+from sinks.reports.channel import PartlySentError, RefusedError, UnreachableError
 from sinks.reports.text import html, plain, subject
 from sinks.reports.webhook import body_of
 from streams.store import LocalStore
@@ -167,6 +168,39 @@ def test_what_could_not_be_sent_is_sent_by_the_next_run(outbox: Outbox, sent: Se
     sent.refuses = lambda one: None
 
     assert outbox.send() == 1
+
+
+def test_a_report_that_some_have_is_sent_again_to_the_others_only(
+    outbox: Outbox, sent: Sent
+) -> None:
+    """Greylisting (RFC 6647) answers 4yz to a first attempt."""
+    both = report(recipients=("a@shop.example", "b@shop.example"))
+    asked: list[tuple[str, ...]] = []
+
+    def takes_it_later(one: Report) -> ReportError | None:
+        asked.append(one.recipients)
+        later = ("b@shop.example",)
+        return PartlySentError("not now", later) if len(asked) < 3 else None
+
+    sent.refuses = takes_it_later
+    outbox.put(both)
+    for _ in range(4):
+        outbox.send()
+
+    assert asked == [both.recipients, ("b@shop.example",), ("b@shop.example",)]
+    assert outbox.pending() == []
+
+
+def test_a_report_that_some_have_is_done_when_the_others_refuse_it_for_good(
+    outbox: Outbox, sent: Sent
+) -> None:
+    answers = [PartlySentError("not now", ("b@shop.example",)), RefusedError("no such mailbox")]
+    sent.refuses = lambda one: answers.pop(0)
+    outbox.put(report(recipients=("a@shop.example", "b@shop.example")))
+    outbox.send()
+    outbox.send()
+
+    assert (answers, outbox.pending()) == ([], [])
 
 
 def test_one_that_is_refused_does_not_keep_the_others(outbox: Outbox, sent: Sent) -> None:
@@ -382,6 +416,42 @@ def test_trouble_of_one_nature_is_told_once_and_of_another_again(night: Night) -
     assert kinds == [Kind.FAILED, Kind.HELD, Kind.HELD]
 
 
+def unforeseen(error: Exception) -> DeltadropError:
+    """What a close makes of an error that nobody foresaw."""
+    with pytest.raises(DeltadropError) as told, foreseen("profiles", at(6, 28)):
+        raise error
+    return told.value
+
+
+def test_what_nobody_foresaw_is_told_once_whatever_names_its_message_has(night: Night) -> None:
+    for error in (
+        FileNotFoundError(2, "No such file", "/data/scratch/tmpwm2cbv9x/sent.csv"),
+        FileNotFoundError(2, "No such file", "/data/scratch/tmp_a1b2c3d/sent.csv"),
+        PermissionError(13, "Permission denied", "/data/scratch/tmp_a1b2c3d/sent.csv"),
+        KeyError("profileId"),
+    ):
+        night.reporter.troubled(night.export, at(6, 28), unforeseen(error))
+
+    assert night.told() == [(Kind.FAILED, at(6, 28))] * 3
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("scratch/tmpwm2cbv9x/drop", "scratch/tmp_a1b2c3d/drop"),
+        ("sha256 5feceb66ffc86f38", "sha256 6b86b273ff34fce1"),
+        ("id 0b8f6a52-7c0e-4d39-9b1f-3c1de3a1b111", "id c1d2e3f4-aaaa-4bbb-8ccc-dddd00001111"),
+    ],
+)
+def test_temporary_names_and_checksums_make_no_new_trouble(
+    night: Night, one: str, other: str
+) -> None:
+    for name in (one, other):
+        night.reporter.troubled(night.export, at(6, 28), CloseError(f"can't read {name}"))
+
+    assert len(night.told()) == 1
+
+
 def test_what_is_not_delivered_by_its_hour_is_told_once(night: Night) -> None:
     night.time = at(8, 28)
     night.reporter.late(night.export, [at(6, 28)])
@@ -440,6 +510,18 @@ def test_a_mail_server_that_is_down_is_asked_again_after_a_minute(night: Night) 
         night.reporter.send()
         night.reporter.send()
         night.time += timedelta(seconds=61)
+        night.reporter.send()
+
+    events = [line["event"] for line in logged]
+    assert events == ["reports not sent: tried again later"] * 2
+
+
+def test_a_clock_that_was_ahead_keeps_no_report_back(night: Night) -> None:
+    night.reporter.troubled(night.export, at(6, 28), HeldError("held"))
+    night.time += timedelta(days=3653)
+    with capture_logs() as logged:
+        night.reporter.send()
+        night.time -= timedelta(days=3653)
         night.reporter.send()
 
     events = [line["event"] for line in logged]

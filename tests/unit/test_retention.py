@@ -4,6 +4,7 @@ drop which was delivered.
 
 import dataclasses
 import hashlib
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -54,6 +55,16 @@ def test_a_drop_and_its_manifest_are_removed_so_many_days_after_the_delivery(
 ) -> None:
     assert kept(shop, 29) == [DROP, MANIFEST]
     assert kept(shop, 31) == []
+
+
+def test_a_drop_that_was_dropped_again_stays_as_long_as_one_that_is_new(shop: OfflineShop) -> None:
+    folder = shop.transferbox / "sent"
+    (folder / "notes.txt").write_text("a file that is old: the folder is looked through")
+    for name in (DROP, MANIFEST):
+        os.utime(folder / name, (later(30).timestamp(),) * 2)
+
+    assert kept(shop, 59) == ["notes.txt", DROP, MANIFEST]
+    assert kept(shop, 61) == ["notes.txt"]
 
 
 def test_without_the_setting_everything_stays(shop: OfflineShop) -> None:

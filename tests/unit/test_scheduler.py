@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from schemas.errors import CloseError, DeltadropError, HeldError
 from schemas.events import Kind
@@ -196,6 +197,44 @@ def test_what_fails_is_tried_again_later_each_time_up_to_a_limit() -> None:
         now = again
 
     assert pauses == [10, 20, 40, 60, 60]
+
+
+def test_a_retry_is_due_when_a_clock_that_was_ahead_is_set_right() -> None:
+    retries = Retries(ScheduleSettings(retry_seconds=10, retry_limit_seconds=60))
+    retries.failed("sent", at(6, 30))
+
+    assert retries.is_due("sent", at(6, 28)), "not in two days"
+
+    retries.waits("sent", at(6, 28))
+    assert retries.waited("sent", at(6, 28) + dt.timedelta(seconds=5)) == 5
+
+
+def test_a_definition_that_links_to_itself_is_told_and_ends_no_scheduler(rig: Rig) -> None:
+    loop = rig.shop.folder / "exports" / "loop.yaml"
+    loop.symlink_to(loop)
+
+    with capture_logs() as logged:
+        rig.work(at(5.1, 29))
+
+    refused = [line["error"] for line in logged if line["event"].startswith("definitions refused")]
+    assert refused == [f"{loop}: can't be read: Too many levels of symbolic links"]
+
+
+def test_a_close_of_a_window_that_is_yet_to_end_is_told_as_trouble(rig: Rig) -> None:
+    """As a clock that was ahead for a minute leaves it."""
+    rig.shop.close("sent", at(6, 30))
+
+    status = status_of(rig.shop.sinks, at(7, 29))
+    sent = next(one for one in status.exports if one.export == "sent")
+
+    assert (sent.due, sent.trouble) == (
+        (),
+        "closed until 2026-03-30T06:00:00+00:00, which is yet to come: a clock was ahead, or is"
+        " behind",
+    )
+    assert "set the clocks of the machines right" in sent.hint
+    later = status_of(rig.shop.sinks, at(6, 30))
+    assert [one.trouble for one in later.exports if one.export == "sent"] == [""]
 
 
 def test_workers_that_are_behind_are_waited_for_before_a_close_counts_as_held(rig: Rig) -> None:

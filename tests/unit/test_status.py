@@ -72,6 +72,21 @@ def test_trouble_comes_first_with_what_settles_it() -> None:
     ]
 
 
+def test_an_export_that_was_closed_ahead_of_time_is_trouble_though_nothing_is_due() -> None:
+    ahead = ExportStatus(
+        "sent", NEXT, (), NEXT, (), "closed until tomorrow", "set the clocks right"
+    )
+    due = ExportStatus("opened", None, (DUE,), NEXT, ())
+    assert shown(CALM, ahead)[:5] == [
+        "2026-03-29 06:30 UTC: 2 exports, nothing is due, 1 in trouble",
+        "",
+        f"sent    closed {NEXT}, next {NEXT}",
+        "        closed until tomorrow",
+        "        → set the clocks right",
+    ]
+    assert shown(ahead, due)[0] == "2026-03-29 06:30 UTC: 2 exports, 1 due, 1 in trouble"
+
+
 def test_only_partitions_that_lag_or_have_holes_are_listed_unless_all_are_asked_for() -> None:
     behind = PartitionStatus("shop.row.loans", 1, covered=1_000, end=2_500, holes=1)
     lines = shown(CALM, partitions=(STORED, behind))

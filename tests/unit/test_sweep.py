@@ -15,7 +15,9 @@ from schemas.errors import HeldError
 from schemas.events import Kind
 from sinks.commands import closes
 from sinks.commands import sweep as sweep_command
+from sinks.locations import Folder, Receipt, Transferbox
 from sinks.repair.release import Releaser
+from sinks.scratch import is_in_use, scratch_folder
 from sinks.setup import Sinks
 from tests.shop.killed import CountedStore, KilledError, Steps, counted
 from tests.shop.offline import OfflineShop, at, with_exports
@@ -203,7 +205,7 @@ def test_half_written_files_go_when_they_are_older_than_an_hour(
     shop = copied(stored, tmp_path / "shop")
     shop.close("sent", CLOSED)
     folder = shop.transferbox / "sent"
-    old, young = folder / ".a.csv.1.part", folder / ".b.csv.2.part"
+    old, young = folder / f".a.csv.{'1' * 32}.part", folder / f".b.csv.{'2' * 32}.part"
     for file in (old, young):
         file.write_text("half")
     scratch = shop.root / "scratch" / "tmp-of-a-killed-run"
@@ -215,3 +217,57 @@ def test_half_written_files_go_when_they_are_older_than_an_hour(
     assert sweep(shop)[1]["leftovers"] == 2
 
     assert [file.exists() for file in (old, young, scratch)] == [False, True, False]
+
+
+def test_in_the_transferbox_only_our_own_half_written_files_are_leftovers(
+    stored: OfflineShop, tmp_path: Path, sweep: Callable[..., tuple[int, dict[str, Any]]]
+) -> None:
+    shop = copied(stored, tmp_path / "shop")
+    box = shop.transferbox
+    ours = [box / "sent" / f".a.csv.{'0' * 32}.part"]
+    ours += [box / f".check.{'0' * 32}.part", box / f".check.{'0' * 32}.renamed.part"]
+    theirs = [box / "sent" / ".upload-of-partner.part", box / "sent" / ".a.csv.01.part"]
+    folder = box / "sent" / f".theirs.{'0' * 32}.part"
+    folder.mkdir(parents=True)
+    for file in (*ours, *theirs, folder / "kept"):
+        file.write_text("half")
+    for path in (*ours, *theirs, folder / "kept", folder):
+        os.utime(path, (0, 0))
+
+    code, told = sweep(shop)
+
+    assert (code, told["leftovers"]) == (0, len(ours))
+    assert [path.exists() for path in (*ours, *theirs, folder)] == [False] * 3 + [True] * 3
+
+
+def test_a_scratch_folder_stays_while_its_run_lives_however_old_it_is(
+    stored: OfflineShop, tmp_path: Path, sweep: Callable[..., tuple[int, dict[str, Any]]]
+) -> None:
+    """As beside a delivery, or a large drop's making, that takes hours."""
+    shop = copied(stored, tmp_path / "shop")
+    with scratch_folder(shop.root / "scratch") as folder:
+        (folder / "sent.csv").write_text("on its way")
+        for path in (folder / "sent.csv", folder):
+            os.utime(path, (0, 0))
+
+        assert sweep(shop)[1]["leftovers"] == 0
+
+        assert (folder / "sent.csv").exists()
+
+
+def test_a_close_has_its_scratch_folders_locked_while_it_delivers(
+    stored: OfflineShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = copied(stored, tmp_path / "shop")
+    in_use: list[bool] = []
+
+    def deliver(box: Transferbox, local: Path, folder: Folder, name: str) -> Receipt:
+        in_use.extend(is_in_use(one) for one in (shop.root / "scratch").iterdir() if one.is_dir())
+        return delivered(box, local, folder, name)
+
+    delivered = Transferbox.deliver
+    monkeypatch.setattr(Transferbox, "deliver", deliver)
+    shop.close("sent", CLOSED)
+
+    assert in_use
+    assert all(in_use)
