@@ -105,18 +105,18 @@ def test_what_was_killed_before_any_of_its_writes_is_run_again(
     there = interrupted_anywhere(released, tmp_path / "redrop", redrop, least=2)
     assert there.drops()[0] == "sent_20260328_0600.csv.gz"
 
-    # A revision: its intent, two files, their receipt, its outcome, two that go.
+    # A revision: its intent, two files, their receipt, its outcome, the former manifest that goes.
     definition = released.folder / "exports/sent.yaml"
     definition.write_text(definition.read_text() + "columns: [interactionId]\n")
-    revised = interrupted_anywhere(released, tmp_path / "revised", redrop_by_today, least=7)
+    revised = interrupted_anywhere(released, tmp_path / "revised", redrop_by_today, least=6)
     assert revised.drops()[0] == "sent_20260328_0600-r1.csv.gz"
 
 
-def test_a_deletion_between_the_two_runs_of_a_release_changes_no_bytes_of_it(
+def test_a_deletion_between_the_two_runs_of_a_release_makes_it_a_revision(
     before: OfflineShop, tmp_path: Path
 ) -> None:
     """The deletions are those of the release, which the first run recorded: what one location has
-    by then, the others get too. The next erasure replaces it everywhere.
+    by then keeps its bytes, and a revision without these people takes its place everywhere.
     """
     shop, reviser = copied(before, tmp_path / "held", Steps(None))
     hold(shop, reviser)
@@ -132,6 +132,6 @@ def test_a_deletion_between_the_two_runs_of_a_release_changes_no_bytes_of_it(
     release(again, again.sinks.reviser)
 
     assert sent.read_bytes() == first
-    assert [drop.file for drop in again.sinks.eraser.run().drops] == [
-        "sent_20260328_0600-r1.csv.gz"
-    ]
+    assert again.sinks.sweeper.finish_revisions().revisions == ["sent@20260328T060000.000Z"]
+    revision = "sent_20260328_0600-r1.csv.gz"
+    assert again.drops() == [revision, f"{revision}.manifest.json"]
