@@ -3,6 +3,7 @@
 import gzip
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -38,17 +39,17 @@ def drops_are_the_truth(
         definition = yaml.safe_load(file.read_text(encoding="utf-8"))
         name, instants = definition["export"], instants_of(definition)
         cuts = [cut_at(records, instant) for instant in instants]
-        intents = [_intent(folder, name, instant) for instant in instants]
+        ledgers = [folder / "ledger" / "exports" / name / stamp(instant) for instant in instants]
         closes = [
-            Close(cut, {database.name: frozenset(d[0] for d in intent["deletions"])})
-            for cut, intent in zip(cuts, intents, strict=True)
+            Close(cut, {database.name: frozenset(d[0] for d in _deletions(ledger))})
+            for cut, ledger in zip(cuts, ledgers, strict=True)
         ]
         export = export_of(definition, database, prefix, tables)
         drops = drops_of(history, export, Cut(0, {}), closes)
         if any(drop.lines for drop in drops):
             exported.add(name)
-        for instant, drop in zip(instants, drops, strict=True):
-            outcome = _outcome(folder, name, instant)
+        for instant, ledger, drop in zip(instants, ledgers, drops, strict=True):
+            outcome = _entry(_last(ledger, "r{}.outcome") or ledger / "outcome.json")
             balance = {outcome_: n for outcome_, n in outcome["balance"].items() if n}
             wanted = {outcome_: n for outcome_, n in drop.balance.items() if n}
             got = _text(folder, outcome["file"])
@@ -71,16 +72,27 @@ def _text(folder: Path, file: str | None) -> str:
     return (gzip.decompress(content) if file.endswith(".gz") else content).decode("utf-8")
 
 
-def _intent(folder: Path, export: str, instant: datetime) -> dict[str, Any]:
-    return _entry(folder, export, instant, "intent")
+def _deletions(ledger: Path) -> list[list[int]]:
+    """Those that decided the drop that is there now: of its revision, if people were deleted when
+    it had partly left; else known when it was gone on with; else when it was decided.
+    """
+    revision = _last(ledger, "r{}.outcome")
+    if revision is not None:
+        intent = _entry(revision.with_name(revision.name.replace("outcome", "intent")))["intent"]
+    else:
+        intent = _entry(_last(ledger, "deletions-{}") or ledger / "intent.json")
+    deletions: list[list[int]] = intent["deletions"]
+    return deletions
 
 
-def _outcome(folder: Path, export: str, instant: datetime) -> dict[str, Any]:
-    return _entry(folder, export, instant, "outcome")
+def _last(ledger: Path, entry: str) -> Path | None:
+    """The entry with the highest number, if there is any."""
+    files = (ledger / f"{entry.format(number)}.json" for number in range(1, 100))
+    there = list(takewhile(Path.exists, files))
+    return there[-1] if there else None
 
 
-def _entry(folder: Path, export: str, instant: datetime, entry: str) -> dict[str, Any]:
-    path = folder / "ledger" / "exports" / export / stamp(instant) / f"{entry}.json"
+def _entry(path: Path) -> dict[str, Any]:
     loaded: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return loaded
 

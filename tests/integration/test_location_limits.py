@@ -71,7 +71,7 @@ def refused(location: Location, tmp_path: Path, content: bytes) -> DeliveryError
 def test_an_attempt_that_takes_too_long_is_ended_although_the_server_goes_on(
     server: Server, tmp_path: Path
 ) -> None:
-    content = os.urandom(64 * MIB)
+    content = os.urandom(MIB) * 384  # more than any machine sends in that time
 
     refusal = refused(at(server, tmp_path, attempt_seconds=0.15), tmp_path, content)
 
