@@ -110,18 +110,20 @@ class Eraser:
             for instant in ledger.closes(export):
                 try:
                     with foreseen(export, instant):
-                        self._finish(export, instant)
+                        self._finish(export, instant, report)
                 except DeltadropError as error:
                     report.left.append(f"{export}@{stamp(instant)} can't be finished: {error}")
 
-    def _finish(self, export: str, instant: dt.datetime) -> None:
+    def _finish(self, export: str, instant: dt.datetime, report: Report) -> None:
         ledger, closer = self.reviser.ledger, self.reviser.closer
         intent = ledger.intent(export, instant)
         is_held = closer.holds.waiting(export, instant) is not None
         if intent and not is_held and ledger.outcome(export, instant) is None:
             begun = Export.from_json(intent.definition_json())
             closer.close(begun, instant, lambda _: None)
-        self.reviser.finish(export, instant)
+        if self.reviser.finish(export, instant):
+            revised = self.reviser.revised(export, instant)
+            report.drops += [revised] if revised else []
 
     def _erase(self, profiles: Topic, report: Report) -> None:
         recorded = self.deletions.record(profiles)

@@ -91,6 +91,13 @@ class Reviser:
                 begun = True
         return latest is not None and (self._withdraw_before(latest) or begun)
 
+    def revised(self, export: str, instant: dt.datetime) -> Revised | None:
+        """Return the revision that took a drop's place last, if one did."""
+        revision, latest = self._last(export, instant), self.latest(export, instant)
+        if revision is None or latest is None:
+            return None
+        return Revised(latest[1].drop_id, latest[1].file, revision.number, revision.reason)
+
     def _last(self, export: str, instant: dt.datetime) -> Revision | None:
         numbers = self.ledger.revisions(export, instant)
         return self.ledger.revision(export, instant, numbers[-1]) if numbers else None

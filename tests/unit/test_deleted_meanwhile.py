@@ -92,7 +92,9 @@ def test_an_erase_pass_ends_a_close_whose_partner_is_away(
     assert "closed for lunch" in report.left[0]
     assert finds(told.root) == set(), "what is replaced goes where the revision is"
     opened_again(told)
-    assert told.sinks.eraser.run().left == []
+    report = told.sinks.eraser.run()
+    assert report.left == []
+    assert [one.file for one in report.drops] == [REVISION]
 
     assert names(tmp_path / PARTNER) == [REVISION]
     assert names(told.root / TRANSFERBOX) == [REVISION]
