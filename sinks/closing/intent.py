@@ -132,7 +132,12 @@ class Intentions:
         cut = self.cuts.recorded(profiles.name, intent.instant)
         if cut is None:  # it doesn't read profiles
             return intent.deletions
-        own = [choice for choice in intent.choices if choice.partition.topic == profiles.name]
+        return self._later_than(profiles, cut, intent.choices)
+
+    def _later_than(
+        self, profiles: Topic, cut: TopicCut, choices: Sequence[Choice]
+    ) -> tuple[Deletion, ...]:
+        own = [choice for choice in choices if choice.partition.topic == profiles.name]
         return self.later_deletions(profiles, cut, own)
 
     def prove(self, cut: TopicCut, base: Base | None) -> tuple[Choice, ...]:
@@ -252,8 +257,7 @@ class Intentions:
         profiles = next((topic for topic in topics if topic.kind is Kind.PROFILE), None)
         if profiles is None:
             return ()
-        own = [choice for choice in choices if choice.partition.topic == profiles.name]
-        return self.later_deletions(profiles, cuts[profiles.name], own)
+        return self._later_than(profiles, cuts[profiles.name], choices)
 
 
 def _stateless(own: Topic, starts: Mapping[str, TopicCut]) -> dict[str, TopicCut]:

@@ -9,9 +9,8 @@ drop that is held waits, and its release honours the deletions known then.
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -30,6 +29,7 @@ from sinks.repair.leftovers import Leftovers
 from sinks.repair.revise import Revised, Reviser
 from sinks.repair.settled import Progress, SettledFiles
 from sinks.repair.showing import may_show
+from sinks.repair.told import Told
 from sinks.wording import counted
 from streams.erasing import Erased
 from streams.partitions import Partitions
@@ -44,7 +44,7 @@ REASON = "erasure of personal data"
 
 
 @dataclass(slots=True)
-class Report:
+class Report(Told):
     """What a pass did. `left` says what it could not do, and why."""
 
     deletions: int = 0
@@ -55,15 +55,8 @@ class Report:
     leftovers: int = 0
     left: list[str] = field(default_factory=list)
 
-    def to_json(self) -> str:
-        """Serialise, for scripts."""
-        return json.dumps(asdict(self), indent=2)
-
-    def __str__(self) -> str:
-        """For people."""
-        return "\n".join(self._lines())
-
-    def _lines(self) -> Iterator[str]:
+    def lines(self) -> Iterator[str]:
+        """See Told.lines."""
         yield f"deletions recorded: {counted(self.deletions, 'profile')}"
         for topic, erased in sorted(self.topics.items()):
             if erased.files:

@@ -9,9 +9,8 @@ Each step is safe beside a run that is under way, and after a kill.
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -21,6 +20,7 @@ from sinks.exports.export import Export
 from sinks.instants import stamp
 from sinks.repair.leftovers import Leftovers
 from sinks.repair.revise import Reviser
+from sinks.repair.told import Told
 from sinks.wording import counted
 
 __all__ = ["Sweeper", "Swept"]
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class Swept:
+class Swept(Told):
     """What a sweep did. `held` waits for a release; `left` says what it could not do, and why."""
 
     closes: list[str] = field(default_factory=list)
@@ -38,15 +38,8 @@ class Swept:
     leftovers: int = 0
     left: list[str] = field(default_factory=list)
 
-    def to_json(self) -> str:
-        """Serialise, for scripts."""
-        return json.dumps(asdict(self), indent=2)
-
-    def __str__(self) -> str:
-        """For people."""
-        return "\n".join(self._lines())
-
-    def _lines(self) -> Iterator[str]:
+    def lines(self) -> Iterator[str]:
+        """See Told.lines."""
         yield f"closes finished: {len(self.closes)}"
         yield from (f"  {name}" for name in self.closes)
         yield f"revisions finished: {len(self.revisions)}"

@@ -1,0 +1,27 @@
+"""What a pass of `erase` or `sweep` did, told to scripts and to people."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+__all__ = ["Told"]
+
+
+@dataclass(slots=True)
+class Told(ABC):
+    """A report: its fields are for scripts, its lines for people."""
+
+    def to_json(self) -> str:
+        """Serialise, for scripts."""
+        return json.dumps(asdict(self), indent=2)
+
+    def __str__(self) -> str:
+        """For people."""
+        return "\n".join(self.lines())
+
+    @abstractmethod
+    def lines(self) -> Iterator[str]:
+        """Say it line by line."""
