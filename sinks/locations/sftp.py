@@ -90,14 +90,16 @@ class Sftp(RemoteLocation):
 
         # It logs what it raises as well, with a traceback.
         logging.getLogger("paramiko").setLevel(logging.CRITICAL)
-        transport = paramiko.Transport(self._dial())
-        with (
-            contextlib.closing(transport),
-            ended_after(self.settings.attempt_seconds, transport.close, self.server),
-        ):
-            self._start(transport)
-            self._login(transport)
-            yield self._open(transport)
+        # A transport that wasn't started leaves its socket open.
+        with contextlib.closing(self._dial()) as dialled:
+            transport = paramiko.Transport(dialled)
+            with (
+                contextlib.closing(transport),
+                ended_after(self.settings.attempt_seconds, transport.close, self.server),
+            ):
+                self._start(transport)
+                self._login(transport)
+                yield self._open(transport)
 
     def _dial(self) -> socket.socket:
         one = self.settings

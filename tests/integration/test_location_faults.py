@@ -2,6 +2,7 @@
 be taken for the file, and the next try succeeds (on real servers).
 """
 
+import contextlib
 import os
 import socket
 import ssl
@@ -64,6 +65,15 @@ def refused(location: Location, tmp_path: Path, content: bytes = b"x") -> Delive
     with pytest.raises(DeliveryError) as refusal:
         location.deliver(local(tmp_path, content), FOLDER, NAME)
     return refusal.value
+
+
+def open_sockets() -> set[str]:
+    """The sockets of this process."""
+    found = set()
+    for each in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # that of the folder itself
+            found.add(str(each.readlink()))
+    return {one for one in found if one.startswith("socket:")}
 
 
 def delivered(server: Server, location: Location, tmp_path: Path, content: bytes = b"x") -> bool:
@@ -147,8 +157,10 @@ def test_a_host_key_that_known_hosts_doesnt_have(
     wrong = settings_of(sftp, known_hosts=known_hosts)
     del wrong["fingerprint"]
 
+    before = open_sockets()
     refusal = refused(located(tmp_path, wrong), tmp_path)
 
+    assert open_sockets() <= before
     assert refusal.step is Step.TRUST
     assert expected.format(**values) in str(refusal)
 
