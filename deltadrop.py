@@ -12,7 +12,7 @@ import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 import typer
@@ -21,7 +21,7 @@ from typer.core import TyperGroup
 from schemas.errors import DeltadropError
 from schemas.full_disk import FREE_SOME, what_is_full
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "main", "program"]
 
 COMMANDS = {
     "publish": "producers.cli:publish",
@@ -80,6 +80,32 @@ app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False)
 @app.callback()
 def _deltadrop() -> None:
     """Daily incremental CSV exports of marketing data changes, from Avro events on Kafka."""
+
+
+def program() -> NoReturn:
+    """Run the command line as a process, which ends once what it wrote is out.
+
+    Without tearing the interpreter down: threads of Arrow's and DuckDB's pools that are still at it
+    by then abort the process now and then, after all was done (apache/arrow#34314), and to whoever
+    runs a close by night its exit code says whether the drop is there.
+    """
+    code = 1
+    try:
+        main()
+        code = 0
+    except SystemExit as left:
+        code = left.code if isinstance(left.code, int) else int(left.code is not None)
+        if isinstance(left.code, str):
+            print(left.code, file=sys.stderr)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # its reader has gone, or its disk is full
+            code = code or 1
+    os._exit(code)
 
 
 def main() -> None:
@@ -154,4 +180,4 @@ def _configure_logs() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program()

@@ -1,0 +1,68 @@
+"""The process of a command ends with its exit code, whatever libraries' threads still do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TORN_DOWN = """
+import atexit, os, sys
+import deltadrop
+atexit.register(os.abort)  # as a thread of a pool does now and then
+sys.argv = ["deltadrop", *sys.argv[1:]]
+deltadrop.program()
+"""
+
+
+def ended(folder: Path, *arguments: str, stdout: int = subprocess.PIPE) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-c", TORN_DOWN, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_its_exit_code_stands_once_it_is_done(tmp_path: Path) -> None:
+    code, told, trouble = ended(tmp_path, "--help")
+
+    assert (code, trouble) == (0, "")
+    assert "check-location" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["close", "--nonsense"], 2, "--nonsense"),
+        (["validate", "--config", "none.yaml"], 2, "none.yaml"),
+    ],
+)
+def test_a_refusal_keeps_its_exit_code_and_message(
+    tmp_path: Path, arguments: list[str], code: int, said: str
+) -> None:
+    found, _, trouble = ended(tmp_path, *arguments)
+
+    assert found == code
+    assert said in trouble
+    assert "Traceback" not in trouble
+
+
+def test_what_nobody_reads_is_no_success(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        code, _, trouble = ended(tmp_path, "--help", stdout=write)
+    finally:
+        os.close(write)
+
+    assert code == 1
+    assert "Traceback" not in trouble
