@@ -5,10 +5,12 @@ or kills its broker takes ``own_kafka``. The end of their logs is part of a fail
 """
 
 import gc
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kafka.net.inet import KafkaNetSocket
 
 from deploy.parts import (
     KafkaBroker,
@@ -32,6 +34,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[LOGS] = {}
+    KafkaNetSocket.socket = _kafka_socket
+
+
+class KafkaSocket(socket.socket):
+    """One of kafka-python's, which leaves those of a broker that went away to the garbage
+    collector: warnings of unclosed sockets tell it by this name from ours.
+    """
+
+
+def _kafka_socket(_: KafkaNetSocket, family: int, kind: int, proto: int) -> socket.socket:
+    return KafkaSocket(family, kind, proto)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
