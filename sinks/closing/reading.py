@@ -26,7 +26,7 @@ from sinks.state import (
     fold_rows,
     repeats,
 )
-from sinks.state.engine import streamed
+from sinks.state.engine import streamed, written
 
 __all__ = ["Before", "Reading"]
 
@@ -142,7 +142,7 @@ class Reading:
     def stored(self, name: str, table: ir.Table) -> bytes:
         """Compute a table and return it as a Parquet file."""
         file = self._scratch / f"{name}.parquet"
-        table.to_parquet(file)
+        written(table, file)
         return file.read_bytes()
 
     def _of(self, topic: Topic) -> tuple[Choice, ...]:

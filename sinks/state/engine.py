@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import lru_cache
+from itertools import count
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Final
 
 import duckdb
@@ -16,7 +20,6 @@ import ibis.expr.types as ir
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
 from ibis.backends.sql.datatypes import DuckDBType
-from ibis.util import gen_name
 
 from sinks.scratch import scratch_folder
 
@@ -29,10 +32,15 @@ __all__ = [
     "lasting",
     "parquet_scan",
     "streamed",
+    "written",
 ]
 
 BATCH_ROWS: Final = 131_072
 """Rows of one streamed batch: some megabytes of text, so that few are in flight."""
+
+
+_QUERY: Final = f"query {token_hex(8)} "  # as nobody's data has it
+_A_QUERY: Final = re.compile(f'"{_QUERY}([0-9]+)"')
 
 
 class Engine(Backend):  # type: ignore[misc]  # Ibis tells no types
@@ -40,6 +48,12 @@ class Engine(Backend):  # type: ignore[misc]  # Ibis tells no types
     caller plans what comes next: planning takes a fifth of a close.
 
     Whoever uses `con` waits for them first, and is told where one failed.
+    """
+
+    db_identity = "an engine"
+    """All have the same: expressions on tables of the same names and columns are equal, whichever
+    engine has the tables. Close after close asks the same of other files, and compiling takes a
+    third of a small close.
     """
 
     _con: duckdb.DuckDBPyConnection
@@ -67,6 +81,8 @@ class Engine(Backend):  # type: ignore[misc]  # Ibis tells no types
         """Connect, as Ibis asks."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._begun: list[Future[None]] = []
+        self._numbers = count(1)
+        self._queries: dict[str, str] = {}
         super().do_connect(*args, **settings)
         self._asking = self._con.cursor()
         self._asking.execute("SET TimeZone = 'UTC'")
@@ -98,7 +114,31 @@ class Engine(Backend):  # type: ignore[misc]  # Ibis tells no types
         """A query over files as a table; its columns are asked for beside what is computed."""
         described = self._asking.execute(f"DESCRIBE {query}").fetchall()
         columns = {name: DuckDBType.from_string(kind) for name, kind, *_ in described}
-        return self.sql(query, schema=columns)
+        number = str(next(self._numbers))
+        self._queries[number] = query
+        return self._named(f"{_QUERY}{number}", ibis.schema(columns))
+
+    def keep(self, result: ir.Table) -> ir.Table:
+        """See `kept`."""
+        name, schema = f"kept {next(self._numbers)}", result.schema()
+        columns = ", ".join(
+            f'"{column.name}" {column.args["kind"].sql("duckdb")}'
+            for column in schema.to_sqlglot_column_defs("duckdb")
+        )
+        created = f'CREATE TEMPORARY TABLE "{name}" ({columns})'
+        self.begin(f'{created}; INSERT INTO "{name}" {self.text_of(result)}')
+        return self._named(name, schema, catalog="temp", database="main")
+
+    def text_of(self, result: ir.Table) -> str:
+        """The query, in SQL, that computes a table."""
+        text = _compiled(result.op())
+        return _A_QUERY.sub(lambda found: f"({self._queries[found[1]]})", text)
+
+    def _named(self, name: str, schema: ibis.Schema, **place: str) -> ir.Table:
+        table: ir.Table = ops.DatabaseTable(
+            name=name, schema=schema, source=self, namespace=ops.Namespace(**place)
+        ).to_expr()
+        return table
 
     def ask(self, query: str) -> pa.RecordBatchReader:
         """Run a query that needs nothing that is kept, beside what is computed."""
@@ -110,6 +150,7 @@ class Engine(Backend):  # type: ignore[misc]  # Ibis tells no types
         self._thread.shutdown(cancel_futures=True)
         self._asking.close()
         self._con.close()
+        self._queries.clear()
 
 
 def lasting(duration: timedelta) -> ir.IntervalScalar:
@@ -123,8 +164,12 @@ def lasting(duration: timedelta) -> ir.IntervalScalar:
 
 def parquet_scan(paths: Iterable[Path | str], option: str) -> str:
     """Parquet files as a table of a query, with an option of DuckDB's."""
-    names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+    names = ", ".join(map(_quoted, paths))
     return f"read_parquet([{names}], {option} = true, hive_partitioning = false)"
+
+
+def _quoted(path: Path | str) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 def kept(result: ir.Table) -> ir.Table:
@@ -134,19 +179,7 @@ def kept(result: ir.Table) -> ir.Table:
     Not `create_table`: it asks the engine five things each time, which a close would do fifteen
     times.
     """
-    engine = _engine_of(result)
-    name, schema = gen_name("kept"), result.schema()
-    columns = ", ".join(
-        f'"{column.name}" {column.args["kind"].sql("duckdb")}'
-        for column in schema.to_sqlglot_column_defs("duckdb")
-    )
-    created = f'CREATE TEMPORARY TABLE "{name}" ({columns})'
-    engine.begin(f'{created}; INSERT INTO "{name}" {engine.compile(result)}')
-    place = ops.Namespace(catalog="temp", database="main")
-    table: ir.Table = ops.DatabaseTable(
-        name=name, schema=schema, source=engine, namespace=place
-    ).to_expr()
-    return table
+    return _engine_of(result).keep(result)
 
 
 def streamed(result: ir.Table, rows: int = BATCH_ROWS) -> pa.RecordBatchReader:
@@ -156,8 +189,13 @@ def streamed(result: ir.Table, rows: int = BATCH_ROWS) -> pa.RecordBatchReader:
     Not `to_pyarrow_batches`: Ibis 12 calls a method for it that DuckDB 2 no longer has.
     """
     engine = _engine_of(result)
-    query = engine.compile(result)
-    return engine.con.sql(query).to_arrow_reader(rows)
+    return engine.con.sql(engine.text_of(result)).to_arrow_reader(rows)
+
+
+def written(result: ir.Table, file: Path) -> None:
+    """Compute a table into a Parquet file."""
+    engine = _engine_of(result)
+    engine.con.execute(f"COPY ({engine.text_of(result)}) TO {_quoted(file)} (FORMAT parquet)")
 
 
 def fetched(result: ir.Table) -> list[dict[str, Any]]:
@@ -172,7 +210,7 @@ def fetched(result: ir.Table) -> list[dict[str, Any]]:
 def asked(result: ir.Table) -> list[dict[str, Any]]:
     """Compute a small table of files alone, beside what is being kept, and return its rows."""
     engine = _engine_of(result)
-    rows: list[dict[str, Any]] = engine.ask(engine.compile(result)).read_all().to_pylist()
+    rows: list[dict[str, Any]] = engine.ask(engine.text_of(result)).read_all().to_pylist()
     return rows
 
 
@@ -181,3 +219,10 @@ def _engine_of(table: ir.Table) -> Engine:
     if not isinstance(engine, Engine):
         raise TypeError(f"{engine!r} is not an Engine")
     return engine
+
+
+@lru_cache(maxsize=512)  # some dozen exports, with and without bases and facts that wait
+def _compiled(result: ops.Node) -> str:
+    """The query that computes a table; queries over files stand in it by their names."""
+    text: str = result.to_expr().compile()
+    return text

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 import ibis
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
-from ibis.util import gen_name
 
 from schemas.derive import arrow_schema
 from schemas.events import KINDS, Kind
@@ -103,6 +103,7 @@ class Closer:
     of_table: str | None = None
     sources: frozenset[str] | None = None
     repeated: dict[tuple[Topic, int, int], ibis.Table] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=count)
 
     @property
     def subject(self) -> Subject:
@@ -195,7 +196,7 @@ class Closer:
         )
 
     def table(self, content: pa.Table) -> ibis.Table:
-        name = gen_name("told")
+        name = f"told {next(self.numbers)}"
         connection = self.engine.con
         connection.register("told", content)
         connection.execute(f'CREATE TABLE "{name}" AS FROM told')

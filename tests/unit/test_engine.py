@@ -45,6 +45,16 @@ def test_files_are_asked_beside_what_is_computed(engine: Engine, tmp_path: Path)
     assert asked(file.agg(n=file["n"].sum())) == [{"n": 3}]
 
 
+def test_engines_that_are_asked_alike_answer_of_their_own_files(tmp_path: Path) -> None:
+    found = []
+    for number in (1, 2):
+        with Engine.opened("1GB", tmp_path) as (engine, _):
+            table = engine.table_of(f"SELECT {number} AS n")
+            doubled = kept(table.select(n=table["n"] * 2))
+            found.append((asked(table), fetched(doubled)))
+    assert found == [([{"n": 1}], [{"n": 2}]), ([{"n": 2}], [{"n": 4}])]
+
+
 def test_moments_are_told_in_utc_to_every_asker(engine: Engine) -> None:
     moment = engine.table_of("SELECT TIMESTAMPTZ '2026-03-01 12:00:00+02' AS at")
     assert str(asked(moment)[0]["at"]) == str(fetched(moment)[0]["at"])
