@@ -67,12 +67,9 @@ def close(
     reporter = reporter_of(sinks)
     reporter.settle(chosen)
     now = dt.datetime.now(dt.UTC)
-    if at:
-        due = _due_at(chosen, _instant(at, now))
-    else:
-        due = (initial_closes if initial else due_closes)(chosen, sinks.ledger, now)
     failures: dict[str, DeltadropError] = {}
     run = _Run(sinks, reporter, failures, initial, as_json, by_hand=at is not None or initial)
+    due = _due_at(chosen, _instant(at, now)) if at else _due(run, chosen, now)
     with writing_metrics(sinks, settings.observe.textfile):
         _close_in_order(run, due)
     for told in sinks.sweeper.finish_revisions().left:
@@ -80,9 +77,10 @@ def close(
     reporter.revised(sinks.exports)
     sinks.retention.sweep()
     for export in chosen:
-        reporter.late(export, [one.instant for one in due_closes([export], sinks.ledger, now)])
+        if not isinstance(failures.get(export.name), LedgerError):
+            reporter.late(export, [one.instant for one in due_closes([export], sinks.ledger, now)])
     reporter.send()
-    if not due and not as_json:
+    if not due and not failures and not as_json:
         typer.echo("nothing is due")
     if failures:
         raise typer.Exit(max(error.exit_code for error in failures.values()))
@@ -144,6 +142,14 @@ class _Run:
     as_json: bool
     by_hand: bool  # an instant that a person chose; who sees on the terminal what is wrong with it
 
+    def failed(self, due: Due, error: DeltadropError) -> None:
+        """Keep in mind that a close failed, and say so."""
+        self.failures[due.export] = error
+        typer.echo(f"{due.export} at {due.instant.isoformat()}: {error}", err=True)
+        if self.as_json:
+            told = {"export": due.export, "instant": due.instant.isoformat()}
+            typer.echo(json.dumps({**told, "error": error.to_fields()}))
+
 
 def _close_in_order(run: _Run, due: Sequence[Due]) -> None:
     """Close what is due, oldest first; an export that fails isn't closed at later instants.
@@ -182,11 +188,7 @@ def _close_one(run: _Run, due: Due, beside: Callable[[Deliveries], Deliveries]) 
     try:
         outcome = attempt(closer, export, due.instant, progress, initial=run.initial)
     except DeltadropError as error:
-        run.failures[due.export] = error
-        typer.echo(f"{due.export} at {due.instant.isoformat()}: {error}", err=True)
-        if run.as_json:
-            told = {"export": due.export, "instant": due.instant.isoformat()}
-            typer.echo(json.dumps({**told, "error": error.to_fields()}))
+        run.failed(due, error)
         if not run.by_hand:
             run.reporter.troubled(export, due.instant, error)
         return False
@@ -215,6 +217,17 @@ def _chosen(sinks: Sinks, names: Sequence[str]) -> list[Export]:
             [Fault(folder, "no export is defined", "add a YAML file that begins with export: NAME")]
         )
     return [known[name] for name in names] if names else list(sinks.exports)
+
+
+def _due(run: _Run, exports: Sequence[Export], now: dt.datetime) -> list[Due]:
+    """What is due; an export whose ledger can't be read fails, and the others don't wait for it."""
+    due: list[Due] = []
+    for export in exports:
+        try:
+            due += (initial_closes if run.initial else due_closes)([export], run.sinks.ledger, now)
+        except LedgerError as error:
+            run.failed(Due(now, export.name), error)
+    return sorted(due)
 
 
 def _due_at(exports: Sequence[Export], instant: dt.datetime) -> list[Due]:

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from schemas.errors import DeltadropError, HeldError, WaitingError
+from schemas.errors import DeltadropError, HeldError, LedgerError, WaitingError
 from schemas.settings import Settings
 from sinks.closing.close import Closer
 from sinks.closing.completeness import Lag
@@ -196,7 +196,9 @@ class Scheduler:
     def _due_of(self, sinks: Sinks, export: Export, until: dt.datetime) -> Iterator[Due]:
         try:
             yield from due_closes([export], sinks.ledger, until)
-        except Exception:  # the ledger of one export must not stop the others
+        except LedgerError as error:  # that of one export must not stop the others
+            log.error("can't tell what is due", export=export.name, error=str(error))
+        except Exception:  # nor anything else
             log.exception("can't tell what is due", export=export.name)
 
     def _close(self, closer: Closer, export: Export, instant: dt.datetime) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import structlog
 
+from schemas.errors import LedgerError
 from sinks.instants import utc_now
 from sinks.ledger.ledger import Ledger, Outcome
 from sinks.ledger.receipts import Consignment, Receipts
@@ -44,7 +45,7 @@ class Retention:
         for export in self.ledger.exports():
             try:
                 removed += self._sweep(export, before)
-            except OSError as error:  # others may remove files there, too
+            except (OSError, LedgerError) as error:  # others may remove files there, too
                 log.warning("not all swept", export=export, why=str(error))
         if removed:
             log.info("transferbox swept", files=removed, older_than_days=self.days)

@@ -82,8 +82,9 @@ class Reporter:
         with _harmless():
             since = max(self._outbox.since(self._now()), self._now() - _LOOKED_BACK)
             for export in exports:
-                for instant, outcome in self._untold(export, since):
-                    self._put_delivered(export, instant, outcome)
+                with _harmless():  # to the others
+                    for instant, outcome in self._untold(export, since):
+                        self._put_delivered(export, instant, outcome)
 
     def revised(self, exports: Iterable[Export]) -> None:
         """Report each revision that was delivered and not reported yet, whoever made it.

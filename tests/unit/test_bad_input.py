@@ -178,6 +178,23 @@ def test_a_broken_entry_of_one_close_doesn_t_hide_the_others_from_history(
     assert told.out.startswith(f"texts  {CLOSED}  texts_20260327_0600.csv  0 rows")
 
 
+def test_a_broken_entry_of_one_export_doesn_t_keep_the_others_from_closing(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = OfflineShop(tmp_path, definitions=with_exports("profiles", "texts"))
+    monkeypatch.setattr(Sinks, "of", shop.sinks_of)
+    outcome = entry(shop, "outcome.json")
+    outcome.parent.mkdir(parents=True)
+    outcome.write_text("{")
+
+    code, out, err = run("close", "--config", shop.folder / "deltadrop.yaml")
+
+    assert code == 1
+    assert [line.split()[0] for line in out.splitlines()] == ["texts"]
+    assert [line.partition(" at ")[0] for line in err.splitlines()] == ["profiles"]
+    assert f"{outcome}: this entry of the ledger isn't as it was written" in err
+
+
 def test_files_that_aren_t_the_ledger_s_own_are_passed_over(shop: OfflineShop) -> None:
     folder = shop.root / "ledger" / "exports"
     ledger = shop.sinks.ledger
