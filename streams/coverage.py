@@ -9,7 +9,7 @@ each offset exactly once.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -118,17 +118,26 @@ def tile(records: Iterable[CoveragePath], first: int, end: int) -> Tiling:
     candidates = sorted(r for r in records if r.next > first and r.first < end)
     tiles: list[Tile] = []
     holes: list[Hole] = []
-    at = first
-    remaining: Sequence[CoveragePath] = candidates
+    at, seen = first, 0
     while at < end:
-        remaining = [record for record in remaining if record.next > at]
-        here = [record for record in remaining if record.first <= at]
-        if here:
-            chosen = min(here, key=lambda record: (-record.next, str(record)))
+        chosen: CoveragePath | None = None
+        # None of those that were passed over before reaches further than `at`.
+        while seen < len(candidates) and candidates[seen].first <= at:
+            chosen = _further(chosen, candidates[seen], at)
+            seen += 1
+        if chosen is not None:
             upto = min(chosen.next, end)
             tiles.append(Tile(chosen, at, upto))
         else:
-            upto = min((record.first for record in remaining), default=end)
+            upto = candidates[seen].first if seen < len(candidates) else end
             holes.append(Hole(at, upto))
         at = upto
     return Tiling(first, end, tuple(tiles), tuple(holes))
+
+
+def _further(chosen: CoveragePath | None, other: CoveragePath, at: int) -> CoveragePath | None:
+    if other.next <= at or (chosen is not None and other.next < chosen.next):
+        return chosen
+    if chosen is None or other.next > chosen.next:
+        return other
+    return min(chosen, other, key=str)
