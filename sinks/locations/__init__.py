@@ -1,4 +1,4 @@
-"""Places that drops are delivered to: one small interface, one module for each kind."""
+"""Places that drops are delivered to: one small interface, a folder for each kind."""
 
 from sinks.locations.base import (
     Delivered,

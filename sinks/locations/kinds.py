@@ -1,6 +1,6 @@
 """The kinds of locations that there are, and those of an installation (settings: `locations:`).
 
-A new kind is a module with its settings and one more entry of `KINDS`.
+A new kind is a folder with its settings and one more entry of `KINDS`.
 """
 
 from __future__ import annotations

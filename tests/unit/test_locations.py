@@ -67,7 +67,7 @@ def test_a_copy_that_fails_leaves_nothing(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("sinks.locations.transferbox.shutil.copyfileobj", full)
+    monkeypatch.setattr("sinks.locations.transferbox.location.shutil.copyfileobj", full)
 
     with pytest.raises(DeliveryError, match="No space left on device"):
         box.deliver(local(elsewhere, b"x"), FOLDER, NAME)

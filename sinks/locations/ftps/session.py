@@ -1,35 +1,22 @@
-"""FTPS: FTP over TLS (RFC 4217), explicit or implicit, by libcurl.
-
-The server's certificate is checked against its name. Data goes by passive connections, each of
-which resumes the control connection's TLS session, as many servers demand. FTP's rename
-overwrites: the name is looked for just before, and closers of one machine take turns.
-"""
+"""What is done on an FTPS server, by libcurl: each command one transfer of one handle."""
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from pydantic import Field, model_validator
-
-from schemas.definitions import AtError
 from sinks.locations.base import DeliveryError, PassingError, Step
 from sinks.locations.limits import Limit
 from sinks.locations.local import Comparison
-from sinks.locations.remote import RemoteLocation
-from sinks.locations.settings import RemoteSettings, secret
 
 if TYPE_CHECKING:
     import pycurl
 
-__all__ = ["Ftps", "FtpsSettings"]
+__all__ = ["FtpsSession"]
 
-_PORTS: Final[Mapping[str, int]] = {"explicit": 21, "implicit": 990}
 _NOT_FOUND: Final = 78  # CURLE_REMOTE_FILE_NOT_FOUND
 _SLOWEST: Final = 64 * 1024
 """Bytes a second: a transfer that is slower on average is cut, and goes on with the next attempt.
@@ -44,81 +31,6 @@ _STEPS: Final[Mapping[int, Step]] = {
 """libcurl's error codes (CURLE_…) that belong to a step before writing."""
 _PASSING: Final = frozenset({6, 7, 8, 12, 13, 18, 28, 30, 35, 52, 55, 56, 81, 89})
 """Those of a line or a server that may be well again in a moment."""
-
-
-class FtpsSettings(RemoteSettings):
-    """Settings of an FTPS server. Plain FTP isn't spoken."""
-
-    kind: Literal["ftps"]
-    tls: Literal["explicit", "implicit"] = "explicit"
-    port: Annotated[int, Field(gt=0, lt=65536)] | None = None
-    ca_file: Path | None = None
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> FtpsSettings:
-        if (self.password_env is None) == (self.password_file is None):
-            raise AtError((), "password_env or password_file (one of them) says how to log in")
-        return self
-
-    def location(self, name: str, locks: Path) -> Ftps:
-        """See LocationSettings.location."""
-        return Ftps(name, locks, self)
-
-
-@dataclass(frozen=True)
-class Ftps(RemoteLocation):
-    """An FTPS server."""
-
-    settings: FtpsSettings
-
-    @property
-    def server(self) -> str:
-        """See RemoteLocation.server."""
-        one = self.settings
-        return f"ftps://{one.username}@{one.host}:{one.port or _PORTS[one.tls]}"
-
-    @contextmanager
-    def connect(self) -> Iterator[FtpsSession]:
-        """See RemoteLocation.connect."""
-        import pycurl
-
-        curl, timeout = pycurl.Curl(), self.settings.timeout_seconds
-        try:
-            limit = Limit(self.settings.attempt_seconds, self.server)
-            session = FtpsSession(curl, self._url(), self.server, self._options(), timeout, limit)
-            session.log_in()
-            yield session
-        finally:
-            curl.close()
-
-    def _url(self) -> str:
-        one = self.settings
-        scheme = "ftps" if one.tls == "implicit" else "ftp"
-        return f"{scheme}://{one.host}:{one.port or _PORTS[one.tls]}/"
-
-    def _options(self) -> dict[int, object]:
-        import pycurl
-
-        one = self.settings
-        password = secret("the password", one.password_env, one.password_file, self.name)
-        authorities = one.ca_file or ssl.get_default_verify_paths().cafile
-        options: dict[int, object] = {
-            pycurl.USERNAME: one.username,
-            pycurl.PASSWORD: password,
-            pycurl.USE_SSL: pycurl.USESSL_ALL,
-            pycurl.FTPSSLAUTH: pycurl.FTPAUTH_TLS,
-            pycurl.SSL_VERIFYPEER: 1,
-            pycurl.SSL_VERIFYHOST: 2,
-            pycurl.FTP_FILEMETHOD: pycurl.FTPMETHOD_NOCWD,
-            pycurl.NOSIGNAL: 1,
-            pycurl.CONNECTTIMEOUT_MS: int(one.timeout_seconds * 1000),
-            pycurl.FTP_RESPONSE_TIMEOUT: max(1, round(one.timeout_seconds)),
-            pycurl.LOW_SPEED_LIMIT: 1,
-            pycurl.LOW_SPEED_TIME: max(1, round(one.timeout_seconds)),
-        }
-        if authorities is not None:
-            options[pycurl.CAINFO] = str(authorities)
-        return options
 
 
 @dataclass(slots=True)

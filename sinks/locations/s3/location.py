@@ -24,13 +24,13 @@ from sinks.locations.base import (
     DeliveryError,
     Folder,
     OtherBytesError,
-    PassingError,
     Receipt,
     Step,
 )
 from sinks.locations.limits import Limit
 from sinks.locations.local import Comparison, content_of
-from sinks.locations.s3_parts import PASSING, Sent, UploadInParts, code_of
+from sinks.locations.s3.parts import Sent, UploadInParts, code_of
+from sinks.locations.s3.told import Told
 from sinks.locations.settings import LocationSettings, ServerFolder, Text, secret
 
 __all__ = ["S3", "S3Settings"]
@@ -38,10 +38,6 @@ __all__ = ["S3", "S3Settings"]
 _MIB: Final = 1024 * 1024
 _PIECE: Final = _MIB
 _HASH_KEY: Final = "sha256"
-_WRONG_LOGIN: Final = frozenset(
-    {"403", "AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken"}
-    | {"SignatureDoesNotMatch", "RequestTimeTooSkewed"}
-)
 _EXISTS: Final = frozenset({"412", "PreconditionFailed"})
 
 
@@ -105,7 +101,7 @@ class S3:
         key = self._key(f"{folder}/{name}")
         size, digest = content_of(local, self._address(key))
         limit = Limit(self.settings.attempt_seconds, self._address(key))
-        with _Told(self, key), self.client() as client:
+        with self._told(key), self.client() as client:
             there = _head(client, self.settings.bucket, key)
             if there is None and self._put(client, local, key, digest, limit):
                 return Receipt(self.name, self._address(key), Delivered.NOW, size)
@@ -115,26 +111,26 @@ class S3:
     def find(self, folder: Folder, name: str) -> bool:
         """See Location.find."""
         key = self._key(f"{folder}/{name}")
-        with _Told(self, key), self.client() as client:
+        with self._told(key), self.client() as client:
             return _head(client, self.settings.bucket, key) is not None
 
     def check(self) -> Iterator[Step]:
         """See Location.check."""
         key, bucket = self._key(f".deltadrop-check-{uuid4().hex}"), self.settings.bucket
         with contextlib.ExitStack() as stack:
-            with _Told(self, "", Step.LOGIN):
+            with self._told("", Step.LOGIN):
                 client = stack.enter_context(self.client())
                 client.head_bucket(Bucket=bucket)
             yield Step.CONNECT
             if not (self.settings.endpoint or "https").startswith("http:"):
                 yield Step.TRUST
             yield Step.LOGIN
-            with _Told(self, key):
+            with self._told(key):
                 put = {"Bucket": bucket, "Key": key, "IfNoneMatch": "*", **self._encryption()}
                 client.put_object(Body=b"deltadrop\n", **put)
                 self._refuses(client, put)
             yield Step.WRITE
-            with _Told(self, key, Step.DELETE):
+            with self._told(key, Step.DELETE):
                 client.delete_object(Bucket=bucket, Key=key)
             yield Step.DELETE
 
@@ -160,6 +156,9 @@ class S3:
 
     def _address(self, key: str) -> str:
         return f"s3://{self.settings.bucket}/{key}"
+
+    def _told(self, key: str, step: Step = Step.WRITE) -> Told:
+        return Told(self.name, self._address(key), step)
 
     def _encryption(self) -> dict[str, str]:
         settings = self.settings
@@ -250,61 +249,3 @@ def _head(client: Any, bucket: str, key: str) -> dict[str, Any] | None:
         if code_of(error) in ("404", "NoSuchKey", "NotFound"):
             return None
         raise
-
-
-class _Told(contextlib.AbstractContextManager["_Told"]):
-    """Says in our own words what an endpoint, or the way to it, refuses."""
-
-    def __init__(self, location: S3, key: str, step: Step = Step.WRITE) -> None:
-        self.location, self.where, self.step = location, location._address(key), step
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if not isinstance(error, Exception) or isinstance(error, DeliveryError):
-            return
-        told = self._answered(error) or self._on_the_way(error)
-        if told is not None:
-            raise told from error
-
-    def _answered(self, error: Exception) -> DeliveryError | None:
-        from botocore.exceptions import ClientError
-
-        if not isinstance(error, ClientError):
-            return None
-        code = code_of(error)
-        reason = str(error.response.get("Error", {}).get("Message") or code)
-        if code in PASSING:
-            return PassingError(f"the endpoint can't now: {reason}", where=self.where)
-        if code in _WRONG_LOGIN:
-            hint = f"check the keys of location '{self.location.name}' and what they may do"
-            step = Step.LOGIN if self.step is Step.WRITE and code != "AccessDenied" else self.step
-            return DeliveryError(f"refused: {reason}", where=self.where, hint=hint, step=step)
-        hint = f"check the bucket and the settings of location '{self.location.name}'"
-        what = f"can't be delivered: {reason} ({code})"
-        return DeliveryError(what, where=self.where, hint=hint, step=self.step)
-
-    def _on_the_way(self, error: Exception) -> DeliveryError | None:
-        from botocore.exceptions import (
-            BotoCoreError,
-            ConnectTimeoutError,
-            EndpointConnectionError,
-            HTTPClientError,
-            NoCredentialsError,
-            SSLError,
-        )
-
-        hint = f"check the endpoint of location '{self.location.name}'"
-        if isinstance(error, SSLError):
-            what = f"its certificate isn't trusted: {error}"
-            return DeliveryError(what, where=self.where, hint=hint, step=Step.TRUST)
-        if isinstance(error, NoCredentialsError):
-            what = "there are no keys: neither in the settings, nor where boto3 looks"
-            return DeliveryError(what, where=self.where, step=Step.LOGIN)
-        if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
-            return PassingError(str(error), where=self.where, hint=hint, step=Step.CONNECT)
-        if isinstance(error, HTTPClientError):
-            what = f"the connection was cut, or hangs: {error}"
-            return PassingError(what, where=self.where, hint=hint, step=self.step)
-        if isinstance(error, BotoCoreError | OSError):
-            what = f"can't be delivered: {error}"
-            return DeliveryError(what, where=self.where, hint=hint, step=self.step)
-        return None

@@ -1,0 +1,115 @@
+"""What is done on an SFTP server once it has let us in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sinks.locations.base import DeliveryError, PassingError, Step
+from sinks.locations.local import Comparison
+
+if TYPE_CHECKING:
+    import paramiko
+
+__all__ = ["SftpSession"]
+
+_PIECE: Final = 32 * 1024
+"""A server must take a packet of this size (draft-ietf-secsh-filexfer-02, section 3)."""
+_READ_AHEAD: Final = 64
+"""Pieces that are asked for before the first has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class SftpSession:
+    """See Session."""
+
+    client: paramiko.SFTPClient
+    server: str
+    timeout: float
+
+    def size(self, path: str) -> int | None:
+        """See Session.size."""
+        with self._told(path):
+            try:
+                return self.client.stat(path).st_size or 0
+            except FileNotFoundError:
+                return None
+
+    def begins(self, path: str, local: Path) -> bool:
+        """See Session.begins."""
+        with self._told(path), Comparison(local) as comparison, self.client.open(path) as there:
+            there.prefetch(max_concurrent_requests=_READ_AHEAD)
+            same = True
+            while piece := there.read(_PIECE):  # to the end: what was asked for is on its way
+                same = same and comparison.goes_on(piece)
+            return same
+
+    def make_folder(self, path: str) -> None:
+        """See Session.make_folder."""
+        with self._told(path):
+            try:
+                self.client.stat(path)
+            except FileNotFoundError:
+                self._try_to_make(path)
+
+    def _try_to_make(self, path: str) -> None:
+        try:
+            self.client.mkdir(path)
+        except OSError:
+            self.client.stat(path)  # another one has just made it; else this says what's wrong
+
+    def write(self, local: Path, path: str, start: int) -> None:
+        """See Session.write."""
+        with self._told(path), local.open("rb") as source:
+            source.seek(start)
+            with self.client.open(path, "r+b" if start else "wb") as there:
+                there.seek(start)
+                piece = source.read(_PIECE)
+                while piece:
+                    following = source.read(_PIECE)
+                    # With the last one the answers to all that is under way are waited for, and
+                    # looked at: closing a file doesn't tell that a piece of it was refused.
+                    there.set_pipelined(bool(following))
+                    there.write(piece)
+                    piece = following
+
+    def rename(self, source: str, target: str) -> None:
+        """See Session.rename."""
+        with self._told(target, Step.RENAME):
+            self.client.rename(source, target)
+
+    def remove(self, path: str) -> None:
+        """See Session.remove."""
+        with self._told(path, Step.DELETE):
+            try:
+                self.client.remove(path)
+            except FileNotFoundError:
+                return
+
+    @contextmanager
+    def _told(self, path: str, step: Step = Step.WRITE) -> Iterator[None]:
+        """Say in our own words what the server, or the way to it, refuses."""
+        import paramiko
+
+        where = f"{self.server}/{path.lstrip('/')}"
+        try:
+            yield
+        except TimeoutError as error:
+            what = f"the server hasn't answered within {self.timeout:g} s"
+            raise PassingError(what, where=where, step=step) from error
+        except (EOFError, ConnectionError, paramiko.SSHException) as error:
+            what = f"the connection was cut: {str(error) or 'the server closed it'}"
+            raise PassingError(what, where=where, step=step) from error
+        except OSError as error:
+            if "closed" in str(error):
+                what = f"the connection was cut: {error}"
+                raise PassingError(what, where=where, step=step) from error
+            raise DeliveryError(
+                f"the server refused to {step}: {error.strerror or error}",
+                where=where,
+                hint="check that the login may write there, and the space on the server's disk",
+                step=step,
+            ) from error
