@@ -15,16 +15,18 @@ __all__ = ["closed_with", "taken_name"]
 def closed_with(ledger: Ledger, export: str, name: str) -> dt.datetime | None:
     """Return the window of an export whose drop has a name, or will have: it may be half done."""
     for instant in reversed(list(ledger.closes(export))):
-        outcome, intent = ledger.outcome(export, instant), ledger.intent(export, instant)
-        if outcome is not None:
-            found = outcome.file == name
-        elif intent is not None:
-            found = name == str(Export.from_json(intent.definition_json()).file_name(instant))
-        else:
-            found = False
-        if found:
+        outcome = ledger.outcome(export, instant)
+        own = outcome.file if outcome is not None else _name_to_come(ledger, export, instant)
+        if own == name:
             return instant
     return None
+
+
+def _name_to_come(ledger: Ledger, export: str, instant: dt.datetime) -> str | None:
+    intent = ledger.intent(export, instant)
+    if intent is None:
+        return None
+    return str(Export.from_json(intent.definition_json()).file_name(instant))
 
 
 def taken_name(export: Export, name: str, owner: dt.datetime | str) -> CloseError:
