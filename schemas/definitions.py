@@ -33,6 +33,7 @@ __all__ = [
     "read_models",
 ]
 
+_SUFFIXES: Final = frozenset({".yaml", ".yml"})
 _LONGEST_NUMBER: Final = 1000
 """Characters of a number: no setting has one of as many digits."""
 
@@ -143,14 +144,24 @@ def _yaml_files(folder: Path, faults: Faults) -> Sequence[Path]:
         )
         return ()
     try:
-        return sorted(path for path in folder.iterdir() if _is_definition(path))
+        named = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        return [path for path in named if _is_definition(path, faults)]
     except OSError as error:
         faults.add(str(folder), f"can't be read: {error.strerror}")
         return ()
 
 
-def _is_definition(path: Path) -> bool:
-    return path.suffix in {".yaml", ".yml"} and not path.name.startswith(".")
+def _is_definition(path: Path, faults: Faults) -> bool:
+    """Whether a file is to be read; one that somebody may think is read is a fault."""
+    if path.suffix in _SUFFIXES:
+        return True
+    if path.suffix.lower() in _SUFFIXES:
+        faults.add(str(path), f"isn't read: its name ends in {path.suffix}", "let it end in .yaml")
+    elif path.is_dir() and any(one.suffix.lower() in _SUFFIXES for one in path.iterdir()):
+        faults.add(
+            str(path), "isn't looked into", "move the definitions that it holds up one level"
+        )
+    return False
 
 
 def read_document(path: Path, faults: Faults) -> Document | None:

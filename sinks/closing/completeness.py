@@ -88,11 +88,11 @@ class Completeness:
             lags = [lag for choice in chosen for lag in self._lags(choice)]
             if not lags:
                 return tuple(Choice(choice.partition, choice.tiling) for choice in chosen)
-            if time.monotonic() >= deadline:
-                raise _late(lags, self._wait_seconds)
             if time.monotonic() - said >= _SAY_AGAIN_SECONDS:
                 said = time.monotonic()
                 progress(lags)
+            if time.monotonic() >= deadline:
+                raise _late(lags)
             time.sleep(_LOOK_AGAIN_SECONDS)
 
     def gone(self, needs: Sequence[Need]) -> tuple[Span, ...]:
@@ -183,8 +183,8 @@ def _not_mended(partition: TopicPartition, hole: Hole, error: DeltadropError) ->
     )
 
 
-def _late(lags: Sequence[Lag], waited: float) -> WaitingError:
+def _late(lags: Sequence[Lag]) -> WaitingError:
     return WaitingError(
-        what=f"not complete after waiting {waited:.0f} s: " + "; ".join(str(lag) for lag in lags),
+        what="not complete yet: " + "; ".join(str(lag) for lag in lags),
         hint="check that workers run (`deltadrop status`), then close again; nothing was sent",
     )

@@ -5,16 +5,25 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from schemas.definitions import choices
-from schemas.errors import DefinitionError, DeltadropError, Fault, LedgerError, WrongInputError
+from schemas.errors import (
+    CloseError,
+    DefinitionError,
+    DeltadropError,
+    Fault,
+    HeldError,
+    LedgerError,
+    WaitingError,
+    WrongInputError,
+)
 from schemas.settings import load_settings
 from sinks.closing.completeness import Lag
 from sinks.closing.deliveries import Deliveries
@@ -38,6 +47,8 @@ __all__ = ["close", "history", "status"]
 Config = Annotated[Path | None, typer.Option(help="The settings' file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
+_LOOK_AGAIN_SECONDS: Final = 1.0
+"""Between two looks at those that wait for workers."""
 _NONE = "none is defined: `deltadrop init-export` writes one"
 
 
@@ -54,11 +65,12 @@ def close(
 ) -> None:
     """Close every due window that isn't closed yet, oldest first; or the one that ends at --at.
 
-    Exits with 0 if all were closed, 3 if one was held, 1 if one failed, 2 if one can't be as it is
-    asked for; the others were closed all the same.
+    Exits with 0 if all were closed, 2 if one can't be as it is asked for, else 1 if one failed,
+    else 3 if one was held; the others were closed all the same.
     """
     settings = load_settings(config)
-    sinks = Sinks.of(settings)
+    at_once = settings.close.model_copy(update={"wait_seconds": 0})
+    sinks = Sinks.of(settings.model_copy(update={"close": at_once}))
     chosen = _chosen(sinks, exports or [])
     if initial and not exports:
         raise WrongInputError([Fault("--initial", "names no export", "close EXPORT --initial")])
@@ -67,23 +79,22 @@ def close(
     reporter = reporter_of(sinks)
     reporter.settle(chosen)
     now = dt.datetime.now(dt.UTC)
-    failures: dict[str, DeltadropError] = {}
-    run = _Run(sinks, reporter, failures, initial, as_json, by_hand=at is not None or initial)
+    run = _Run(sinks, reporter, initial, as_json, by_hand=at is not None or initial)
     due = _due_at(chosen, _instant(at, now)) if at else _due(run, chosen, now)
     with writing_metrics(sinks, settings.observe.textfile):
-        _close_in_order(run, due)
+        _close_in_order(run, due, settings.close.wait_seconds)
     for told in sinks.sweeper.finish_revisions().left:
         typer.echo(told, err=True)
     reporter.revised(sinks.exports)
     sinks.retention.sweep()
     for export in chosen:
-        if not isinstance(failures.get(export.name), LedgerError):
+        if not isinstance(run.failures.get(export.name), LedgerError):
             reporter.late(export, [one.instant for one in due_closes([export], sinks.ledger, now)])
     reporter.send()
-    if not due and not failures and not as_json:
+    if not due and not run.failures and not as_json:
         typer.echo("nothing is due")
-    if failures:
-        raise typer.Exit(max(error.exit_code for error in failures.values()))
+    if run.failures:
+        raise typer.Exit(_worst(error.exit_code for error in run.failures.values()))
 
 
 def history(
@@ -131,16 +142,18 @@ def status(
         raise typer.Exit(1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Run:
     """A run of `close`: what it works with, and what failed of it."""
 
     sinks: Sinks
     reporter: Reporter
-    failures: dict[str, DeltadropError]
     initial: bool
     as_json: bool
     by_hand: bool  # an instant that a person chose; who sees on the terminal what is wrong with it
+    patient: bool = True  # what waits for workers is looked at again
+    waiting: set[str] = field(default_factory=set)
+    failures: dict[str, DeltadropError] = field(default_factory=dict)
 
     def failed(self, due: Due, error: DeltadropError) -> None:
         """Keep in mind that a close failed, and say so."""
@@ -150,21 +163,35 @@ class _Run:
             told = {"export": due.export, "instant": due.instant.isoformat()}
             typer.echo(json.dumps({**told, "error": error.to_fields()}))
 
+    def waits(self, due: Due, lags: Sequence[Lag]) -> None:
+        """Say once what a close waits for."""
+        if due.export not in self.waiting:
+            self.waiting.add(due.export)
+            told = "; ".join(str(lag) for lag in lags)
+            typer.echo(f"{due.export}: waiting for {told}", err=True)
 
-def _close_in_order(run: _Run, due: Sequence[Due]) -> None:
+
+def _close_in_order(run: _Run, due: Sequence[Due], wait_seconds: float) -> None:
     """Close what is due, oldest first; an export that fails isn't closed at later instants.
 
-    One whose delivery lasts goes on in a lane of its own, and its later windows wait for it.
+    Those that wait for workers are looked at again, all in turn, until the run has lasted
+    `wait_seconds`: none keeps another waiting. One whose delivery lasts goes on in a lane of its
+    own, and its later windows wait for it.
     """
     lanes, left = Lanes(), list(due)
+    deadline = time.monotonic() + wait_seconds
     while left:
+        run.patient = time.monotonic() < deadline
         with lanes:
-            left = _close_all_that_can(run, lanes, left)
+            waits = _close_all_that_can(run, lanes, left)
         lanes.join()
+        if len(waits) == len(left):
+            time.sleep(_LOOK_AGAIN_SECONDS)
+        left = waits
 
 
 def _close_all_that_can(run: _Run, lanes: Lanes, due: Sequence[Due]) -> list[Due]:
-    """Close what doesn't wait for an earlier window of its export; return what does."""
+    """Close what can be closed now; return what waits, for workers or an earlier window."""
     delay = dt.timedelta(seconds=run.sinks.settings.close.delay_seconds)
     waits: list[Due] = []
     for instant in sorted({one.instant for one in due}):
@@ -173,7 +200,9 @@ def _close_all_that_can(run: _Run, lanes: Lanes, due: Sequence[Due]) -> list[Due
             if one.export in lanes.under_way() or one.export in {before.export for before in waits}:
                 waits.append(one)
             elif one.export not in run.failures:
-                lanes.run(one.export, partial(_close_one, run, one))
+                done = lanes.run(one.export, partial(_close_one, run, one))
+                if done is False and one.export not in run.failures:
+                    waits.append(one)
         run.sinks.rebase.remake_where_due(run.sinks.streams.topics.values(), instant)
     return [one for one in waits if one.export not in run.failures]
 
@@ -182,16 +211,17 @@ def _close_one(run: _Run, due: Due, beside: Callable[[Deliveries], Deliveries]) 
     closer = replace(run.sinks.closer, deliveries=beside(run.sinks.closer.deliveries))
     export = next(one for one in run.sinks.exports if one.name == due.export)
 
-    def progress(lags: Sequence[Lag]) -> None:
-        typer.echo(f"{due.export}: waiting for " + "; ".join(str(lag) for lag in lags), err=True)
-
     try:
+        progress = partial(run.waits, due)
         outcome = attempt(closer, export, due.instant, progress, initial=run.initial)
     except DeltadropError as error:
+        if isinstance(error, WaitingError) and run.patient:
+            return False
         run.failed(due, error)
         if not run.by_hand:
             run.reporter.troubled(export, due.instant, error)
         return False
+    run.waiting.discard(due.export)
     run.reporter.delivered(export, due.instant, outcome)
     if run.as_json:
         told = {"export": due.export, "instant": due.instant.isoformat(), **outcome_fields(outcome)}
@@ -199,6 +229,13 @@ def _close_one(run: _Run, due: Due, beside: Callable[[Deliveries], Deliveries]) 
     else:
         typer.echo(close_line(due.export, due.instant, outcome))
     return True
+
+
+def _worst(codes: Iterable[int]) -> int:
+    """The exit code that tells most: what failed must be mended, what was held may be let go."""
+    return min(
+        codes, key=(WrongInputError.exit_code, CloseError.exit_code, HeldError.exit_code).index
+    )
 
 
 def _chosen(sinks: Sinks, names: Sequence[str]) -> list[Export]:

@@ -158,3 +158,41 @@ def test_a_file_name_that_another_window_has_is_wrong_input(
         "20260328T060000.000Z; "
         "give the suffix a time, as _yyyyMMdd_HHmmss, for several windows a day\n"
     )
+
+
+def test_what_waits_for_workers_keeps_no_other_export_waiting(
+    shop: OfflineShop, close: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shop.folder / "deltadrop.yaml").write_text(
+        "root: data\nclose: {wait_seconds: 60, delay_seconds: 0}\n"
+    )
+    texts = with_exports("texts")["exports/texts.yaml"].replace("export: texts", "export: a-texts")
+    (shop.folder / "exports/a-texts.yaml").write_text(texts)
+    shop.store_all()
+    shop.tell(EventKind.SMS_ACTIVITY, "SENT", at(8), profileId=1, campaignId=1)
+    closed: list[list[str]] = []
+
+    def workers_store_meanwhile(seconds: float) -> None:
+        ledger = shop.sinks.ledger
+        closed.append([one for one in ("a-texts", "profiles") if any(ledger.closes(one))])
+        shop.store_all()
+
+    monkeypatch.setattr(closes.time, "sleep", workers_store_meanwhile)
+
+    assert close() == 0
+    assert closed == [["profiles"]]
+    assert any(shop.sinks.ledger.closes("a-texts"))
+
+
+def test_a_failure_is_told_by_the_exit_code_also_where_another_export_is_held(
+    shop: OfflineShop, close: Callable[..., int]
+) -> None:
+    texts = with_exports("texts")["exports/texts.yaml"]
+    (shop.folder / "exports/texts.yaml").write_text(texts)
+    broken = shop.root / "ledger/exports/texts/20260327T060000.000Z/outcome.json"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("{")
+
+    assert close("profiles") == 3
+    assert close("texts") == 1
+    assert close() == 1

@@ -568,6 +568,20 @@ def test_a_folder_instead_of_a_file_is_refused(exports: Path, catalog: Catalog) 
     )
 
 
+def test_what_somebody_may_think_is_read_is_refused(exports: Path, catalog: Catalog) -> None:
+    (exports / "crm").mkdir()
+    (exports / "crm" / "b.yaml").write_text("")
+    (exports / "a.YAML").write_text("")
+    (exports / ".kept").mkdir()
+    (exports / ".kept" / "c.yaml").write_text("")
+    (exports / "notes").mkdir()
+
+    assert refusal(exports, catalog).splitlines() == [
+        "exports/a.YAML: isn't read: its name ends in .YAML; let it end in .yaml",
+        "exports/crm: isn't looked into; move the definitions that it holds up one level",
+    ]
+
+
 def test_a_file_instead_of_the_folder_is_refused(exports: Path, catalog: Catalog) -> None:
     Path("file").write_text("")
 
