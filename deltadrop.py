@@ -100,7 +100,7 @@ def program() -> NoReturn:
     except BaseException:
         sys.excepthook(*sys.exc_info())
     logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None where it was closed before
         try:
             stream.flush()
         except OSError:  # its reader has gone, or its disk is full

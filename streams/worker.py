@@ -90,7 +90,8 @@ class Worker:
     def run(self) -> None:
         """Run until SIGTERM or SIGINT; raises the DeltadropError that made it stop otherwise."""
         _share_memory()
-        asyncio.run(self._run())
+        with self._folder:
+            asyncio.run(self._run())
         if self._failure is not None:
             raise self._failure
 

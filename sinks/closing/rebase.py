@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 
+from schemas.errors import DeltadropError
 from schemas.topics import Topic
 from sinks.closing.bases import Base, Bases
 from sinks.closing.cut import Cuts, TopicCut, spans
@@ -19,9 +20,9 @@ log = structlog.get_logger(__name__)
 
 _SHARE: Final = 4  # a base is remade when what came since costs a quarter of reading it
 _WORTH_A_BASE: Final = 50_000  # rows that are read in no time without one
-_ROWS_OF_A_FILE: Final = 500
-"""A close reads as many rows in the time that it takes to open a file for each of its questions:
-a quiet topic's batches are many files of few rows.
+_ROWS_OF_A_BATCH: Final = 250
+"""A close reads as many rows, or more, in the time that it takes to open a batch's files. A quiet
+topic has many batches of few rows.
 """
 
 
@@ -35,14 +36,23 @@ class Rebase:
     selection: Selection
 
     def remake_where_due(self, topics: Iterable[Topic], instant: dt.datetime) -> list[Base]:
-        """Remake, at an instant's cut, the bases of topics of which too much has come since."""
+        """Remake, at an instant's cut, the bases of topics of which too much has come since.
+
+        One that can't be made is left for another time: a close reads more without it, and is as
+        right.
+        """
         made = []
         for topic in topics:
             cut = self.cuts.recorded(topic.name, instant)
             if cut is not None and topic.kind in WITH_STATE:
                 base = self.bases.latest(topic.name, instant)
-                if self._is_due(base, cut):
-                    made.append(self._remake(topic, cut, base))
+                try:
+                    if self._is_due(base, cut):
+                        made.append(self._remake(topic, cut, base))
+                except DeltadropError as error:
+                    log.warning("base not remade", topic=topic.name, why=str(error))
+                except Exception:
+                    log.exception("base not remade", topic=topic.name)
         return made
 
     def _is_due(self, base: Base | None, cut: TopicCut) -> bool:
@@ -50,15 +60,17 @@ class Rebase:
             return False
         known = base.cut if base is not None else None
         since = sum(cut.offsets) - (sum(known.offsets) if known is not None else 0)
-        if not since:
+        rows = sum(base.rows.values()) if base is not None else 0
+        much = max(_WORTH_A_BASE, rows // _SHARE)
+        if since * (1 + _ROWS_OF_A_BATCH) < much:  # in however many batches it came
             return False
-        batches = sum(
-            path.next > span.first and path.first < span.next
+        batches = {
+            path.batch
             for span in spans(known, cut)
             for path in self.intentions.partitions.coverage(span.partition)
-        )
-        rows = sum(base.rows.values()) if base is not None else 0
-        return since + batches * _ROWS_OF_A_FILE >= max(_WORTH_A_BASE, rows // _SHARE)
+            if path.next > span.first and path.first < span.next
+        }
+        return since > 0 and since + len(batches) * _ROWS_OF_A_BATCH >= much
 
     def _remake(self, topic: Topic, cut: TopicCut, base: Base | None) -> Base:
         choices = self.intentions.prove(cut, base)

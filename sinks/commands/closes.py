@@ -263,7 +263,9 @@ def _due(run: _Run, exports: Sequence[Export], now: dt.datetime) -> list[Due]:
         try:
             due += (initial_closes if run.initial else due_closes)([export], run.sinks.ledger, now)
         except LedgerError as error:
-            run.failed(Due(now, export.name), error)
+            last = max(run.sinks.ledger.closes(export.name), default=now)
+            run.failed(Due(last, export.name), error)
+            run.reporter.troubled(export, last, error)
     return sorted(due)
 
 

@@ -198,6 +198,8 @@ class Scheduler:
             yield from due_closes([export], sinks.ledger, until)
         except LedgerError as error:  # that of one export must not stop the others
             log.error("can't tell what is due", export=export.name, error=str(error))
+            last = max(sinks.ledger.closes(export.name), default=until)
+            self._listener.troubled(export, last, error)
         except Exception:  # nor anything else
             log.exception("can't tell what is due", export=export.name)
 
@@ -242,10 +244,7 @@ class Scheduler:
         for instant in sorted(set(closed)):
             if self._stop.asked:
                 return
-            try:
-                sinks.rebase.remake_where_due(sinks.streams.topics.values(), instant)
-            except Exception:  # a close reads more without them, and is as right
-                log.exception("bases not remade", instant=instant.isoformat())
+            sinks.rebase.remake_where_due(sinks.streams.topics.values(), instant)
         if closed:
             sinks.retention.sweep()
 

@@ -45,7 +45,7 @@ class Retention:
         for export in self.ledger.exports():
             try:
                 removed += self._sweep(export, before)
-            except (OSError, LedgerError) as error:  # others may remove files there, too
+            except OSError as error:  # others may remove files there, too
                 log.warning("not all swept", export=export, why=str(error))
         if removed:
             log.info("transferbox swept", files=removed, older_than_days=self.days)
@@ -54,8 +54,13 @@ class Retention:
     def _sweep(self, export: str, before: dt.datetime) -> int:
         if not self._has_old_files(export, before):
             return 0
-        instants = [instant for instant in self.ledger.closes(export) if instant < before]
-        return sum(self._remove(f) for at in instants for f in self._due(export, at, before))
+        removed = 0
+        for at in (instant for instant in self.ledger.closes(export) if instant < before):
+            try:
+                removed += sum(self._remove(file) for file in self._due(export, at, before))
+            except LedgerError as error:
+                log.warning("not swept", export=export, instant=at.isoformat(), why=str(error))
+        return removed
 
     def _has_old_files(self, export: str, before: dt.datetime) -> bool:
         files = self.transferbox.root.glob(f"*/{export}/*")

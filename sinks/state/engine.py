@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from secrets import token_hex
@@ -22,6 +21,7 @@ from ibis.backends.duckdb import Backend
 from ibis.backends.sql.datatypes import DuckDBType
 
 from sinks.scratch import scratch_folder
+from sinks.state.plans import compiled
 
 __all__ = [
     "BATCH_ROWS",
@@ -50,12 +50,6 @@ class Engine(Backend):  # type: ignore[misc]  # Ibis tells no types
     Whoever uses `con` waits for them first, and is told where one failed.
     """
 
-    db_identity = "an engine"
-    """All have the same: expressions on tables of the same names and columns are equal, whichever
-    engine has the tables. Close after close asks the same of other files, and compiling takes a
-    third of a small close.
-    """
-
     _con: duckdb.DuckDBPyConnection
 
     @classmethod
@@ -76,6 +70,14 @@ class Engine(Backend):  # type: ignore[misc]  # Ibis tells no types
         """An engine on an empty database in memory, in UTC. settings: those of DuckDB."""
         engine: Engine = cls().connect(**settings)
         return engine
+
+    def __hash__(self) -> int:
+        """The same for all: plans on tables of any engine are known again (`sinks.state.plans`)."""
+        return hash(Engine)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is this one: tables of two engines aren't mixed."""
+        return self is other
 
     def do_connect(self, *args: Any, **settings: Any) -> None:
         """Connect, as Ibis asks."""
@@ -131,8 +133,7 @@ class Engine(Backend):  # type: ignore[misc]  # Ibis tells no types
 
     def text_of(self, result: ir.Table) -> str:
         """The query, in SQL, that computes a table."""
-        text = _compiled(result.op())
-        return _A_QUERY.sub(lambda found: f"({self._queries[found[1]]})", text)
+        return _A_QUERY.sub(lambda found: f"({self._queries[found[1]]})", compiled(result))
 
     def _named(self, name: str, schema: ibis.Schema, **place: str) -> ir.Table:
         table: ir.Table = ops.DatabaseTable(
@@ -219,10 +220,3 @@ def _engine_of(table: ir.Table) -> Engine:
     if not isinstance(engine, Engine):
         raise TypeError(f"{engine!r} is not an Engine")
     return engine
-
-
-@lru_cache(maxsize=512)  # some dozen exports, with and without bases and facts that wait
-def _compiled(result: ops.Node) -> str:
-    """The query that computes a table; queries over files stand in it by their names."""
-    text: str = result.to_expr().compile()
-    return text

@@ -315,12 +315,15 @@ class OfflineShop:
     def store_all(self) -> None:
         """Let a worker store all that isn't stored yet, a batch a topic."""
         for name in self.sinks.streams.topics:
+            chunks = []
             for number, end in enumerate(self.log.ends(name, self.log.count(name))):
                 place = f"{name}/{number}" if number else name
                 first = self.stored.get(place, 0)
                 if end > first:
-                    self.batch(name, first, end, number=number)
+                    chunks.append(self.log.chunk(name, first, end, number))
                     self.stored[place] = end
+            if chunks:
+                self.sinks.streams.writers[name].write(Flush(name, tuple(chunks)), TOPIC_ID)
 
     def batch(
         self,

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -21,9 +21,6 @@ from sinks.locations.ftps.session import FtpsSession
 from sinks.locations.limits import Limit
 from sinks.locations.remote import RemoteLocation
 from sinks.locations.settings import RemoteSettings, secret
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Ftps", "FtpsSettings"]
 
