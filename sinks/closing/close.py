@@ -268,8 +268,9 @@ class Closer:
         other = closed_with(self.ledger, export.name, name)
         if other is not None:
             raise taken_name(export, name, other)
-        for location in self.deliveries.taken(_folder(export), name, export.definition.deliver):
-            raise taken_name(export, name, location)
+        locations = export.definition.deliver
+        for location, file in self.deliveries.taken(_folder(export), name, locations):
+            raise taken_name(export, file, location)
 
 
 def _now() -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -110,20 +110,38 @@ class Deliveries:
         return (
             kept.of(parcel.drop, location) is not None
             or kept.of_file(parcel.drop, location, name) is not None
-            or any(self.taken(parcel.folder, name, [location]))
+            or self._found(parcel.folder, [name], location) is not None
         )
 
-    def taken(self, folder: Folder, name: str, locations: Sequence[str]) -> Iterator[str]:
-        """Yield the locations that have a file of this name.
+    def taken(
+        self, folder: Folder, name: str, locations: Sequence[str]
+    ) -> Iterator[tuple[str, str]]:
+        """Yield the locations that have a file of a drop of this name, each with that file's name.
 
         One that can't tell now is left out: what it has is never overwritten anyhow.
         """
         for location in locations:
-            try:
-                if self._destination(location).location.find(folder, name):
-                    yield location
-            except DeliveryError as error:
-                log.warning("location can't be asked", location=location, why=str(error))
+            found = self._found(folder, self._names(name, location), location)
+            if found is not None:
+                yield location, found
+
+    def _names(self, name: str, location: str) -> Iterator[str]:
+        """What a location gets of a drop of this name, in order."""
+        terms = self._destination(location).terms
+        yield name
+        if terms.manifests:
+            yield f"{name}{MANIFEST_ENDING}"
+        if terms.ready_file is not None:
+            yield f"{name}{terms.ready_file}"
+
+    def _found(self, folder: Folder, names: Iterable[str], location: str) -> str | None:
+        """The first of the names that a location has; None also where it can't be asked."""
+        try:
+            place = self._destination(location).location
+            return next((name for name in names if place.find(folder, name)), None)
+        except DeliveryError as error:
+            log.warning("location can't be asked", location=location, why=str(error))
+            return None
 
     def may_have(self, folder: Folder, name: str, locations: Sequence[str]) -> bool:
         """Whether any of the locations has a file of this name, or can't be asked."""

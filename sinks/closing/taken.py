@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 
 from schemas.errors import CloseError, WrongCloseError
+from sinks.drops.manifest import MANIFEST_ENDING
 from sinks.exports.export import Export
 from sinks.instants import stamp
-from sinks.ledger.ledger import Ledger
+from sinks.ledger.ledger import Ledger, Outcome
 
 __all__ = ["closed_with", "taken_name"]
 
@@ -16,13 +17,24 @@ def closed_with(ledger: Ledger, export: str, name: str) -> dt.datetime | None:
     """Return the window of an export whose drop has a name, or will have: it may be half done."""
     for instant in reversed(list(ledger.closes(export))):
         outcome = ledger.outcome(export, instant)
-        own = outcome.file if outcome is not None else _name_to_come(ledger, export, instant)
-        if own == name:
+        told = outcome and _name_told(outcome)
+        if (told or _name_decided(ledger, export, instant)) == name:
             return instant
     return None
 
 
-def _name_to_come(ledger: Ledger, export: str, instant: dt.datetime) -> str | None:
+def _name_told(outcome: Outcome) -> str | None:
+    """The name as an outcome tells it; where an empty window's file was skipped, the manifest that
+    was sent has it.
+    """
+    if outcome.file is not None:
+        return outcome.file
+    names = (receipt.rpartition("/")[2] for receipt in outcome.receipts)
+    sent = (name for name in names if name.endswith(MANIFEST_ENDING))
+    return next((name.removesuffix(MANIFEST_ENDING) for name in sent), None)
+
+
+def _name_decided(ledger: Ledger, export: str, instant: dt.datetime) -> str | None:
     intent = ledger.intent(export, instant)
     if intent is None:
         return None

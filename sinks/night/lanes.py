@@ -148,7 +148,9 @@ class _Beside(Deliveries):
         with self.passing():
             return Deliveries._deliver(self, parcel, locations, bring)
 
-    def taken(self, folder: Folder, name: str, locations: Sequence[str]) -> Iterator[str]:
+    def taken(
+        self, folder: Folder, name: str, locations: Sequence[str]
+    ) -> Iterator[tuple[str, str]]:
         """See Deliveries.taken."""
         with self.passing():
             yield from list(Deliveries.taken(self, folder, name, locations))

@@ -127,6 +127,26 @@ def test_a_file_name_stays_its_windows_when_the_partner_has_taken_the_file(
         shop.close("sent", at(7))
 
 
+def test_a_file_name_is_its_windows_also_where_its_empty_file_was_skipped(tmp_path: Path) -> None:
+    """SPEC §7: its manifest is there, under the name of the file that wasn't sent."""
+    definitions = with_exports("sent")
+    text = definitions["exports/sent.yaml"].replace("_yyyyMMdd_HHmm", "_yyyyMMdd")
+    definitions["exports/sent.yaml"] = f"{text}when_empty: skip\n"
+    shop = OfflineShop(tmp_path, definitions=definitions)
+    shop.tell(Kind.CAMPAIGN, "CREATED", at(1), campaignId=22)
+    shop.store_all()
+    assert shop.close("sent", at(6)).file is None
+    shop.tell(Kind.EMAIL_ACTIVITY, "SENT", at(7), interactionId=1, campaignId=22, profileId=7)
+    shop.store_all()
+    (manifest,) = (shop.transferbox / "sent").iterdir()
+    manifest.unlink()
+
+    with pytest.raises(CloseError, match=f"is taken by another window, {stamp(at(6))}"):
+        shop.close("sent", at(8))
+
+    assert shop.close("sent", at(6, 28)).rows == 1, "the next day has a name of its own"
+
+
 def test_an_outcome_that_another_run_recorded_meanwhile_stands(shop: OfflineShop) -> None:
     """A closer that was frozen delivers nothing when it wakes."""
     other = shop.again()

@@ -140,9 +140,26 @@ def test_a_name_that_a_file_of_others_has_is_refused_as_that_before_it_starts(
     assert shop.sinks.ledger.intent("sent", at(6)) is None
 
 
+@pytest.mark.parametrize("ending", [".manifest.json", ".ready"])
+def test_a_name_is_taken_too_where_only_what_goes_beside_its_file_is_there(
+    shop: OfflineShop, tmp_path: Path, ending: str
+) -> None:
+    taken = tmp_path / PARTNER / f"{DROP}{ending}"
+    taken.parent.mkdir(parents=True)
+    taken.write_text("a file of the partner's own")
+
+    with pytest.raises(CloseError, match=f"the file name {taken.name} is taken at 'partner'"):
+        delivering(shop, tmp_path / PARTNER, terms=Terms(ready_file=".ready")).close("sent", at(6))
+
+    assert shop.sinks.ledger.intent("sent", at(6)) is None
+    assert files(shop.root / TRANSFERBOX) == []
+
+
 def test_other_bytes_beside_a_begun_drop_are_told_with_what_settles_it(
     shop: OfflineShop, tmp_path: Path
 ) -> None:
+    with pytest.raises(CloseError, match="closed for lunch"):
+        delivering(shop, tmp_path / PARTNER, refusals=3).close("sent", at(6))
     taken = tmp_path / PARTNER / f"{DROP}.manifest.json"
     taken.parent.mkdir(parents=True)
     taken.write_text("a file of the partner's own")
