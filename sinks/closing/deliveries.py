@@ -19,7 +19,8 @@ from typing import Final, TypeAlias, TypeVar
 
 import structlog
 
-from schemas.errors import CloseError
+from schemas.errors import CloseError, DeltadropError
+from sinks.closing.unforeseen import told_of
 from sinks.drops.manifest import MANIFEST_ENDING, Manifest
 from sinks.ledger.receipts import Consignment, Receipts
 from sinks.locations.base import DeliveryError, Folder, PassingError, Receipt, Terms
@@ -69,8 +70,8 @@ class Deliveries:
     def deliver(self, parcel: Parcel, locations: Sequence[str]) -> tuple[Receipt, ...]:
         """Bring a drop to each of `locations`, and return the receipts of all its files.
 
-        One that fails doesn't keep it from the others. Raises CloseError for those that failed;
-        doing it again is safe.
+        One that fails, in whatever way, doesn't keep it from the others. Raises DeltadropError for
+        those that failed; doing it again is safe.
         """
         return self._deliver(parcel, locations, self._unless_kept)
 
@@ -87,13 +88,15 @@ class Deliveries:
         bring: Bring,
     ) -> tuple[Receipt, ...]:
         receipts: list[Receipt] = []
-        failed: list[CloseError] = []
+        failed: list[DeltadropError] = []
         for name in locations:
             try:
                 with self._files(parcel, name, is_alone=len(locations) == 1) as files:
                     receipts += bring(name, parcel, files)
-            except CloseError as error:
+            except DeltadropError as error:
                 failed.append(error)
+            except Exception as error:
+                failed.append(told_of(error, f"location '{name}'", file=parcel.name))
         if failed:
             raise _all_of(failed)
         return tuple(receipts)
@@ -255,7 +258,7 @@ def with_retries(
     return action()
 
 
-def _all_of(failed: Sequence[CloseError]) -> CloseError:
+def _all_of(failed: Sequence[DeltadropError]) -> DeltadropError:
     if len(failed) == 1:
         return failed[0]
     return CloseError(

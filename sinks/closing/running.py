@@ -6,18 +6,14 @@ import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import structlog
-
-from schemas.errors import CloseError, DeltadropError, UnforeseenError
-from schemas.full_disk import FREE_SOME, what_is_full
+from schemas.errors import DeltadropError
 from sinks.closing.close import Closer, Progress
+from sinks.closing.unforeseen import told_of
 from sinks.closing.watch import begun
 from sinks.exports.export import Export
 from sinks.ledger.ledger import Outcome
 
 __all__ = ["attempt", "foreseen"]
-
-log = structlog.get_logger(__name__)
 
 
 def attempt(
@@ -43,14 +39,4 @@ def foreseen(export: str, instant: dt.datetime) -> Iterator[None]:
     except DeltadropError:
         raise
     except Exception as error:
-        full = what_is_full(error)
-        if full is not None:
-            raise CloseError(
-                f"can't be made: {full}", where=f"export '{export}'", hint=FREE_SOME
-            ) from error
-        log.exception("close failed", export=export, instant=instant.isoformat())
-        raise UnforeseenError(
-            f"failed unforeseen: {type(error).__name__}: {error}",
-            where=f"export '{export}'",
-            hint="nothing was sent; the log has the details",
-        ) from error
+        raise told_of(error, f"export '{export}'", instant=instant.isoformat()) from error

@@ -1,15 +1,22 @@
-"""The local file of a delivery: its checksum, and whether another place has the same bytes."""
+"""The local files of a delivery: what is sent, and what deltadrop keeps for itself meanwhile."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
+from schemas.full_disk import FREE_SOME, what_is_full
 from sinks.locations.base import DeliveryError
 
-__all__ = ["Comparison", "content_of"]
+__all__ = ["Comparison", "content_of", "own_file"]
+
+_OWNER: Final = (
+    "it must belong to the user that the scheduler runs as: change its owner (chown), "
+    "and run every command as that user"
+)
 
 
 def content_of(local: Path, where: str) -> tuple[int, str]:
@@ -39,3 +46,20 @@ class Comparison(contextlib.AbstractContextManager["Comparison"]):
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+
+@contextlib.contextmanager
+def own_file(path: Path) -> Iterator[None]:
+    """Say in our own words what keeps this run from a file that deltadrop keeps for itself, as a
+    lock; raises DeliveryError.
+    """
+    try:
+        yield
+    except OSError as error:
+        hint = "check it, its folder and their disk; then run again"
+        if isinstance(error, PermissionError):
+            hint = _OWNER
+        elif what_is_full(error) is not None:
+            hint = FREE_SOME
+        where = str(error.filename or path)
+        raise DeliveryError(f"can't be used: {error.strerror}", where=where, hint=hint) from error

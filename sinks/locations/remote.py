@@ -31,7 +31,7 @@ from sinks.locations.base import (
     Step,
 )
 from sinks.locations.limits import Limit
-from sinks.locations.local import content_of
+from sinks.locations.local import content_of, own_file
 from sinks.locations.settings import RemoteSettings
 
 __all__ = ["RemoteLocation", "Session"]
@@ -247,12 +247,14 @@ class RemoteLocation:
 
     @contextmanager
     def _alone(self, folder: Folder) -> Iterator[None]:
-        self.locks.mkdir(parents=True, exist_ok=True)
         lock = self.locks / f"{self.name}~{folder.entity}~{folder.export}.lock"
         limit = Limit(self.settings.attempt_seconds, f"{lock} (another closer has it)")
-        with lock.open("w") as file:
-            while not _locked(file):
-                time.sleep(min(_LOCK_PAUSE_SECONDS, limit.left()))
+        with contextlib.ExitStack() as opened:
+            with own_file(lock):
+                self.locks.mkdir(parents=True, exist_ok=True)
+                file = opened.enter_context(lock.open("w"))
+                while not _locked(file):
+                    time.sleep(min(_LOCK_PAUSE_SECONDS, limit.left()))
             yield
 
 
@@ -261,14 +263,15 @@ def _sender(folder: Path) -> str:
     what one has begun to send would never be gone on with.
     """
     file = folder / "sender"
-    if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        aside = folder / f"sender.{uuid4().hex}"
-        aside.write_text(uuid4().hex, encoding="utf-8")
-        with contextlib.suppress(FileExistsError):
-            file.hardlink_to(aside)
-        aside.unlink()
-    return file.read_text(encoding="utf-8")
+    with own_file(file):
+        if not file.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            aside = folder / f"sender.{uuid4().hex}"
+            aside.write_text(uuid4().hex, encoding="utf-8")
+            with contextlib.suppress(FileExistsError):
+                file.hardlink_to(aside)
+            aside.unlink()
+        return file.read_text(encoding="utf-8")
 
 
 def _locked(file: IO[str]) -> bool:

@@ -1,14 +1,17 @@
 """A drop goes to each location of its export, each with its own receipt (SPEC §4, §7)."""
 
+import errno
 import hashlib
+import os
 import time
 from pathlib import Path
 
 import pytest
 
-from schemas.errors import CloseError
+from schemas.errors import CloseError, UnforeseenError
 from schemas.events import Kind
 from sinks.closing.deliveries import with_retries
+from sinks.closing.running import attempt
 from sinks.locations import (
     TRANSFERBOX,
     Delivered,
@@ -88,6 +91,61 @@ def test_all_failures_are_told_at_once(shop: OfflineShop, tmp_path: Path) -> Non
 
     with pytest.raises(CloseError, match=r"2 locations failed: partner: .* \| .*Not a directory"):
         failing.close("sent", at(6))
+
+
+class Broken(Fickle):
+    """A place whose code fails in a way of its own."""
+
+    def deliver(self, local: Path, folder: Folder, name: str) -> Receipt:
+        raise KeyError("lunch")
+
+
+def test_a_location_that_fails_unforeseen_is_told_as_that_and_keeps_no_other_from_its_drop(
+    shop: OfflineShop, tmp_path: Path
+) -> None:
+    failing = delivering(shop, tmp_path / PARTNER, kind=Broken)
+
+    with pytest.raises(UnforeseenError) as failure:
+        failing.close("sent", at(6))
+
+    assert str(failure.value) == (
+        "location 'partner': failed unforeseen: KeyError: 'lunch'; "
+        "the log has the details; what was delivered stays, and running again is safe"
+    )
+    assert failure.value.nature == "unforeseen: KeyError"
+    assert files(shop.root / TRANSFERBOX) == [DROP, f"{DROP}.manifest.json"]
+
+
+def test_a_full_disk_at_one_location_is_told_as_that(
+    shop: OfflineShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = delivering(shop, tmp_path / PARTNER, kind=Broken)
+
+    def full(*_: object) -> Receipt:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Broken, "deliver", full)
+
+    with pytest.raises(CloseError, match=r"^location 'partner': can't be made: No space left"):
+        failing.close("sent", at(6))
+
+    assert files(shop.root / TRANSFERBOX) == [DROP, f"{DROP}.manifest.json"]
+
+
+def test_what_fails_unforeseen_after_a_delivery_doesnt_say_that_nothing_was_sent(
+    shop: OfflineShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("record")
+
+    monkeypatch.setattr(type(shop.sinks.ledger), "record_outcome", broken)
+    export = next(one for one in shop.sinks.exports if one.name == "sent")
+
+    with pytest.raises(UnforeseenError) as failure:
+        attempt(shop.sinks.closer, export, at(6), lambda lags: None)
+
+    assert files(shop.root / TRANSFERBOX) == [DROP, f"{DROP}.manifest.json"]
+    assert "nothing was sent" not in str(failure.value)
 
 
 def test_a_ready_file_is_written_last_and_manifests_can_be_off(

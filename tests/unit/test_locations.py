@@ -3,13 +3,18 @@
 The kinds that need a server: tests/integration/test_locations.py.
 """
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
 from sinks.locations import DeliveryError, Folder, Transferbox
+from sinks.locations.limits import Limit
+from sinks.locations.s3.parts import UploadInParts
+from sinks.locations.sftp import SftpSettings
 from tests.location_contract import FOLDER, NAME, LocationContract, Place, Seen, files_in, local
 
 
@@ -73,3 +78,49 @@ def test_a_copy_that_fails_leaves_nothing(
         box.deliver(local(elsewhere, b"x"), FOLDER, NAME)
 
     assert seen_in(box)(FOLDER) == {}
+
+
+@pytest.mark.parametrize("own", ["sender", f"partner~{FOLDER.entity}~{FOLDER.export}.lock"])
+def test_a_lock_of_another_user_is_told_with_its_owner_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str
+) -> None:
+    """As after one command of root's."""
+    key, locks = local(tmp_path, b"a key", "key"), tmp_path / "locks"
+    settings = SftpSettings(
+        kind="sftp",
+        host="127.0.0.1",
+        port=1,
+        username="us",
+        fingerprint=f"SHA256:{'A' * 43}",
+        key_file=key,
+    )
+    opened = Path.open
+
+    def refused(path: Path, *how: Any, **more: Any) -> Any:
+        if path.name == own:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *how, **more)
+
+    locks.mkdir()
+    (locks / own).touch()
+    monkeypatch.setattr(Path, "open", refused)
+
+    with pytest.raises(DeliveryError) as refusal:
+        settings.location("partner", locks).deliver(local(tmp_path, b"x"), FOLDER, NAME)
+
+    assert str(refusal.value) == (
+        f"{locks / own}: can't be used: Permission denied; it must belong to the user that the "
+        "scheduler runs as: change its owner (chown), and run every command as that user"
+    )
+
+
+def test_a_note_of_an_upload_that_cant_be_kept_is_told_by_its_name(tmp_path: Path) -> None:
+    class Client:
+        def create_multipart_upload(self, **_: object) -> dict[str, str]:
+            return {"UploadId": "1"}
+
+    note = local(tmp_path, b"", "locks") / "bucket.upload"
+    upload = UploadInParts(Client(), {}, {}, 5, note, Limit(9, "s3://bucket"))
+
+    with pytest.raises(DeliveryError, match=r"can't be used: .*; check it, its folder and their d"):
+        upload.put(local(tmp_path, b"x"))

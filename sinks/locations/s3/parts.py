@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from sinks.locations.limits import Limit
+from sinks.locations.local import own_file
 
 __all__ = ["PASSING", "Sent", "UploadInParts", "code_of"]
 
@@ -89,32 +90,38 @@ class UploadInParts:
             if code_of(error) not in PASSING:
                 with contextlib.suppress(Exception):  # the endpoint removes it in its own time
                     self.client.abort_multipart_upload(UploadId=upload, **self.target)
-                self.note.unlink(missing_ok=True)
+                self._forget()
             raise
-        self.note.unlink(missing_ok=True)
+        self._forget()
 
     def _begin(self) -> str:
         upload = str(self.client.create_multipart_upload(**self.target, **self.options)["UploadId"])
-        self.note.parent.mkdir(parents=True, exist_ok=True)
-        aside = self.note.with_suffix(".part")
-        aside.write_text(upload, encoding="utf-8")
-        aside.replace(self.note)
+        with own_file(self.note):
+            self.note.parent.mkdir(parents=True, exist_ok=True)
+            aside = self.note.with_suffix(".part")
+            aside.write_text(upload, encoding="utf-8")
+            aside.replace(self.note)
         return upload
+
+    def _forget(self) -> None:
+        with own_file(self.note):
+            self.note.unlink(missing_ok=True)
 
     def _begun(self) -> tuple[str, dict[int, str]] | None:
         """The upload that was begun, with its parts' ETags by number; None if there is none."""
         from botocore.exceptions import ClientError
 
-        if not self.note.exists():
-            return None
-        upload = self.note.read_text(encoding="utf-8")
+        with own_file(self.note):
+            if not self.note.exists():
+                return None
+            upload = self.note.read_text(encoding="utf-8")
         try:
             pages = self.client.get_paginator("list_parts").paginate(UploadId=upload, **self.target)
             parts = [part for page in pages for part in page.get("Parts", ())]
         except ClientError as error:
             if code_of(error) in PASSING - {"NoSuchUpload"}:
                 raise
-            self.note.unlink(missing_ok=True)  # it's gone, or can't be looked at
+            self._forget()  # it's gone, or can't be looked at
             return None
         return upload, {part["PartNumber"]: part["ETag"] for part in parts}
 
