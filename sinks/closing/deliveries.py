@@ -194,7 +194,9 @@ class Deliveries:
 
     @contextmanager
     def _files(self, parcel: Parcel, location: str, *, is_alone: bool) -> Iterator[Files]:
-        """What a location gets, in order: the ready file is the last (SPEC §7)."""
+        """What a location gets, in order: the ready file is the last (SPEC §7). It says that the
+        file may be read: where an empty window's is skipped, there is none.
+        """
         terms, files = self._destination(location).terms, {}
         with scratch_folder(self.scratch) as scratch:
             if parcel.file is not None:
@@ -203,7 +205,7 @@ class Deliveries:
                 manifest = scratch / "manifest.json"
                 manifest.write_bytes(parcel.manifest.to_json())
                 files[f"{parcel.name}{MANIFEST_ENDING}"] = manifest
-            if terms.ready_file is not None:
+            if terms.ready_file is not None and parcel.file is not None:
                 ready = scratch / "ready"
                 ready.touch()
                 files[f"{parcel.name}{terms.ready_file}"] = ready

@@ -1,5 +1,6 @@
 """A drop goes to each location of its export, each with its own receipt (SPEC §4, §7)."""
 
+import dataclasses
 import errno
 import hashlib
 import os
@@ -12,6 +13,7 @@ from schemas.errors import CloseError, UnforeseenError
 from schemas.events import Kind
 from sinks.closing.deliveries import with_retries
 from sinks.closing.running import attempt
+from sinks.exports.definition import WhenEmpty
 from sinks.locations import (
     TRANSFERBOX,
     Delivered,
@@ -158,6 +160,23 @@ def test_a_ready_file_is_written_last_and_manifests_can_be_off(
     assert files(tmp_path / PARTNER) == [DROP, f"{DROP}.ready"]
     last = [receipt for receipt in outcome.receipts if receipt.startswith(PARTNER)][-1]
     assert last.endswith(".ready")
+
+
+def test_no_ready_file_says_that_a_file_which_is_skipped_is_there(
+    shop: OfflineShop, tmp_path: Path
+) -> None:
+    terms = Terms(ready_file=".ready")
+    closing = delivering(shop, tmp_path / PARTNER, terms=terms)
+    sent = next(one for one in closing.sinks.exports if one.name == "sent")
+    skipping = sent.definition.model_copy(update={"when_empty": WhenEmpty.SKIP})
+    empty = dataclasses.replace(sent, definition=skipping)
+    closing.close("sent", at(6))
+
+    assert closing.sinks.closer.close(empty, at(6, 28), lambda lags: None).file is None
+
+    assert [name for name in files(tmp_path / PARTNER) if "0328" in name] == [
+        "crm/sent/sent_20260328_0600.csv.gz.manifest.json"
+    ]
 
 
 def test_a_name_that_another_window_has_is_refused_before_it_starts(
