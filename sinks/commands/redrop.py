@@ -29,7 +29,8 @@ def redrop(
         str, typer.Option("--close", help="The close's instant, as `history` shows it.")
     ],
     current_definition: Annotated[
-        bool, typer.Option("--current-definition", help="By today's definition: a revision.")
+        bool,
+        typer.Option("--current-definition", help="By today's definition, and to where it says."),
     ] = False,
     reason: Annotated[
         str | None, typer.Option(help="Why; a revision keeps it in ledger and manifest.")
@@ -39,9 +40,9 @@ def redrop(
 ) -> None:
     """Make a drop again from what its close decided, and deliver it again where it is missing.
 
-    It has the same bytes. Where people were deleted since, or with --current-definition, it becomes
-    a numbered revision with its reason. Exits with 0 if it is there, 1 if it can't be made or
-    delivered, 3 if its close is held.
+    It has the same bytes. Where people were deleted since, or today's definition gives others, it
+    becomes a numbered revision with its reason. Exits with 0 if it is there, 1 if it can't be made
+    or delivered, 3 if its close is held.
     """
     sinks = Sinks.of(load_settings(config))
     instant = read_instant(close)
@@ -63,6 +64,8 @@ def redrop(
 def _told(done: Redrop) -> list[str]:
     if done.revision:
         return [f"revision -r{done.revision}", *(f"delivered to {one}" for one in done.delivered)]
+    kept = [f"keeps {one}" for one in done.kept]
     if done.delivered:
-        return ["the same bytes", *(f"was missing, delivered to {one}" for one in done.delivered)]
-    return ["the same bytes, and it is there everywhere"]
+        missing = [f"was missing, delivered to {one}" for one in done.delivered]
+        return ["the same bytes", *missing, *kept]
+    return ["the same bytes, and it is there everywhere", *kept]

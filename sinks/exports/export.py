@@ -7,8 +7,8 @@ if anything is wrong: nothing half-runs.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import combinations
 from pathlib import Path
@@ -117,6 +117,11 @@ class Export:
         """The name of the file in the archive of that window; None where none is made."""
         pattern = self.definition.inner_name_pattern
         return None if pattern is None else str(FileName(pattern.at(self._local(close)), revision))
+
+    def delivered_to(self, locations: Sequence[str]) -> Export:
+        """The same, delivered to these locations."""
+        definition = self.definition.model_copy(update={"deliver": tuple(locations)})
+        return replace(self, definition=definition)
 
     def _local(self, moment: datetime) -> datetime:
         return moment.astimezone(zones.zone(self.zone_name))

@@ -48,6 +48,16 @@ class Receipts:
             self.store.names(_files_folder(export, instant))
         )
 
+    def locations(self, export: str, instant: dt.datetime, revision: int) -> list[str]:
+        """Return the locations that have the drop of a close, or a revision of it, or had it."""
+        prefix = _entry(export, instant, revision, "").removesuffix(".json")
+        names = self.store.names(prefix.rpartition("/")[0])
+        return sorted(
+            name.removeprefix(prefix).removesuffix(".json")
+            for name in names
+            if name.startswith(prefix)
+        )
+
     def of(self, drop: Consignment, location: str) -> tuple[Receipt, ...] | None:
         """Return the receipts of a drop from a location; None if it has none of these bytes."""
         return self._read(_name(drop, location), drop)
@@ -90,7 +100,11 @@ def _receipt(fields: dict[str, str | int]) -> Receipt:
 
 
 def _name(drop: Consignment, location: str) -> str:
-    return entry_name(drop.export, drop.instant, f"{_of_revision(drop)}at.{location}")
+    return _entry(drop.export, drop.instant, drop.revision, location)
+
+
+def _entry(export: str, instant: dt.datetime, revision: int, location: str) -> str:
+    return entry_name(export, instant, f"{_of_revision(revision)}at.{location}")
 
 
 def _files_folder(export: str, instant: dt.datetime) -> str:
@@ -99,8 +113,8 @@ def _files_folder(export: str, instant: dt.datetime) -> str:
 
 def _file_name(drop: Consignment, location: str, file: str) -> str:
     folder = _files_folder(drop.export, drop.instant)
-    return f"{folder}/{_of_revision(drop)}{location}.{file}.json"
+    return f"{folder}/{_of_revision(drop.revision)}{location}.{file}.json"
 
 
-def _of_revision(drop: Consignment) -> str:
-    return f"r{drop.revision}." if drop.revision else ""
+def _of_revision(revision: int) -> str:
+    return f"r{revision}." if revision else ""

@@ -1,13 +1,14 @@
 """Redrop: a drop is made again, from what its close has decided (SPEC §9).
 
 Without more it has the same bytes, which proves the ledger's checksum, and is delivered again where
-it is missing. Where people were deleted since, or today's definition is asked for, its content
-differs: it becomes a numbered revision with its reason (SPEC §7).
+it is missing. Where people were deleted since, or by today's definition, if that is asked for, its
+content may differ: it becomes a numbered revision with its reason (SPEC §7).
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from schemas.errors import CloseError, LedgerError, WrongCloseError
@@ -15,7 +16,7 @@ from sinks.closing.close import DELETED_SINCE
 from sinks.closing.running import foreseen
 from sinks.exports.export import Export
 from sinks.instants import stamp
-from sinks.ledger.ledger import Intent, Outcome, Revision
+from sinks.ledger.ledger import Intent, Outcome
 from sinks.locations import Delivered
 from sinks.repair.revise import Reviser
 
@@ -25,12 +26,13 @@ __all__ = ["Redrop", "Redropper"]
 @dataclass(frozen=True, slots=True)
 class Redrop:
     """What came of it: the drop that is there now, its revision if it was made one (0: it has the
-    same bytes), and where it was missing.
+    same bytes), where it was missing, and what it keeps in spite of today's definition.
     """
 
     outcome: Outcome
     revision: int
     delivered: tuple[str, ...]
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Redropper:
                     return Redrop(outcome, revised.revision, outcome.receipts)
                 intent, outcome = self._latest(export, instant)  # another run may have revised it
                 now = replace(intent, deletions=self.reviser.deletions_since(intent))
-            return self._again(now, outcome)
+            return self._again(now, outcome, today)
 
     def _latest(self, export: str, instant: dt.datetime) -> tuple[Intent, Outcome]:
         latest = self.reviser.latest(export, instant)
@@ -78,13 +80,15 @@ class Redropper:
         last = f"the last close was at {stamp(closes[-1])}" if closes else "it was never closed"
         raise WrongCloseError(what, where=where, hint=last)
 
-    def _again(self, intent: Intent, outcome: Outcome) -> Redrop:
+    def _again(self, intent: Intent, outcome: Outcome, today: Export | None) -> Redrop:
         """Make the drop that is there, prove that it has the same bytes, and bring it to where it
-        is missing.
+        is missing: to where today's definition says, if that is asked for.
         """
         closer = self.reviser.closer
         export = Export.from_json(intent.definition_json())
-        revision = self._latest_revision(intent)
+        places = today.definition.deliver if today else self.reviser.places(intent, export)
+        number = self.reviser.latest_number(intent.export, intent.instant)
+        revision = self.reviser.ledger.revision(intent.export, intent.instant, number)
         with closer.made(export, intent, revision) as drop:
             if drop.rendered.sha256 != outcome.sha256:
                 raise LedgerError(
@@ -93,18 +97,28 @@ class Redropper:
                     where=outcome.drop_id,
                     hint="a drop must have the same bytes each time: nothing was sent, report this",
                 )
-            number = revision.number if revision else 0
-            receipts = closer.deliver_again(export, drop, intent.instant, number)
+            brought = export.delivered_to(places)
+            receipts = closer.deliver_again(brought, drop, intent.instant, number)
         missing = tuple(str(one) for one in receipts if one.delivered is Delivered.NOW)
-        return Redrop(outcome, 0, missing)
+        return Redrop(outcome, 0, missing, tuple(_kept(export, today, outcome, intent.instant)))
 
-    def _latest_revision(self, intent: Intent) -> Revision | None:
-        ledger = self.reviser.ledger
-        found = None
-        for number in ledger.revisions(intent.export, intent.instant):
-            if ledger.revision_outcome(intent.export, intent.instant, number) is not None:
-                found = ledger.revision(intent.export, intent.instant, number)
-        return found
+
+def _kept(
+    then: Export, today: Export | None, outcome: Outcome, instant: dt.datetime
+) -> Iterator[str]:
+    """Say what of today's definition is for drops to come, where the bytes are the same."""
+    if today is None:
+        return
+    place = _place(today, instant)
+    if place != _place(then, instant):
+        yield f"its name; today's, {place}, is for drops to come"
+    empty, empty_today = then.definition.when_empty, today.definition.when_empty
+    if not outcome.rows and empty_today is not empty:
+        yield f"when_empty: {empty}; today's, {empty_today}, is for drops to come"
+
+
+def _place(export: Export, instant: dt.datetime) -> str:
+    return f"{export.definition.entity}/{export.name}/{export.file_name(instant)}"
 
 
 def _refuse_another(today: Export, intent: Intent) -> None:

@@ -114,7 +114,8 @@ class Reviser:
         latest = self.latest(export, instant)
         if latest is None:
             return None
-        now, before = self._intent_now(latest[0], definition), latest[1]
+        decided, before = latest
+        now = self._intent_now(decided, definition or self._everywhere(decided))
         numbers = self.ledger.revisions(export, instant)
         revision = Revision(max(numbers, default=0) + 1, reason, now)
         as_it_is = Export.from_json(now.definition_json())
@@ -135,11 +136,32 @@ class Reviser:
         """Return the deletions that were recorded after a close's cut, up to now."""
         return self.closer.intentions.deletions_since(intent)
 
-    def _intent_now(self, intent: Intent, definition: Export | None) -> Intent:
-        now = replace(intent, deletions=self.deletions_since(intent))
-        if definition is None:
-            return now
-        return replace(now, definition=json.loads(definition.to_json()))
+    def latest_number(self, export: str, instant: dt.datetime) -> int:
+        """The number of the revision that is there now; 0 for the drop of the close itself."""
+        finished = (
+            number
+            for number in self.ledger.revisions(export, instant)
+            if self.ledger.revision_outcome(export, instant, number) is not None
+        )
+        return max(finished, default=0)
+
+    def places(self, intent: Intent, export: Export) -> list[str]:
+        """Where a drop belongs: where its definition says, and wherever else a redrop has brought
+        it.
+        """
+        number = self.latest_number(intent.export, intent.instant)
+        receipts = self.closer.deliveries.receipts
+        brought = receipts.locations(intent.export, intent.instant, number)
+        return list(dict.fromkeys((*export.definition.deliver, *brought)))
+
+    def _everywhere(self, intent: Intent) -> Export:
+        """How a drop was defined, delivered to all that have it: none may be left with another."""
+        export = Export.from_json(intent.definition_json())
+        return export.delivered_to(self.places(intent, export))
+
+    def _intent_now(self, intent: Intent, definition: Export) -> Intent:
+        deletions = self.deletions_since(intent)
+        return replace(intent, deletions=deletions, definition=json.loads(definition.to_json()))
 
     def _make(self, revision: Revision) -> Outcome:
         export = Export.from_json(revision.intent.definition_json())

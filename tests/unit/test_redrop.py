@@ -21,6 +21,7 @@ from sinks.repair.redrop import Redrop, Redropper
 from sinks.setup import Sinks
 from tests.shop.commands import exit_code_of
 from tests.shop.offline import OfflineShop, at, with_exports
+from tests.shop.partner import PARTNER, delivering
 from tests.shop.planted import BOB, delete, finds, live
 
 CLOSED = at(6, 28)
@@ -210,6 +211,93 @@ def test_todays_definition_with_the_same_bytes_makes_no_revision(
 
     assert "the same bytes" in capsys.readouterr().out
     assert shop.sinks.ledger.revisions("sent", CLOSED) == []
+
+
+def by_today(shop: OfflineShop, reason: str = "") -> Redrop:
+    (today,) = shop.sinks.exports
+    return Redropper(shop.sinks.reviser).redrop("sent", CLOSED, reason, today)
+
+
+def partners(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.rglob("*") if file.is_file())
+
+
+def test_by_todays_definition_the_same_bytes_go_to_where_it_says_now(
+    shop: OfflineShop, tmp_path: Path
+) -> None:
+    partner = tmp_path / PARTNER
+    with_partner = delivering(shop, partner, last=True)
+
+    done = by_today(with_partner)
+
+    assert (done.revision, done.kept) == (0, ())
+    assert [one.split(": ")[0] for one in done.delivered] == [PARTNER, PARTNER]
+    assert partners(partner) == [FILE, f"{FILE}.manifest.json"]
+    assert by_today(with_partner).delivered == (), "it is there everywhere now"
+
+
+def test_where_a_redrop_has_brought_it_a_drop_belongs_from_then_on(
+    shop: OfflineShop, tmp_path: Path
+) -> None:
+    """Nobody is left with people who were deleted since."""
+    partner = tmp_path / PARTNER
+    with_partner = delivering(shop, partner, last=True)
+    by_today(with_partner)
+    for file in partner.rglob("*.gz"):
+        file.unlink()
+
+    done = Redropper(with_partner.sinks.reviser).redrop("sent", CLOSED)
+
+    assert [one.split(": ")[0] for one in done.delivered] == [PARTNER]
+    delete(with_partner, BOB, 31)
+    with_partner.store_all()
+
+    done = Redropper(with_partner.sinks.reviser).redrop("sent", CLOSED)
+
+    revised = "sent_20260328_0600-r1.csv.gz"
+    assert done.revision == 1
+    assert partners(partner) == [revised, f"{revised}.manifest.json", FILE, f"{FILE}.manifest.json"]
+
+
+def test_where_todays_definition_doesnt_say_the_same_bytes_dont_go(
+    shop: OfflineShop, tmp_path: Path
+) -> None:
+    partner = tmp_path / PARTNER
+    by_today(delivering(shop, partner, last=True))
+    for file in partner.rglob("*.gz"):
+        file.unlink()
+
+    assert by_today(shop.again()).delivered == ()
+
+
+def test_what_the_same_bytes_keep_in_spite_of_todays_definition_is_told(
+    shop: OfflineShop, redrop: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = shop.folder / "exports/sent.yaml"
+    file.write_text(file.read_text().replace("_yyyyMMdd_HHmm", "_yyyy-MM-dd"))
+
+    assert redrop(shop.again(), current_definition=True) == 0
+
+    assert capsys.readouterr().out.endswith(
+        "  the same bytes, and it is there everywhere\n"
+        "  keeps its name; today's, crm/sent/sent_2026-03-28.csv.gz, is for drops to come\n"
+    )
+    assert FILE in files(shop)
+
+
+def test_a_skipped_file_that_todays_definition_would_send_is_told(tmp_path: Path) -> None:
+    definitions = with_exports("sent")
+    text = definitions["exports/sent.yaml"]
+    definitions["exports/sent.yaml"] = f"{text}when_empty: skip\n"
+    shop = OfflineShop(tmp_path, definitions=definitions)
+    shop.tell(Kind.CAMPAIGN, "CREATED", at(1), campaignId=22)
+    shop.store_all()
+    shop.close("sent", CLOSED)
+    (shop.folder / "exports/sent.yaml").write_text(text)
+
+    assert by_today(shop.again()).kept == (
+        "when_empty: skip; today's, header, is for drops to come",
+    )
 
 
 def test_a_revision_of_a_revision_counts_on(shop: OfflineShop, redrop: Callable[..., int]) -> None:
