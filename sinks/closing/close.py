@@ -114,8 +114,11 @@ class Closer:
         the drop may go without offsets that are lost, if a person says so.
 
         Raises HeldError where the drop can't be proven complete or breaks a guard rail, CloseError
-        where it can't be made or delivered; running it again is safe.
+        where it can't be made or delivered, WrongCloseError where an initial drop is wanted and the
+        window was closed, or begun, as a delta; running it again is safe.
         """
+        if initial:
+            self._refuse_initial_of_a_delta(export, instant)
         recorded = self.ledger.outcome(export.name, instant)
         if recorded is not None:
             return recorded
@@ -259,6 +262,11 @@ class Closer:
             name = self.ledger.waiting_name(intent.export, intent.instant)
             self.ledger.store.write(name, lambda file: file.write(waiting))
         return self.ledger.record_outcome(intent, drop.outcome(receipts))
+
+    def _refuse_initial_of_a_delta(self, export: Export, instant: dt.datetime) -> None:
+        begun = self.ledger.intent(export.name, instant)
+        if begun is not None and not begun.initial:
+            self.intentions.refuse_initial(export)
 
     def _refuse_a_taken_name(self, export: Export, instant: dt.datetime) -> None:
         """Refuse a file name that is taken, before anything is begun (SPEC §7). The ledger is asked

@@ -64,6 +64,28 @@ def topics_read(export: Export, prefix: str) -> tuple[Topic, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class _Reach:
+    """The topics that a close reads, its own first, and by name: where its window starts in them
+    and ends, and what is known of them as of its start.
+    """
+
+    topics: Sequence[Topic]
+    starts: Mapping[str, TopicCut]
+    cuts: Mapping[str, TopicCut]
+    bases: Mapping[str, Base]
+
+    @property
+    def own(self) -> Topic:
+        """The topic whose events the export is of."""
+        return self.topics[0]
+
+    @property
+    def cut(self) -> TopicCut:
+        """Where the window ends."""
+        return self.cuts[self.own.name]
+
+
+@dataclass(frozen=True, slots=True)
 class Intentions:
     """Makes intents."""
 
@@ -96,15 +118,12 @@ class Intentions:
         recorded = self.ledger.intent(export.name, instant)
         if recorded is not None and recorded.initial >= initial:
             return recorded
-        previous = self._previous(export, instant, initial=initial)
+        initial = self._is_initial(export, instant, asked=initial)
+        previous = self._previous(export, instant)
         start = instant if initial else previous or first_start(export, instant)
-        topics = topics_read(export, self.prefix)
-        names = [topic.name for topic in topics]
-        # The earlier cut first: a later one is never before it.
-        starts, cuts = self.cuts.take(names, start), self.cuts.take(names, instant)
-        bases = {name: base for name in names if (base := self.bases.latest(name, start))}
-        needs = self._all_needs(topics, starts, cuts, bases)
-        between = spans(None if initial else starts[names[0]], cuts[names[0]])
+        reach = self._reach(export, start, instant)
+        needs = self._all_needs(reach)
+        between = spans(None if initial else reach.starts[reach.own.name], reach.cut)
         if loss:
             self._accept_loss(f"{export.name}@{stamp(instant)}", needs, loss)
         choices = self.completeness.prove(needs, progress=progress)
@@ -116,14 +135,14 @@ class Intentions:
             window_start=start,
             previous_drop=f"{export.name}@{stamp(previous)}" if previous else None,
             definition=json.loads(export.to_json()),
-            window={names[0]: {s.partition.partition: (s.first, s.next) for s in between}},
+            window={reach.own.name: {s.partition.partition: (s.first, s.next) for s in between}},
             choices=choices,
-            bases={name: base.name for name, base in bases.items()},
-            deletions=self._deletions(topics, cuts, choices),
+            bases={name: base.name for name, base in reach.bases.items()},
+            deletions=self._deletions(reach, choices),
             initial=initial,
             loss=loss,
         )
-        return self._recorded(_without_needless_reason(intent), previous)
+        return self._recorded(export, _without_needless_reason(intent), previous)
 
     def deletions_since(self, intent: Intent) -> tuple[Deletion, ...]:
         """Return the deletions that were recorded after a close's cut, up to now."""
@@ -151,8 +170,21 @@ class Intentions:
         log.warning("loss accepted", drop=drop, lost=[str(span) for span in lost], reason=reason)
         self.completeness.losses.accept(lost, drop, reason)
 
-    def _refuse_initial(self, export: Export) -> None:
-        """An initial drop is of rows, and an export's first: later ones are deltas on it."""
+    def _is_initial(self, export: Export, instant: dt.datetime, *, asked: bool) -> bool:
+        """Whether a close makes the initial drop. What was asked for is recorded before it is
+        proven: a run that goes on where this one is held or killed makes it as well.
+        """
+        if asked:
+            self.refuse_initial(export)
+            self.ledger.ask_for_initial(export.name, instant)
+            return True
+        asked_before = self.ledger.is_asked_for_initial(export.name, instant)
+        return asked_before and not any(self.ledger.closes(export.name))
+
+    def refuse_initial(self, export: Export) -> None:
+        """Refuse the initial drop of an export that can have none: it is of rows, and an export's
+        first, as later ones are deltas on it. Raises WrongCloseError.
+        """
         if export.type.line is not Line.ROW:
             rows = ", ".join(one.name for one in EXPORT_TYPES.values() if one.line is Line.ROW)
             raise WrongCloseError(
@@ -168,11 +200,7 @@ class Intentions:
                 hint="close it without --initial, or define an export of another name",
             )
 
-    def _previous(
-        self, export: Export, instant: dt.datetime, *, initial: bool
-    ) -> dt.datetime | None:
-        if initial:
-            self._refuse_initial(export)
+    def _previous(self, export: Export, instant: dt.datetime) -> dt.datetime | None:
         closes = list(self.ledger.closes(export.name))
         self._refuse_another(export, closes[-1] if closes else None)
         if closes and closes[-1] > instant:
@@ -203,9 +231,9 @@ class Intentions:
             hint = "give it another name, for a chain of drops of its own; or take the change back"
             raise DefinitionError([Fault(f"export '{export.name}'", what, hint)])
 
-    def _recorded(self, intent: Intent, previous: dt.datetime | None) -> Intent:
+    def _recorded(self, export: Export, intent: Intent, previous: dt.datetime | None) -> Intent:
         """Record an intent, if its window is the one that follows the previous: nothing is in two
-        drops.
+        drops. Another run may have been first; not with a delta, where the initial drop is wanted.
         """
         owner = self.ledger.claim(intent.export, previous, intent.instant)
         if owner != intent.instant:
@@ -214,19 +242,24 @@ class Intentions:
                 where=f"export '{intent.export}'",
                 hint=f"finish it first: close {intent.export} --at {owner.isoformat()}",
             )
-        return self.ledger.record_intent(intent)
+        recorded = self.ledger.record_intent(intent)
+        if intent.initial and not recorded.initial:
+            self.refuse_initial(export)
+        return recorded
 
-    def _all_needs(
-        self,
-        topics: Sequence[Topic],
-        starts: Mapping[str, TopicCut],
-        cuts: Mapping[str, TopicCut],
-        bases: Mapping[str, Base],
-    ) -> list[Need]:
-        """What is read of all topics, the export's own first."""
-        known = {name: base.cut for name, base in bases.items()} | _stateless(topics[0], starts)
+    def _reach(self, export: Export, start: dt.datetime, instant: dt.datetime) -> _Reach:
+        topics = topics_read(export, self.prefix)
         names = [topic.name for topic in topics]
-        return [need for name in names for need in self._needs(cuts[name], known.get(name))]
+        # The earlier cut first: a later one is never before it.
+        starts, cuts = self.cuts.take(names, start), self.cuts.take(names, instant)
+        bases = {name: base for name in names if (base := self.bases.latest(name, start))}
+        return _Reach(topics, starts, cuts, bases)
+
+    def _all_needs(self, reach: _Reach) -> list[Need]:
+        """What is read of all topics, the export's own first."""
+        known = {name: base.cut for name, base in reach.bases.items()} | _stateless(reach)
+        names = [topic.name for topic in reach.topics]
+        return [need for name in names for need in self._needs(reach.cuts[name], known.get(name))]
 
     def _needs(self, cut: TopicCut, known: TopicCut | None) -> list[Need]:
         """What is read of a topic up to a cut, where the state at an earlier one is known: what
@@ -251,18 +284,17 @@ class Intentions:
         ]
         return min([first, *earlier])
 
-    def _deletions(
-        self, topics: Sequence[Topic], cuts: Mapping[str, TopicCut], choices: Sequence[Choice]
-    ) -> tuple[Deletion, ...]:
-        profiles = next((topic for topic in topics if topic.kind is Kind.PROFILE), None)
+    def _deletions(self, reach: _Reach, choices: Sequence[Choice]) -> tuple[Deletion, ...]:
+        profiles = next((topic for topic in reach.topics if topic.kind is Kind.PROFILE), None)
         if profiles is None:
             return ()
-        return self._later_than(profiles, cuts[profiles.name], choices)
+        return self._later_than(profiles, reach.cuts[profiles.name], choices)
 
 
-def _stateless(own: Topic, starts: Mapping[str, TopicCut]) -> dict[str, TopicCut]:
+def _stateless(reach: _Reach) -> dict[str, TopicCut]:
     """Where the export's own topic has no state, all that was known of it is its window's start."""
-    return {} if own.kind in WITH_STATE else {own.name: starts[own.name]}
+    own = reach.own
+    return {} if own.kind in WITH_STATE else {own.name: reach.starts[own.name]}
 
 
 def _without_needless_reason(intent: Intent) -> Intent:

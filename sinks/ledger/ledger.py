@@ -171,7 +171,8 @@ class Ledger:
 
     Those of a close are `intent.json` and `outcome.json`, those of its revisions are called
     `r<n>.intent.json` and `r<n>.outcome.json`. `ledger/chain/<export>/<previous>` names the close
-    that follows another, `…/first` the first.
+    that follows another, `…/first` the first. `ledger/initial/<export>/<instant>` says that a close
+    was asked for as the export's initial drop; it is no begin of one.
     """
 
     def __init__(self, store: Store) -> None:
@@ -197,6 +198,14 @@ class Ledger:
         """Return the instant of the close that follows the previous, if one has begun."""
         name = _link(export, previous)
         return read_entry(self.store, name, lambda content: parse_stamp(content.decode().strip()))
+
+    def ask_for_initial(self, export: str, instant: dt.datetime) -> None:
+        """Record that the close at an instant is to make the export's initial drop."""
+        self.store.create(_asked(export, instant), f"{stamp(instant)}\n".encode())
+
+    def is_asked_for_initial(self, export: str, instant: dt.datetime) -> bool:
+        """Whether the close at an instant was ever asked for as the export's initial drop."""
+        return read_entry(self.store, _asked(export, instant), lambda _: True) is not None
 
     def record_outcome(self, intent: Intent, outcome: Outcome) -> Outcome:
         """Record an outcome and return it, or the one that was recorded for this close before.
@@ -301,6 +310,10 @@ class Ledger:
 def _link(export: str, previous: dt.datetime | None) -> str:
     """Name of the file that says which close follows another; each has one at most."""
     return f"ledger/chain/{export}/{stamp(previous) if previous else 'first'}"
+
+
+def _asked(export: str, instant: dt.datetime) -> str:
+    return f"ledger/initial/{export}/{stamp(instant)}"
 
 
 def entry_name(export: str, instant: dt.datetime, entry: str) -> str:

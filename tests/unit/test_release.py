@@ -355,6 +355,24 @@ def test_a_hole_holds_a_drop_and_it_goes_out_only_by_accept_loss(
     assert manifest["offsets"][0]["next"] == 5
 
 
+def test_an_initial_drop_that_is_held_for_a_loss_goes_out_as_one(
+    losing: OfflineShop, release: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    export = next(one for one in losing.sinks.exports if one.name == "profiles")
+    instant = at(7, 30)  # long after the profiles were created
+    with pytest.raises(HeldError):
+        losing.sinks.closer.close(export, instant, lambda lags: None, initial=True)
+
+    assert release(losing, "20260330T070000.000Z", export="profiles", accept_loss=True) == 0
+
+    assert "3 rows" in capsys.readouterr().out
+    intent = losing.sinks.ledger.intent("profiles", instant)
+    assert intent is not None
+    assert intent.initial
+    outcome = losing.sinks.closer.close(export, instant, lambda lags: None, initial=True)
+    assert outcome.rows == 3
+
+
 def test_what_kafka_still_has_is_mended_also_where_a_loss_is_accepted(
     losing: OfflineShop, release: Callable[..., int]
 ) -> None:
