@@ -15,7 +15,8 @@
         ├── WrongCloseError     what is asked of a close can't be (exit code 2)
         ├── UnforeseenError     in a way that nobody foresaw
         └── HeldError           a close that can't be proven complete (exit code 3)
-            └── WaitingError    it isn't complete yet: the workers haven't stored all of it
+            ├── WaitingError    it isn't complete yet: the workers haven't stored all of it
+            └── LostOffsetsError  it never will be: offsets are neither stored nor in Kafka
 
 Every error says what is wrong, where, and what would be right (`hint`); `str()` puts that on one
 line (one line for each fault). `exit_code` is what the command line exits with.
@@ -35,6 +36,7 @@ __all__ = [
     "HeldError",
     "IncompatibleSchemaError",
     "LedgerError",
+    "LostOffsetsError",
     "PartitionError",
     "PublishError",
     "RegistryError",
@@ -170,6 +172,10 @@ class HeldError(CloseError):
 
 class WaitingError(HeldError):
     """A close whose window the workers haven't stored yet; trying again may be all it needs."""
+
+
+class LostOffsetsError(HeldError):
+    """A close whose window or state has offsets that are neither stored nor in Kafka any more."""
 
 
 def _sentence(where: str, what: str, hint: str) -> str:

@@ -65,9 +65,7 @@ class AsCovered(Completeness):
         ]
         return tuple(Choice(choice.partition, choice.tiling) for choice in chosen)
 
-    def refuse_lost(
-        self, window: Sequence[Span], choices: Sequence[Choice], export: str, close: str
-    ) -> None:
+    def refuse_lost(self, window: Sequence[Span], choices: Sequence[Choice], export: str) -> None:
         """Refuse nothing: what is missing is remarked."""
 
 

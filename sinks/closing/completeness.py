@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from schemas.errors import DeltadropError, HeldError, WaitingError
+from schemas.errors import DeltadropError, HeldError, LostOffsetsError, WaitingError
 from sinks.closing.cut import Span
 from sinks.closing.losses import Losses, lost_of_window
 from sinks.ledger.ledger import Choice
@@ -76,7 +76,7 @@ class Completeness:
         """Return a whole tiling for each need, mending holes and waiting for the workers.
 
         Raises WaitingError where coverage doesn't reach the cut in time, naming the partitions;
-        HeldError where a hole can't be mended.
+        HeldError where a hole can't be mended, LostOffsetsError where Kafka no longer has it.
         """
         bounded = [self._bounded(need) for need in needs]
         deadline = time.monotonic() + self._wait_seconds
@@ -104,10 +104,8 @@ class Completeness:
             if (end := min(hole.next, self._log_start(choice.partition))) > hole.first
         )
 
-    def refuse_lost(
-        self, window: Sequence[Span], choices: Sequence[Choice], export: str, close: str
-    ) -> None:
-        """Raise HeldError where offsets of a window are lost."""
+    def refuse_lost(self, window: Sequence[Span], choices: Sequence[Choice], export: str) -> None:
+        """Raise LostOffsetsError where offsets of a window are lost."""
         lost = lost_of_window(window, choices)
         if not lost:
             return
@@ -115,11 +113,10 @@ class Completeness:
             f"{one.first} to {one.next} of {one.partition.topic}/{one.partition.partition}"
             for one in lost
         )
-        raise HeldError(
+        raise LostOffsetsError(
             what=f"offsets {named} are in the window, and neither stored nor in Kafka any more",
             where=f"export '{export}'",
-            hint=f"to send the drop without them: deltadrop release {export} --close {close} "
-            "--accept-loss --reason '…'; raise the topic's retention",
+            hint="raise the topic's retention",
         )
 
     def _bounded(self, need: Need) -> Need:
@@ -172,14 +169,12 @@ class Completeness:
 
 def _not_mended(partition: TopicPartition, hole: Hole, error: DeltadropError) -> HeldError:
     where = f"{partition.topic}/{partition.partition}"
-    hint = error.hint
-    if isinstance(error, OffsetsGoneError):
-        hint += "; without them it's sent by `release EXPORT --close INSTANT --accept-loss`"
+    kind = LostOffsetsError if isinstance(error, OffsetsGoneError) else HeldError
     reason = error.reason(told=where)
-    return HeldError(
+    return kind(
         what=f"offsets {hole.first} to {hole.next} can't be read again: {reason}",
         where=where,
-        hint=hint,
+        hint=error.hint,
     )
 
 

@@ -126,9 +126,10 @@ class Intentions:
         between = spans(None if initial else reach.starts[reach.own.name], reach.cut)
         if loss:
             self._accept_loss(f"{export.name}@{stamp(instant)}", needs, loss)
-        choices = self.completeness.prove(needs, progress=progress)
-        whole = () if initial or loss else between
-        self.completeness.refuse_lost(whole, choices, export.name, stamp(instant))
+        with Holds(self.ledger.store).held_if_lost(export.name, instant):
+            choices = self.completeness.prove(needs, progress=progress)
+            whole = () if initial or loss else between
+            self.completeness.refuse_lost(whole, choices, export.name)
         intent = Intent(
             export=export.name,
             instant=instant,

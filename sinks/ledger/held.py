@@ -5,16 +5,20 @@ the ledger, beside the intent of the close.
 that a person lets it go, and why; `deletions-<n>.json` which deletions of profiles were recorded
 after the close was decided, and before anything of it left. All are created if absent. The file
 itself isn't kept: it is made again from the intent, with the same bytes.
+
+A close that can't be decided, as offsets that it reads are lost, has no intent: that it is held is
+in `ledger/lost/<export>/<instant>.json`, by its last try, and counts until it is decided.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
-from schemas.errors import HeldError, LedgerError
+from schemas.errors import HeldError, LedgerError, LostOffsetsError
 from sinks.instants import stamp
 from sinks.ledger.ledger import Deletion, Intent, entry_name, read_entry
 from streams.store import Store
@@ -114,6 +118,26 @@ class Holds:
             return None
         return self.held(export, instant)
 
+    @contextmanager
+    def held_if_lost(self, export: str, instant: dt.datetime) -> Iterator[None]:
+        """Record that a close is held, if offsets are found to be lost within the context; the
+        error then says how it is let go.
+        """
+        try:
+            yield
+        except LostOffsetsError as error:
+            command = f"deltadrop release {export} --close {stamp(instant)} --accept-loss"
+            hint = f"to send the drop without them: {command} --reason '…'; {error.hint}"
+            told = LostOffsetsError(error.what, where=error.where, hint=hint)
+            content = (json.dumps(told.to_fields(), indent=1) + "\n").encode()
+            self.store.write(_lost(export, instant), lambda file: file.write(content))
+            raise told from error
+
+    def lost(self, export: str, instant: dt.datetime) -> LostOffsetsError | None:
+        """Return why a close that isn't decided yet is held, if it is for lost offsets."""
+        decided = read_entry(self.store, entry_name(export, instant, "intent"), bool)
+        return None if decided else read_entry(self.store, _lost(export, instant), _read_lost)
+
     def take_out(self, intent: Intent, deletions: tuple[Deletion, ...]) -> Intent:
         """Record the deletions known now, of a drop of which nothing has left; return what decides
         its bytes from now on, here or by another who was first.
@@ -154,6 +178,15 @@ class Holds:
                 where=decided.drop_id,
                 hint="a drop must have the same bytes each time: nothing was sent, report this",
             )
+
+
+def _lost(export: str, instant: dt.datetime) -> str:
+    return f"ledger/lost/{export}/{stamp(instant)}.json"
+
+
+def _read_lost(content: bytes) -> LostOffsetsError:
+    fields = json.loads(content)
+    return LostOffsetsError(fields["what"], where=fields["where"], hint=fields["hint"])
 
 
 def _deletions(number: int) -> str:

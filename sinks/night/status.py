@@ -185,5 +185,9 @@ def _trouble(sinks: Sinks, export: Export, instant: dt.datetime) -> tuple[str, s
     if held is not None:
         error = held.error(export.name, instant)
         return error.what, error.hint
+    lost = sinks.closer.holds.lost(export.name, instant)
+    if lost is not None:
+        own = f"export '{export.name}'"
+        return f"held: {lost.reason(told=own)}", lost.hint
     told = latest_trouble(sinks.ledger.store, export.name, instant)
     return (f"{told.kind}: {told.problem}", told.hint) if told else ("", "")

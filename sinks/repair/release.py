@@ -39,7 +39,8 @@ class Releaser:
         """Send the drop that a guard rail held, and return what came of it; one that was sent is
         left as it is.
 
-        Raises CloseError where nothing is held, or it can't be sent.
+        Raises LostOffsetsError where it is held for lost offsets: these are to be accepted;
+        CloseError where nothing is held, or it can't be sent.
         """
         closer = self.reviser.closer
         sent = closer.ledger.outcome(export, instant)
@@ -57,7 +58,8 @@ class Releaser:
     def look(self, export: str, instant: dt.datetime) -> HeldDrop:
         """Return what a release would send now; changes nothing.
 
-        Raises CloseError where nothing is held by a guard rail, or it can't be made.
+        Raises LostOffsetsError where it is held for lost offsets: there is no drop yet; CloseError
+        where nothing is held by a guard rail, or it can't be made.
         """
         closer = self.reviser.closer
         intent, held = closer.ledger.intent(export, instant), closer.holds.held(export, instant)
@@ -103,6 +105,9 @@ class Releaser:
             what = f"the close at {stamp(instant)} was begun and is not held"
             return CloseError(what, where=where, hint=hint)
         holds = self.reviser.closer.holds
+        lost = holds.lost(export, instant)
+        if lost is not None:
+            return lost
         held = [
             stamp(one)
             for one in self.reviser.ledger.closes(export)

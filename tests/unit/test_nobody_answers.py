@@ -85,8 +85,9 @@ GONE = OffsetsGoneError(
         ),
         pytest.param(
             GONE,
-            "offsets 1 to 2 are no longer in Kafka; raise the topic's retention; without them it's"
-            " sent by `release EXPORT --close INSTANT --accept-loss`",
+            "offsets 1 to 2 are no longer in Kafka; to send the drop without them: deltadrop"
+            " release sent --close 20260327T060000.000Z --accept-loss --reason '…'; raise the"
+            " topic's retention",
             id="gone",
         ),
     ],

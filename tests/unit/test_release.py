@@ -17,7 +17,7 @@ from schemas.events import Kind
 from sinks.commands import closes
 from sinks.commands import release as release_command
 from sinks.ledger.held import Holds
-from sinks.night.status import status_of
+from sinks.night.status import ExportStatus, status_of
 from sinks.repair.release import Releaser
 from sinks.setup import Sinks
 from tests.shop.commands import exit_code_of
@@ -307,6 +307,13 @@ def test_a_reason_is_one_line() -> None:
 
 
 LOST_FROM, LOST_TO = 1, 3
+HELD_FOR_LOSS = (
+    "deltadrop.shop.profile/0: offsets 1 to 3 can't be read again: offsets are no longer in Kafka"
+)
+LET_GO = (
+    f"to send the drop without them: deltadrop release profiles --close {CLOSE} --accept-loss"
+    " --reason '…'; raise the retention"
+)
 
 
 @pytest.fixture
@@ -339,8 +346,9 @@ def test_a_hole_holds_a_drop_and_it_goes_out_only_by_accept_loss(
     losing: OfflineShop, release: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "--accept-loss" in held_for_loss(losing, "profiles", HELD).hint
-    assert release(losing, export="profiles") == 1
-    assert "nothing is held" in capsys.readouterr().out
+    for more in ({}, {"show": True, "reason": None}):
+        assert release(losing, export="profiles", **more) == 3
+        assert capsys.readouterr().out.endswith(f"{HELD_FOR_LOSS}; {LET_GO}\n")
     assert losing.drops() == []
 
     assert release(losing, export="profiles", accept_loss=True, reason="retention") == 0
@@ -353,6 +361,32 @@ def test_a_hole_holds_a_drop_and_it_goes_out_only_by_accept_loss(
     assert manifest["lost"]["reason"] == "retention"
     assert manifest["balance"]["input"] == 3
     assert manifest["offsets"][0]["next"] == 5
+
+
+def status_of_profiles(shop: OfflineShop) -> ExportStatus:
+    return next(one for one in status_of(shop.sinks, at(7, 28)).exports if one.export == "profiles")
+
+
+def test_status_tells_what_is_held_for_a_loss_until_it_is_sent(
+    losing: OfflineShop, release: Callable[..., int]
+) -> None:
+    """Also where it was closed by hand, and no report was made."""
+    held_for_loss(losing, "profiles", HELD)
+
+    status = status_of_profiles(losing)
+    assert (status.trouble, status.hint) == (f"held: {HELD_FOR_LOSS}", LET_GO)
+
+    release(losing, export="profiles", accept_loss=True)
+    status = status_of_profiles(losing)
+    assert (status.due, status.trouble) == ((), "")
+
+
+def test_what_was_held_for_a_loss_is_closed_when_it_can_be_proven(losing: OfflineShop) -> None:
+    held_for_loss(losing, "profiles", HELD)
+    losing.batch("deltadrop.shop.profile", LOST_FROM, LOST_TO)  # by a worker that was late
+
+    assert losing.close("profiles", HELD).rows == 5
+    assert losing.sinks.closer.holds.lost("profiles", HELD) is None
 
 
 def test_an_initial_drop_that_is_held_for_a_loss_goes_out_as_one(
