@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from schemas.errors import CloseError
+from schemas.errors import CloseError, WrongCloseError
 from sinks.closing.close import Progress
 from sinks.closing.running import foreseen
 from sinks.exports.export import Export
@@ -80,12 +80,17 @@ class Releaser:
         """Close a window that is held for lost offsets without these, and return what came of it.
 
         Raises HeldError where what it leaves breaks a guard rail, or is held for something else;
-        CloseError where no close was tried at the instant, or it fails.
+        WrongCloseError where no close at the instant is held for lost offsets; CloseError where it
+        fails.
         """
         closer = self.reviser.closer
-        own = export.topic(self.reviser.prefix).name
-        if self.reviser.cuts.recorded(own, instant) is None:
-            raise self._not_held(export.name, instant, None)
+        decided = closer.ledger.intent(export.name, instant) is not None
+        if not decided and closer.holds.lost(export.name, instant) is None:
+            raise WrongCloseError(
+                what=f"no close at {stamp(instant)} is held for lost offsets",
+                where=f"export '{export.name}'",
+                hint="`deltadrop status` says what is, once `deltadrop close` has tried it",
+            )
         with foreseen(export.name, instant):
             return closer.close(export, instant, progress, loss=reason)
 

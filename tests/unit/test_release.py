@@ -17,6 +17,7 @@ from schemas.events import Kind
 from sinks.commands import closes
 from sinks.commands import release as release_command
 from sinks.ledger.held import Holds
+from sinks.ledger.ledger import Ledger
 from sinks.night.status import ExportStatus, status_of
 from sinks.repair.release import Releaser
 from sinks.setup import Sinks
@@ -275,8 +276,9 @@ def test_status_tells_what_is_held_and_the_command_that_settles_it(held: Offline
         ),
         (
             {"close": "20260326T060000.000Z", "accept_loss": True},
-            1,
-            f"nothing is held at 20260326T060000.000Z; held: {CLOSE}",
+            2,
+            "export 'sent': no close at 20260326T060000.000Z is held for lost offsets; `deltadrop"
+            " status` says what is, once `deltadrop close` has tried it\n",
         ),
     ],
 )
@@ -405,6 +407,40 @@ def test_an_initial_drop_that_is_held_for_a_loss_goes_out_as_one(
     assert intent.initial
     outcome = losing.sinks.closer.close(export, instant, lambda lags: None, initial=True)
     assert outcome.rows == 3
+
+
+def test_no_loss_is_accepted_for_a_window_that_another_exports_close_was_held_for(
+    losing: OfflineShop, release: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The cut of its topic is there; its own close was never tried at that instant."""
+    file = losing.folder / "exports/profiles.yaml"
+    other = file.read_text().replace("export: profiles", "export: others")
+    (losing.folder / "exports/others.yaml").write_text(other)
+    shop = losing.again()
+    held_for_loss(shop, "profiles", HELD)
+
+    assert release(shop, export="others", accept_loss=True) == 2
+
+    assert f"no close at {CLOSE} is held for lost offsets" in capsys.readouterr().out
+    assert list(shop.sinks.ledger.closes("others")) == []
+    assert shop.drops() == []
+
+
+def test_a_release_that_was_killed_is_finished_by_the_same_command(
+    losing: OfflineShop, release: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before its intent, or after it; and one that was sent stays as it is."""
+    held_for_loss(losing, "profiles", HELD)
+
+    def killed(*_: Any) -> None:
+        raise KilledError
+
+    for step in ("claim", "record_intent", "record_outcome"):
+        with monkeypatch.context() as patched, pytest.raises(KilledError):
+            patched.setattr(Ledger, step, killed)
+            release(losing, export="profiles", accept_loss=True)
+    assert release(losing, export="profiles", accept_loss=True) == 0
+    assert release(losing, export="profiles", accept_loss=True) == 0
 
 
 def test_what_kafka_still_has_is_mended_also_where_a_loss_is_accepted(
