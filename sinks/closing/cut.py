@@ -45,6 +45,10 @@ class TopicCut:
     instant: dt.datetime
     offsets: tuple[int, ...]
 
+    def is_of(self, other: TopicCut) -> bool:
+        """Whether the topic was the same at another cut: not created again in between."""
+        return self.topic_id == other.topic_id
+
     def to_json(self) -> bytes:
         """Serialise; the topic and the instant are in the name."""
         return json.dumps({"topic_id": str(self.topic_id), "offsets": self.offsets}).encode()
@@ -71,12 +75,13 @@ def spans(first: TopicCut | None, last: TopicCut) -> tuple[Span, ...]:
     Partitions that the first cut doesn't know start at 0. Raises HeldError where the topic was
     created again between the two: its offsets don't continue.
     """
-    if first is not None and first.topic_id != last.topic_id:
+    if first is not None and not first.is_of(last):
         raise HeldError(
             what="the topic was deleted and created again between "
             f"{stamp(first.instant)} and {stamp(last.instant)}",
             where=f"topic {last.topic}",
-            hint="what the old topic held after the earlier cut can't be proven delivered",
+            hint="what the old topic held after the earlier cut can't be proven delivered; an"
+            " export of another name begins with the new topic's first event",
         )
     known = first.offsets if first is not None else ()
     starts = known + (0,) * (len(last.offsets) - len(known))

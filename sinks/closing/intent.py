@@ -66,7 +66,7 @@ def topics_read(export: Export, prefix: str) -> tuple[Topic, ...]:
 @dataclass(frozen=True, slots=True)
 class _Reach:
     """The topics that a close reads, its own first, and by name: where its window starts in them
-    and ends, and what is known of them as of its start.
+    (with the topic where that wasn't there yet) and ends, and what is known as of its start.
     """
 
     topics: Sequence[Topic]
@@ -121,9 +121,9 @@ class Intentions:
         initial = self._is_initial(export, instant, asked=initial)
         previous = self._previous(export, instant)
         start = instant if initial else previous or first_start(export, instant)
-        reach = self._reach(export, start, instant)
+        reach = self._reach(export, start, instant, begins=previous is None)
         needs = self._all_needs(reach)
-        between = spans(None if initial else reach.starts[reach.own.name], reach.cut)
+        between = spans(None if initial else reach.starts.get(reach.own.name), reach.cut)
         if loss:
             self._accept_loss(f"{export.name}@{stamp(instant)}", needs, loss)
         with Holds(self.ledger.store).held_if_lost(export.name, instant):
@@ -248,12 +248,27 @@ class Intentions:
             self.refuse_initial(export)
         return recorded
 
-    def _reach(self, export: Export, start: dt.datetime, instant: dt.datetime) -> _Reach:
+    def _reach(
+        self, export: Export, start: dt.datetime, instant: dt.datetime, *, begins: bool
+    ) -> _Reach:
+        """What a close reads. begins: it is the export's first, which has nothing to do with what
+        a topic that was created again had held before.
+        """
         topics = topics_read(export, self.prefix)
         names = [topic.name for topic in topics]
         # The earlier cut first: a later one is never before it.
         starts, cuts = self.cuts.take(names, start), self.cuts.take(names, instant)
-        bases = {name: base for name in names if (base := self.bases.latest(name, start))}
+        anew = [name for name in names if begins and not starts[name].is_of(cuts[name])]
+        if anew:
+            log.warning("topics were created again: it begins with the new ones", topics=anew)
+        starts = {name: starts[name] for name in names if name not in anew}
+        bases = {
+            name: base
+            for name in names
+            if name in starts
+            and (base := self.bases.latest(name, start))
+            and base.cut.is_of(starts[name])
+        }
         return _Reach(topics, starts, cuts, bases)
 
     def _all_needs(self, reach: _Reach) -> list[Need]:
@@ -295,7 +310,9 @@ class Intentions:
 def _stateless(reach: _Reach) -> dict[str, TopicCut]:
     """Where the export's own topic has no state, all that was known of it is its window's start."""
     own = reach.own
-    return {} if own.kind in WITH_STATE else {own.name: reach.starts[own.name]}
+    if own.kind in WITH_STATE or own.name not in reach.starts:
+        return {}
+    return {own.name: reach.starts[own.name]}
 
 
 def _without_needless_reason(intent: Intent) -> Intent:

@@ -46,6 +46,8 @@ class Rebase:
             cut = self.cuts.recorded(topic.name, instant)
             if cut is not None and topic.kind in WITH_STATE:
                 base = self.bases.latest(topic.name, instant)
+                if base is not None and not base.cut.is_of(cut):
+                    base = None
                 try:
                     if self._is_due(base, cut):
                         made.append(self._remake(topic, cut, base))
@@ -56,8 +58,6 @@ class Rebase:
         return made
 
     def _is_due(self, base: Base | None, cut: TopicCut) -> bool:
-        if base is not None and base.cut.topic_id != cut.topic_id:
-            return False
         known = base.cut if base is not None else None
         since = sum(cut.offsets) - (sum(known.offsets) if known is not None else 0)
         rows = sum(base.rows.values()) if base is not None else 0
