@@ -65,8 +65,8 @@ def close(
 ) -> None:
     """Close every due window that isn't closed yet, oldest first; or the one that ends at --at.
 
-    Exits with 0 if all were closed, 2 if one can't be as it is asked for, else 1 if one failed,
-    else 3 if one was held; the others were closed all the same.
+    Exits with 0 if all were closed, 2 if one can't be as it is asked for, else 1 if one failed or a
+    revision can't be delivered, else 3 if one was held; the others were closed all the same.
     """
     settings = load_settings(config)
     at_once = settings.close.model_copy(update={"wait_seconds": 0})
@@ -83,8 +83,7 @@ def close(
     due = _due_at(chosen, _instant(at, now)) if at else _due(run, chosen, now)
     with writing_metrics(sinks, settings.observe.textfile):
         _close_in_order(run, due, settings.close.wait_seconds)
-    for told in sinks.sweeper.finish_revisions().left:
-        typer.echo(told, err=True)
+    unfinished = _finish_revisions(sinks, reporter)
     reporter.revised(sinks.exports)
     sinks.retention.sweep()
     for export in chosen:
@@ -93,8 +92,18 @@ def close(
     reporter.send()
     if not due and not run.failures and not as_json:
         typer.echo("nothing is due")
-    if run.failures:
-        raise typer.Exit(_worst(error.exit_code for error in run.failures.values()))
+    codes = [error.exit_code for error in run.failures.values()]
+    if codes or unfinished:
+        raise typer.Exit(_worst([*codes, *(CloseError.exit_code for _ in unfinished)]))
+
+
+def _finish_revisions(sinks: Sinks, reporter: Reporter) -> list[str]:
+    """Finish what was begun of revisions; say, and return, what can't be."""
+    failed = partial(reporter.revision_failed, sinks.exports)
+    left = replace(sinks.sweeper, failed=failed).finish_revisions().left
+    for told in left:
+        typer.echo(told, err=True)
+    return left
 
 
 def history(

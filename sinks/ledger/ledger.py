@@ -261,6 +261,15 @@ class Ledger:
         found = (_REVISION.search(name) for name in names)
         return sorted(int(match["number"]) for match in found if match)
 
+    def unfinished_revision(self, export: str, instant: dt.datetime) -> Revision | None:
+        """Return the last revision of a closed drop, if it was begun and not finished."""
+        numbers = self.revisions(export, instant)
+        if not numbers or self.outcome(export, instant) is None:
+            return None
+        if self.revision_outcome(export, instant, numbers[-1]) is not None:
+            return None
+        return self.revision(export, instant, numbers[-1])
+
     def exports(self) -> list[str]:
         """Return the names of all exports that ever began a close, by name."""
         return sorted({export for export, _, _ in self._entries("ledger/exports")})

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from sinks.night.disk import DiskStatus
 from sinks.night.status import ExportStatus, PartitionStatus, SchedulerStatus, Status
+from sinks.night.unsettled import Unsettled
 from sinks.reports import Unsent
 from sinks.wording import counted
 
@@ -15,7 +16,7 @@ __all__ = ["at_a_glance"]
 
 def at_a_glance(status: Status, now: dt.datetime, *, all_partitions: bool = False) -> str:
     """Tell a status. all_partitions: list those too whose events are all stored."""
-    exports = sorted(status.exports, key=lambda one: (not one.trouble, not one.due))
+    exports = sorted(status.exports, key=lambda one: (not one.is_in_trouble, not one.due))
     width = max((len(one.export) for one in exports), default=0)
     lines = [_headline(status, now), "", *_of_disk(status.disk)]
     for one in exports:
@@ -31,8 +32,8 @@ def at_a_glance(status: Status, now: dt.datetime, *, all_partitions: bool = Fals
 
 def _headline(status: Status, now: dt.datetime) -> str:
     due = sum(bool(one.due) for one in status.exports)
-    trouble = sum(bool(one.trouble) for one in status.exports)
-    others = any(one.trouble for one in status.exports if not one.due)
+    trouble = sum(one.is_in_trouble for one in status.exports)
+    others = any(one.is_in_trouble for one in status.exports if not one.due)
     told = f"{now:%Y-%m-%d %H:%M} UTC: {counted(len(status.exports), 'export')}"
     if not due:
         return f"{told}, nothing is due" + (f", {trouble} in trouble" if trouble else "")
@@ -69,6 +70,13 @@ def _of_export(one: ExportStatus, scheduler: SchedulerStatus, now: dt.datetime) 
         yield "→ start them with `deltadrop worker`, or look at their logs"
     elif one.due and scheduler.holder is None:
         yield "→ `deltadrop close` closes it"
+    yield from _of_unsettled(one.unsettled)
+
+
+def _of_unsettled(unsettled: Sequence[Unsettled]) -> Iterator[str]:
+    for one in unsettled:
+        yield one.what
+        yield f"→ {one.hint}"
 
 
 def _due_line(one: ExportStatus, now: dt.datetime) -> str:

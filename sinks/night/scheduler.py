@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -73,6 +74,11 @@ class Listener(Protocol):
 
     def revised(self, exports: Iterable[Export]) -> None:
         """Drops may have been made again, by this run or another."""
+
+    def revision_failed(
+        self, exports: Iterable[Export], export: str, instant: dt.datetime, error: DeltadropError
+    ) -> None:
+        """What was begun of a drop can't be finished: it may be a revision."""
 
     def send(self) -> None:
         """Tell it now."""
@@ -170,11 +176,13 @@ class Scheduler:
             return
         self._swept_at = now
         defined = {export.name for export in sinks.exports}
+        failed = partial(self._listener.revision_failed, sinks.exports)
+        sweeper = replace(sinks.sweeper, failed=failed)
         for export, instant in list(sinks.ledger.begun()):
             if self._stop.asked or not self._keeper.held:
                 return
             if export not in self._lanes.under_way():
-                self._finish(sinks.sweeper, export, instant, closes=export not in defined)
+                self._finish(sweeper, export, instant, closes=export not in defined)
         self._listener.revised(sinks.exports)
 
     def _finish(self, sweeper: Sweeper, export: str, instant: dt.datetime, *, closes: bool) -> None:

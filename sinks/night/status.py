@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from schemas.errors import DeltadropError, LedgerError
 from sinks.closing.intent import topics_read
@@ -13,6 +13,7 @@ from sinks.exports.export import Export
 from sinks.lease import latest_grant
 from sinks.night.disk import DiskStatus, disk_status
 from sinks.night.scheduler import LEASE
+from sinks.night.unsettled import Unsettled, unsettled_of
 from sinks.reports import Outbox, Unsent, channels_of, deliver_by, latest_trouble
 from sinks.schedule import closed_until, due_closes, next_close
 from sinks.setup import Sinks
@@ -42,7 +43,8 @@ class ExportStatus:
 
     trouble: what was told of the window that is due first, if its close was held or failed, or that
     a window was closed before it ended; hint: what settles it. deliver_by: when the drop of the
-    window that is due first is late, if it can be.
+    window that is due first is late, if it can be. unsettled: drops that were made again and not
+    delivered everywhere yet.
     """
 
     export: str
@@ -53,6 +55,12 @@ class ExportStatus:
     trouble: str = ""
     hint: str = ""
     deliver_by: str | None = None
+    unsettled: tuple[Unsettled, ...] = ()
+
+    @property
+    def is_in_trouble(self) -> bool:
+        """Whether something has to be settled."""
+        return bool(self.trouble or self.unsettled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +105,14 @@ def status_of(sinks: Sinks, now: dt.datetime) -> Status:
         partitions = tuple(_partitions(sinks))
     except DeltadropError as error:
         unasked = str(error)
-    exports = tuple(_told(sinks, export, partitions, now) for export in sinks.exports)
+    unsettled = tuple(unsettled_of(sinks))
+    exports = tuple(
+        replace(
+            _told(sinks, export, partitions, now),
+            unsettled=tuple(one for one in unsettled if one.export == export.name),
+        )
+        for export in sinks.exports
+    )
     unsent = tuple(Outbox(sinks.ledger.store, channels_of(sinks.settings)).unsent())
     scheduler = scheduler_status(sinks, now)
     disk = disk_status(sinks.settings)

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
 
-from schemas.errors import DeltadropError
+from schemas.errors import DeltadropError, LedgerError
 from schemas.events import Kind
 from schemas.tables import Catalog
 from schemas.topics import Topic
@@ -65,7 +66,8 @@ class Report(Told):
         yield f"facts waiting for their campaign: {_told(self.waiting)}"
         yield f"drops made again: {len(self.drops)}"
         for one in self.drops:
-            yield f"  {one.drop}: {one.file or 'no rows are left, no file'}"
+            waits = f", not delivered to {', '.join(one.awaited)} yet" if one.awaited else ""
+            yield f"  {one.drop}: {one.file or 'no rows are left, no file'}{waits}"
         yield f"leftovers of killed runs removed: {self.leftovers}"
         for told in self.left:
             yield f"NOT DONE: {told}"
@@ -105,7 +107,8 @@ class Eraser:
                     with foreseen(export, instant):
                         self._finish(export, instant, report)
                 except DeltadropError as error:
-                    report.left.append(f"{export}@{stamp(instant)} can't be finished: {error}")
+                    told = f"{export}@{stamp(instant)} can't be finished: {error}"
+                    self._leave(export, instant, report, told, str(error))
 
     def _finish(self, export: str, instant: dt.datetime, report: Report) -> None:
         ledger, closer = self.reviser.ledger, self.reviser.closer
@@ -154,14 +157,28 @@ class Eraser:
             except Exception as error:
                 # One drop that can't be made again, say because its partitions were removed long
                 # ago, doesn't keep the others.
-                log.exception("drop not made again", drop=name)
-                unforeseen = f"{type(error).__name__}; the log has the details"
-                told = str(error) if isinstance(error, DeltadropError) else unforeseen
-                report.left.append(
-                    f"{name} may hold data of people who are gone and can't be made again: {told}"
-                )
+                told = _why_not(error, name)
+                may_hold = f"{name} may hold data of people who are gone and can't be made again"
+                self._leave(export, instant, report, f"{may_hold}: {told}", told)
             else:
                 progress.names.add(name)
+
+    def _leave(
+        self, export: str, instant: dt.datetime, report: Report, told: str, why: str
+    ) -> None:
+        """Tell what could not be done of a drop; one that was made again counts, and waits only
+        for its locations. told: of one that wasn't.
+        """
+        revised = None
+        with suppress(LedgerError):  # which is told then
+            revised = self.reviser.unfinished(export, instant)
+        if revised is None:
+            report.left.append(told)
+        elif (revised.drop, revised.revision) not in [
+            (one.drop, one.revision) for one in report.drops
+        ]:
+            report.drops.append(revised)
+            report.left.append(f"{revised.undelivered}: {why}")
 
     def _closes(self, profiles: Topic) -> Iterable[tuple[str, dt.datetime]]:
         """The closes of a database's exports that were finished."""
@@ -185,6 +202,15 @@ class Eraser:
             if all(end <= looked.get(number, 0) for number, end in enumerate(cut.offsets)):
                 return milliseconds(instant)
         return None
+
+
+def _why_not(error: Exception, drop: str) -> str:
+    """Say why a drop isn't made again, or not delivered; the log has what nobody foresaw."""
+    if isinstance(error, DeltadropError):
+        log.error("drop not made again or not delivered", drop=drop, error=str(error))
+        return str(error)
+    log.exception("drop not made again or not delivered", drop=drop)
+    return f"{type(error).__name__}; the log has the details"
 
 
 def _told(erased: Erased) -> str:

@@ -9,8 +9,9 @@ Each step is safe beside a run that is under way, and after a kill.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import structlog
 
@@ -26,6 +27,9 @@ from sinks.wording import counted
 __all__ = ["Sweeper", "Swept"]
 
 log = structlog.get_logger(__name__)
+
+Failed: TypeAlias = Callable[[str, dt.datetime, DeltadropError], None]
+"""Who is told of a drop that can't be finished: its export, its close's instant, and why."""
 
 
 @dataclass(slots=True)
@@ -51,12 +55,17 @@ class Swept(Told):
             yield f"NOT DONE: {told}"
 
 
+def _told_by_swept(export: str, instant: dt.datetime, error: DeltadropError) -> None:
+    """Tell nobody else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sweeper:
-    """Finishes what earlier runs have begun."""
+    """Finishes what earlier runs have begun. failed: is told of each drop that can't be."""
 
     reviser: Reviser
     leftovers: Leftovers
+    failed: Failed = _told_by_swept
 
     def sweep(self) -> Swept:
         """Finish all that was begun, of all exports in the ledger, also those that are no longer
@@ -90,6 +99,7 @@ class Sweeper:
         except DeltadropError as error:
             log.error("not finished", drop=name, error=str(error))
             swept.left.append(f"{name} can't be finished: {error}")
+            self.failed(export, instant, error)
 
     def _finish(
         self, export: str, instant: dt.datetime, swept: Swept, name: str, *, closes: bool

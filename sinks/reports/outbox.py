@@ -231,11 +231,19 @@ def _left_name(channel: Channel, report: Report) -> str:
     return f"{_ROOT}/{report.id}.{channel.name}.left"
 
 
-def latest_trouble(store: Store, export: str, instant: datetime) -> Report | None:
-    """Return what was told last of what keeps a window from being closed, if anything was."""
+def latest_trouble(
+    store: Store, export: str, instant: datetime, revision: int = 0
+) -> Report | None:
+    """Return what was told last of what keeps a window from being closed, or a revision of its
+    drop from being delivered, if anything was.
+    """
     names = store.names(f"{_ROOT}/{export}/{stamp(instant)}")
     told = [_read(store, name) for name in names if name.endswith(".json")]
-    troubles = [one for one in told if one and one.kind in (Kind.HELD, Kind.FAILED)]
+    troubles = [
+        one
+        for one in told
+        if one and one.kind in (Kind.HELD, Kind.FAILED) and one.revision == revision
+    ]
     return max(troubles, key=lambda one: one.told_at, default=None)
 
 

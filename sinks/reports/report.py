@@ -42,7 +42,8 @@ class Report(BaseModel):
 
     problem and hint: what is wrong, and what to do. deliver_by: the moment after which the drop is
     late, in UTC; told_at: when this was found. reason: why a person let a held drop go (which
-    held_because says of it), or why a drop was made again: as `revision`, which `replaces` a file.
+    held_because says of it), or why a drop was made again: as `revision`, which `replaces` a file
+    (a failed one that has a revision is of that, which can't be delivered).
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -127,7 +128,7 @@ class Report(BaseModel):
         drop = cls.of_delivered(export, begin, instant, drops.now)
         return drop.model_copy(
             update={
-                "id": f"{_id(export, instant, Kind.REVISED)}-r{number}",
+                "id": _id(export, instant, Kind.REVISED, revision=number),
                 "kind": Kind.REVISED,
                 "deliver_by": None,
                 "delivered_late": False,
@@ -152,6 +153,29 @@ class Report(BaseModel):
         own_id = _id(export, instant, kind, nature_of(error, problem))
         told = cls._undelivered(export, begin, instant, now, kind, problem, error.hint)
         return told.model_copy(update={"id": own_id})
+
+    @classmethod
+    def of_failed_revision(
+        cls,
+        export: Export,
+        begin: dt.datetime | None,
+        revision: Revision,
+        error: DeltadropError,
+        now: dt.datetime,
+    ) -> Report:
+        """Report that a drop that was made again can't be delivered; see `of_trouble`."""
+        instant, number = revision.intent.instant, revision.number
+        problem = error.reason()
+        told = cls._undelivered(export, begin, instant, now, Kind.FAILED, problem, error.hint)
+        return told.model_copy(
+            update={
+                "id": _id(export, instant, Kind.FAILED, nature_of(error, problem), number),
+                "deliver_by": None,
+                "drop": revision.intent.drop_id,
+                "reason": revision.reason,
+                "revision": number,
+            }
+        )
 
     @classmethod
     def of_late(
@@ -198,9 +222,13 @@ def deliver_by(export: Export, instant: dt.datetime) -> dt.datetime | None:
     )
 
 
-def _id(export: Export, instant: dt.datetime, kind: Kind, nature: str = "") -> str:
-    """Name what is told once: an export, a window, a kind, and of trouble its nature."""
-    name = f"{export.name}/{stamp(instant)}/{kind}"
+def _id(
+    export: Export, instant: dt.datetime, kind: Kind, nature: str = "", revision: int = 0
+) -> str:
+    """Name what is told once: an export, a window, a kind, a revision, and of trouble its
+    nature.
+    """
+    name = f"{export.name}/{stamp(instant)}/{kind}" + (f"-r{revision}" if revision else "")
     if not nature:
         return name
     digest = hashlib.sha256(nature.encode()).hexdigest()

@@ -103,8 +103,23 @@ class Reporter:
                 report = Report.of_revised(
                     decided, self._begin(decided, intent.instant), revision, drops
                 )
-                now = defined.get(intent.export, decided).definition.recipients
-                self._put(report.model_copy(update={"recipients": now}))
+                self._put(_to_those_of(defined.get(intent.export, decided), report))
+
+    def revision_failed(
+        self, exports: Iterable[Export], export: str, instant: dt.datetime, error: DeltadropError
+    ) -> None:
+        """Report that a revision that was begun can't be finished; trouble of one nature once for
+        each. exports: see `revised`.
+        """
+        with _harmless():
+            revision = self._ledger.unfinished_revision(export, instant)
+            if revision is None:  # its close can't be
+                return
+            decided = Export.from_json(revision.intent.definition_json())
+            begin = self._begin(decided, instant)
+            report = Report.of_failed_revision(decided, begin, revision, error, self._now())
+            defined = next((one for one in exports if one.name == export), decided)
+            self._put(_to_those_of(defined, report))
 
     def send(self) -> None:
         """Send what wasn't sent yet, unless that failed a moment ago."""
@@ -169,6 +184,10 @@ def channels_of(settings: Settings) -> list[Channel]:
     if settings.webhook.is_set_up:
         found.append(Webhook(settings.webhook))
     return found
+
+
+def _to_those_of(export: Export, report: Report) -> Report:
+    return report.model_copy(update={"recipients": export.definition.recipients})
 
 
 @contextmanager

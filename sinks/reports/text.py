@@ -43,7 +43,8 @@ def subject(report: Report) -> str:
             rows = counted(report.rows, "row")
             return f"deltadrop: {name} made again, -r{report.revision}, {rows}, {window}"
         case Kind.HELD | Kind.FAILED | Kind.LATE:
-            return f"deltadrop: {report.kind.upper()}: {name}, {window}"
+            revision = f" -r{report.revision}" if report.revision else ""
+            return f"deltadrop: {report.kind.upper()}: {name}{revision}, {window}"
 
 
 def plain(report: Report) -> str:
@@ -102,6 +103,9 @@ def _trouble(report: Report) -> Iterator[Line]:
         yield "what to do", report.hint
     if report.deliver_by:
         yield "due by", f"{report.deliver_by} (UTC)"
+    if report.revision:
+        yield "revision", f"-r{report.revision}: made again, and not delivered everywhere yet"
+        yield "why", report.reason
 
 
 def _attention(report: Report) -> Iterator[Line]:

@@ -197,6 +197,11 @@ class World:
     def revised(self, exports: Iterable[Export]) -> None:
         pass
 
+    def revision_failed(
+        self, exports: Iterable[Export], export: str, instant: datetime, error: DeltadropError
+    ) -> None:
+        pass
+
     def send(self) -> None:
         pass
 

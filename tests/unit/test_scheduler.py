@@ -61,6 +61,11 @@ class Night:
     def revised(self, exports: Iterable[Export]) -> None:
         self.asked_for_revisions.append([export.name for export in exports])
 
+    def revision_failed(
+        self, exports: Iterable[Export], export: str, instant: dt.datetime, error: DeltadropError
+    ) -> None:
+        pass
+
     def send(self) -> None:
         pass
 

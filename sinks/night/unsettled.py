@@ -1,0 +1,50 @@
+"""Drops that were begun and aren't done, and that nothing which is due tells of."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from schemas.errors import LedgerError
+from sinks.instants import stamp
+from sinks.repair.revise import Revised
+from sinks.reports import latest_trouble
+from sinks.setup import Sinks
+
+__all__ = ["Unsettled", "unsettled_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """A drop, what it waits for, and the command that settles it. revision: 0 for that of the close
+    itself.
+    """
+
+    export: str
+    drop: str
+    revision: int
+    what: str
+    hint: str
+
+
+def unsettled_of(sinks: Sinks) -> Iterator[Unsettled]:
+    """Look through the ledger for revisions that aren't delivered everywhere; changes nothing."""
+    for export, instant in sinks.ledger.begun():
+        try:
+            revised = sinks.reviser.unfinished(export, instant)
+        except LedgerError as error:
+            what = f"{error.where}: {error.what}"
+            yield Unsettled(export, f"{export}@{stamp(instant)}", 0, what, error.hint)
+            continue
+        if revised is not None:
+            yield _revision(sinks, export, instant, revised)
+
+
+def _revision(sinks: Sinks, export: str, instant: dt.datetime, revised: Revised) -> Unsettled:
+    told = latest_trouble(sinks.ledger.store, export, instant, revised.revision)
+    what = f"{revised.undelivered}: {told.problem}" if told else revised.undelivered
+    checks = ", ".join(f"`deltadrop check-location {one}`" for one in revised.awaited)
+    keeps = f"; what keeps it, says {checks}" if checks else ""
+    hint = f"`deltadrop sweep` finishes it{keeps}"
+    return Unsettled(export, revised.drop, revised.revision, what, hint)
