@@ -29,6 +29,7 @@ from sinks.closing.completeness import Lag
 from sinks.closing.deliveries import Deliveries
 from sinks.closing.running import attempt
 from sinks.commands.lines import close_line, history_fields, history_lines, outcome_fields
+from sinks.commands.release import known_export
 from sinks.commands.telling import reporter_of
 from sinks.commands.unsent import unsent
 from sinks.exports.export import Export
@@ -112,19 +113,30 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """Show what was closed: window, file, rows, checksum, what was held or released and why, and
-    revisions; newest last.
+    revisions; newest last. Exports that aren't defined any more are shown, too.
     """
     sinks = Sinks.of(load_settings(config))
     unreadable: list[LedgerError] = []
-    for one in _chosen(sinks, [export] if export else []):
-        for instant in sinks.ledger.closes(one.name):
+    for one in _in_history(sinks, export):
+        for instant in sinks.ledger.closes(one):
             try:
-                _tell_close(sinks.ledger, one.name, instant, as_json)
+                _tell_close(sinks.ledger, one, instant, as_json)
             except LedgerError as error:
                 unreadable.append(error)
                 typer.echo(error, err=True)
     if unreadable:
         raise typer.Exit(LedgerError.exit_code)
+
+
+def _in_history(sinks: Sinks, export: str | None) -> list[str]:
+    """The exports to show: those that are defined, then those of the ledger that no longer are."""
+    if export is not None:
+        known_export(sinks, export)
+        return [export]
+    defined = {one.name for one in sinks.exports}
+    former = [one for one in sinks.ledger.exports() if one not in defined]
+    exports = sinks.exports if former else _chosen(sinks, [])
+    return [*(one.name for one in exports), *former]
 
 
 def _tell_close(ledger: Ledger, export: str, instant: dt.datetime, as_json: bool) -> None:

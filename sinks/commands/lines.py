@@ -19,7 +19,7 @@ def close_line(export: str, instant: dt.datetime, outcome: Outcome | None) -> st
     """Tell a close in a line: window, file, rows, bytes, checksum, warnings."""
     when = f"{export}  {stamp(instant)}"
     if outcome is None:
-        return f"{when}  begun, not finished: close it again"
+        return f"{when}  begun, not finished: `deltadrop sweep` finishes it"
     if outcome.file is None:
         return f"{when}  no rows: no file, the manifest says so"
     warned = "".join(f"  ({warning})" for warning in outcome.warnings)

@@ -23,6 +23,7 @@ def at_a_glance(status: Status, now: dt.datetime, *, all_partitions: bool = Fals
         first, *rest = _of_export(one, status.scheduler, now)
         lines.append(f"{one.export:{width}}  {first}")
         lines.extend(f"{'':{width}}  {line}" for line in rest)
+    lines.extend(_of_undefined(status.undefined))
     if status.unasked:
         lines += ["", "how far the workers are isn't known", f"→ {status.unasked}", ""]
     else:
@@ -35,9 +36,11 @@ def _headline(status: Status, now: dt.datetime) -> str:
     trouble = sum(one.is_in_trouble for one in status.exports)
     others = any(one.is_in_trouble for one in status.exports if not one.due)
     told = f"{now:%Y-%m-%d %H:%M} UTC: {counted(len(status.exports), 'export')}"
+    former = counted(len(status.undefined), "drop")
+    ends = f", {former} of former exports to be settled" if status.undefined else ""
     if not due:
-        return f"{told}, nothing is due" + (f", {trouble} in trouble" if trouble else "")
-    return f"{told}, {due} due, {trouble} {'' if others else 'of them '}in trouble"
+        return f"{told}, nothing is due" + (f", {trouble} in trouble" if trouble else "") + ends
+    return f"{told}, {due} due, {trouble} {'' if others else 'of them '}in trouble{ends}"
 
 
 def _of_disk(disk: DiskStatus) -> Iterator[str]:
@@ -71,6 +74,13 @@ def _of_export(one: ExportStatus, scheduler: SchedulerStatus, now: dt.datetime) 
     elif one.due and scheduler.holder is None:
         yield "→ `deltadrop close` closes it"
     yield from _of_unsettled(one.unsettled)
+
+
+def _of_undefined(undefined: Sequence[Unsettled]) -> Iterator[str]:
+    if undefined:
+        yield ""
+        yield "of exports that aren't defined any more:"
+        yield from _of_unsettled(undefined)
 
 
 def _of_unsettled(unsettled: Sequence[Unsettled]) -> Iterator[str]:

@@ -83,7 +83,9 @@ class SchedulerStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The status of an installation. unasked: why Kafka told nothing of its partitions, if so."""
+    """The status of an installation. unasked: why Kafka told nothing of its partitions, if so.
+    undefined: what isn't settled of exports that aren't defined any more.
+    """
 
     partitions: tuple[PartitionStatus, ...]
     exports: tuple[ExportStatus, ...]
@@ -91,6 +93,7 @@ class Status:
     disk: DiskStatus
     unsent: tuple[Unsent, ...] = ()  # reports
     unasked: str = ""
+    undefined: tuple[Unsettled, ...] = ()
 
     def to_json(self) -> str:
         """Serialise, for scripts."""
@@ -116,7 +119,9 @@ def status_of(sinks: Sinks, now: dt.datetime) -> Status:
     unsent = tuple(Outbox(sinks.ledger.store, channels_of(sinks.settings)).unsent())
     scheduler = scheduler_status(sinks, now)
     disk = disk_status(sinks.settings)
-    return Status(partitions, exports, scheduler, disk, unsent, unasked)
+    defined = {export.name for export in sinks.exports}
+    undefined = tuple(one for one in unsettled if one.export not in defined)
+    return Status(partitions, exports, scheduler, disk, unsent, unasked, undefined)
 
 
 def scheduler_status(sinks: Sinks, now: dt.datetime) -> SchedulerStatus:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from schemas.errors import LedgerError
 from sinks.instants import stamp
+from sinks.ledger.ledger import Ledger
 from sinks.repair.revise import Revised
 from sinks.reports import latest_trouble
 from sinks.setup import Sinks
@@ -29,16 +30,25 @@ class Unsettled:
 
 
 def unsettled_of(sinks: Sinks) -> Iterator[Unsettled]:
-    """Look through the ledger for revisions that aren't delivered everywhere; changes nothing."""
+    """Look through the ledger for revisions that aren't delivered everywhere, and for closes that
+    were begun or held of exports that aren't defined any more: the others are due. Changes nothing.
+    """
+    defined = {export.name for export in sinks.exports}
     for export, instant in sinks.ledger.begun():
         try:
             revised = sinks.reviser.unfinished(export, instant)
+            if revised is not None:
+                yield _revision(sinks, export, instant, revised)
+            elif export not in defined and _is_begun(sinks.ledger, export, instant):
+                yield _close(sinks, export, instant)
         except LedgerError as error:
             what = f"{error.where}: {error.what}"
             yield Unsettled(export, f"{export}@{stamp(instant)}", 0, what, error.hint)
-            continue
-        if revised is not None:
-            yield _revision(sinks, export, instant, revised)
+
+
+def _is_begun(ledger: Ledger, export: str, instant: dt.datetime) -> bool:
+    is_done = ledger.outcome(export, instant) is not None
+    return not is_done and ledger.intent(export, instant) is not None
 
 
 def _revision(sinks: Sinks, export: str, instant: dt.datetime, revised: Revised) -> Unsettled:
@@ -48,3 +58,15 @@ def _revision(sinks: Sinks, export: str, instant: dt.datetime, revised: Revised)
     keeps = f"; what keeps it, says {checks}" if checks else ""
     hint = f"`deltadrop sweep` finishes it{keeps}"
     return Unsettled(export, revised.drop, revised.revision, what, hint)
+
+
+def _close(sinks: Sinks, export: str, instant: dt.datetime) -> Unsettled:
+    drop = f"{export}@{stamp(instant)}"
+    held = sinks.closer.holds.waiting(export, instant)
+    if held is not None:
+        error = held.error(export, instant)
+        return Unsettled(export, drop, 0, f"{drop} is {error.what}", error.hint)
+    told = latest_trouble(sinks.ledger.store, export, instant)
+    why = f": {told.problem}" if told else ""
+    what = f"{drop} was begun, and isn't finished yet{why}"
+    return Unsettled(export, drop, 0, what, "`deltadrop sweep` finishes it")
