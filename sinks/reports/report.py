@@ -38,7 +38,8 @@ class Kind(StrEnum):
 
 
 class Report(BaseModel):
-    """One report. What only a delivered drop has is empty in the others, and the other way round.
+    """One report. What only a delivered drop has is empty in the others, and the other way round; a
+    file that was skipped has neither bytes nor checksum.
 
     problem and hint: what is wrong, and what to do. deliver_by: the moment after which the drop is
     late, in UTC; told_at: when this was found. reason: why a person let a held drop go (which
@@ -61,7 +62,7 @@ class Report(BaseModel):
     drop: str | None = None
     file: str | None = None
     rows: int = 0
-    bytes: int = 0
+    bytes: int | None = 0
     sha256: str | None = None
     receipts: tuple[str, ...] = ()
     dead_letters: int = 0
@@ -107,8 +108,8 @@ class Report(BaseModel):
             drop=outcome.drop_id,
             file=outcome.file,
             rows=outcome.rows,
-            bytes=outcome.size,
-            sha256=outcome.sha256,
+            bytes=outcome.size if outcome.file is not None else None,
+            sha256=outcome.sha256 if outcome.file is not None else None,
             receipts=outcome.receipts,
             dead_letters=outcome.balance.get(_DEAD_LETTERS, 0),
             late_rows=outcome.late_rows,

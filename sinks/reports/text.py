@@ -131,14 +131,22 @@ def _drop(report: Report) -> Iterator[Line]:
     if report.kind is Kind.DELIVERED and report.reason:
         yield "was held", "\n".join(report.held_because)
         yield "released", report.reason
-    yield "file", report.file or "none: the window is empty; the manifest says so"
-    yield "rows", f"{report.rows:,}"
-    yield "size", counted(report.bytes, "byte")
-    yield "SHA-256", report.sha256 or ""
+    yield from _file(report)
     yield "delivered to", "\n".join(report.receipts)
     yield "dead letters", f"{report.dead_letters:,}"
     late = ", ".join(f"{rows:,} of {day}" for day, rows in report.late_rows.items())
     yield "late rows", late or "0"
+
+
+def _file(report: Report) -> Iterator[Line]:
+    yield "file", report.file or "none: the window is empty; the manifest says so"
+    if report.file is not None and not report.rows:
+        empty = "no line is left" if report.kind is Kind.REVISED else "the window is empty"
+        yield "empty", f"{empty}: the file has its header only"
+    yield "rows", f"{report.rows:,}"
+    if report.bytes is not None and report.sha256 is not None:
+        yield "size", counted(report.bytes, "byte")
+        yield "SHA-256", report.sha256
 
 
 def _export(report: Report) -> Iterator[Line]:

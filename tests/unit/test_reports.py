@@ -86,7 +86,20 @@ def test_dead_letters_and_warnings_of_a_drop_come_first() -> None:
 
 
 def test_an_empty_window_without_a_file_says_so() -> None:
-    assert "none: the window is empty" in plain(report(file=None, rows=0, bytes=0))
+    told = plain(report(file=None, rows=0, bytes=None, sha256=None))
+
+    assert "none: the window is empty" in told
+    assert "size" not in told
+    assert "SHA-256" not in told
+
+
+def test_a_file_with_its_header_only_says_that_the_window_is_empty() -> None:
+    says_so = "\n  empty             the window is empty: the file has its header only\n"
+    assert says_so in plain(report(rows=0))
+    assert "empty" not in plain(report(rows=1))
+    assert "no line is left: the file has its header only" in plain(
+        report(Kind.REVISED, **REVISED, rows=0)
+    )
 
 
 RELEASED = {"reason": "a holiday", "held_because": ("2 rows, at least 3 are expected",)}
@@ -333,6 +346,22 @@ def test_a_closed_window_is_told_with_what_its_manifest_says(night: Night) -> No
     assert told.window.begin.utc.startswith("2026-03-27T06:00")
     night.reporter.delivered(night.export, at(6, 28), outcome)
     assert len(night.outbox.pending()) == 1
+
+
+def test_of_a_file_that_was_skipped_neither_size_nor_checksum_is_told(night: Night) -> None:
+    definition = night.shop.folder / "exports/profiles.yaml"
+    definition.write_text(definition.read_text() + "\nwhen_empty: skip\n")
+    shop = night.shop.again()
+    shop.close("profiles", at(6, 28))
+    outcome = shop.close("profiles", at(6, 29))
+    assert outcome.file is None
+
+    night.reporter.delivered(night.export, at(6, 29), outcome)
+
+    (told,) = night.outbox.pending()
+    body = json.loads(body_of(told))
+    assert (body["file"], body["rows"], body["bytes"], body["sha256"]) == (None, 0, None, None)
+    assert "none: the window is empty" in plain(told)
 
 
 def test_what_a_killed_run_closed_and_did_not_tell_is_told_by_the_next(night: Night) -> None:
