@@ -148,7 +148,7 @@ class Eraser:
     def _revise(
         self, profiles: Topic, progress: Progress, touched: Touched, report: Report
     ) -> None:
-        for export, instant in self._closes(profiles):
+        for export, instant in self._closes(profiles, report):
             name = f"{export}@{stamp(instant)}"
             try:
                 if may_show(self.reviser, export, instant, progress, touched):
@@ -180,17 +180,28 @@ class Eraser:
             report.drops.append(revised)
             report.left.append(f"{revised.undelivered}: {why}")
 
-    def _closes(self, profiles: Topic) -> Iterable[tuple[str, dt.datetime]]:
-        """The closes of a database's exports that were finished."""
+    def _closes(self, profiles: Topic, report: Report) -> Iterable[tuple[str, dt.datetime]]:
+        """The closes of a database's exports that were finished; those of which that can't be told
+        are left.
+        """
         ledger = self.reviser.ledger
         for export in ledger.exports():
             for instant in ledger.closes(export):
-                intent = ledger.intent(export, instant)
-                if intent is None or ledger.outcome(export, instant) is None:
+                try:
+                    database = self._database(export, instant)
+                except LedgerError as error:
+                    told = f"{export}@{stamp(instant)} may hold data of people who are gone"
+                    report.left.append(f"{told}: {error}")
                     continue
-                told = Export.from_json(intent.definition_json())
-                if told.definition.database == profiles.database:
+                if database == profiles.database:
                     yield export, instant
+
+    def _database(self, export: str, instant: dt.datetime) -> str | None:
+        """Whose data a finished close's drop holds."""
+        intent = self.reviser.ledger.intent(export, instant)
+        if intent is None or self.reviser.ledger.outcome(export, instant) is None:
+            return None
+        return Export.from_json(intent.definition_json()).definition.database
 
     def _silent_until(self, profiles: Topic) -> int | None:
         """The latest cut up to which all events of profiles were looked at, in UTC ms."""

@@ -186,3 +186,24 @@ def test_what_is_not_a_revision_is_not_told_as_one(erased: OfflineShop) -> None:
     reporter.revision_failed((), "profiles", at(6, 29), CloseError("moved", where=PARTNER))
 
     assert failed(erased) == []
+
+
+def test_a_close_whose_ledger_can_t_be_read_keeps_no_other_drop_from_an_erase_pass(
+    tmp_path: Path,
+) -> None:
+    definitions = with_exports("profiles")
+    another = definitions["exports/profiles.yaml"].replace("export: profiles", "export: a-broken")
+    shop = OfflineShop(tmp_path, definitions={**definitions, "exports/a-broken.yaml": another})
+    shop.tell(EventKind.PROFILE, "CREATED", at(7), profileId=1)
+    shop.store_all()
+    for export in ("a-broken", "profiles"):
+        shop.close(export, CLOSED)
+    delete(shop, 1, 31)
+    shop.store_all()
+    broken = shop.root / f"ledger/exports/a-broken/{STAMP}/outcome.json"
+    broken.write_text("{")
+
+    report = shop.sinks.eraser.run()
+
+    assert [one.drop for one in report.drops] == [DROP]
+    assert any(f"a-broken@{STAMP} may hold" in told for told in report.left)
