@@ -17,6 +17,7 @@ from typing import Final
 
 import structlog
 
+from schemas.errors import CloseError
 from sinks.closing.completeness import Lag
 from sinks.closing.deliveries import Deliveries, Parcel
 from sinks.closing.guards import Figures, broken, rows_of_weekday
@@ -27,6 +28,7 @@ from sinks.closing.telling import manifest_of
 from sinks.closing.watch import Step, decided, entering, step
 from sinks.drops.manifest import Manifest, Released
 from sinks.exports.export import Export
+from sinks.instants import stamp
 from sinks.ledger.held import Held, Holds
 from sinks.ledger.ledger import Deletion, Intent, Ledger, Outcome, Revision
 from sinks.ledger.receipts import Consignment
@@ -224,12 +226,23 @@ class Closer:
         recorded = self.ledger.outcome(export.name, intent.instant)
         if recorded is not None:
             return recorded
+        self._refuse_what_is_outdated(export, intent)
         with step(export.name, Step.DELIVER):
             receipts = self.superseded(export, intent, drop) if begun else None
             if receipts is None:
                 receipts = self.deliver(export, drop, intent.instant)
         with step(export.name, Step.RECORD):
             return self._record(intent, drop, receipts)
+
+    def _refuse_what_is_outdated(self, export: Export, intent: Intent) -> None:
+        """Refuse to deliver what another run took people out of while this one was held up."""
+        if self.holds.as_it_leaves(intent).deletions != intent.deletions:
+            raise CloseError(
+                what=f"another run goes on with the close at {stamp(intent.instant)}, and has taken"
+                " out people who were deleted meanwhile",
+                where=f"export '{export.name}'",
+                hint="nothing was sent by this run; the next finds what came of the other",
+            )
 
     def _check_guard_rails(
         self, export: Export, intent: Intent, drop: Drop, *, is_released: bool

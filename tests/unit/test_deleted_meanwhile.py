@@ -3,11 +3,13 @@ them leaves any more (SPEC §3, *People who are gone*; §5), and the drop comes 
 """
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from schemas.errors import CloseError
 from schemas.events import Kind
+from sinks.closing import close
 from sinks.locations import TRANSFERBOX
 from tests.shop.offline import OfflineShop, at
 from tests.shop.partner import PARTNER, delivering, opened_again
@@ -47,6 +49,30 @@ def test_a_close_that_was_begun_is_without_those_who_were_deleted_since(shop: Of
 
     assert finds(shop.transferbox) == set()
     assert names(shop.root / TRANSFERBOX) == [DROP]
+
+
+def test_a_run_that_was_held_up_delivers_nobody_whom_another_run_has_taken_out(
+    shop: OfflineShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = close.render
+
+    def taken_out_meanwhile(*given: Any, **options: Any) -> Any:
+        rendered = made(*given, **options)
+        deleted(shop, BOB, 7)
+        closer = shop.sinks.closer
+        begun = closer.ledger.intent("sent", at(6))
+        assert begun is not None
+        closer.holds.take_out(begun, closer.intentions.deletions_since(begun))
+        return rendered
+
+    with monkeypatch.context() as patched, pytest.raises(CloseError, match="another run goes on"):
+        patched.setattr(close, "render", taken_out_meanwhile)
+        shop.close("sent", at(6))
+    assert names(shop.root / TRANSFERBOX) == []
+
+    shop.close("sent", at(6))
+    assert names(shop.root / TRANSFERBOX) == [DROP]
+    assert finds(shop.transferbox) == set()
 
 
 def test_run_again_it_has_the_same_bytes(shop: OfflineShop) -> None:
