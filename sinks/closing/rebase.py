@@ -70,7 +70,7 @@ class Rebase:
             for path in self.intentions.partitions.coverage(span.partition)
             if path.next > span.first and path.first < span.next
         }
-        return since > 0 and since + len(batches) * _ROWS_OF_A_BATCH >= much
+        return since + len(batches) * _ROWS_OF_A_BATCH >= much
 
     def _remake(self, topic: Topic, cut: TopicCut, base: Base | None) -> Base:
         choices = self.intentions.prove(cut, base)

@@ -40,7 +40,7 @@ from sinks.night.lanes import Lanes
 from sinks.night.observing import writing_metrics
 from sinks.night.status import status_of
 from sinks.reports import Reporter
-from sinks.schedule import Due, due_closes, initial_closes
+from sinks.schedule import Due, closed_until, due_closes, initial_closes
 from sinks.setup import Sinks
 
 __all__ = ["close", "history", "status"]
@@ -284,7 +284,7 @@ def _due(run: _Run, exports: Sequence[Export], now: dt.datetime) -> list[Due]:
         try:
             due += (initial_closes if run.initial else due_closes)([export], run.sinks.ledger, now)
         except LedgerError as error:
-            last = max(run.sinks.ledger.closes(export.name), default=now)
+            last = closed_until(export, run.sinks.ledger) or now
             run.failed(Due(last, export.name), error)
             run.reporter.troubled(export, last, error)
     return sorted(due)

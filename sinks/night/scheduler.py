@@ -29,7 +29,7 @@ from sinks.night.installed import Installed
 from sinks.night.lanes import Lanes
 from sinks.night.retries import Retries
 from sinks.repair.sweep import Sweeper
-from sinks.schedule import Due, due_closes, next_close
+from sinks.schedule import Due, closed_until, due_closes, next_close
 from sinks.setup import Sinks
 
 __all__ = ["LEASE", "Scheduler", "Stop"]
@@ -206,7 +206,7 @@ class Scheduler:
             yield from due_closes([export], sinks.ledger, until)
         except LedgerError as error:  # that of one export must not stop the others
             log.error("can't tell what is due", export=export.name, error=str(error))
-            last = max(sinks.ledger.closes(export.name), default=until)
+            last = closed_until(export, sinks.ledger) or until
             self._listener.troubled(export, last, error)
         except Exception:  # nor anything else
             log.exception("can't tell what is due", export=export.name)
