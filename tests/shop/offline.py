@@ -21,17 +21,18 @@ import fastavro
 import pyarrow as pa
 
 from schemas.decode import Decoder
-from schemas.derive import avro_schema
+from schemas.derive import AvroSchema, avro_schema
 from schemas.events import KINDS, Kind
 from schemas.registry import wire_header
 from schemas.settings import Settings, load_settings
+from schemas.tables import Catalog
 from schemas.topics import Topic
 from sinks.closing.cut import Found, KafkaOffsets
 from sinks.instants import milliseconds
 from sinks.ledger.ledger import Outcome
 from sinks.setup import Sinks
 from streams.batch import BatchWriter
-from streams.dead_letters import Poison
+from streams.dead_letters import DeadLetters, Poison
 from streams.kafka import OffsetsGoneError, TopicIdentity, Topics
 from streams.layout import TopicPartition
 from streams.personal import PersonalData, Writes
@@ -224,7 +225,8 @@ class Log:
         self, partition: TopicPartition, first: int, end: int, texts: Sequence[str]
     ) -> list[tuple[int, int]]:
         """Find records by text, as the range reader does."""
-        rows = enumerate(self.records[partition.topic][first:end], start=first)
+        records = self.partition(partition.topic, partition.partition)
+        rows = enumerate(records[first:end], start=first)
         return [
             (offset, row.appended_at)
             for offset, row in rows
@@ -257,6 +259,8 @@ class OfflineShop:
     store: Store | None = None  # in place of the folder's own
     stored: dict[str, int] = field(default_factory=dict)
     definitions: Mapping[str, str] = field(default_factory=lambda: DEFINITIONS)
+    dead_letters: DeadLetters = field(default_factory=NoDeadLetters)
+    schemas: Mapping[str, AvroSchema] = field(default_factory=dict)  # by topic; else today's
 
     def __post_init__(self) -> None:
         for name, text in self.definitions.items():
@@ -272,12 +276,13 @@ class OfflineShop:
 
     def again(self, store: Store | None = None) -> OfflineShop:
         """The same installation, as another process sees it."""
-        return OfflineShop(self.folder, self.log, store, self.stored, self.definitions)
+        return dataclasses.replace(self, store=store)
 
     def copied(self, folder: Path, store: Store | None = None) -> OfflineShop:
         """The same in another folder, with a life of its own from here on."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
-        return OfflineShop(folder, deepcopy(self.log), store, dict(self.stored), self.definitions)
+        log, stored = deepcopy(self.log), dict(self.stored)
+        return dataclasses.replace(self, folder=folder, log=log, store=store, stored=stored)
 
     @property
     def transferbox(self) -> Path:
@@ -304,7 +309,7 @@ class OfflineShop:
             **payload(kind, event_type, **telling),
         }
         out = io.BytesIO()
-        schema = avro_schema(topic, self.sinks.streams.catalog)
+        schema = self._schema(topic, self.sinks.streams.catalog)
         fastavro.schemaless_writer(out, fastavro.parse_schema(schema), record)
         entity = int(record[KINDS[kind].key_field])
         key = str(entity).encode()
@@ -390,8 +395,11 @@ class OfflineShop:
         return BatchWriter(
             topic=topic.name,
             streams=written,
-            decoder=Decoder(OneSchema(avro_schema(topic, catalog)), topic, catalog),
+            decoder=Decoder(OneSchema(self._schema(topic, catalog)), topic, catalog),
             partitions=streams.partitions,
-            dead_letters=NoDeadLetters(),
+            dead_letters=self.dead_letters,
             erasure=Writes(topic, PersonalData(topic, catalog), tombstones) if tombstones else None,
         )
+
+    def _schema(self, topic: Topic, catalog: Catalog) -> AvroSchema:
+        return self.schemas.get(topic.name) or avro_schema(topic, catalog)
