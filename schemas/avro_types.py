@@ -1,0 +1,360 @@
+"""Avro schemas as types whose names are resolved, read from parsed JSON (Avro 1.12 specification,
+"Schema Declaration").
+
+A name that is used twice is one object, and a recursive type contains itself: nothing is written
+out, so that reading a schema costs what its text is long. What one schema may cost has bounds (SPEC
+§6): values of its JSON, and levels of nesting. Defaults of fields aren't checked, and logical types
+that are unknown or don't fit their type are left out, as the specification wants it: neither makes
+a schema unreadable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+import pyarrow as pa
+
+__all__ = [
+    "ArrayType",
+    "AvroType",
+    "EnumType",
+    "FieldType",
+    "FixedType",
+    "InvalidSchemaError",
+    "MapType",
+    "Primitive",
+    "RecordType",
+    "UnionType",
+    "arrow_of",
+    "full_name",
+    "json_values",
+    "parse_type",
+    "split_nullable",
+]
+
+MOST_LEVELS: Final = 100
+"""Levels of JSON within each other in one schema: some 30 records, or 100 arrays."""
+
+MOST_VALUES: Final = 20_000
+"""JSON values of one schema: those of a table of some 2,000 attributes."""
+
+_SHOWN: Final = 60
+_MOST_PRECISION: Final = 38
+
+
+class InvalidSchemaError(Exception):
+    """A schema that isn't valid Avro, or beyond the bounds; the message is the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Primitive:
+    """A type without a name: null, boolean, int, long, float, double, bytes or string.
+
+    logical: its logical type, None without one that is known and fits; precision and scale belong
+    to decimals.
+    """
+
+    kind: str
+    logical: str | None = None
+    precision: int = 0
+    scale: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FixedType:
+    """A fixed number of bytes."""
+
+    name: str
+    size: int
+    logical: str | None = None
+    precision: int = 0
+    scale: int = 0
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EnumType:
+    """A closed list of symbols; `default` stands for a symbol that a reader doesn't know."""
+
+    name: str
+    symbols: tuple[str, ...]
+    default: str | None = None
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayType:
+    """Any number of items of one type."""
+
+    items: AvroType
+
+
+@dataclass(frozen=True, slots=True)
+class MapType:
+    """Any number of values of one type, by texts."""
+
+    values: AvroType
+
+
+@dataclass(frozen=True, slots=True)
+class UnionType:
+    """One of several types."""
+
+    branches: tuple[AvroType, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldType:
+    """A record's field; `default` is as in JSON and counts where `has_default`."""
+
+    name: str
+    type: AvroType
+    has_default: bool = False
+    default: Any = None
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, eq=False)
+class RecordType:
+    """A record; its fields are known once all of it is read, as it may contain itself."""
+
+    name: str
+    fields: tuple[FieldType, ...] = ()
+    aliases: tuple[str, ...] = ()
+    # Recursive: its text would have no end.
+    _no_repr: None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        return f"RecordType({self.name!r})"
+
+
+AvroType: TypeAlias = (
+    Primitive | FixedType | EnumType | ArrayType | MapType | UnionType | RecordType
+)
+
+NULL: Final = Primitive("null")
+
+
+def parse_type(schema: object, most_values: int | None = MOST_VALUES) -> AvroType:
+    """Read a schema as parsed JSON. Raises InvalidSchemaError where it isn't valid Avro, or has
+    more than `most_values` JSON values (None: as many as it has) or MOST_LEVELS levels.
+    """
+    _check_bounds(schema, most_values)
+    return _Parser().type_of(schema, "")
+
+
+def full_name(schema: Mapping[str, Any], namespace: str = "") -> str:
+    """The full name of a named type's schema, within a namespace."""
+    name = str(schema.get("name", ""))
+    own = schema.get("namespace", namespace)
+    return name if "." in name or not own else f"{own}.{name}"
+
+
+def split_nullable(avro_type: AvroType) -> tuple[AvroType, int] | None:
+    """(other type, index of null) of a union of null and one other type."""
+    if isinstance(avro_type, UnionType) and len(avro_type.branches) == 2:
+        for index, branch in enumerate(avro_type.branches):
+            other = avro_type.branches[1 - index]
+            if branch == NULL and other != NULL:
+                return other, index
+    return None
+
+
+def _check_bounds(schema: object, most_values: int | None) -> None:
+    for found, (depth, _) in enumerate(json_values(schema), 1):
+        if most_values is not None and found > most_values:
+            raise InvalidSchemaError(f"has more than {most_values} values")
+        if depth > MOST_LEVELS:
+            raise InvalidSchemaError(f"is nested deeper than {MOST_LEVELS} levels")
+
+
+def json_values(value: object) -> Iterator[tuple[int, object]]:
+    """Every value within parsed JSON, with its depth; without recursion, so of any depth."""
+    waiting: list[tuple[int, object]] = [(0, value)]
+    while waiting:
+        depth, one = waiting.pop()
+        yield depth, one
+        if isinstance(one, dict):
+            waiting.extend((depth + 1, inner) for inner in one.values())
+        elif isinstance(one, list):
+            waiting.extend((depth + 1, inner) for inner in one)
+
+
+_PRIMITIVES: Final = frozenset(
+    ("null", "boolean", "int", "long", "float", "double", "bytes", "string")
+)
+_LOGICAL: Final = {
+    "int": frozenset(("date", "time-millis")),
+    "long": frozenset(
+        ("time-micros",)
+        + tuple(
+            f"{local}timestamp-{unit}"
+            for local in ("", "local-")
+            for unit in ("millis", "micros", "nanos")
+        )
+    ),
+    "string": frozenset(("uuid",)),
+    "bytes": frozenset(("decimal", "big-decimal")),
+    "fixed": frozenset(("decimal", "uuid", "duration")),
+}
+"""The logical types that the specification knows, by the types that they fit."""
+
+
+class _Parser:
+    def __init__(self) -> None:
+        self._named: dict[str, AvroType] = {}
+
+    def type_of(self, schema: object, namespace: str) -> AvroType:
+        match schema:
+            case str():
+                return self._by_name(schema, namespace)
+            case list():
+                return UnionType(tuple(self.type_of(branch, namespace) for branch in schema))
+            case dict():
+                return self._of_object(schema, namespace)
+        raise InvalidSchemaError(f"{_shown(schema)} isn't a type")
+
+    def _by_name(self, name: str, namespace: str) -> AvroType:
+        if name in _PRIMITIVES:
+            return Primitive(name)
+        candidates = (name,) if "." in name else (f"{namespace}.{name}", name)
+        for candidate in candidates:
+            if candidate in self._named:
+                return self._named[candidate]
+        raise InvalidSchemaError(f"{_shown(name)} isn't a type, nor the name of one")
+
+    def _of_object(self, schema: dict[str, Any], namespace: str) -> AvroType:
+        kind = schema.get("type")
+        match kind:
+            case "record" | "error":
+                return self._record(schema, namespace)
+            case "enum":
+                return self._enum(schema, namespace)
+            case "fixed":
+                return self._fixed(schema, namespace)
+            case "array" | "map":
+                inside = "items" if kind == "array" else "values"
+                if inside not in schema:
+                    raise InvalidSchemaError(f"{kind} without its {inside}")
+                inner = self.type_of(schema[inside], namespace)
+                return ArrayType(inner) if kind == "array" else MapType(inner)
+            case str() if kind in _PRIMITIVES:
+                return Primitive(kind, *_logical(schema, kind))
+        return self.type_of(kind, namespace)
+
+    def _record(self, schema: dict[str, Any], namespace: str) -> RecordType:
+        record = RecordType(self._named_once(schema, namespace), aliases=_aliases(schema))
+        self._named[record.name] = record
+        within = record.name.rpartition(".")[0]
+        fields = schema.get("fields")
+        if not isinstance(fields, list):
+            raise InvalidSchemaError(f"record {_shown(record.name)} has no list of fields")
+        record.fields = tuple(self._field(one, within) for one in fields)
+        if len({one.name for one in record.fields}) < len(record.fields):
+            raise InvalidSchemaError(f"record {_shown(record.name)} has a field twice")
+        return record
+
+    def _field(self, schema: object, namespace: str) -> FieldType:
+        if not isinstance(schema, dict) or not isinstance(schema.get("name"), str):
+            raise InvalidSchemaError(f"{_shown(schema)} isn't a field")
+        return FieldType(
+            schema["name"],
+            self.type_of(schema.get("type"), namespace),
+            "default" in schema,
+            schema.get("default"),
+            _aliases(schema),
+        )
+
+    def _enum(self, schema: dict[str, Any], namespace: str) -> EnumType:
+        name, symbols = self._named_once(schema, namespace), schema.get("symbols")
+        if not isinstance(symbols, list) or not all(isinstance(one, str) for one in symbols):
+            raise InvalidSchemaError(f"enum {_shown(name)} has no list of symbols")
+        default = schema.get("default")
+        enum = EnumType(
+            name, tuple(symbols), default if default in symbols else None, _aliases(schema)
+        )
+        self._named[name] = enum
+        return enum
+
+    def _fixed(self, schema: dict[str, Any], namespace: str) -> FixedType:
+        name, size = self._named_once(schema, namespace), schema.get("size")
+        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+            raise InvalidSchemaError(f"fixed {_shown(name)} has no size")
+        fixed = FixedType(name, size, *_logical(schema, "fixed"), _aliases(schema))
+        self._named[name] = fixed
+        return fixed
+
+    def _named_once(self, schema: dict[str, Any], namespace: str) -> str:
+        if not isinstance(schema.get("name"), str):
+            raise InvalidSchemaError(f"{schema['type']} without a name")
+        name = full_name(schema, namespace)
+        if name in self._named:
+            raise InvalidSchemaError(f"{_shown(name)} is defined twice")
+        return name
+
+
+def _logical(schema: Mapping[str, Any], kind: str) -> tuple[str | None, int, int]:
+    """Logical type, precision and scale, as far as they fit the type."""
+    logical = schema.get("logicalType")
+    if not isinstance(logical, str) or logical not in _LOGICAL.get(kind, ()):
+        return None, 0, 0
+    if logical != "decimal":
+        return logical, 0, 0
+    precision, scale = schema.get("precision"), schema.get("scale", 0)
+    fits = type(precision) is int and type(scale) is int and 0 <= scale <= precision > 0
+    return (logical, precision, scale) if fits else (None, 0, 0)
+
+
+def _aliases(schema: Mapping[str, Any]) -> tuple[str, ...]:
+    aliases = schema.get("aliases")
+    return tuple(map(str, aliases)) if isinstance(aliases, list) else ()
+
+
+def _shown(value: object) -> str:
+    text = repr(value) if isinstance(value, str) else type(value).__name__
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+_ARROW: Final[dict[str, pa.DataType]] = {
+    "null": pa.null(),
+    "boolean": pa.bool_(),
+    "int": pa.int32(),
+    "long": pa.int64(),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    "bytes": pa.binary(),
+    "string": pa.string(),
+}
+_ARROW_LOGICAL: Final[dict[tuple[str, str | None], pa.DataType]] = {
+    ("string", "uuid"): pa.uuid(),
+    ("int", "date"): pa.date32(),
+    ("long", "timestamp-millis"): pa.timestamp("ms", tz="UTC"),
+    ("long", "timestamp-micros"): pa.timestamp("us", tz="UTC"),
+}
+_SMALL_ENUM: Final = 127
+"""An enum of up to so many symbols has one byte for an index in Arrow."""
+
+
+def arrow_of(avro_type: AvroType) -> pa.DataType:
+    """The Arrow type of what is read; ValueError where there is none (maps, wider unions)."""
+    match avro_type:
+        case Primitive(_, "decimal", precision, scale) if precision <= _MOST_PRECISION:
+            return pa.decimal128(precision, scale)
+        case Primitive(kind, logical):
+            return _ARROW_LOGICAL.get((kind, logical)) or _ARROW[kind]
+        case FixedType(_, _, "decimal", precision, scale) if precision <= _MOST_PRECISION:
+            return pa.decimal128(precision, scale)
+        case FixedType(_, size):
+            return pa.binary(size)
+        case EnumType(_, symbols):
+            index = pa.int8() if len(symbols) <= _SMALL_ENUM else pa.int32()
+            return pa.dictionary(index, pa.string())
+        case ArrayType(items):
+            return pa.list_(arrow_of(items))
+        case RecordType():
+            return pa.struct([pa.field(one.name, arrow_of(one.type)) for one in avro_type.fields])
+        case UnionType() if (nullable := split_nullable(avro_type)) is not None:
+            return arrow_of(nullable[0])
+    raise ValueError(f"no Arrow type for Avro {avro_type!r}")
