@@ -17,6 +17,15 @@ import fastavro
 
 from producers.event import Event
 from producers.leaves import PYTHON_LEAVES, Leaves, decimal_leaf
+from schemas.avro_types import (
+    ArrayType,
+    AvroType,
+    EnumType,
+    Primitive,
+    RecordType,
+    parse_type,
+    split_nullable,
+)
 from schemas.contract import closed_lists
 from schemas.decode import Decoder
 from schemas.definitions import choices
@@ -24,7 +33,6 @@ from schemas.derive import AvroSchema, avro_schema
 from schemas.errors import DeltadropError
 from schemas.events import HEADER_FIELDS, KINDS, EventType, Kind
 from schemas.registry import wire_header
-from schemas.resolve import split_nullable
 from schemas.tables import Catalog
 from schemas.topics import Topic, topics_of
 
@@ -126,7 +134,9 @@ class _TopicEncoder:
         self._spec = KINDS[topic.kind]
         self._schema = fastavro.parse_schema(schema)
         self._decoder = Decoder(_Own(schema), topic, catalog)
-        types = {field["name"]: field["type"] for field in schema["fields"]}
+        record = parse_type(schema, most_values=None)
+        assert isinstance(record, RecordType)
+        types = {field.name: field.type for field in record.fields}
         self._header = {name: _field(types[name], name, PYTHON_LEAVES) for name in HEADER_FIELDS}
         self._payload = {
             event_type: {
@@ -199,7 +209,7 @@ def _refuse(name: str, what: str, hint: str = "") -> NoReturn:
     raise WrongEventError(f"field '{name}': {what}", hint=hint)
 
 
-def _field(avro_type: object, name: str, leaves: Leaves) -> _Field:
+def _field(avro_type: AvroType, name: str, leaves: Leaves) -> _Field:
     """What checks a field's value and gives it as Avro takes it; null is left to the contract."""
     nullable = split_nullable(avro_type)
     convert = _converter(nullable[0] if nullable else avro_type, name, leaves)
@@ -215,22 +225,22 @@ def _field(avro_type: object, name: str, leaves: Leaves) -> _Field:
     return checked
 
 
-def _converter(avro_type: object, name: str, leaves: Leaves) -> _Field:
+def _converter(avro_type: AvroType, name: str, leaves: Leaves) -> _Field:
     match avro_type:
-        case {"type": "record", "fields": fields}:
-            inside = {f["name"]: _field(f["type"], f"{name}.{f['name']}", leaves) for f in fields}
+        case RecordType(_, fields):
+            inside = {one.name: _field(one.type, f"{name}.{one.name}", leaves) for one in fields}
             return lambda value: _record(value, name, inside)
-        case {"type": "array", "items": items}:
+        case ArrayType(items):
             item = _converter(items, name, leaves)
             return lambda value: _list(value, name, item)
-        case {"type": "enum", "symbols": symbols}:
+        case EnumType(_, symbols):
             known = {symbol: symbol for symbol in symbols}
             return lambda value: _symbol(value, name, known)
-        case {"type": _, "logicalType": "decimal", "precision": precision, "scale": scale}:
+        case Primitive(_, "decimal", precision, scale):
             return decimal_leaf(precision, scale)
-        case {"type": kind}:
-            return leaves[cast(AvroSchema, avro_type).get("logicalType", kind)]
-    return leaves[str(avro_type)]
+        case Primitive(kind, logical):
+            return leaves[logical or kind]
+    raise TypeError(f"no schema of ours has {avro_type}")
 
 
 def _record(value: object, name: str, inside: Mapping[str, _Field]) -> dict[str, object]:

@@ -15,6 +15,8 @@ from types import MappingProxyType
 from typing import TypeAlias
 from uuid import UUID
 
+from schemas.bounds import FIRST_MOMENT_MS, LAST_MOMENT_MS
+
 __all__ = ["JSON_LEAVES", "PYTHON_LEAVES", "Leaf", "Leaves", "decimal_leaf", "moment_of_text"]
 
 Leaf: TypeAlias = Callable[[object], object]
@@ -70,7 +72,10 @@ def _moment(value: object) -> int:
     if isinstance(value, datetime):
         if value.utcoffset() is None:
             raise ValueError("has no time zone")
-        return (value - _EPOCH) // _MILLISECOND
+        moment = (value - _EPOCH) // _MILLISECOND
+        if FIRST_MOMENT_MS <= moment <= LAST_MOMENT_MS:
+            return moment
+        raise ValueError("isn't a moment from 0001-01-02 to 9999-12-30")
     raise ValueError("isn't a moment (a datetime with a time zone)")
 
 

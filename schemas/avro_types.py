@@ -121,13 +121,8 @@ class RecordType:
     """A record; its fields are known once all of it is read, as it may contain itself."""
 
     name: str
-    fields: tuple[FieldType, ...] = ()
+    fields: tuple[FieldType, ...] = field(default=(), repr=False)
     aliases: tuple[str, ...] = ()
-    # Recursive: its text would have no end.
-    _no_repr: None = field(default=None, repr=False)
-
-    def __repr__(self) -> str:
-        return f"RecordType({self.name!r})"
 
 
 AvroType: TypeAlias = (
@@ -188,13 +183,11 @@ _PRIMITIVES: Final = frozenset(
 _LOGICAL: Final = {
     "int": frozenset(("date", "time-millis")),
     "long": frozenset(
-        ("time-micros",)
-        + tuple(
-            f"{local}timestamp-{unit}"
-            for local in ("", "local-")
-            for unit in ("millis", "micros", "nanos")
-        )
-    ),
+        f"{moment}-{unit}"
+        for moment in ("time", "timestamp", "local-timestamp")
+        for unit in ("millis", "micros", "nanos")
+    )
+    - {"time-millis", "time-nanos"},
     "string": frozenset(("uuid",)),
     "bytes": frozenset(("decimal", "big-decimal")),
     "fixed": frozenset(("decimal", "uuid", "duration")),
@@ -303,8 +296,9 @@ def _logical(schema: Mapping[str, Any], kind: str) -> tuple[str | None, int, int
     if logical != "decimal":
         return logical, 0, 0
     precision, scale = schema.get("precision"), schema.get("scale", 0)
-    fits = type(precision) is int and type(scale) is int and 0 <= scale <= precision > 0
-    return (logical, precision, scale) if fits else (None, 0, 0)
+    if type(precision) is int and type(scale) is int and 0 <= scale <= precision > 0:
+        return logical, precision, scale
+    return None, 0, 0
 
 
 def _aliases(schema: Mapping[str, Any]) -> tuple[str, ...]:

@@ -41,59 +41,41 @@ PADDING = 32
 position.
 """
 
-_DEFERRED = -1
-_DEFERRED_REASON = "deferred"
+_MOST_REASON = 300
+"""Characters of a reason: it goes with every dead letter, and may hold names that others chose."""
 
 
 class Flags:
-    """The first reason, if any, why each row is refused; or that it is deferred to the other
-    reader.
-    """
+    """The first reason, if any, why each row is refused."""
 
     def __init__(self, size: int) -> None:
-        self._codes = np.zeros(size, np.int16)
-        self._reasons: list[str] = [""]
+        self._codes = np.zeros(size, np.int32)
+        self._reasons: dict[str, int] = {"": 0}
 
     def refuse(self, rows: IntArray, reason: str) -> None:
         """Refuse `rows` that aren't refused yet."""
         if rows.size:
-            self._set(rows, self._code(reason))
-
-    def defer(self, rows: IntArray) -> None:
-        """Leave `rows` to the reader that takes one datum after the other."""
-        if rows.size:
-            self._set(rows, _DEFERRED)
-
-    def undefer(self, rows: IntArray) -> None:
-        """Take `rows` back: the other reader has them now."""
-        self._codes[rows] = 0
-
-    def _set(self, rows: IntArray, code: int) -> None:
-        self._codes[rows[self._codes[rows] == 0]] = code
-
-    def _code(self, reason: str) -> int:
-        if reason not in self._reasons:
-            self._reasons.append(reason)
-        return self._reasons.index(reason)
+            code = self._reasons.setdefault(reason, len(self._reasons))
+            self._codes[rows[self._codes[rows] == 0]] = code
 
     @property
     def good(self) -> BoolArray:
-        """Which rows are neither refused nor deferred."""
+        """Which rows aren't refused."""
         good: BoolArray = self._codes == 0
         return good
 
-    @property
-    def deferred(self) -> IntArray:
-        """The rows left to the other reader."""
-        return np.flatnonzero(self._codes == _DEFERRED)
-
     def refused(self) -> Sequence[tuple[int, str]]:
-        """(row, reason) of every refused row, in order."""
-        rows = np.flatnonzero(self._codes > 0)
+        """(row, reason) of every refused row, in order; reasons in one line of bounded length."""
+        rows = np.flatnonzero(self._codes)
+        reasons = [_in_one_line(reason) for reason in self._reasons]
         return [
-            (int(row), self._reasons[code])
-            for row, code in zip(rows, self._codes[rows], strict=True)
+            (int(row), reasons[code]) for row, code in zip(rows, self._codes[rows], strict=True)
         ]
+
+
+def _in_one_line(reason: str) -> str:
+    shown = reason if len(reason) <= _MOST_REASON else f"{reason[:_MOST_REASON]}…"
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +147,6 @@ class Cursor:
         self.flags.refuse(self.rows[index], reason)
         self.position[index] = self.end[index]
 
-    def defer(self, which: BoolArray) -> None:
-        """Leave some rows to the other reader and park them at their end."""
-        index = np.flatnonzero(which)
-        self.flags.defer(self.rows[index])
-        self.position[index] = self.end[index]
-
 
 _CONTINUES = np.uint64(0x8080808080808080)
 _LOW_BITS = np.uint64(0x7F7F7F7F7F7F7F7F)
@@ -224,8 +200,9 @@ def _long_varints(
         _finish_longest(cursor, position, longer, x, length)
         too_long = length > _MAX_VARINT
         if too_long.any():
-            whole = np.zeros(cursor.size, np.bool_)
-            whole[np.flatnonzero(too_long) if index is None else index[too_long]] = True
+            which = np.flatnonzero(too_long) if index is None else index[too_long]
+            # Where the datum ends before, what lies behind it was looked at: it's cut short.
+            whole = which[cursor.end[which] - cursor.position[which] >= _MAX_VARINT]
             cursor.flags.refuse(cursor.rows[whole], f"a number of more than 64 bits in {what}")
     return x, length
 

@@ -8,6 +8,7 @@ call fails: try again later.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -15,19 +16,23 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import structlog
 
+from schemas.avro_types import MOST_VALUES, InvalidSchemaError, RecordType, json_values, parse_type
 from schemas.columnar import PADDING, BoolArray, Cursor, Flags, IntArray, Windows
 from schemas.contract import Contract
-from schemas.datums import DatumReader
+from schemas.defaults import default_array
 from schemas.derive import AvroSchema, arrow_schema, avro_schema, record_name
 from schemas.errors import UnknownSchemaError
 from schemas.nodes import Record
 from schemas.registry import MAGIC, WIRE_HEADER, SchemaSource
-from schemas.resolve import BeyondColumnsError, UnreadableError, compile_record, expanded
+from schemas.resolve import UnreadableError, compile_record
 from schemas.tables import Catalog
 from schemas.topics import Topic
 
 __all__ = ["Decoded", "Decoder", "RecordDecoder", "Refused"]
+
+log = structlog.get_logger(__name__)
 
 _CHUNK_ROWS = 32_768
 """Values decoded at a time: their vectors stay in the processor's cache."""
@@ -36,6 +41,9 @@ Values: TypeAlias = Sequence[bytes | None] | pa.BinaryArray
 """Values or keys as they stand in Kafka; an Arrow array is read where it lies."""
 
 _TOMBSTONE = "null value (a tombstone)"
+
+_MOST_PLANS = 1_000
+"""Plans of writers' schemas that are kept: of those used last."""
 
 _CHUNK_BYTES = 512 * 1024 * 1024
 """And their bytes at most: Arrow's string views address 2 GiB."""
@@ -69,10 +77,13 @@ class RecordDecoder:
     def __init__(self, registry: SchemaSource, reader: AvroSchema, columns: pa.Schema) -> None:
         """reader: what is read; columns: its Arrow schema."""
         self._registry = registry
-        self._name = record_name(reader)
-        self._reader = expanded(reader)
+        read = parse_type(reader, most_values=None)
+        assert isinstance(read, RecordType)
+        self._reader = read
+        # A writer of all that is read here is never beyond the bound, however much that is.
+        self._most_values = max(MOST_VALUES, 4 * sum(1 for _ in json_values(reader)))
         self._columns = columns
-        self._plans: dict[int, _Plan | str] = {}
+        self._plans: OrderedDict[int, Record | str] = OrderedDict()
 
     def decode(self, values: Values, flags: Flags) -> tuple[pa.RecordBatch, IntArray]:
         """The rows that can be decoded and their indexes; the others are refused in `flags`.
@@ -88,50 +99,39 @@ class RecordDecoder:
                 if isinstance(plan, str):
                     flags.refuse(rows, plan)
                 else:
-                    parts += self._parts(plan, joined, rows, flags)
+                    parts += _parts(plan, joined, rows, flags)
         return self._assembled(parts)
 
-    def _plan(self, schema_id: int) -> _Plan | str:
-        if schema_id not in self._plans:
+    def _plan(self, schema_id: int) -> Record | str:
+        """How datums of a writer's schema are read, or why none can be."""
+        plan = self._plans.get(schema_id)
+        if plan is None:
             try:
                 writer = self._registry.schema(schema_id)
             except UnknownSchemaError:
                 return f"unknown schema id {schema_id}"
-            self._plans[schema_id] = self._planned(writer, schema_id)
-        return self._plans[schema_id]
+            plan = self._plans[schema_id] = self._planned(writer, schema_id)
+            while len(self._plans) > _MOST_PLANS:
+                self._plans.popitem(last=False)
+        self._plans.move_to_end(schema_id)
+        return plan
 
-    def _planned(self, writer: AvroSchema, schema_id: int) -> _Plan | str:
-        if writer.get("type") != "record" or record_name(writer) != self._name:
-            name = record_name(writer) or writer.get("type")
-            return f"schema {schema_id} is of another record ({name})"
+    def _planned(self, writer: AvroSchema, schema_id: int) -> Record | str:
         try:
-            written = expanded(writer)
-            datums = DatumReader(written, self._reader)
-            try:
-                return _Plan(compile_record(written, self._reader), datums)
-            except BeyondColumnsError:
-                return _Plan(None, datums)
+            written = parse_type(writer, self._most_values)
+            if not isinstance(written, RecordType) or written.name != self._reader.name:
+                name = record_name(writer) or type(written).__name__.removesuffix("Type").lower()
+                return f"schema {schema_id} is of another record ({name})"
+            return compile_record(written, self._reader, default_array)
+        except InvalidSchemaError as error:
+            return f"schema {schema_id} isn't valid Avro: {error}"
         except UnreadableError as error:
             return f"schema {schema_id} can't be read here: {error}"
-
-    def _parts(self, plan: _Plan, joined: _Joined, rows: IntArray, flags: Flags) -> list[_Part]:
-        if plan.columns is None:
-            return [self._one_by_one(plan, joined, rows, flags)]
-        cursor = joined.cursor(rows, flags)
-        arrays = plan.columns.columns(cursor)
-        cursor.refuse(cursor.position != cursor.end, "bytes left over after the datum")
-        parts = [_Part(rows, arrays).only(flags.good[rows])]
-        deferred = rows[np.isin(rows, flags.deferred)]
-        if deferred.size:
-            flags.undefer(deferred)
-            parts.append(self._one_by_one(plan, joined, deferred, flags))
-        return parts
-
-    def _one_by_one(self, plan: _Plan, joined: _Joined, rows: IntArray, flags: Flags) -> _Part:
-        arrays, indexes, refused = plan.datums.read([joined.datum(int(row)) for row in rows])
-        for index, reason in refused:
-            flags.refuse(rows[index : index + 1], reason)
-        return _Part(rows[indexes], arrays)
+        except MemoryError:
+            raise  # the worker's trouble, not the schema's
+        except Exception as error:
+            log.exception("schema not planned", schema_id=schema_id)
+            return f"schema {schema_id} can't be read here ({type(error).__name__})"
 
     def _assembled(self, parts: list[_Part]) -> tuple[pa.RecordBatch, IntArray]:
         batches = [pa.RecordBatch.from_arrays(part.arrays, schema=self._columns) for part in parts]
@@ -170,14 +170,32 @@ class Decoder:
         return Decoded(batch, rows, tuple(Refused(row, reason) for row, reason in flags.refused()))
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """How datums of one writer's schema are read; `columns` is None if they can only be read one by
-    one.
+def _parts(plan: Record, joined: _Joined, rows: IntArray, flags: Flags) -> list[_Part]:
+    """Read the datums of `rows`. What reading fails of, in a way that nobody foresaw, is refused
+    alone: whatever one event is, the others aren't held up by it.
     """
+    try:
+        return [_read(plan, joined, rows, flags)]
+    except MemoryError:
+        raise  # the worker's trouble, not the event's
+    except Exception as error:
+        if len(rows) == 1:
+            log.exception("event not read")
+            flags.refuse(rows, f"can't be read ({type(error).__name__})")
+            return []
+        middle = len(rows) // 2
+        return [
+            part
+            for half in (rows[:middle], rows[middle:])
+            for part in _parts(plan, joined, half, flags)
+        ]
 
-    columns: Record | None
-    datums: DatumReader
+
+def _read(plan: Record, joined: _Joined, rows: IntArray, flags: Flags) -> _Part:
+    cursor = joined.cursor(rows, flags)
+    arrays = plan.columns(cursor)
+    cursor.refuse(cursor.position != cursor.end, "bytes left over after the datum")
+    return _Part(rows, arrays).only(flags.good[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,11 +254,6 @@ class _Joined:
         return Cursor(
             self.windows, rows, self.start[local] + WIRE_HEADER, self.end[local].copy(), flags
         )
-
-    def datum(self, row: int) -> bytes:
-        """The datum of one row."""
-        local = row - self.offset
-        return self.windows.data[self.start[local] + WIRE_HEADER : self.end[local]]
 
 
 def _pieces(values: Sequence[bytes] | pa.BinaryArray) -> Sequence[bytes | memoryview]:

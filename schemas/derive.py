@@ -17,6 +17,7 @@ from typing import Any, TypeAlias, assert_never, cast
 
 import pyarrow as pa
 
+from schemas.avro_types import RecordType, arrow_of, full_name, parse_type
 from schemas.events import KINDS, Kind, Source
 from schemas.tables import (
     AttributeDefinition,
@@ -28,15 +29,13 @@ from schemas.tables import (
 )
 from schemas.topics import Topic
 
-__all__ = ["AvroSchema", "arrow_schema", "arrow_type", "avro_schema", "record_name"]
+__all__ = ["AvroSchema", "arrow_schema", "arrow_schema_of", "avro_schema", "record_name"]
 
 AvroSchema: TypeAlias = dict[str, Any]
 """An Avro record schema as parsed JSON."""
 
 _MOMENT: AvroSchema = {"type": "long", "logicalType": "timestamp-millis"}
 _STRINGS: AvroSchema = {"type": "array", "items": "string"}
-_SMALL_ENUM = 127
-"""An enum of up to so many symbols has one byte for an index in Arrow."""
 
 
 def avro_schema(topic: Topic, catalog: Catalog) -> AvroSchema:
@@ -54,16 +53,20 @@ def avro_schema(topic: Topic, catalog: Catalog) -> AvroSchema:
 
 def arrow_schema(topic: Topic, catalog: Catalog) -> pa.Schema:
     """The columns of a decoded batch of `topic`: its Avro schema's fields, in order."""
-    return pa.schema(
-        [pa.field(f["name"], arrow_type(f["type"])) for f in avro_schema(topic, catalog)["fields"]]
-    )
+    return arrow_schema_of(avro_schema(topic, catalog))
+
+
+def arrow_schema_of(schema: AvroSchema) -> pa.Schema:
+    """The columns of a decoded batch of a record schema."""
+    record = parse_type(schema, most_values=None)
+    if not isinstance(record, RecordType):
+        raise ValueError("only a record has columns")
+    return pa.schema([pa.field(one.name, arrow_of(one.type)) for one in record.fields])
 
 
 def record_name(schema: AvroSchema) -> str:
     """The full name of a record schema."""
-    name = str(schema.get("name", ""))
-    namespace = schema.get("namespace")
-    return name if "." in name or not namespace else f"{namespace}.{name}"
+    return full_name(schema)
 
 
 @cache
@@ -188,55 +191,3 @@ def _attribute_type(attribute: AttributeDefinition) -> str | AvroSchema:
             return {"type": "bytes", "logicalType": "decimal", **size}
         case _:
             assert_never(attribute.type)
-
-
-_PRIMITIVES: dict[str, pa.DataType] = {
-    "null": pa.null(),
-    "boolean": pa.bool_(),
-    "int": pa.int32(),
-    "long": pa.int64(),
-    "float": pa.float32(),
-    "double": pa.float64(),
-    "bytes": pa.binary(),
-    "string": pa.string(),
-}
-
-_LOGICAL: dict[tuple[str, str | None], pa.DataType] = {
-    ("string", "uuid"): pa.uuid(),
-    ("int", "date"): pa.date32(),
-    ("long", "timestamp-millis"): pa.timestamp("ms", tz="UTC"),
-    ("long", "timestamp-micros"): pa.timestamp("us", tz="UTC"),
-}
-
-
-def arrow_type(avro_type: object) -> pa.DataType:
-    """The Arrow type of an Avro type; ValueError where there is none (maps, wide unions)."""
-    match avro_type:
-        case str() if avro_type in _PRIMITIVES:
-            return _PRIMITIVES[avro_type]
-        case [inner, "null"] | ["null", inner]:
-            return arrow_type(inner)
-        case {"type": str()}:
-            return _arrow_type_of(cast(AvroSchema, avro_type))
-        case {"type": inner}:
-            return arrow_type(inner)
-    raise ValueError(f"no Arrow type for Avro {avro_type!r}")
-
-
-def _arrow_type_of(schema: AvroSchema) -> pa.DataType:
-    logical = schema.get("logicalType")
-    match schema["type"]:
-        case "record":
-            fields = schema["fields"]
-            return pa.struct([pa.field(one["name"], arrow_type(one["type"])) for one in fields])
-        case "array":
-            return pa.list_(arrow_type(schema["items"]))
-        case "enum":
-            index = pa.int8() if len(schema["symbols"]) <= _SMALL_ENUM else pa.int32()
-            return pa.dictionary(index, pa.string())
-        case "bytes" | "fixed" if logical == "decimal":
-            return pa.decimal128(schema["precision"], schema.get("scale", 0))
-        case "fixed":
-            return pa.binary(schema["size"])
-        case primitive:
-            return _LOGICAL.get((primitive, logical)) or arrow_type(primitive)

@@ -1,52 +1,71 @@
 """Reads arrays of all datums at once: their first items, then their second, and so on.
 
-Avro writes an array as blocks, each with the count of its items, and with its size in bytes where
-the count is negative (specification, "Arrays").
+Where only few rows have so many, the ends of their items are found one after the other
+(`schemas/walk.py`), and all of these are read at once. Which way it is makes no difference to what
+comes out.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
 from schemas.columnar import Cursor, IntArray, read_long
-from schemas.nodes import Node
+from schemas.nodes import Node, Refuses
+from schemas.walk import MalformedError, Walk, read_block
 
 __all__ = ["Lists"]
 
-_MOST_STEPS = 64
-"""Items of one array read step by step for all rows; rows with longer arrays are left to the other
-reader.
-"""
+_FEW: Final = 48
+"""Rows up to which finding their items one by one costs less than numpy's calls for each step."""
+
+_MOST_EMPTY_ITEMS: Final = 1_000
+"""Items without bytes in one array that is read: nothing else bounds them."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """How many items each row has, and the items: of which rows, in the order they were read."""
+
+    counts: IntArray
+    rows: list[IntArray] = field(default_factory=list)
+    items: list[pa.Array] = field(default_factory=list)
+
+    def add(self, rows: IntArray, items: pa.Array | None) -> None:
+        """Add an item for each of `rows`, which may be named several times."""
+        if items is not None and rows.size:
+            self.counts += np.bincount(rows, minlength=len(self.counts))
+            self.rows.append(rows)
+            self.items.append(items)
 
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """An array of items that have at least one byte each, in one or several blocks."""
+    """An array, in one or several blocks; `walk` moves past an item, which has at least `least`
+    bytes.
+    """
 
     item: Node
+    walk: Walk
+    least: int
     target: pa.ListType | None
     what: str
 
     def read(self, cursor: Cursor) -> pa.Array | None:
         """See `Node.read`."""
-        counts = np.zeros(cursor.size, np.int64)
-        read_rows: list[IntArray] = []
-        read_items: list[pa.Array] = []
-        steps = 0
+        found = _Found(np.zeros(cursor.size, np.int64))
         active = np.arange(cursor.size)
-        while active.size:
+        while self.least and active.size > _FEW:
             some = cursor.at(active)
             block = self._block(some)
             cursor.resume(active, some)
             goes_on = block > 0
-            active, block = active[goes_on], block[goes_on]
-            steps = self._items(cursor, active, block, counts, steps, (read_rows, read_items))
-        if self.target is None:
-            return None
-        return self._assembled(counts, read_rows, read_items)
+            active = self._items(cursor, active[goes_on], block[goes_on], found)
+        self._rest(cursor, active, np.zeros(active.size, np.int64), found)
+        return None if self.target is None else self._assembled(found)
 
     def _block(self, cursor: Cursor) -> IntArray:
         """How many items the next block of each row has; 0 at the end, and for rows that are
@@ -66,50 +85,70 @@ class Lists:
         count[cursor.position >= cursor.end] = 0
         return count
 
-    def _items(
-        self,
-        cursor: Cursor,
-        active: IntArray,
-        block: IntArray,
-        counts: IntArray,
-        steps: int,
-        found: tuple[list[IntArray], list[pa.Array]],
-    ) -> int:
-        """Read a block's items: the first of every row, then the second, … up to a limit for all
-        blocks together.
+    def _items(self, cursor: Cursor, active: IntArray, block: IntArray, found: _Found) -> IntArray:
+        """Read a block's items: the first of every row, then the second, and so on. Give the rows
+        that go on with another block.
         """
         step = 0
         while True:
             here = np.flatnonzero(block > step)
-            if not here.size:
-                return steps
+            if here.size <= _FEW:
+                self._rest(cursor, active[here], block[here] - step, found)
+                return active[block <= step]
             rows = active[here]
             some = cursor.at(rows)
-            if steps >= _MOST_STEPS:
-                some.defer(np.ones(some.size, np.bool_))
-                cursor.resume(rows, some)
-                block[here] = 0
-                return steps
             items = self.item.read(some)
             cursor.resume(rows, some)
-            if items is not None:
-                found[0].append(rows)
-                found[1].append(items)
-            counts[rows] += 1
+            found.add(rows, items)
             step += 1
-            steps += 1
 
-    def _assembled(self, counts: IntArray, rows: list[IntArray], items: list[pa.Array]) -> pa.Array:
+    def _rest(self, cursor: Cursor, rows: IntArray, left: IntArray, found: _Found) -> None:
+        """Read all that is left of some rows' arrays, `left` items in the blocks that are begun."""
+        lanes: list[int] = []
+        starts: list[int] = []
+        for row, count in zip(rows.tolist(), left.tolist(), strict=True):
+            begins: list[int] = []
+            try:
+                cursor.position[row] = self._walk_rest(cursor, row, count, begins)
+            except MalformedError as error:
+                what = error.below(self.what).within
+                cursor.flags.refuse(cursor.rows[row : row + 1], f"{error.what} in {what}")
+                cursor.position[row] = cursor.end[row]
+                continue
+            if isinstance(self.item, Refuses):
+                del begins[1:]
+            lanes += [row] * len(begins)
+            starts += begins
+        if starts and self.target is not None:
+            of = np.array(lanes, np.int64)
+            at = np.array(starts, np.int64)
+            each = Cursor(cursor.windows, cursor.rows[of], at, cursor.end[of], cursor.flags)
+            found.add(of, self.item.read(each))
+
+    def _walk_rest(self, cursor: Cursor, row: int, left: int, begins: list[int]) -> int:
+        """Move behind a row's array; `begins` gets where each item begins."""
+        data, end = cursor.windows.data, int(cursor.end[row])
+        at, count, goes_on = int(cursor.position[row]), left, True
+        while goes_on:
+            if not self.least and len(begins) + count > _MOST_EMPTY_ITEMS:
+                raise MalformedError(f"more than {_MOST_EMPTY_ITEMS} items without bytes")
+            for _ in range(count):
+                begins.append(at)
+                at = self.walk(data, at, end, 0)
+            count, at = read_block(data, at, end, self.least)
+            goes_on = count > 0
+        return at
+
+    def _assembled(self, found: _Found) -> pa.Array:
         assert self.target is not None
-        offsets = np.zeros(len(counts) + 1, np.int32)
-        np.cumsum(counts, out=offsets[1:])
-        if not items:
+        offsets = np.zeros(len(found.counts) + 1, np.int32)
+        np.cumsum(found.counts, out=offsets[1:])
+        if not found.items:
             values = pa.nulls(0, self.target.value_type)
-        elif len(items) == 1:
-            values = items[0]
+        elif len(found.items) == 1:
+            values = found.items[0]
         else:
             # A stable sort by row keeps the order in which a row's items were read.
-            values = pa.concat_arrays(items).take(
-                pa.array(np.argsort(np.concatenate(rows), kind="stable"))
-            )
+            order = np.argsort(np.concatenate(found.rows), kind="stable")
+            values = pa.concat_arrays(found.items).take(pa.array(order))
         return pa.ListArray.from_arrays(pa.array(offsets), values, type=self.target)

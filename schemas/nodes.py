@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 
+from schemas.bounds import FIRST_DAY, FIRST_MOMENT_MS, LAST_DAY, LAST_MOMENT_MS
 from schemas.columnar import (
+    PADDING,
     Cursor,
     IntArray,
     read_length,
@@ -37,6 +38,7 @@ __all__ = [
     "Nullable",
     "Nulls",
     "Record",
+    "Refuses",
     "Texts",
     "Uuids",
 ]
@@ -93,16 +95,15 @@ class Booleans:
 
 
 _INT_LIMIT = 1 << 31
-_FIRST_DAY, _DAYS = date.min.toordinal() - date(1970, 1, 1).toordinal(), date.max.toordinal()
-_UNITS_A_DAY = {"ms": 86_400_000, "us": 86_400_000_000}
+_MILLISECONDS = {"ms": 1, "us": 1000}
 
 
 def _bounds(target: pa.DataType) -> tuple[int, int] | None:
-    """First and last value of a date or timestamp that is in the years 1 to 9999."""
+    """First and last value of a date or moment that may be stored (SPEC §6)."""
     if pa.types.is_timestamp(target):
-        unit = _UNITS_A_DAY[target.unit]
-        return _FIRST_DAY * unit, (_FIRST_DAY + _DAYS) * unit - 1
-    return (_FIRST_DAY, _FIRST_DAY + _DAYS - 1) if pa.types.is_date32(target) else None
+        unit = _MILLISECONDS[target.unit]
+        return FIRST_MOMENT_MS * unit, (LAST_MOMENT_MS + 1) * unit - 1
+    return (FIRST_DAY, LAST_DAY) if pa.types.is_date32(target) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,20 +124,26 @@ class Longs:
                 cursor.refuse(wrong, f"a number of more than 32 bits in {self.what}")
         if self.target is None:
             return None
+        if pa.types.is_floating(self.target):  # the promotions of int and long
+            return pa.array(value).cast(self.target, safe=False)
         if self.divisor != 1:
             value = np.floor_divide(value, self.divisor)
         if (bounds := _bounds(self.target)) is not None:
             wrong = (value < bounds[0]) | (value > bounds[1])
             if wrong.any():
-                cursor.flags.refuse(
-                    cursor.rows[wrong], f"a moment outside the years 1 to 9999 in {self.what}"
-                )
+                cursor.flags.refuse(cursor.rows[wrong], f"{_outside(self.target)} in {self.what}")
                 value[wrong] = 0
         if self.target.bit_width == 32:
             value = value.astype(np.int32)
         return pa.Array.from_buffers(
             self.target, cursor.size, [None, pa.py_buffer(np.ascontiguousarray(value))]
         )
+
+
+def _outside(target: pa.DataType) -> str:
+    if pa.types.is_date32(target):
+        return "a date outside 0001-01-01 to 9999-12-31"
+    return "a moment outside 0001-01-02 to 9999-12-30"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +193,13 @@ class Uuids:
         return values
 
 
+_MOST_FIXED = 1 << 40
+"""Bytes: more than any datum has, and far below where positions overflow."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fixeds:
-    """A fixed number of bytes, up to the buffer's padding."""
+    """A fixed number of bytes."""
 
     target: pa.DataType | None
     what: str
@@ -196,13 +207,20 @@ class Fixeds:
 
     def read(self, cursor: Cursor) -> pa.Array | None:
         """See `Node.read`."""
-        value = cursor.windows.of(f"V{self.size}")[cursor.position]
-        cursor.move(cursor.position + self.size, self.what)
+        start, size = cursor.position, min(self.size, _MOST_FIXED)
+        cursor.move(start + size, self.what)
         if self.target is None:
             return None
-        fixed = pa.Array.from_buffers(
-            pa.binary(self.size), cursor.size, [None, pa.py_buffer(value)]
-        )
+        whole = start + size == cursor.position
+        if size <= PADDING // 2:
+            value = cursor.windows.of(f"V{size}")[start].tobytes()
+        else:
+            data, nothing = cursor.windows.data, bytes(size)
+            value = b"".join(
+                data[at : at + size] if there else nothing
+                for at, there in zip(start.tolist(), whole.tolist(), strict=True)
+            )
+        fixed = pa.Array.from_buffers(pa.binary(size), cursor.size, [None, pa.py_buffer(value)])
         return fixed.cast(self.target)
 
 
@@ -219,12 +237,9 @@ class Decimals:
         if self.fixed is None:
             length = read_length(cursor, self.what)
         else:
-            length = np.full(cursor.size, self.fixed, np.int64)
+            length = np.full(cursor.size, min(self.fixed, _MOST_FIXED), np.int64)
         start = cursor.position
         cursor.move(start + length, self.what)
-        long = length > 16
-        if long.any():
-            cursor.defer(long)
         end = cursor.position
         length = np.where(start + length == end, length, 0)
         values, wrong = decimals_from_bytes(cursor.windows, end, length, self.target)
@@ -262,6 +277,19 @@ class Enums:
             code[missing] = 0
         width = np.int8 if self.target.index_type.bit_width == 8 else np.int32
         return pa.DictionaryArray.from_arrays(pa.array(code.astype(width)), self.symbols)
+
+
+@dataclass(frozen=True, slots=True)
+class Refuses:
+    """A value that doesn't resolve to what is read: whoever has one is refused."""
+
+    target: pa.DataType
+    reason: str
+
+    def read(self, cursor: Cursor) -> pa.Array:
+        """See `Node.read`."""
+        cursor.refuse(np.ones(cursor.size, np.bool_), self.reason)
+        return pa.nulls(cursor.size, self.target)
 
 
 @dataclass(frozen=True, slots=True)

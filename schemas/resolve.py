@@ -1,22 +1,34 @@
-"""Puts together what reads a writer's schema as a reader's (Avro specification, "Schema
-Resolution").
+"""Puts together what reads a writer's type as a reader's (Avro specification, "Schema Resolution").
 
-Reordered, removed and added fields, defaults, and int where a long is read. A writer's type that
-the columns can't hold raises UnreadableError; one that is readable, but not for all datums at once
-(maps, wider unions, recursive types), raises BeyondColumnsError: `schemas/datums.py` takes those.
+The one place that says what a value may be written as and what it then means (SPEC §6): fields in
+another order, removed, added with their defaults, renamed by aliases; the promotions of numbers,
+texts and bytes; enums with a default; unions, branch by branch. A unit or meaning is never guessed:
+a moment is timestamp-millis or -micros, a decimal one of its scale. A writer's field is read by
+nodes of its own, so that what else the writer has makes no difference to it.
 """
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable
+from typing import Final, TypeVar
 
-import fastavro
-import fastavro.schema
 import numpy as np
 import pyarrow as pa
 
-from schemas.columnar import PADDING
-from schemas.derive import AvroSchema, arrow_type
+from schemas.avro_types import (
+    NULL,
+    ArrayType,
+    AvroType,
+    EnumType,
+    FieldType,
+    FixedType,
+    Primitive,
+    RecordType,
+    UnionType,
+    arrow_of,
+    split_nullable,
+)
+from schemas.branches import Skipped, SkippedField, Union
 from schemas.lists import Lists
 from schemas.nodes import (
     Booleans,
@@ -30,253 +42,255 @@ from schemas.nodes import (
     Nullable,
     Nulls,
     Record,
+    Refuses,
     Texts,
     Uuids,
 )
+from schemas.skipping import Skipping
+from schemas.walk import Emptiness, Walks
 
-__all__ = [
-    "BeyondColumnsError",
-    "UnreadableError",
-    "compile_record",
-    "default_array",
-    "expanded",
-    "fewest_bytes",
-    "split_nullable",
-]
+__all__ = ["Defaults", "UnreadableError", "compile_record", "compile_value"]
+
+_N = TypeVar("_N", FixedType, EnumType, RecordType)
+
+_MOST_STEPS: Final = 100_000
+"""Types that planning one schema looks at: the branches of unions count for each type that they are
+tried against.
+"""
 
 
 class UnreadableError(Exception):
-    """A writer's schema that doesn't resolve to the reader's; the message is the reason."""
+    """A writer's type that doesn't resolve to the reader's; the message is the reason."""
 
 
-class BeyondColumnsError(Exception):
-    """A schema with a type that can't be read for all datums at once."""
+Defaults = Callable[[FieldType], pa.Array]
+"""The default of a reader's field, as an array of one."""
 
 
-def expanded(schema: AvroSchema) -> AvroSchema:
-    """The schema with every named type written out where it is used; UnreadableError if it isn't
-    valid Avro.
-    """
-    try:
-        return cast(AvroSchema, fastavro.schema.expand_schema(schema))
-    except Exception as error:  # fastavro raises whatever it stumbles on
-        raise UnreadableError(f"the schema isn't valid Avro ({error})") from error
+def compile_record(writer: RecordType, reader: RecordType, defaults: Defaults) -> Record:
+    """The node of a whole datum. Raises UnreadableError where no datum could be read."""
+    return _Compiler(defaults).record(writer, reader, "")
 
 
-def compile_record(writer: AvroSchema, reader: AvroSchema) -> Record:
-    """The node of a whole datum; both schemas are expanded records."""
-    return _record(writer, reader, "")
+def compile_value(avro_type: AvroType, what: str, defaults: Defaults) -> Node:
+    """The node of a value that is written as it is read."""
+    return _Compiler(defaults).value(avro_type, avro_type, what)
 
 
-def _compile(writer: object, reader: object, what: str) -> Node:
-    """reader: None where the value is only read past."""
-    nullable = split_nullable(writer)
-    if nullable is not None:
-        inner, null_branch = nullable
-        taken, required = _non_null(reader)
-        target = arrow_type(taken) if taken is not None else None
-        return Nullable(_compile(inner, taken, what), null_branch, target, what, required)
-    if isinstance(writer, list):
-        raise BeyondColumnsError(f"a union of {len(writer)} types in {what}")
-    if isinstance(writer, str):
-        return _primitive(writer, {}, reader, what)
-    if not isinstance(writer, dict):
-        raise UnreadableError(f"no type that Avro has in {what}")
-    return _complex(writer, reader, what)
+class _Compiler:
+    """Compiles one writer's schema."""
+
+    def __init__(self, defaults: Defaults) -> None:
+        self._defaults = defaults
+        self._is_empty = Emptiness()
+        self._walks = Walks(self._is_empty)
+        self._skipping = Skipping(self._is_empty, self._walks)
+        self._steps = 0
+
+    def record(self, writer: RecordType, reader: RecordType, within: str) -> Record:
+        """Its fields in the writer's order, and which of them are wanted."""
+        _same_name(writer, reader, within)
+        wanted = _wanted(writer, reader)
+        nodes: list[Node] = []
+        place: dict[str, int] = {}
+        skipped: list[SkippedField] = []
+        for field in writer.fields:
+            what = _named(within, field.name)
+            taken = wanted.get(field.name)
+            if taken is None:
+                if not self._is_empty(field.type):
+                    skipped.append(self._skipping.field(field.type, what))
+                continue
+            if skipped:
+                nodes.append(Skipped(tuple(skipped)))
+                skipped = []
+            place[taken.name] = len(nodes)
+            nodes.append(self.value(field.type, taken.type, what))
+        if skipped:
+            nodes.append(Skipped(tuple(skipped)))
+        for field in reader.fields:
+            if field.name not in place:
+                place[field.name] = len(nodes)
+                nodes.append(Constant(self._default(field, within)))
+        order = [place[field.name] for field in reader.fields]
+        return Record(nodes, order, arrow_of(reader))
+
+    def value(self, writer: AvroType, reader: AvroType, what: str) -> Node:
+        """What reads a value; UnreadableError where none could be read."""
+        self._steps += 1
+        if self._steps > _MOST_STEPS:
+            raise UnreadableError(f"it takes more than {_MOST_STEPS} steps to plan")
+        if isinstance(writer, UnionType):
+            return self._union(writer, reader, what)
+        nullable = split_nullable(reader)
+        taken = reader if nullable is None else nullable[0]
+        if writer == NULL:
+            if nullable is None and reader != NULL:
+                raise _other(what, "null")
+            return Nulls(arrow_of(taken))
+        return self._present(writer, taken, what)
+
+    def _union(self, writer: UnionType, reader: AvroType, what: str) -> Node:
+        """Branch by branch, as a datum has one of them: one that can't be read refuses only who
+        has it.
+        """
+        nullable = split_nullable(reader)
+        takes_null = nullable is not None or reader == NULL
+        taken = reader if nullable is None else nullable[0]
+        target = arrow_of(taken)
+        pair = split_nullable(writer)
+        if pair is not None:
+            inner, null = pair
+            required = not takes_null
+            return Nullable(self._branch(inner, taken, what), null, target, what, required)
+        branches: list[Node | None] = []
+        for branch in writer.branches:
+            if branch != NULL:
+                branches.append(self._branch(branch, taken, what))
+            elif takes_null:
+                branches.append(None)
+            else:
+                branches.append(Refuses(target, f"null in {what}, which is required"))
+        return Union(tuple(branches), target, what)
+
+    def _branch(self, writer: AvroType, reader: AvroType, what: str) -> Node:
+        try:
+            return self.value(writer, reader, what)
+        except UnreadableError as error:
+            return Refuses(arrow_of(reader), str(error))
+
+    def _present(self, writer: AvroType, reader: AvroType, what: str) -> Node:
+        match writer, reader:
+            case RecordType(), RecordType():
+                return self.record(writer, reader, what)
+            case ArrayType(items), ArrayType(read_items):
+                least = 0 if self._is_empty(items) else 1
+                item = self.value(items, read_items, what)
+                return Lists(item, self._walks.of(items), least, arrow_of(reader), what)
+            case EnumType(), EnumType():
+                return _enum(writer, reader, what)
+            case FixedType(), Primitive() | FixedType():
+                return _fixed(writer, reader, what)
+            case Primitive(), Primitive() | FixedType():
+                return _primitive(writer, reader, what)
+        raise _other(what, _kind(writer))
+
+    def _default(self, field: FieldType, within: str) -> pa.Array:
+        if not field.has_default:
+            raise UnreadableError(f"{_named(within, field.name)} is missing, and required")
+        return self._defaults(field)
 
 
-def _complex(writer: AvroSchema, reader: object, what: str) -> Node:
-    taken, _ = _non_null(reader)
-    kind = writer["type"]
-    match kind:
-        case "record" | "error":
-            return _record(writer, _expected(taken, "record", what), what)
-        case "array":
-            return _array(writer["items"], _expected(taken, "array", what), what)
-        case "enum":
-            return _enum(writer, _expected(taken, "enum", what), what)
-        case "fixed":
-            return _fixed(writer, taken, what)
-        case "map":
-            raise BeyondColumnsError(f"a map in {what}")
-        case str():
-            return _primitive(kind, writer, reader, what)
-    return _compile(kind, reader, what)
+def _wanted(writer: RecordType, reader: RecordType) -> dict[str, FieldType]:
+    """The reader's fields by the writer's names for them: its own, else an alias's."""
+    written = {field.name for field in writer.fields}
+    wanted: dict[str, FieldType] = {}
+    for field in reader.fields:
+        known = next((one for one in (field.name, *field.aliases) if one in written), None)
+        if known is not None:
+            wanted.setdefault(known, field)
+    return wanted
 
 
-def split_nullable(schema: object) -> tuple[object, int] | None:
-    """(other type, index of null) of a union of null and one other type."""
-    if isinstance(schema, list) and len(schema) == 2 and _null_index(schema) is not None:
-        index = cast(int, _null_index(schema))
-        other = schema[1 - index]
-        return None if other in ("null", {"type": "null"}) else (other, index)
-    return None
+def _same_name(writer: _N, reader: _N, what: str) -> None:
+    """Named types are the same by their names without the namespace, or by the reader's alias."""
+    names = {reader.name.rpartition(".")[2], *(one.rpartition(".")[2] for one in reader.aliases)}
+    own = writer.name.rpartition(".")[2]
+    if own not in names:
+        raise _other(what or "it", f"'{own}'")
 
 
-def _null_index(union: list[object]) -> int | None:
-    return next(
-        (index for index, one in enumerate(union) if one in ("null", {"type": "null"})),
-        None,
+def _named(within: str, name: str) -> str:
+    return f"{within}.{name}" if within else name
+
+
+def _other(what: str, kind: str) -> UnreadableError:
+    return UnreadableError(f"{what} is written as {kind}, which isn't what is read")
+
+
+def _kind(writer: AvroType) -> str:
+    match writer:
+        case Primitive(kind, logical):
+            return logical or kind
+        case FixedType(_, _, logical):
+            return logical or "fixed bytes"
+        case _:
+            return type(writer).__name__.removesuffix("Type").lower()
+
+
+def _enum(writer: EnumType, reader: EnumType, what: str) -> Node:
+    _same_name(writer, reader, what)
+    place = {symbol: index for index, symbol in enumerate(reader.symbols)}
+    unknown = -1 if reader.default is None else place[reader.default]
+    codes = np.array([place.get(symbol, unknown) for symbol in writer.symbols], np.int64)
+    return Enums(arrow_of(reader), what, codes, pa.array(reader.symbols, pa.string()))
+
+
+def _is_decimal_of(target: pa.DataType, writer: Primitive | FixedType) -> bool:
+    """Whether both are decimals of one scale; a value of more digits is refused by itself."""
+    return (
+        pa.types.is_decimal128(target)
+        and writer.logical == "decimal"
+        and writer.scale == target.scale
     )
 
 
-def _non_null(reader: object) -> tuple[object, bool]:
-    """What the reader takes beside null, and whether null is wrong for it."""
-    if reader is None:
-        return None, False
-    nullable = split_nullable(reader)
-    return (reader, True) if nullable is None else (nullable[0], False)
+def _fixed(writer: FixedType, reader: Primitive | FixedType, what: str) -> Node:
+    target = arrow_of(reader)
+    if _is_decimal_of(target, writer):
+        return Decimals(target, what, writer.size)
+    if isinstance(reader, FixedType) and not pa.types.is_decimal128(target):
+        _same_name(writer, reader, what)
+        if writer.logical == reader.logical and writer.size == reader.size:
+            return Fixeds(target, what, writer.size)
+    raise _other(what, _kind(writer))
 
 
-def _expected(reader: object, kind: str, what: str) -> AvroSchema | None:
-    if reader is None or (isinstance(reader, dict) and reader.get("type") == kind):
-        return reader
-    raise UnreadableError(f"{what} is written as {kind}, which isn't what is read")
+def _primitive(writer: Primitive, reader: Primitive | FixedType, what: str) -> Node:
+    target = arrow_of(reader)
+    node: Node | None = None
+    match writer.kind:
+        case "boolean" if target == pa.bool_():
+            node = Booleans(target, what)
+        case "int" | "long":
+            node = _integer(writer, target, what)
+        case "float" if pa.types.is_floating(target):
+            node = Floats(target, what, "<f4")
+        case "double" if target == pa.float64():
+            node = Floats(target, what, "<f8")
+        case "string" | "bytes":
+            node = _text(writer, target, what)
+    if node is None:
+        raise _other(what, _kind(writer))
+    return node
 
 
-def _record(writer: AvroSchema, reader: AvroSchema | None, within: str) -> Record:
-    wanted = {} if reader is None else {field["name"]: field["type"] for field in reader["fields"]}
-    nodes: list[Node] = []
-    place: dict[str, int] = {}
-    for field in writer["fields"]:
-        name = f"{within}.{field['name']}" if within else str(field["name"])
-        place[field["name"]] = len(nodes)
-        nodes.append(_compile(field["type"], wanted.get(field["name"]), name))
-    if reader is None:
-        return Record(nodes, (), None)
-    for field in reader["fields"]:
-        if field["name"] not in place:
-            place[field["name"]] = len(nodes)
-            nodes.append(Constant(default_array(field, within)))
-    order = [place[field["name"]] for field in reader["fields"]]
-    return Record(nodes, order, arrow_type(reader))
-
-
-def default_array(field: AvroSchema, within: str = "") -> pa.Array:
-    """The default of a field that the writer lacks, as an array of one; UnreadableError if it has
-    none.
-    """
-    if "default" not in field:
-        name = f"{within}.{field['name']}" if within else field["name"]
-        raise UnreadableError(f"{name} is missing, and required")
-    target = arrow_type(field["type"])
-    if field["default"] is None:
-        return pa.nulls(1, target)
-    try:
-        return pa.array([field["default"]], target)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise UnreadableError(
-            f"{field['name']} has a default that can't be used ({error})"
-        ) from error
-
-
-def _array(items: object, reader: AvroSchema | None, what: str) -> Node:
-    if fewest_bytes(items) == 0:
-        raise BeyondColumnsError(f"an array of nothing in {what}")
-    item = _compile(items, reader["items"] if reader else None, what)
-    return Lists(item, arrow_type(reader) if reader else None, what)
-
-
-def fewest_bytes(schema: object) -> int:
-    """0 for a type whose values may take no bytes at all, else 1 (a bound, for arrays)."""
-    match schema:
-        case "null" | {"type": "null"} | {"type": "fixed", "size": 0}:
-            return 0
-        case {"type": "record", "fields": fields}:
-            return max((fewest_bytes(field["type"]) for field in fields), default=0)
-        case {"type": dict() | list() as inner}:
-            return fewest_bytes(inner)
-    return 1
-
-
-def _enum(writer: AvroSchema, reader: AvroSchema | None, what: str) -> Node:
-    symbols = list(reader["symbols"]) if reader else []
-    codes = [symbols.index(symbol) if symbol in symbols else -1 for symbol in writer["symbols"]]
-    target = arrow_type(reader) if reader else None
-    return Enums(target, what, np.array(codes, np.int64), pa.array(symbols, pa.string()))
-
-
-def _fixed(writer: AvroSchema, reader: object, what: str) -> Node:
-    size = int(writer["size"])
-    if not 0 < size <= PADDING // 2:
-        raise BeyondColumnsError(f"fixed bytes of more than {PADDING // 2} in {what}")
-    target = _target(reader)
-    if target is None:
-        return Fixeds(None, what, size)
-    if pa.types.is_decimal128(target):
-        _check_decimal(writer, target, what)
-        return Decimals(target, what, size)
-    if target == pa.binary(size) and writer.get("logicalType") != "decimal":
-        return Fixeds(target, what, size)
-    raise UnreadableError(f"{what} is written as fixed bytes, which isn't what is read")
-
-
-def _check_decimal(writer: AvroSchema, target: pa.Decimal128Type, what: str) -> None:
-    if writer.get("logicalType") != "decimal" or writer.get("scale", 0) != target.scale:
-        raise UnreadableError(f"{what} isn't written as a decimal of scale {target.scale}")
-
-
-def _target(reader: object) -> pa.DataType | None:
-    return None if reader is None else arrow_type(reader)
-
-
-_DIVISORS = {
+_DIVISORS: Final = {
     ("timestamp-millis", "ms"): 1,
     ("timestamp-micros", "us"): 1,
     ("timestamp-micros", "ms"): 1000,
 }
 
 
-def _primitive(kind: str, writer: AvroSchema, reader: object, what: str) -> Node:
-    taken, not_null = _non_null(reader)
-    if kind == "null":
-        if not_null and taken != "null":
-            raise UnreadableError(f"{what} is written as null, which isn't what is read")
-        return Nulls(_target(taken))
-    target = _target(taken)
-    logical = writer.get("logicalType")
-    match kind:
-        case "boolean" if target in (None, pa.bool_()):
-            return Booleans(target, what)
-        case "int" | "long" if target is None:
-            return Longs(None, what, kind == "int")
-        case "int" | "long":
-            return _integer(kind, logical, cast(pa.DataType, target), what)
-        case "float" if target in (None, pa.float32(), pa.float64()):
-            return Floats(target, what, "<f4")
-        case "double" if target in (None, pa.float64()):
-            return Floats(target, what, "<f8")
-        case "string" | "bytes" if target is None:
-            return Texts(None, what)
-        case "string" | "bytes":
-            return _text(kind, writer, cast(pa.DataType, target), what)
-        case "boolean" | "float" | "double":
-            raise UnreadableError(f"{what} is written as {kind}, which isn't what is read")
-    raise BeyondColumnsError(f"a recursive type in {what}")
-
-
-def _integer(kind: str, logical: object, target: pa.DataType, what: str) -> Node:
-    is_int = kind == "int"
-    if pa.types.is_date32(target) and is_int and logical == "date":
-        return Longs(target, what, is_int)
-    if pa.types.is_timestamp(target) and (logical, target.unit) in _DIVISORS:
-        return Longs(target, what, is_int, _DIVISORS[cast(str, logical), target.unit])
-    if logical is None and (target == pa.int64() or (is_int and target == pa.int32())):
-        return Longs(target, what, is_int)
-    raise UnreadableError(f"{what} is written as {logical or kind}, which isn't what is read")
-
-
-def _text(kind: str, writer: AvroSchema, target: pa.DataType, what: str) -> Node:
-    if pa.types.is_decimal128(target) and kind == "bytes":
-        _check_decimal(writer, target, what)
-        return Decimals(target, what, None)
-    if target == pa.uuid() and kind == "string":
-        return Uuids(what)
-    if writer.get("logicalType") in (None, "uuid") and target in (
-        pa.string(),
-        pa.binary(),
+def _integer(writer: Primitive, target: pa.DataType, what: str) -> Node | None:
+    is_int, logical = writer.kind == "int", writer.logical
+    if pa.types.is_date32(target):
+        return Longs(target, what, is_int) if logical == "date" else None
+    if pa.types.is_timestamp(target):
+        divisor = _DIVISORS.get((str(logical), target.unit))
+        return None if divisor is None else Longs(target, what, is_int, divisor)
+    if logical is None and (
+        target == pa.int64() or (is_int and target == pa.int32()) or pa.types.is_floating(target)
     ):
-        return Texts(target, what)
-    raise UnreadableError(
-        f"{what} is written as {writer.get('logicalType') or kind}, which isn't what is read"
-    )
+        return Longs(target, what, is_int)
+    return None
+
+
+def _text(writer: Primitive, target: pa.DataType, what: str) -> Node | None:
+    if _is_decimal_of(target, writer):
+        return Decimals(target, what, None)
+    if writer.logical not in (None, "uuid"):
+        return None
+    if target == pa.uuid():
+        return Uuids(what)
+    return Texts(target, what) if target in (pa.string(), pa.binary()) else None

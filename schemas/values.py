@@ -61,7 +61,7 @@ _SIXTEEN = np.arange(16)
 def decimals_from_bytes(
     windows: Windows, end: IntArray, length: IntArray, target: pa.Decimal128Type
 ) -> tuple[pa.Array, BoolArray]:
-    """Two's complement numbers of up to 16 big-endian bytes that end at `end`, and which have too
+    """Two's complement big-endian numbers of `length` bytes that end at `end`, and which have too
     many digits.
     """
     sixteen = windows.of("V16")[end - 16].view(np.uint8).reshape(len(end), 16)
@@ -73,6 +73,12 @@ def decimals_from_bytes(
     little = np.ascontiguousarray(big[:, ::-1])
     high, low = little.view("<i8")[:, 1], little.view("<u8")[:, 0]
     wrong = _beyond(high, low, 10**target.precision)
+    for index in np.flatnonzero(length > 16).tolist():
+        # Those of more bytes fit where all before the last 16 only carry the sign on.
+        sign = b"\xff" if windows.data[end[index] - 16] >= 0x80 else b"\0"
+        more = int(length[index]) - 16
+        first = int(end[index]) - 16 - more
+        wrong[index] |= windows.data[first : first + more] != sign * more
     little[wrong] = 0
     return pa.Array.from_buffers(target, len(end), [None, pa.py_buffer(little)]), wrong
 
