@@ -8,9 +8,11 @@ call fails: try again later.
 
 from __future__ import annotations
 
+import traceback
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -130,7 +132,7 @@ class RecordDecoder:
         except MemoryError:
             raise  # the worker's trouble, not the schema's
         except Exception as error:
-            log.exception("schema not planned", schema_id=schema_id)
+            log.error("schema not planned", schema_id=schema_id, error=_place(error))
             return f"schema {schema_id} can't be read here ({type(error).__name__})"
 
     def _assembled(self, parts: list[_Part]) -> tuple[pa.RecordBatch, IntArray]:
@@ -170,6 +172,12 @@ class Decoder:
         return Decoded(batch, rows, tuple(Refused(row, reason) for row, reason in flags.refused()))
 
 
+def _place(error: Exception) -> str:
+    """Which error, and where in the code: its message may hold an event's values."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {frame.name}, {Path(frame.filename).name}:{frame.lineno}"
+
+
 def _parts(plan: Record, joined: _Joined, rows: IntArray, flags: Flags) -> list[_Part]:
     """Read the datums of `rows`. What reading fails of, in a way that nobody foresaw, is refused
     alone: whatever one event is, the others aren't held up by it.
@@ -180,7 +188,7 @@ def _parts(plan: Record, joined: _Joined, rows: IntArray, flags: Flags) -> list[
         raise  # the worker's trouble, not the event's
     except Exception as error:
         if len(rows) == 1:
-            log.exception("event not read")
+            log.error("event not read", error=_place(error))
             flags.refuse(rows, f"can't be read ({type(error).__name__})")
             return []
         middle = len(rows) // 2

@@ -302,9 +302,7 @@ BEYOND: Sequence[Drawn] = [
 
 @given(st.sampled_from(BEYOND), st.booleans(), st.lists(st.text(max_size=20), max_size=4))
 @settings(max_examples=100, deadline=None)
-def test_a_field_of_any_type_is_read_past(
-    beyond: Drawn, before: bool, texts: list[str]
-) -> None:
+def test_a_field_of_any_type_is_read_past(beyond: Drawn, before: bool, texts: list[str]) -> None:
     extra, _ = beyond
     text = {"name": "text", "type": "string"}
     fields = (
