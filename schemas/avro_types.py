@@ -296,9 +296,18 @@ def _logical(schema: Mapping[str, Any], kind: str) -> tuple[str | None, int, int
     if logical != "decimal":
         return logical, 0, 0
     precision, scale = schema.get("precision"), schema.get("scale", 0)
-    if type(precision) is int and type(scale) is int and 0 <= scale <= precision > 0:
-        return logical, precision, scale
-    return None, 0, 0
+    if type(precision) is not int or type(scale) is not int or not 0 <= scale <= precision > 0:
+        return None, 0, 0
+    if kind == "fixed" and not _holds(schema["size"], precision):
+        return None, 0, 0
+    return logical, precision, scale
+
+
+def _holds(size: int, precision: int) -> bool:
+    """Whether fixed bytes are enough for a decimal's digits (specification, "Decimal")."""
+    if size > _MOST_PRECISION:
+        return True  # for all that can be read here
+    return size > 0 and precision <= 2 * size + size // 2 and 10**precision <= 1 << (8 * size - 1)
 
 
 def _aliases(schema: Mapping[str, Any]) -> tuple[str, ...]:

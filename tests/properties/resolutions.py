@@ -214,6 +214,7 @@ READ: dict[str, tuple[Avro, list[Way]]] = {
             Way(decimal("fixed", 38, 2, name="D16", size=16), sixteen(16), decimal_of(8, 2)),
             Way(decimal("fixed", 9, 2, name="D5", size=5), sixteen(5), decimal_of(8, 2)),
             Way(decimal("fixed", 40, 2, name="D20", size=20), sixteen(20), decimal_of(8, 2)),
+            Way(decimal("fixed", 38, 2, name="D2", size=2), st.just(b"\0\1"), refused),
             Way(decimal("bytes", 8, 3), NUMBERS, refused),
             Way(decimal("bytes", 2, 8), NUMBERS, refused),
             Way("bytes", NUMBERS, refused),
@@ -430,7 +431,10 @@ def ways(draw: st.DrawFn, name: str, kind: str, count: int) -> WrittenField:
         and not (kind == "boolean" and one[0] == "boolean")
         and not (kind == "record" and own == "record" and one[0] == BESIDE[2][0])
     ]
-    beside = draw(st.lists(st.sampled_from(others), max_size=2, unique_by=str))
+    beside = [
+        (one[0] if isinstance(one[0], str) else {**one[0], "name": f"Beside_{name}"}, one[1])
+        for one in draw(st.lists(st.sampled_from(others), max_size=2, unique_by=str))
+    ]
     branches: list[tuple[Avro, st.SearchStrategy[Any], Callable[[Any], Any]]] = [
         (way.written, way.raw, way.read),
         ("null", st.none(), same),

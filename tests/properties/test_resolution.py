@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import fastavro
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -121,12 +122,14 @@ def judge(writer: Avro, reader: Avro, datum: bytes) -> Any:
 
 
 def cut(value: Any) -> Any:
-    """Moments in milliseconds, decimals in their shortest form, without the default of bytes: it
-    leaves that as it is in JSON.
+    """Moments in milliseconds, numbers as a float of 4 bytes has them, decimals in their shortest
+    form, and no default of bytes: it leaves that as it is in JSON.
     """
     match value:
         case datetime():
             return value.replace(microsecond=value.microsecond // 1000 * 1000)
+        case float():
+            return float(np.float32(value))
         case Decimal():
             return value.normalize()
         case list():
