@@ -39,8 +39,8 @@ from tests.shop.events import CATALOG, OneSchema
 SHOP: DatabaseDefinition = CATALOG.databases["shop"]
 TEXT = st.text(max_size=12)
 IDS = st.integers(-(2**63), 2**63 - 1)
-_FIRST = datetime(1, 1, 1, tzinfo=UTC)
-MOMENTS = st.integers(0, 315_537_897_599_999).map(lambda ms: _FIRST + timedelta(milliseconds=ms))
+_FIRST = datetime(1, 1, 2, tzinfo=UTC)
+MOMENTS = st.integers(0, 315_537_724_799_999).map(lambda ms: _FIRST + timedelta(milliseconds=ms))
 
 
 def decimals(precision: int, scale: int) -> st.SearchStrategy[Decimal]:

@@ -278,9 +278,10 @@ def test_a_decimal_may_be_a_number_or_text_in_any_spelling(number: str) -> None:
     assert found["attributes"]["amount"] == Decimal(number.strip('"'))
 
 
-def test_a_moment_outside_the_years_1_to_9999_is_refused() -> None:
-    assert fault(line(occurredAt="0001-01-01T00:00:00+01:00")).startswith(
-        "a moment outside the years 1 to 9999 in occurredAt"
+@pytest.mark.parametrize("moment", ["0001-01-02T00:00:00+01:00", "9999-12-30T23:59:59-01:00"])
+def test_a_moment_outside_the_bounds_is_refused(moment: str) -> None:
+    assert fault(line(occurredAt=moment)) == (
+        "field 'occurredAt': isn't a moment from 0001-01-02 to 9999-12-30"
     )
 
 
