@@ -239,6 +239,7 @@ class _Datum:
 
     def of(self, avro_type: AvroType, name: str, depth: int) -> bytes:
         random = self._random
+        self._left -= 1
         few = 0 if depth > 30 or self._left < 0 else random.choice([0, 0, 1, 2, 3, 70])
         match avro_type:
             case Primitive(kind):
