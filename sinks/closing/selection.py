@@ -28,6 +28,7 @@ from sinks.closing.intent import topics_read
 from sinks.closing.reading import Reading
 from sinks.closing.source import EventSource, Narrowed
 from sinks.columns import EVENT_ID, Column, Origin
+from sinks.editions import refuse_later
 from sinks.exports.export import Export
 from sinks.instants import milliseconds
 from sinks.ledger.ledger import Choice, Deletion, Intent, Ledger
@@ -181,6 +182,7 @@ class _Drop:
     def __init__(
         self, selection: Selection, reading: Reading, intent: Intent, export: Export
     ) -> None:
+        refuse_later(intent.edition, intent.drop_id)
         self._selection = selection
         self._reading = reading
         self._intent = intent
@@ -262,6 +264,7 @@ class _Drop:
             key=KINDS[self._own.kind].key_field,
             origin=self._origin,
             profiles=None if self._origin is Origin.PROFILE else self._beside(),
+            edition=self._intent.edition,
         )
 
     def _fact_input(self, rule: FactRule) -> Facts:

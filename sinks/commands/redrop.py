@@ -40,9 +40,9 @@ def redrop(
 ) -> None:
     """Make a drop again from what its close decided, and deliver it again where it is missing.
 
-    It has the same bytes. Where people were deleted since, or today's definition gives others, it
-    becomes a numbered revision with its reason. Exits with 0 if it is there, 1 if it can't be made
-    or delivered, 3 if its close is held.
+    It has the same bytes. Where people were deleted or a rule was mended since, or today's
+    definition gives others, it becomes a numbered revision with its reason. Exits with 0 if it is
+    there, 1 if it can't be made or delivered, 3 if its close is held.
     """
     sinks = Sinks.of(load_settings(config))
     instant = read_instant(close)
@@ -63,7 +63,8 @@ def redrop(
 
 def _told(done: Redrop) -> list[str]:
     if done.revision:
-        return [f"revision -r{done.revision}", *(f"delivered to {one}" for one in done.delivered)]
+        why = f"revision -r{done.revision}" + (f": {done.reason}" if done.reason else "")
+        return [why, *(f"delivered to {one}" for one in done.delivered)]
     kept = [f"keeps {one}" for one in done.kept]
     if done.delivered:
         missing = [f"was missing, delivered to {one}" for one in done.delivered]

@@ -21,6 +21,7 @@ from schemas.errors import Fault
 from schemas.tables import Catalog, DatabaseDefinition, TableDefinition
 from schemas.topics import Topic
 from sinks.columns import HeadedColumn, Subject
+from sinks.editions import Mended
 from sinks.exports.definition import ExportDefinition
 from sinks.exports.fitting import fit
 from sinks.locations import TRANSFERBOX, Terms
@@ -86,6 +87,10 @@ class Export:
     def zone_name(self) -> str:
         """The time zone of its schedule, of its values and of its file names."""
         return self.definition.schedule.time_zone
+
+    def mended_since(self, edition: int) -> tuple[Mended, ...]:
+        """The rules of it that were mended after an edition of the rules."""
+        return tuple(one for one in self.increment.rule.mended if one.edition > edition)
 
     def topic(self, prefix: str) -> Topic:
         """The topic whose events make its lines."""

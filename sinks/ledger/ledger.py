@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from schemas.errors import LedgerError
+from sinks.editions import EDITION, FIRST_EDITION
 from sinks.instants import parse_stamp, stamp
 from streams.coverage import Hole, Tile, Tiling
 from streams.layout import CoveragePath, TopicPartition
@@ -65,6 +66,7 @@ class Intent:
     deletions: tuple[Deletion, ...] = ()
     initial: bool = False  # every living row at the cut, instead of a window's changes
     loss: str = ""  # why a person let the drop go without the offsets that its choices lack
+    edition: int = EDITION  # of the rules that its drop is made by
 
     @property
     def drop_id(self) -> str:
@@ -90,6 +92,7 @@ class Intent:
             "deletions": [[d.profile_id, d.occurred_at, d.appended_at] for d in self.deletions],
             "initial": self.initial,
             **({"loss": self.loss} if self.loss else {}),
+            **({"edition": self.edition} if self.edition != FIRST_EDITION else {}),
         }
         return (json.dumps(fields, indent=1) + "\n").encode()
 
@@ -112,6 +115,7 @@ class Intent:
             tuple(Deletion(*deletion) for deletion in fields["deletions"]),
             fields["initial"],
             fields.get("loss", ""),
+            fields.get("edition", FIRST_EDITION),
         )
 
 

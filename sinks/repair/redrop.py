@@ -1,8 +1,9 @@
 """Redrop: a drop is made again, from what its close has decided (SPEC §9).
 
 Without more it has the same bytes, which proves the ledger's checksum, and is delivered again where
-it is missing. Where people were deleted since, or by today's definition, if that is asked for, its
-content may differ: it becomes a numbered revision with its reason (SPEC §7).
+it is missing. Where people were deleted since, a rule was mended since (`sinks.editions`), or by
+today's definition, if that is asked for, its content may differ: it becomes a numbered revision
+with its reason (SPEC §7).
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from schemas.errors import CloseError, LedgerError, WrongCloseError
-from sinks.closing.close import DELETED_SINCE
 from sinks.closing.running import foreseen
 from sinks.exports.export import Export
 from sinks.instants import stamp
@@ -26,13 +26,15 @@ __all__ = ["Redrop", "Redropper"]
 @dataclass(frozen=True, slots=True)
 class Redrop:
     """What came of it: the drop that is there now, its revision if it was made one (0: it has the
-    same bytes), where it was missing, and what it keeps in spite of today's definition.
+    same bytes), where it was missing, what it keeps in spite of today's definition, and why it is a
+    revision.
     """
 
     outcome: Outcome
     revision: int
     delivered: tuple[str, ...]
     kept: tuple[str, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,14 @@ class Redropper:
             if today is not None:
                 _refuse_another(today, intent)
             now = replace(intent, deletions=self.reviser.deletions_since(intent))
-            if today is not None or now != intent:
-                revised = self.reviser.revise(export, instant, reason or DELETED_SINCE, today)
+            mended = Export.from_json(intent.definition_json()).mended_since(intent.edition)
+            if today is not None or mended or now != intent:
+                revised = self.reviser.revise(export, instant, reason, today, mended)
                 if revised is not None:
                     _, outcome = self._latest(export, instant)
-                    return Redrop(outcome, revised.revision, outcome.receipts)
+                    return Redrop(
+                        outcome, revised.revision, outcome.receipts, reason=revised.reason
+                    )
                 intent, outcome = self._latest(export, instant)  # another run may have revised it
                 now = replace(intent, deletions=self.reviser.deletions_since(intent))
             return self._again(now, outcome, today)

@@ -16,8 +16,9 @@ from pathlib import Path
 import structlog
 
 from schemas.errors import CloseError
-from sinks.closing.close import Closer, Drop
+from sinks.closing.close import DELETED_SINCE, Closer, Drop
 from sinks.closing.cut import Cuts
+from sinks.editions import EDITION, Mended, named
 from sinks.exports.export import Export
 from sinks.ledger.ledger import Deletion, Intent, Ledger, Outcome, Revision
 from sinks.ledger.receipts import Consignment
@@ -126,21 +127,30 @@ class Reviser:
         return self.ledger.revision(export, instant, numbers[-1]) if numbers else None
 
     def revise(
-        self, export: str, instant: dt.datetime, reason: str, definition: Export | None = None
+        self,
+        export: str,
+        instant: dt.datetime,
+        reason: str,
+        definition: Export | None = None,
+        mended: Sequence[Mended] = (),
     ) -> Revised | None:
         """Make a drop again; None where its bytes don't change, or nothing was closed.
 
-        definition: how it is to be written; as it was without. Raises CloseError where it can't be
-        made.
+        reason: why, where not for a mended rule alone; empty: as people were deleted, if any were.
+        definition: how it is to be written; as it was without. mended: the rules that are to be as
+        they are today. Raises CloseError where it can't be made.
         """
         self.finish(export, instant)
         latest = self.latest(export, instant)
         if latest is None:
             return None
         decided, before = latest
-        now = self._intent_now(decided, definition or self._everywhere(decided))
+        then = self._intent_now(decided, definition or self._everywhere(decided))
+        now = self._by_todays_rules(then) if mended else then
+        told = [reason or (DELETED_SINCE if now.deletions != decided.deletions else "")]
+        told += [named(mended)] if now != then else []
         numbers = self.ledger.revisions(export, instant)
-        revision = Revision(max(numbers, default=0) + 1, reason, now)
+        revision = Revision(max(numbers, default=0) + 1, "; ".join(filter(None, told)), now)
         as_it_is = Export.from_json(now.definition_json())
         with self.closer.made(as_it_is, now, revision) as drop:
             if drop.rendered.sha256 == before.sha256:
@@ -150,10 +160,20 @@ class Reviser:
             else:
                 outcome = None
         if outcome is None:  # another run was first with this number: finish its, then try the next
-            return self.revise(export, instant, reason, definition)
+            return self.revise(export, instant, reason, definition, mended)
         self._withdraw_before(revision)
-        log.info("drop revised", drop=outcome.drop_id, file=outcome.file, reason=reason)
-        return Revised(outcome.drop_id, outcome.file, revision.number, reason)
+        why = revision.reason
+        log.info("drop revised", drop=outcome.drop_id, file=outcome.file, reason=why)
+        return Revised(outcome.drop_id, outcome.file, revision.number, why)
+
+    def _by_todays_rules(self, intent: Intent) -> Intent:
+        """The same by today's edition of the rules, where that gives other bytes."""
+        today = replace(intent, edition=EDITION)
+        return intent if self._sha256(today) == self._sha256(intent) else today
+
+    def _sha256(self, intent: Intent) -> str:
+        with self.closer.made(Export.from_json(intent.definition_json()), intent) as drop:
+            return drop.rendered.sha256
 
     def deletions_since(self, intent: Intent) -> tuple[Deletion, ...]:
         """Return the deletions that were recorded after a close's cut, up to now."""

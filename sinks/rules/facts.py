@@ -15,6 +15,7 @@ import ibis
 import ibis.expr.types as ir
 
 from sinks.columns import Column, Origin
+from sinks.editions import Mended
 from sinks.rules.campaigns import CLOSES_TO_WAIT, is_active
 from sinks.rules.lines import origins_of, state_fields, values_of
 from sinks.rules.outcome import Outcome, first_that_applies
@@ -40,6 +41,11 @@ class FactRule:
     reads: tuple[str, ...] = ()
     firsts: Callable[[ir.Table, Firsts, int], ir.Table] | None = None
     until_downloaded: bool = False
+
+    @property
+    def mended(self) -> tuple[Mended, ...]:
+        """The rules of it that were mended since there are drops by it: none."""
+        return ()
 
 
 @dataclass(frozen=True, slots=True)

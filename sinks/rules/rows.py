@@ -15,6 +15,7 @@ import ibis.expr.types as ir
 
 from schemas.events import EventType
 from sinks.columns import Column, Origin
+from sinks.editions import EDITION, UPDATES_AT_CREATION, Mended
 from sinks.rules.lines import state_fields, values_of
 from sinks.rules.outcome import Outcome, first_that_applies
 from sinks.rules.people import People
@@ -37,6 +38,11 @@ class RowRule:
 
     makes_lines: tuple[EventType, ...]
 
+    @property
+    def mended(self) -> tuple[Mended, ...]:
+        """The rules of it that were mended since there are drops by it."""
+        return (UPDATES_AT_CREATION,) if EventType.UPDATED in self.makes_lines else ()
+
 
 @dataclass(frozen=True, slots=True)
 class RowFacts:
@@ -45,7 +51,8 @@ class RowFacts:
     window: the records between the cuts, of all four event types. repeated: see `repeats`. before:
     the state at the window's start; None if nothing is known. key: profileId, or id for custom
     tables; origin: what the columns call these rows. profiles: as of the cut, for rows that belong
-    to one each. deleted_later: profileId of the deletions recorded after the cut.
+    to one each. deleted_later: profileId of the deletions recorded after the cut. edition: of the
+    rules.
     """
 
     window: ir.Table
@@ -55,6 +62,7 @@ class RowFacts:
     key: str = "profileId"
     origin: Origin = Origin.PROFILE
     profiles: ir.Table | None = None
+    edition: int = EDITION
 
     @property
     def gone_rows(self) -> ir.Table | None:
@@ -145,15 +153,8 @@ def _judge(makes_lines: Sequence[str], facts: RowFacts, state: ir.Table) -> ir.T
     """Judge each record of the window by its row's life at the cut."""
     records = _placed_in_lives(facts, state)
     kind, current = records["eventType"], records["_current"]
-    told_again = (
-        current
-        & (kind == UPDATED)
-        & (
-            (records["occurredAt"] == records["creationMoment"])
-            | (records["updateMoment"] == records["creationMoment"])
-        ).fill_null(False)
-    )
-    other_increment = kind.notin(makes_lines) | told_again
+    of_creation = current & (kind == UPDATED) & _is_of_creation(records, facts.edition)
+    other_increment = kind.notin(makes_lines) | of_creation
     qualifies = current & ~other_increment
     last = records["_seq"].max(where=qualifies).over(group_by=facts.key)
     records = records.mutate(
@@ -178,6 +179,17 @@ def _judge(makes_lines: Sequence[str], facts: RowFacts, state: ir.Table) -> ir.T
         _fact_appended_at=records["_appended_at"],
         _fact_occurred_at=records["occurredAt"],
     )
+
+
+def _is_of_creation(records: ir.Table, edition: int) -> ir.BooleanValue:
+    """Whether an update of the life that goes on only tells of its creation once more: it occurred
+    at the creationMoment, and the row was created in the same window.
+    """
+    created = records["creationMoment"]
+    at_creation = records["occurredAt"] == created
+    if edition < UPDATES_AT_CREATION.edition:
+        return (at_creation | (records["updateMoment"] == created)).fill_null(False)
+    return at_creation.fill_null(False) & records["_born"].notnull()
 
 
 def _placed_in_lives(facts: RowFacts, state: ir.Table) -> ir.Table:

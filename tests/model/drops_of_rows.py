@@ -1,7 +1,7 @@
 """Drops of rows, of profiles as of custom tables (SPEC §3, *Rows*)."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tests.model.closes import Close, fails_before_its_rules, inputs
 from tests.model.drop import Drop, drop_of
@@ -57,7 +57,7 @@ def _line(history: History, export: Export, close: Close, fact: Recorded, row: R
 def _outcomes(
     history: History,
     export: Export,
-    records: Iterable[Recorded],
+    records: Sequence[Recorded],
     rows: Mapping[int, Row],
     gone_since: frozenset[int],
 ) -> Iterator[tuple[Recorded, str]]:
@@ -67,7 +67,7 @@ def _outcomes(
         outcome = fails_before_its_rules(history, record)
         if outcome is None:
             row = rows[entity_of(record)]
-            if _is_not_this_increment(export, record, row):
+            if _is_not_this_increment(export, record, row, records):
                 outcome = FILTERED
             elif row.is_of_ended_life(record) or not row.is_live or entity_of(record) in gone_since:
                 outcome = ROW_GONE
@@ -83,21 +83,26 @@ def _outcomes(
             yield fact, EXPORTED if fact is last else SUPERSEDED
 
 
-def _is_not_this_increment(export: Export, record: Recorded, row: Row) -> bool:
+def _is_not_this_increment(
+    export: Export, record: Recorded, row: Row, window: Sequence[Recorded]
+) -> bool:
     match record.type:
         case "DELETED":
             return True
         case "CREATED":
             return export.event_type == "UPDATE"
         case _:
-            return export.event_type == "CREATION" or _has_equal_moments(record, row)
+            return export.event_type == "CREATION" or _tells_of_creation(record, row, window)
 
 
-def _has_equal_moments(update: Recorded, row: Row) -> bool:
-    """Whether an update only tells of the creation once more; of an ended life nobody can say."""
-    if update not in row.life or row.creation_moment is None:
+def _tells_of_creation(update: Recorded, row: Row, window: Sequence[Recorded]) -> bool:
+    """Whether an update occurred at the creationMoment of a row that was created in this same
+    window: it doesn't count. Of a life that isn't the row's own any more nobody asks.
+    """
+    if update not in row.life or update.occurred_at != row.creation_moment:
         return False
-    return row.creation_moment in (update.occurred_at, row.update_moment)
+    birth = row.life[0]
+    return birth.type == "CREATED" and birth in window
 
 
 def _is_birth_of_the_living(record: Recorded, rows: Mapping[int, Row]) -> bool:

@@ -19,7 +19,14 @@ __all__ = ["FIXTURES", "MENDED_RULES", "OldRoot", "TakenLetters", "kept_in", "ta
 FIXTURES: Final = Path(__file__).parents[1] / "fixtures"
 ARCHIVE: Final = "root.tar.gz"
 
-MENDED_RULES: Final[Mapping[str, Mapping[str, str]]] = {"root-0.1": {}}
+_AT_CREATION: Final = "UPDATED at the creation's moment counts in a later window (SPEC §3, Rows)"
+
+MENDED_RULES: Final[Mapping[str, Mapping[str, str]]] = {
+    "root-0.1": {
+        f"{export}@20260330T060000.000Z": _AT_CREATION
+        for export in ("cards", "everybody", "profiles", "profiles-updated", "stores")
+    }
+}
 """What a rule that was mended since changes of the drops that an old root has recorded: for each
 fixture, the drop's id (`profiles@20260330T060000.000Z`), and the rule by its name. Every other drop
 is redropped with the same bytes.

@@ -80,7 +80,7 @@ def test_update_holds_rows_with_an_update_in_the_window() -> None:
     assert told(drop) == {"filtered": 2, "exported": 1}
 
 
-def test_an_update_whose_moment_equals_the_creation_is_none() -> None:
+def test_an_update_at_the_moment_of_a_creation_in_the_window_is_none() -> None:
     story = Story().tell(profile("CREATED", 5), profile("UPDATED", 5))
     assert told(story.drop(profiles("UPDATE"))) == {"filtered": 2}
     assert told(story.drop(profiles("CREATION_OR_UPDATE"))) == {
@@ -89,9 +89,26 @@ def test_an_update_whose_moment_equals_the_creation_is_none() -> None:
     }
 
 
-def test_a_row_whose_update_moment_equals_its_creation_moment_is_not_updated() -> None:
+@pytest.mark.parametrize("event", ["UPDATE", "CREATION_OR_UPDATE"])
+def test_an_update_at_the_creations_moment_counts_in_a_later_window(event: str) -> None:
+    story = Story().tell(profile("CREATED", 5))
+    first = story.cut()
+    story.tell(profile("UPDATED", 5))
+    assert told(story.drops(profiles(event), first, story.cut())[1]) == {"exported": 1}
+
+
+def test_an_update_at_the_moment_that_a_snapshot_tells_counts() -> None:
+    """The row was there before: it wasn't created in this window."""
+    snapshot = profile("SNAPSHOT", 6, creationMoment=at(5))
+    story = Story().tell(snapshot, profile("UPDATED", 5))
+    assert told(story.drop(profiles("UPDATE"))) == {"exported": 1}
+
+
+def test_an_update_at_the_creations_moment_takes_no_other_out() -> None:
     story = Story().tell(profile("CREATED", 5), profile("UPDATED", 6), profile("UPDATED", 5))
-    assert told(story.drop(profiles("UPDATE"))) == {"filtered": 3}
+    drop = story.drop(profiles("UPDATE"))
+    assert told(drop) == {"filtered": 2, "exported": 1}
+    assert [fact.offset for fact in drop.facts] == [1]
 
 
 def test_one_line_a_row_by_its_last_record_that_qualifies() -> None:
