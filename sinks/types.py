@@ -211,6 +211,7 @@ _EMAIL_ACTIVITIES: Mapping[str, Increment] = {
         event("bounceStatus"),
         rule=FactRule(
             filtered=lambda facts: facts["bounceStatusCategory"] == NEVER_BOUNCED,
+            filtered_by="Activities: BOUNCED",
             reads=("bounceStatusCategory",),
         ),
     ),
@@ -218,7 +219,9 @@ _EMAIL_ACTIVITIES: Mapping[str, Increment] = {
         "unsubscribes from an e-mail",
         (EventType.UNSUBSCRIBED,),
         rule=FactRule(
-            filtered=lambda facts: facts["source"].notin(CAMPAIGN_UNSUBSCRIBES), reads=("source",)
+            filtered=lambda facts: facts["source"].notin(CAMPAIGN_UNSUBSCRIBES),
+            filtered_by="Activities: UNSUBSCRIBED",
+            reads=("source",),
         ),
     ),
 }
@@ -263,6 +266,7 @@ def _file_activities(channel: Channel) -> Mapping[str, Increment]:
     ) -> Increment:
         rule = FactRule(
             filtered=lambda facts: facts["channel"] != channel.value,
+            filtered_by="Balance: filtered (channel)",
             reads=("channel",),
             until_downloaded=until_downloaded,
         )

@@ -71,6 +71,16 @@ class Selected:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """What a close says of its records: `FactDrop.verdicts` or `RowDrop.verdicts`; and what it
+    read for that, as long as the context lasts.
+    """
+
+    verdicts: ir.Table
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
 class Selection:
     """Selects drops from partitions, bases and the ledger."""
 
@@ -93,14 +103,14 @@ class Selection:
     @contextmanager
     def judged(
         self, intent: Intent, export: Export, narrowed: Narrowed | None = None
-    ) -> Iterator[ir.Table]:
+    ) -> Iterator[Judged]:
         """Judge the records of an intent's window as its close does, and make no lines; the
         verdicts can be read until the context ends.
 
         narrowed: a part of the export's own topic; what is said of the rest is void then.
         """
         with self._reading(intent.bases, intent.choices, narrowed) as reading:
-            yield _Drop(self, reading, intent, export).verdicts()
+            yield Judged(_Drop(self, reading, intent, export).verdicts(), reading)
 
     def later_deletions(
         self, profiles: Topic, cut: TopicCut, choices: Sequence[Choice]

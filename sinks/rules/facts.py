@@ -32,12 +32,13 @@ __all__ = ["FactDrop", "FactRule", "Facts", "drop_of_facts"]
 class FactRule:
     """What sets one export of facts apart from the others.
 
-    filtered: which facts are never exported; reads: the fields that this and `firsts` look at.
-    firsts: tells which facts aren't first. until_downloaded: whether a fact is exported only as
-    long as its interaction wasn't downloaded.
+    filtered: which facts are never exported, and filtered_by: where SPEC §3 says so; reads: the
+    fields that this and `firsts` look at. firsts: tells which facts aren't first.
+    until_downloaded: whether a fact is exported only as long as its interaction wasn't downloaded.
     """
 
     filtered: Callable[[ir.Table], ir.BooleanValue] | None = None
+    filtered_by: str = ""
     reads: tuple[str, ...] = ()
     firsts: Callable[[ir.Table, Firsts, int], ir.Table] | None = None
     until_downloaded: bool = False

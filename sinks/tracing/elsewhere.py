@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from schemas.errors import DeltadropError
@@ -20,6 +20,9 @@ from streams.records import moment_text
 __all__ = ["NOWHERE", "Elsewhere", "Unstored", "look_elsewhere"]
 
 _Found = TypeVar("_Found")
+
+BAD_INPUT: Final = "SPEC §6, Bad input"
+"""The rule that makes a dead letter of an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class Elsewhere:
                 "origin": one.origin,
                 "appended_at": moment_text(one.appended_at),
                 "reason": one.reason,
+                "rule": BAD_INPUT,
                 "replayed_at": moment_text(one.replay.at) if one.replay else None,
             }
             for one in self.dead_letters
@@ -73,6 +77,7 @@ class Elsewhere:
             again = f", replayed {moment_text(letter.replay.at)}" if letter.replay else ""
             yield f"dead letter: {letter.origin}, appended {moment_text(letter.appended_at)}{again}"
             yield f"  {letter.reason}; `deltadrop dead-letters show {letter.origin}`"
+            yield f"  counts as a dead letter in every export of its topic ({BAD_INPUT})"
         for one in self.not_stored:
             place = f"{one.topic}/{one.partition}, offset {one.offset}"
             yield f"not stored yet: {place}, appended {moment_text(one.appended_at)}"

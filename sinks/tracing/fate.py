@@ -9,10 +9,10 @@ from __future__ import annotations
 import datetime as dt
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import takewhile
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 import ibis.expr.types as ir
@@ -28,9 +28,10 @@ from sinks.repair.revise import Reviser
 from sinks.rules import Outcome, RowRule
 from sinks.rules.campaigns import CLOSES_TO_WAIT
 from sinks.schedule import next_close
-from sinks.state import POSITION
 from sinks.state.engine import fetched
+from sinks.tracing.evidence import Evidence
 from sinks.tracing.finding import Place, Stored
+from sinks.tracing.why import Reason, of_initial, reason_of
 
 __all__ = ["BEGUN", "EARLIER", "HELD", "NOT_CLOSED", "REMOVED", "Fate", "Fates"]
 
@@ -43,7 +44,7 @@ NO_LONGER: Final = "not closed, and the export is no longer defined"
 EARLIER: Final = "before the export's first window"
 REMOVED: Final = "can't be judged again"
 IN_INITIAL: Final = "in the initial drop: its row lived at the cut"
-NOT_IN_INITIAL: Final = "not in the initial drop: its row didn't live at the cut"
+NOT_IN_INITIAL: Final = "not in the initial drop"
 UNSEEN: Final = "not among what the close read"
 
 
@@ -54,7 +55,8 @@ class Fate:
     outcome: a label of `sinks.rules.Outcome`, or one of this module. begin, end: the window that
     the event is in; one that isn't closed ends then at the earliest. close: the last one that
     judged it: a later one than the window's where it waited for its campaign. line: in the file,
-    the header being 1; only where it was counted.
+    the header being 1; only where it was counted. rule: the one of SPEC that gives the outcome, by
+    its name there; why: what it found; by: where the record stands that it speaks of.
     """
 
     export: str
@@ -65,6 +67,17 @@ class Fate:
     drop: str | None = None
     file: str | None = None
     line: int | None = None
+    rule: str | None = None
+    why: str | None = None
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What a close said of an event."""
+
+    outcome: str
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,42 +216,34 @@ class Fates:
         left = list(events)
         for number, one in enumerate(closes[: CLOSES_TO_WAIT + 1], start=1):
             verdicts = self._verdicts(one, left)
-            waiting = [event for event in left if verdicts[event.place] == _WAITING]
+            waiting = [event for event in left if verdicts[event.place].outcome == _WAITING]
             is_last = one is closes[-1]
             for event in left if is_last else (e for e in left if e not in waiting):
-                outcome = verdicts[event.place]
-                is_in = outcome in (Outcome.EXPORTED.label, IN_INITIAL)
-                line = self._line(one, event) if counting and is_in else None
-                yield event.place, _at(closes[:number], outcome, is_in=is_in, line=line)
+                verdict = verdicts[event.place]
+                line = self._line(one, event) if counting and _is_in(verdict.outcome) else None
+                fate = _at(closes[:number], verdict.outcome, line)
+                yield event.place, _because(fate, verdict.reason)
             left = waiting
             if not left or is_last:
                 return
 
-    def _verdicts(self, one: _Close, events: Sequence[Stored]) -> dict[Place, str]:
+    def _verdicts(self, one: _Close, events: Sequence[Stored]) -> dict[Place, _Verdict]:
         key = KINDS[events[0].topic.kind].key_field
         keys = tuple(sorted({event.ids[key] for event in events}))
         ids = self._selection.event_ids(events[0].topic, key, keys, one.intent)
         narrowed = Narrowed(events[0].topic, key, keys, ids)
-        with self._selection.judged(one.intent, one.export, narrowed) as verdicts:
+        with self._selection.judged(one.intent, one.export, narrowed) as judged:
             if one.intent.initial:
-                rows = fetched(verdicts.filter(verdicts[key].isin(keys)).select(key))
-                living = {row[key] for row in rows}
-                return {
-                    event.place: IN_INITIAL if event.ids[key] in living else NOT_IN_INITIAL
-                    for event in events
-                }
-            offsets = verdicts["_offset"].isin([event.offset for event in events])
-            rows = fetched(verdicts.filter(offsets).select(*POSITION, "outcome"))
-        found = {(row["_partition"], row["_offset"]): row["outcome"] for row in rows}
-        judged = {event.place: found.get(event.place[1:]) for event in events}
-        return {
-            place: UNSEEN if outcome is None else Outcome(outcome).label
-            for place, outcome in judged.items()
-        }
+                rows = fetched(judged.verdicts.filter(judged.verdicts[key].isin(keys)))
+                return {event.place: _initial(event.ids[key], key, rows) for event in events}
+            days = self._selection.firsts_days
+            evidence = Evidence(judged, one.intent, one.export, narrowed, days)
+            return {event.place: _verdict(event, evidence) for event in events}
 
     def _line(self, one: _Close, event: Stored) -> int:
         """Count the lines before an exported event's own, the header among them."""
-        with self._selection.judged(one.intent, one.export) as verdicts:
+        with self._selection.judged(one.intent, one.export) as judged:
+            verdicts = judged.verdicts
             exported = verdicts.filter(verdicts["outcome"] == int(Outcome.EXPORTED))
             if isinstance(one.export.increment.rule, RowRule):
                 key = KINDS[event.topic.kind].key_field
@@ -263,9 +268,32 @@ class Fates:
         return known[name, instant]
 
 
-def _at(
-    closes: Sequence[_Close], outcome: str, *, is_in: bool = False, line: int | None = None
-) -> Fate:
+def _verdict(event: Stored, evidence: Evidence) -> _Verdict:
+    outcome = evidence.outcomes.get((event.owner.partition, event.offset))
+    if outcome is None:
+        return _Verdict(UNSEEN)
+    return _Verdict(outcome.label, reason_of(event, outcome, evidence))
+
+
+def _initial(row: int, key: str, verdicts: Iterable[Mapping[str, Any]]) -> _Verdict:
+    """What an initial drop says of a row's event."""
+    outcome = {one[key]: Outcome(one["outcome"]) for one in verdicts}.get(row)
+    is_in = outcome is Outcome.EXPORTED
+    return _Verdict(IN_INITIAL if is_in else NOT_IN_INITIAL, of_initial(outcome))
+
+
+def _because(fate: Fate, reason: Reason | None) -> Fate:
+    if reason is None:
+        return fate
+    return replace(fate, rule=reason.rule, why=reason.says, by=reason.place)
+
+
+def _is_in(outcome: str) -> bool:
+    """Whether an outcome means a line of the file."""
+    return outcome in (Outcome.EXPORTED.label, IN_INITIAL)
+
+
+def _at(closes: Sequence[_Close], outcome: str, line: int | None = None) -> Fate:
     """closes: those that judged it, the window's own first."""
     own, last = closes[0].intent, closes[-1]
     return Fate(
@@ -275,7 +303,7 @@ def _at(
         own.instant,
         last.intent.instant,
         last.intent.drop_id,
-        last.outcome.file if last.outcome and is_in else None,
+        last.outcome.file if last.outcome and _is_in(outcome) else None,
         line,
     )
 

@@ -14,7 +14,6 @@ from uuid import UUID
 
 from schemas.events import KINDS
 from sinks.rendering.zones import zone
-from sinks.rules import Outcome
 from sinks.rules.campaigns import CLOSES_TO_WAIT
 from sinks.setup import Sinks
 from sinks.tracing.elsewhere import NOWHERE, Elsewhere, look_elsewhere
@@ -27,19 +26,10 @@ __all__ = ["Asked", "Trace", "Traced", "trace_event", "trace_profile"]
 _DAY = dt.timedelta(days=1)
 
 _WHY: Mapping[str, str] = {
-    Outcome.DUPLICATE.label: "its topic carried the eventId in the hours before",
-    Outcome.FILTERED.label: "its source, channel, kind of bounce or event type isn't exported here",
-    Outcome.NOT_FIRST.label: "the interaction, or its link, had its first already",
-    Outcome.WAITING.label: "no event of the campaign is known yet",
-    Outcome.UNKNOWN_CAMPAIGN.label: "no event of the campaign came in three further closes",
-    Outcome.INACTIVE_CAMPAIGN.label: "the campaign didn't count at the close",
-    Outcome.ROW_GONE.label: "the row's life had ended",
-    Outcome.ALREADY_DOWNLOADED.label: "it was downloaded by the close",
-    Outcome.SUPERSEDED.label: "a later record of the row in the window makes its line",
     HELD: "nothing of the drop was sent; `deltadrop status` says what settles it",
     REMOVED: "what the close read was removed since",
 }
-"""What an outcome means, for people."""
+"""What it means, where no rule of SPEC decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +108,8 @@ class Trace:
         width = max((len(fate.export) for fate in one.fates), default=0)
         for fate in one.fates:
             yield f"  {fate.export:{width}}  {self._told(fate)}"
+            if fate.rule is not None:
+                yield f"  {'':{width}}  {fate.why} ({fate.rule})"
 
     def _told(self, fate: Fate) -> str:
         told = fate.outcome

@@ -84,14 +84,14 @@ def _judged_alone(
     for record in records:
         verdict = firsts.get(record.position, Verdict(is_first=True))
         outcome = fails_before_its_rules(history, record)
-        if outcome is None and _is_filtered(export, record):
+        if outcome is None and is_filtered(export, record):
             outcome = FILTERED
         elif outcome is None and not verdict.is_first:
             outcome = NOT_FIRST
         yield record, outcome, verdict
 
 
-def _is_filtered(export: Export, record: Recorded) -> bool:
+def is_filtered(export: Export, record: Recorded) -> bool:
     if export.declared.channel is not None:
         return bool(record.body["channel"] != export.declared.channel)
     match record.type:

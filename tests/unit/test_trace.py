@@ -414,6 +414,7 @@ def test_an_event_that_became_a_dead_letter_is_found_by_its_id(shop: OfflineShop
     assert found.is_found
     assert [one.origin for one in found.elsewhere.dead_letters] == [f"{EMAILS}/0/3"]
     assert "field 'x': is missing; `deltadrop dead-letters show" in str(found)
+    assert "counts as a dead letter in every export of its topic (SPEC §6, Bad input)" in str(found)
     assert PLANTED not in str(found) + found.to_json()
 
 

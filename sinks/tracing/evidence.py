@@ -1,0 +1,189 @@
+"""What a close knew of the records beside an event: what its verdict can be checked by.
+
+Read are the records of some keys that the close has read, those that carry their eventIds, and the
+states that its rules looked at. What lies before a base isn't among the records.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from schemas.events import KINDS, Kind
+from schemas.topics import Topic
+from sinks.closing.selection import Judged
+from sinks.closing.source import Narrowed
+from sinks.exports.export import Export
+from sinks.ledger.ledger import Intent
+from sinks.rules import Outcome
+from sinks.state import POSITION
+from sinks.state.engine import fetched
+
+__all__ = ["Evidence", "Position", "Seen"]
+
+Position = tuple[int, int]
+"""Partition and offset."""
+
+_HEADER: Final = ("eventId", "eventType", "occurredAt", "_appended_at", *POSITION)
+_LOOKED_AT: Final = ("source", "channel", "bounceStatusCategory", "clickedUrl")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A record that a close read. key: of its topic's key field; values: fields that rules look
+    at; is_before: whether it stands before the window; outcome: what the close said of it, if it
+    was input.
+    """
+
+    position: Position
+    event_id: str
+    event_type: str
+    occurred_at: dt.datetime
+    appended_at: dt.datetime
+    key: int
+    values: Mapping[str, Any]
+    is_repeat: bool
+    is_before: bool
+    outcome: Outcome | None
+
+    @property
+    def link(self) -> tuple[int, str | None]:
+        """What first clicks are told apart by: interaction and link."""
+        return self.key, self.values.get("clickedUrl")
+
+
+class Evidence:
+    """What one close knew of the records of some keys; it can be asked while its reading lasts.
+
+    firsts_days: how long firsts are remembered.
+    """
+
+    def __init__(
+        self,
+        judged: Judged,
+        intent: Intent,
+        export: Export,
+        narrowed: Narrowed,
+        firsts_days: int,
+    ) -> None:
+        self.intent = intent
+        self.export = export
+        self.topic = narrowed.topic
+        self.key = narrowed.key
+        self.firsts_days = firsts_days
+        self._judged = judged
+
+    @cached_property
+    def records(self) -> Mapping[Position, Seen]:
+        """The records by place."""
+        repeats = self._repeats(self.topic)
+        rows = self._rows(self.topic, _LOOKED_AT)
+        return {_position(row): self._seen(row, self.outcomes, repeats) for row in rows}
+
+    @cached_property
+    def outcomes(self) -> Mapping[Position, Outcome]:
+        """What the close said, by place, also of what had waited."""
+        rows = fetched(self._judged.verdicts.select(*POSITION, "outcome"))
+        return {_position(row): Outcome(row["outcome"]) for row in rows}
+
+    def of_key(self, key: int) -> list[Seen]:
+        """The records of a key that are no repeats, as they were appended."""
+        own = (one for one in self.records.values() if one.key == key and not one.is_repeat)
+        return as_appended(own)
+
+    def carriers(self, event_id: str) -> list[Seen]:
+        """The records that carry an eventId, as they were appended."""
+        return as_appended(one for one in self.records.values() if one.event_id == event_id)
+
+    @property
+    def dead_until(self) -> Mapping[int, dt.datetime | None]:
+        """Of rows, by id: the latest moment at which a deletion occurred, of all before the cut."""
+        return {key: row["_dead_until"] for key, row in self._lives.items()}
+
+    def is_live(self, key: int) -> bool:
+        """Whether a row lives at the cut."""
+        return key in self._lives and bool(self._lives[key]["_live"])
+
+    @cached_property
+    def _lives(self) -> Mapping[int, Mapping[str, Any]]:
+        rows = self._judged.reading.rows(self.topic).select(self.key, "_dead_until", "_live")
+        return {row[self.key]: row for row in fetched(rows)}
+
+    @cached_property
+    def remembered_since(self) -> Mapping[int, dt.datetime]:
+        """Of interactions: since when they were remembered as the window began, by append time."""
+        bounds = self.intent.window[self.topic.name]
+        firsts = self._judged.reading.firsts(self.topic, bounds).interactions
+        return {row["interactionId"]: row["_first_at"] for row in fetched(firsts)}
+
+    @property
+    def campaigns(self) -> Topic:
+        """The topic that campaigns are announced in."""
+        return Topic(Kind.CAMPAIGN, prefix=self.topic.prefix)
+
+    def campaign(self, campaign_id: int) -> tuple[Mapping[str, Any], Position | None]:
+        """A campaign as of the cut, and where the event that said so stands; None before a base."""
+        topic = self.campaigns
+        state = self._judged.reading.campaigns(topic)
+        (known,) = fetched(state.filter(state["campaignId"] == campaign_id))
+        repeats = self._repeats(topic)
+        own = [
+            self._seen({**row, "_key": campaign_id}, {}, repeats)
+            for row in self._rows(topic, (), campaign_id)
+        ]
+        told = as_appended(one for one in own if not one.is_repeat)
+        return known, told[-1].position if told else None
+
+    def _repeats(self, topic: Topic) -> set[Position]:
+        return {_position(row) for row in fetched(self._judged.reading.repeated(topic))}
+
+    def _rows(
+        self, topic: Topic, more: Sequence[str], campaign_id: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        choices = [one for one in self.intent.choices if one.partition.topic == topic.name]
+        types = KINDS[topic.kind].event_types
+        events = self._judged.reading.source.events(topic, types, choices)
+        if campaign_id is not None:
+            events = events.filter(events["campaignId"] == campaign_id)
+        key = KINDS[topic.kind].key_field
+        more = [name for name in more if name in events.columns]
+        yield from fetched(events.select(*_HEADER, *more, _key=events[key]))
+
+    def _seen(
+        self,
+        row: Mapping[str, Any],
+        outcomes: Mapping[Position, Outcome],
+        repeats: Iterable[Position],
+    ) -> Seen:
+        partition, offset = position = _position(row)
+        first = self.intent.window.get(self.topic.name, {}).get(partition, (0, 0))[0]
+        return Seen(
+            position,
+            str(row["eventId"]),
+            row["eventType"],
+            row["occurredAt"],
+            row["_appended_at"],
+            row["_key"],
+            {name: row[name] for name in _LOOKED_AT if name in row},
+            position in repeats,
+            offset < first,
+            outcomes.get(position),
+        )
+
+
+def as_appended(records: Iterable[Seen]) -> list[Seen]:
+    """Records of one id in the order of appending, as `sinks.state.order` has it."""
+    latest: dict[int, dt.datetime] = {}
+    timed = []
+    for one in sorted(records, key=lambda seen: seen.position):
+        partition = one.position[0]
+        latest[partition] = max(latest.get(partition, one.appended_at), one.appended_at)
+        timed.append((latest[partition], one.position, one))
+    return [one for _, _, one in sorted(timed, key=lambda found: found[:2])]
+
+
+def _position(row: Mapping[str, Any]) -> Position:
+    return row["_partition"], row["_offset"]

@@ -1,0 +1,306 @@
+"""Why an event has its outcome: one rule, by its name in SPEC, and what it can be checked by.
+
+The outcome is the close's own (`sinks.rules`); what is said here names the sentence of SPEC that
+gives it, and the record that the sentence speaks of: the earlier carrier of an eventId, the first
+of an interaction, the deletion, the record that makes a row's line.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, assert_never
+
+from schemas.events import CampaignKind, CampaignState, Engine, EventType
+from sinks.editions import UPDATES_AT_CREATION
+from sinks.increments import Line
+from sinks.rules import FactRule, Outcome, RowRule
+from sinks.rules.campaigns import CAMPAIGN_LIFE, CLOSES_TO_WAIT
+from sinks.tracing.evidence import Evidence, Position, Seen
+from sinks.tracing.finding import Stored
+
+__all__ = ["Reason", "of_initial", "reason_of"]
+
+REPEAT: Final = "Facts: repeat"
+SOURCES: Final = "Source filter"
+NOT_THIS: Final = "Balance: filtered (not this increment)"
+FIRST: Final = "Activities: First means first recorded"
+UNKNOWN: Final = "Activities: Unknown campaigns"
+ACTIVE: Final = "Activities: Active campaigns only"
+LIFE: Final = "Rows: life"
+CURRENT: Final = "Rows: Only the current life counts"
+GONE: Final = "People who are gone: again when the file is written"
+READY: Final = "Activities: READY"
+ONE_LINE: Final = "Rows: One line a row"
+INITIAL: Final = "Rows: initial drop"
+DEAD: Final = "Balance: dead letter"
+RULES: Final = (
+    REPEAT,
+    SOURCES,
+    NOT_THIS,
+    FIRST,
+    UNKNOWN,
+    ACTIVE,
+    LIFE,
+    CURRENT,
+    GONE,
+    READY,
+    ONE_LINE,
+    INITIAL,
+    DEAD,
+)
+"""The rules that are named; beside them those of `FactRule.filtered_by`, and of what is exported.
+"""
+
+_DELETED_LATER: Final = "its deletion was recorded after the cut, before the file was written"
+_NAMED: Final = frozenset(
+    {"OPENED", "CLICKED", "NOT_SENT", "BOUNCED", "UNSUBSCRIBED", "READY", "DOWNLOADED"}
+)
+"""The event types of activities that SPEC §3 has a sentence on; the others are facts as any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an event has its outcome. name: of the rule, in SPEC §3; says: what the rule found; by:
+    the record that it speaks of, if it is one that the close has read, and of which topic.
+    """
+
+    name: str
+    says: str
+    by: Position | None = None
+    topic: str = ""
+
+    @property
+    def rule(self) -> str:
+        """The rule, as it is found."""
+        return f"SPEC §3, {self.name}"
+
+    @property
+    def place(self) -> str | None:
+        """Where the record stands that it speaks of."""
+        return None if self.by is None else f"{self.topic}/{self.by[0]}, offset {self.by[1]}"
+
+    def __str__(self) -> str:
+        """For people."""
+        return f"{self.says} ({self.rule})"
+
+
+def of_initial(outcome: Outcome | None) -> Reason:
+    """Say why a row is, or isn't, in an initial drop. outcome: the row's; None: it has none."""
+    if outcome is Outcome.ROW_GONE:
+        return Reason(GONE, _DELETED_LATER)
+    lived = outcome is Outcome.EXPORTED
+    return Reason(
+        INITIAL, "its row lived at the cut" if lived else "its row didn't live at the cut"
+    )
+
+
+def reason_of(event: Stored, outcome: Outcome, evidence: Evidence) -> Reason:
+    """Say why an event has the outcome that a close has given it."""
+    asked = _Asked(event, evidence)
+    match outcome:
+        case Outcome.DEAD_LETTER:
+            reason = asked.dead_letter
+        case Outcome.DUPLICATE:
+            reason = asked.repeat
+        case Outcome.FILTERED:
+            reason = asked.filtered
+        case Outcome.NOT_FIRST:
+            reason = asked.not_first
+        case Outcome.WAITING:
+            reason = asked.waiting
+        case Outcome.UNKNOWN_CAMPAIGN:
+            reason = asked.unknown_campaign
+        case Outcome.INACTIVE_CAMPAIGN:
+            reason = asked.inactive
+        case Outcome.ROW_GONE:
+            reason = asked.gone
+        case Outcome.ALREADY_DOWNLOADED:
+            reason = asked.downloaded
+        case Outcome.SUPERSEDED:
+            reason = asked.superseded
+        case Outcome.EXPORTED:
+            reason = asked.exported
+        case _:
+            assert_never(outcome)
+    return reason()
+
+
+class _Asked:
+    """One event, and what a close knew beside it."""
+
+    def __init__(self, event: Stored, evidence: Evidence) -> None:
+        self._event = event
+        self._evidence = evidence
+        self._position = event.owner.partition, event.offset
+        self._key = event.ids[evidence.key]
+
+    def dead_letter(self) -> Reason:
+        return Reason(DEAD, "it can't be used (SPEC §6, Bad input)")
+
+    def repeat(self) -> Reason:
+        carriers = self._evidence.carriers(str(self._event.event_id))
+        places = [one.position for one in carriers]
+        before = carriers[places.index(self._position) - 1]
+        return self._by(REPEAT, "its topic carried the eventId before", before)
+
+    def filtered(self) -> Reason:
+        export, event = self._evidence.export, self._event
+        sources, rule = export.definition.accepted_sources, export.increment.rule
+        if isinstance(rule, FactRule):
+            if sources is not None and event.source not in sources:
+                return Reason(SOURCES, f"its source, {event.source}, isn't one of the export's")
+            seen = self._evidence.records.get(self._position)
+            told = [f"{name} {seen.values.get(name)}" for name in rule.reads] if seen else []
+            return Reason(rule.filtered_by, f"{', '.join(told) or 'it'} isn't exported here")
+        if event.event_type not in rule.makes_lines:
+            what = f"a {event.event_type} makes no line in {export.definition.event}"
+            return Reason(NOT_THIS, what)
+        return self._of_creation()
+
+    def _of_creation(self) -> Reason:
+        """An update that only tells of its row's creation."""
+        name = f"Rows: {self._evidence.export.definition.event}"
+        at_once = [one for one in self._own() if one.occurred_at == self._event.occurred_at]
+        later = self._after(at_once)
+        births = [
+            one
+            for one in at_once
+            if one.event_type == EventType.CREATED and one not in later and not one.is_before
+        ]
+        if births:
+            what = "it occurred at the moment of a creation in the same window"
+            return self._by(name, what, births[-1])
+        what = (
+            f"its moment, or its row's updateMoment, is the creationMoment; by an earlier edition, "
+            f"`deltadrop redrop` goes by today's: {UPDATES_AT_CREATION.sentence}"
+        )
+        return Reason(name, what)
+
+    def not_first(self) -> Reason:
+        rule = self._evidence.export.increment.rule
+        by_link = isinstance(rule, FactRule) and "clickedUrl" in rule.reads
+        what = "link" if by_link else "interaction"
+        rivals = [one for one in self._own() if not by_link or one.link == self._seen.link]
+        earlier = self._remembered(rivals)
+        if earlier is not None:
+            return self._by(FIRST, f"the {what} had its first in an earlier window", earlier)
+        lost = (None, Outcome.DUPLICATE, Outcome.FILTERED, Outcome.NOT_FIRST)
+        first = next((one for one in rivals if one.outcome not in lost), None)
+        if first is None:
+            return self._by(FIRST, f"the {what} had its first in an earlier window", None)
+        return self._by(FIRST, f"the {what}'s first, by its moment, is another", first)
+
+    def _remembered(self, rivals: Iterable[Seen]) -> Seen | None:
+        """The record by which an earlier window remembers a first, if the event came in time."""
+        began = self._evidence.remembered_since.get(self._key)
+        lasts = dt.timedelta(days=self._evidence.firsts_days)
+        if began is None or self._event.appended_at >= began + lasts:
+            return None
+        wanted = (EventType.OPENED, EventType.CLICKED)
+        before = (one for one in rivals if one.is_before and one.event_type in wanted)
+        return next((one for one in before if one.appended_at >= began), None)
+
+    def waiting(self) -> Reason:
+        says = f"{self._unknown()}; {CLOSES_TO_WAIT} closes after its own look it up again"
+        return Reason(UNKNOWN, says)
+
+    def unknown_campaign(self) -> Reason:
+        return Reason(UNKNOWN, f"{self._unknown()}, nor had it at the {CLOSES_TO_WAIT} before")
+
+    def _unknown(self) -> str:
+        return f"campaign {self._event.ids['campaignId']} has no event before the cut"
+
+    def inactive(self) -> Reason:
+        number = self._event.ids["campaignId"]
+        known, by = self._evidence.campaign(number)
+        topic = self._evidence.campaigns.name
+        says = f"campaign {number} {_inactive(known)}"
+        if by is None:
+            return Reason(ACTIVE, f"{says}; {self._before_base(topic)}")
+        return Reason(ACTIVE, says, by, topic)
+
+    def gone(self) -> Reason:
+        dead_until = self._evidence.dead_until.get(self._key)
+        deletions = [one for one in self._own() if one.event_type == EventType.DELETED]
+        if dead_until is not None and self._event.occurred_at <= dead_until:
+            last = [one for one in deletions if one.occurred_at == dead_until]
+            what = "it occurred at or before the row's latest deletion"
+            return self._by(LIFE, what, last[-1] if last else None)
+        after = self._after(deletions)
+        if after or not self._evidence.is_live(self._key):
+            what = "the row was deleted before the close"
+            return self._by(CURRENT, what, after[0] if after else None)
+        return Reason(GONE, _DELETED_LATER)
+
+    def downloaded(self) -> Reason:
+        own = (one for one in self._own() if one.event_type == EventType.DOWNLOADED)
+        return self._by(READY, "the interaction was downloaded by the close", next(own, None))
+
+    def superseded(self) -> Reason:
+        dead_until = self._evidence.dead_until.get(self._key)
+        for one in self._after(self._own()):
+            if one.event_type == EventType.DELETED:
+                return self._by(CURRENT, "its life was ended by a deletion", one)
+            begins = dead_until is None or one.occurred_at > dead_until
+            if one.event_type == EventType.CREATED and begins:
+                return self._by(CURRENT, "the row was created again", one)
+        line = [one for one in self._own() if one.outcome is Outcome.EXPORTED]
+        return self._by(ONE_LINE, "a later record of the row makes its line", line[0])
+
+    def exported(self) -> Reason:
+        export = self._evidence.export
+        event = export.definition.event
+        if isinstance(export.increment.rule, RowRule):
+            return Reason(f"Rows: {event}", "the row's last record in the window that qualifies")
+        if export.type.line is Line.CHANGE:
+            deletes = event == EventType.DELETED
+            return Reason(f"Rows: {'Deletions' if deletes else 'Change events'}", "it is a fact")
+        if event not in _NAMED:
+            return Reason("Facts", "it is a fact of the window, and its campaign counts")
+        return Reason(
+            f"Activities: {event}", "it is what the export holds, and its campaign counts"
+        )
+
+    @property
+    def _seen(self) -> Seen:
+        return self._evidence.records[self._position]
+
+    def _own(self) -> list[Seen]:
+        return self._evidence.of_key(self._key)
+
+    def _after(self, records: Iterable[Seen]) -> list[Seen]:
+        """Of the records of the event's key those that were appended after it."""
+        order = {one.position: number for number, one in enumerate(self._own())}
+        own = order.get(self._position, -1)
+        return [one for one in records if order[one.position] > own]
+
+    def _by(self, name: str, says: str, record: Seen | None) -> Reason:
+        topic = self._evidence.topic.name
+        if record is None:
+            return Reason(name, f"{says}; {self._before_base(topic)}")
+        found = Reason(name, says, record.position, topic)
+        return replace(found, says=f"{says}: {record.event_type} at {found.place}")
+
+    def _before_base(self, topic: str) -> str:
+        return f"the record stands before the base of {self._evidence.intent.bases.get(topic)}"
+
+
+def _inactive(campaign: Mapping[str, Any]) -> str:
+    """Which of the conditions on campaigns isn't met."""
+    long_ago = f"{CAMPAIGN_LIFE // dt.timedelta(days=1)} days or more before the close"
+    if campaign["state"] == CampaignState.DRAFT:
+        return "is a DRAFT"
+    if campaign["engine"] == Engine.LEGACY:
+        return "runs on the LEGACY engine"
+    kind = campaign["campaignKind"]
+    if kind in (CampaignKind.SCENARIZED, CampaignKind.TRANSACTIONAL):
+        return f"was finished at {_utc(campaign['finishedAt'])}, {long_ago}"
+    if campaign["sentAt"] is None:
+        return f"is {kind}, has no sentAt, and isn't ACTIVE"
+    return f"was sent at {_utc(campaign['sentAt'])}, {long_ago}"
+
+
+def _utc(moment: dt.datetime) -> str:
+    return moment.astimezone(dt.UTC).isoformat(timespec="milliseconds")
