@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 from schemas.derive import arrow_schema
 from schemas.settings import CloseSettings, Settings
 from schemas.topics import Topic
-from sinks.closing.cut import Cuts, Found
+from sinks.closing.cut import Cuts
+from sinks.closing.offsets import Found, Runs
 from sinks.setup import Sinks
 from streams.coverage import CoverageRecord
 from streams.kafka import TopicIdentity
@@ -107,9 +108,13 @@ class _Offsets:
     known: Mapping[str, Mapping[dt.datetime, tuple[int, ...]]]
 
     def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[Found]:
-        """See sinks.cut.Offsets."""
+        """See sinks.closing.offsets.Offsets."""
         instant = dt.datetime.fromtimestamp(instant_ms / 1000, dt.UTC)
-        return [Found(offset, sure=True) for offset in self.known[topic][instant]]
+        return [Found(offset, 0, offset) for offset in self.known[topic][instant]]
+
+    def runs(self, topic: str, partition: int, first: int, end: int) -> Runs:
+        """See sinks.closing.offsets.Offsets: all that there is lies before the cuts."""
+        raise AssertionError("nothing lies behind these cuts")
 
 
 class _Writer:

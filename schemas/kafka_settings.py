@@ -93,6 +93,11 @@ class KafkaSettings(Section):
     replication_factor: Positive = 3
     min_insync_replicas: Positive = 2
     partitions: Positive = 6
+    clock_seconds: Annotated[float, Field(gt=0)] = Field(
+        default=3600,
+        description="how far brokers' clocks may be apart: an append time that is further ahead of"
+        " a later one ends no window, and is told of",
+    )
     retention_ms: int = Field(default=14 * _DAY_MS, ge=-1, description="-1 keeps everything")
 
     @property

@@ -8,10 +8,11 @@ from schemas.settings import Settings
 from sinks.closing.bases import Bases
 from sinks.closing.close import Closer
 from sinks.closing.completeness import Completeness
-from sinks.closing.cut import Cuts, KafkaOffsets
+from sinks.closing.cut import Cuts
 from sinks.closing.deletions import Deletions, Mend
 from sinks.closing.deliveries import Deliveries
 from sinks.closing.intent import Intentions
+from sinks.closing.offsets import KafkaOffsets
 from sinks.closing.rebase import Rebase
 from sinks.closing.selection import Selection
 from sinks.exports.export import Export, load_exports
@@ -63,7 +64,7 @@ class Sinks:
         """Make them over streams and an answerer of offsets."""
         store, partitions = streams.partitions.store, streams.partitions
         prefix, scratch = settings.kafka.topic_prefix, settings.root / "scratch"
-        cuts = Cuts(store, streams.kafka, offsets, partitions)
+        cuts = Cuts(store, streams.kafka, offsets, partitions, settings.kafka.clock_seconds)
         ledger, bases = Ledger(store), Bases(store)
         selection = Selection(
             prefix=prefix,

@@ -7,6 +7,7 @@ partitions of one topic, which become one batch of files.
 from __future__ import annotations
 
 import datetime as dt
+import re
 import secrets
 import time
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,8 @@ from typing import Final
 import pyarrow as pa
 
 from streams.layout import Batch
+
+_NEW_BATCH: Final = re.compile("([0-9a-f]{12})[0-9a-f]{12}")
 
 RECORDS: Final = pa.schema(
     [
@@ -139,3 +142,11 @@ def _joined(pieces: list[pa.RecordBatch]) -> pa.RecordBatch:
 def new_batch() -> Batch:
     """Make a batch identifier: names sort by the time they were made."""
     return f"{int(time.time() * 1000):012x}{secrets.token_hex(6)}"
+
+
+def made_at(batch: Batch) -> int | None:
+    """When a batch was made, by the worker's clock (UTC milliseconds); None where its identifier
+    isn't of `new_batch`.
+    """
+    found = _NEW_BATCH.fullmatch(batch)
+    return int(found[1], 16) if found else None

@@ -90,7 +90,13 @@ def preview_of(sinks: Sinks, export: Export, now: dt.datetime) -> Preview:
     intent = intentions.make(export, instant, _nothing)
     with closer.selection.select(intent, export) as selected:
         text, rendered = excerpt(selected.lines, export.layout)
-        remarks = [*cuts.remarks, *coverage.remarks, *rendered.warnings, *selected.warnings]
+        remarks = [
+            *cuts.remarks,
+            *coverage.remarks,
+            *intent.warnings,
+            *rendered.warnings,
+            *selected.warnings,
+        ]
         exported = selected.outcomes.get(Outcome.EXPORTED, 0)
     return Preview(
         export=export.name,

@@ -10,11 +10,15 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
+from sinks.closing.append_times import Beginning
 from sinks.closing.completeness import Completeness, Lag, Need
 from sinks.closing.cut import Cuts, Span, TopicCut, spans
+from sinks.closing.offsets import Found
+from sinks.instants import milliseconds
 from sinks.ledger.ledger import Choice, Intent, Ledger
 from sinks.setup import Sinks
 from streams.coverage import Fingerprint, Hole
@@ -74,7 +78,9 @@ class StoredCuts(Cuts):
 
     def __init__(self, sinks: Sinks, now: dt.datetime) -> None:
         streams = sinks.streams
-        super().__init__(streams.partitions.store, streams.kafka, sinks.offsets, streams.partitions)
+        clock_seconds = sinks.settings.kafka.clock_seconds
+        store, partitions = streams.partitions.store, streams.partitions
+        super().__init__(store, streams.kafka, sinks.offsets, partitions, clock_seconds)
         self.remarks: list[str] = []
         self._now = now
         self._fingerprints = _fingerprints(streams)
@@ -87,6 +93,18 @@ class StoredCuts(Cuts):
         self._starts = {name: self._start(name, instant) for name in topics}
         return self._starts
 
+    def since(self, cut: TopicCut, appended_at: int) -> tuple[Beginning, ...]:
+        """See Cuts.since; what isn't stored counts as removed from Kafka."""
+        return tuple(
+            self.times.since(
+                TopicPartition(cut.topic, cut.topic_id, number),
+                appended_at,
+                (0, end),
+                partial(Found, end, end, end),
+            )
+            for number, end in enumerate(cut.offsets)
+        )
+
     def _start(self, topic: str, instant: dt.datetime) -> TopicCut:
         recorded = self.recorded(topic, instant)
         if recorded is not None:
@@ -98,7 +116,8 @@ class StoredCuts(Cuts):
 
     def _start_of(self, owner: TopicPartition, instant: dt.datetime) -> int:
         """The first stored offset that isn't before an instant."""
-        start = self._from_files(owner, instant, self._furthest(owner, 0))
+        end = self._furthest(owner, 0)
+        start = self.times.stored(owner, milliseconds(instant), end)
         begin = min((path.first for path in self._partitions.coverage(owner)), default=0)
         if 0 < begin >= start:
             self.remarks.append(_remark(owner, Hole(0, begin)))

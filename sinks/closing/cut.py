@@ -9,31 +9,29 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Final
 from uuid import UUID
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import structlog
-from kafka import KafkaConsumer
-from kafka import TopicPartition as KafkaPartition
-from kafka.errors import KafkaError
 
-from schemas.errors import CloseError, HeldError
-from schemas.kafka_settings import KafkaSettings
-from schemas.reach import KAFKA_HINT, wait_until_reachable
+from schemas.errors import HeldError
+from sinks.closing.append_times import AppendTimes, Beginning
+from sinks.closing.offsets import Found, Offsets
 from sinks.instants import milliseconds, parse_stamp, stamp
-from streams.kafka import Topics, plain_consumer
+from streams.kafka import Topics
 from streams.layout import TopicPartition
 from streams.partitions import Partitions
 from streams.store import Store
 
 log = structlog.get_logger(__name__)
 
+TOLERANCE_SECONDS: Final = 3600.0
+"""How far brokers' clocks may be apart before their append times are wrong (a setting)."""
 _NO_OFFSET: Final = (1 << 63) - 1
+_DAY: Final = dt.timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,82 +89,24 @@ def spans(first: TopicCut | None, last: TopicCut) -> tuple[Span, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The first offset at or after an instant; not `sure` where the log starts with it, so that an
-    earlier one may have been there.
-    """
-
-    offset: int
-    sure: bool
-
-
-class Offsets(Protocol):
-    """What a cut asks Kafka."""
-
-    def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[Found]:
-        """Return the first offset at or after an instant, by partition."""
-
-
-class KafkaOffsets:
-    """Looks offsets up by time; only committed records count: the end is the last stable offset."""
-
-    def __init__(self, kafka: KafkaSettings) -> None:
-        self._kafka = kafka
-
-    def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[Found]:
-        """See Offsets.at; raises CloseError where the broker doesn't answer."""
-        wanted = [KafkaPartition(topic, number) for number in range(partitions)]
-        with self._asking(topic) as consumer:
-            # The end is asked first: what arrives between the two answers is not before the cut.
-            ends = consumer.end_offsets(wanted)
-            starts = consumer.beginning_offsets(wanted)
-            found = consumer.offsets_for_times(dict.fromkeys(wanted, instant_ms))
-        return [self._offset(found[tp], starts[tp], ends[tp]) for tp in wanted]
-
-    def start(self, topic: str, partition: int) -> int:
-        """Return the first offset that Kafka still has of a partition."""
-        wanted = KafkaPartition(topic, partition)
-        with self._asking(topic) as consumer:
-            first: int = consumer.beginning_offsets([wanted])[wanted]
-        return first
-
-    def ends(self, topic: str, partitions: int) -> list[int]:
-        """Return the last stable offset of each partition."""
-        wanted = [KafkaPartition(topic, number) for number in range(partitions)]
-        with self._asking(topic) as consumer:
-            ends = consumer.end_offsets(wanted)
-        return [ends[tp] for tp in wanted]
-
-    @contextmanager
-    def _asking(self, topic: str) -> Iterator[KafkaConsumer]:
-        wait_until_reachable(self._kafka, CloseError)
-        try:
-            with plain_consumer(self._kafka) as consumer:
-                yield consumer
-        except KafkaError as error:
-            raise CloseError(
-                what=f"offsets of topic {topic} can't be looked up: {error!r}",
-                where=f"Kafka {self._kafka.bootstrap_servers}",
-                hint=KAFKA_HINT,
-            ) from error
-
-    def _offset(self, found: Any, start: int, end: int) -> Found:
-        if found is None:
-            return Found(end, sure=True)
-        return Found(found.offset, sure=found.offset != start or start == 0)
-
-
 class Cuts:
     """Takes cuts and keeps them: `ledger/cuts/<instant>/<topic>.json`."""
 
     def __init__(
-        self, store: Store, topics: Topics, offsets: Offsets, partitions: Partitions
+        self,
+        store: Store,
+        topics: Topics,
+        offsets: Offsets,
+        partitions: Partitions,
+        tolerance_seconds: float = TOLERANCE_SECONDS,
     ) -> None:
+        """tolerance_seconds: how far brokers' clocks may be apart."""
         self._store = store
         self._topics = topics
         self._offsets = offsets
         self._partitions = partitions
+        self.tolerance_ms = round(tolerance_seconds * 1000)
+        self.times = AppendTimes(partitions, offsets, self.tolerance_ms)
 
     def take(self, topics: Sequence[str], instant: dt.datetime) -> dict[str, TopicCut]:
         """Return each topic's cut at an instant, taking and recording those that weren't yet."""
@@ -175,8 +115,7 @@ class Cuts:
         if not missing:
             return cuts
         for name, identity in self._topics.identities(missing).items():
-            offsets = self._look_up(identity.name, identity.topic_id, identity.partitions, instant)
-            cut = self._monotone(TopicCut(name, identity.topic_id, instant, offsets))
+            cut = self._look_up(name, identity.topic_id, identity.partitions, instant)
             if self._store.create(self._name(name, instant), cut.to_json()):
                 log.info("cut taken", topic=name, instant=stamp(instant), offsets=cut.offsets)
             recorded = self.recorded(name, instant)
@@ -199,46 +138,64 @@ class Cuts:
     def _name(self, topic: str, instant: dt.datetime) -> str:
         return f"ledger/cuts/{stamp(instant)}/{topic}.json"
 
+    def since(self, cut: TopicCut, appended_at: int) -> tuple[Beginning, ...]:
+        """Return where to read each partition of a cut from, so that all before the cut that was
+        appended at or after an instant (UTC milliseconds) is read, or found to be a hole.
+
+        A record that was stamped far ahead long ago doesn't count: what lies before the last cut
+        of a day earlier isn't read. Raises CloseError where Kafka must be asked and can't be.
+        """
+        lowest = self._lowest(cut, appended_at)
+        found = cache(lambda: self._offsets.at(cut.topic, len(cut.offsets), appended_at))
+        return tuple(
+            self.times.since(
+                TopicPartition(cut.topic, cut.topic_id, number),
+                appended_at,
+                (min(lowest[number] if number < len(lowest) else 0, end), end),
+                partial(_of_partition, found, number),
+            )
+            for number, end in enumerate(cut.offsets)
+        )
+
+    def _lowest(self, cut: TopicCut, appended_at: int) -> tuple[int, ...]:
+        """The last recorded cut of a topic that is a day or more before an instant, if any."""
+        for instant in reversed(self.instants()):
+            if milliseconds(instant + _DAY) <= appended_at:
+                other = self.recorded(cut.topic, instant)
+                if other is not None and other.is_of(cut):
+                    return other.offsets
+        return ()
+
     def _look_up(
         self, topic: str, topic_id: UUID, partitions: int, instant: dt.datetime
-    ) -> tuple[int, ...]:
-        found = self._offsets.at(topic, partitions, milliseconds(instant))
-        return tuple(
-            answer.offset
-            if answer.sure
-            else self._from_files(TopicPartition(topic, topic_id, number), instant, answer.offset)
-            for number, answer in enumerate(found)
-        )
-
-    def _from_files(self, partition: TopicPartition, instant: dt.datetime, log_start: int) -> int:
-        """Find a late cut in our own files; the log's start where they hold nothing so late."""
+    ) -> TopicCut:
+        """Find a cut, between its recorded neighbours: never past a later one, nor before one."""
         at = milliseconds(instant)
-        for path in self._partitions.coverage(partition):
-            record = self._partitions.record(path)
-            if record.appended is not None and record.appended[1] >= at:
-                firsts = [self._first_at(file.path, partition, at) for file in record.files]
-                return min([*firsts, log_start])
-        return log_start
-
-    def _first_at(self, file: str, partition: TopicPartition, at: int) -> int:
-        rows = pq.read_table(
-            self._store.location(file),
-            columns=["_offset", "_appended_at"],
-            filters=[("_partition", "=", partition.partition)],
+        found = self._offsets.at(topic, partitions, at)
+        earlier, later = self._neighbours(topic, topic_id, instant, partitions)
+        offsets = tuple(
+            min(self.times.settled(TopicPartition(topic, topic_id, number), at, one, begin), end)
+            for number, (one, begin, end) in enumerate(zip(found, earlier, later, strict=True))
         )
-        late = rows.filter(pc.greater_equal(rows["_appended_at"].cast("int64"), at))
-        smallest: int | None = pc.min(late["_offset"]).as_py()
-        return smallest if smallest is not None else _NO_OFFSET
+        return TopicCut(topic, topic_id, instant, offsets)
 
-    def _monotone(self, cut: TopicCut) -> TopicCut:
-        """Clamp a cut between its recorded neighbours: never past a later one, nor before one."""
-        offsets = cut.offsets
-        for instant in self.instants():
-            other = self.recorded(cut.topic, instant)
-            if other is None or other.topic_id != cut.topic_id or instant == cut.instant:
+    def _neighbours(
+        self, topic: str, topic_id: UUID, instant: dt.datetime, partitions: int
+    ) -> tuple[list[int], list[int]]:
+        """The highest offsets of all earlier cuts, and the lowest of all later ones."""
+        earlier, later = [0] * partitions, [_NO_OFFSET] * partitions
+        for at in self.instants():
+            other = self.recorded(topic, at) if at != instant else None
+            if other is None or other.topic_id != topic_id:
                 continue
-            bound = min if instant > cut.instant else max
             # A partition that the other cut doesn't know was not there yet.
-            known = other.offsets + offsets[len(other.offsets) :]
-            offsets = tuple(bound(a, b) for a, b in zip(offsets, known, strict=False))
-        return replace(cut, offsets=offsets)
+            for number, offset in enumerate(other.offsets[:partitions]):
+                if at < instant:
+                    earlier[number] = max(earlier[number], offset)
+                else:
+                    later[number] = min(later[number], offset)
+        return earlier, later
+
+
+def _of_partition(found: Callable[[], Sequence[Found]], number: int) -> Found:
+    return found()[number]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -16,9 +16,10 @@ from schemas.errors import CloseError, DefinitionError, Fault, WrongCloseError
 from schemas.events import Kind
 from schemas.tables import TableKind
 from schemas.topics import Topic
+from sinks.closing.append_times import Beginning
 from sinks.closing.bases import Base, Bases
 from sinks.closing.completeness import Completeness, Lag, Need
-from sinks.closing.cut import Cuts, TopicCut, spans
+from sinks.closing.cut import Cuts, Span, TopicCut, spans
 from sinks.closing.losses import lost_of_intent
 from sinks.exports.export import Export
 from sinks.instants import milliseconds, stamp
@@ -26,7 +27,7 @@ from sinks.ledger.held import Holds
 from sinks.ledger.ledger import Choice, Deletion, Intent, Ledger
 from sinks.schedule import first_start
 from sinks.types import EXPORT_TYPES, Line
-from streams.layout import TopicPartition
+from streams.clocks import clock_faults
 from streams.partitions import Partitions
 from streams.personal import profile_topic
 
@@ -142,6 +143,7 @@ class Intentions:
             deletions=self._deletions(reach, choices),
             initial=initial,
             loss=loss,
+            warnings=(*self._removed_before(reach), *self._of_clocks(between, choices)),
         )
         return self._recorded(export, _without_needless_reason(intent), previous)
 
@@ -164,6 +166,36 @@ class Intentions:
         """Return a whole tiling of a topic from its base (or its beginning) to a cut."""
         needs = self._needs(cut, base.cut if base else None)
         return self.completeness.prove(needs, progress=lambda _: None)
+
+    def _removed_before(self, reach: _Reach) -> Iterator[str]:
+        """Warn of what Kafka had removed before the installation first read a partition: what
+        repeats it can't be told.
+        """
+        for topic in reach.topics:
+            start = reach.starts.get(topic.name)
+            for number, begin in enumerate(self._remembered(start) if start else ()):
+                if begin.is_cut_short:
+                    yield (
+                        f"{topic.name}/{number}: Kafka had removed what was before offset"
+                        f" {begin.first} when it was first read: an event that repeats one of it"
+                        " counts as new"
+                    )
+
+    def _of_clocks(self, window: Sequence[Span], choices: Sequence[Choice]) -> Iterator[str]:
+        """Warn of append times within a window that a broker's wrong clock has stamped."""
+        chosen = {choice.partition: choice.tiling for choice in choices}
+        for span in window:
+            owner = span.partition
+            records = (
+                self.partitions.record(piece.record)
+                for piece in chosen[owner].tiles
+                if piece.first < span.next and piece.next > span.first
+            )
+            faults = clock_faults(records, self.cuts.tolerance_ms)
+            if faults:
+                more = f", and {len(faults) - 1:,} more" if len(faults) > 1 else ""
+                where = f"{owner.topic}/{owner.partition}"
+                yield f"a broker's clock is wrong: {where} {faults[0]}{more}"
 
     def _accept_loss(self, drop: str, needs: Sequence[Need], reason: str) -> None:
         """Record what is lost of all that a close reads: later closes know of it."""
@@ -283,22 +315,22 @@ class Intentions:
         """
         if known is None:
             return [Need(span.partition, None, span.next) for span in spans(None, cut)]
-        remembered = milliseconds(known.instant) - self.repeat_hours * _MS_PER_HOUR
+        begins = self._remembered(known)
         return [
-            Need(span.partition, self._since(span.partition, span.first, remembered), span.next)
-            for span in spans(known, cut)
+            Need(
+                span.partition,
+                begins[number].first if number < len(begins) else span.first,
+                span.next,
+            )
+            for number, span in enumerate(spans(known, cut))
         ]
 
-    def _since(self, partition: TopicPartition, first: int, appended_at: int) -> int:
-        """Find where to read from, so that repeats of what was appended since are recognised."""
-        earlier = [
-            path.first
-            for path in self.partitions.coverage(partition)
-            if path.first < first
-            and (appended := self.partitions.record(path).appended)
-            and appended[1] >= appended_at
-        ]
-        return min([first, *earlier])
+    def _remembered(self, known: TopicCut) -> tuple[Beginning, ...]:
+        """Where to read each partition from, so that repeats of what Kafka carried in the hours
+        before a cut are recognised, whether or not it was stored (SPEC §3, *Readings settled*).
+        """
+        since = milliseconds(known.instant) - self.repeat_hours * _MS_PER_HOUR
+        return self.cuts.since(known, since)
 
     def _deletions(self, reach: _Reach, choices: Sequence[Choice]) -> tuple[Deletion, ...]:
         profiles = next((topic for topic in reach.topics if topic.kind is Kind.PROFILE), None)

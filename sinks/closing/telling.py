@@ -52,7 +52,7 @@ def manifest_of(
         offsets=_offsets(intent),
         balance=Balance(input=selected.input, outcomes=outcomes),
         late_rows=selected.late,
-        warnings=(*rendered.warnings, *selected.warnings, *_state_without(intent)),
+        warnings=(*rendered.warnings, *selected.warnings, *_of_what_was_read(intent)),
         reason=revision.reason if revision else None,
         released=released,
         lost=_lost(intent),
@@ -76,8 +76,11 @@ def _lost(intent: Intent) -> Lost | None:
     return Lost(offsets=offsets, reason=intent.loss)
 
 
-def _state_without(intent: Intent) -> Iterator[str]:
-    """Warn of offsets that an earlier window lost and that this one's state would have read."""
+def _of_what_was_read(intent: Intent) -> Iterator[str]:
+    """Warn of what was known when the drop was decided, and of offsets that an earlier window lost
+    and that this one's state would have read.
+    """
+    yield from intent.warnings
     for span in () if intent.loss else lost_of_intent(intent):
         where = f"{span.partition.topic}/{span.partition.partition}"
         yield f"the state is without offsets {span.first} to {span.next} of {where}, which are lost"

@@ -67,6 +67,7 @@ class Intent:
     initial: bool = False  # every living row at the cut, instead of a window's changes
     loss: str = ""  # why a person let the drop go without the offsets that its choices lack
     edition: int = EDITION  # of the rules that its drop is made by
+    warnings: tuple[str, ...] = ()  # what its manifest warns of, known when it was decided
 
     @property
     def drop_id(self) -> str:
@@ -93,6 +94,7 @@ class Intent:
             "initial": self.initial,
             **({"loss": self.loss} if self.loss else {}),
             **({"edition": self.edition} if self.edition != FIRST_EDITION else {}),
+            **({"warnings": self.warnings} if self.warnings else {}),
         }
         return (json.dumps(fields, indent=1) + "\n").encode()
 
@@ -116,6 +118,7 @@ class Intent:
             fields["initial"],
             fields.get("loss", ""),
             fields.get("edition", FIRST_EDITION),
+            tuple(fields.get("warnings", ())),
         )
 
 

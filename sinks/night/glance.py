@@ -109,6 +109,16 @@ def _of_partitions(partitions: Sequence[PartitionStatus], all_of_them: bool) -> 
         holes = f", {counted(one.holes, 'hole')}" if one.holes else ""
         stored = f"stored {one.covered:,} of {one.end:,}, lag {one.lag:,}{holes}"
         yield f"{one.topic:{width}}  {one.partition:3}  {stored}"
+    yield from _of_clocks(partitions)
+
+
+def _of_clocks(partitions: Sequence[PartitionStatus]) -> Iterator[str]:
+    wrong = [one for one in partitions if one.clocks]
+    for one in wrong:
+        more = f", and {len(one.clocks) - 1:,} more" if len(one.clocks) > 1 else ""
+        yield f"a broker's clock is wrong: {one.topic}/{one.partition} {one.clocks[0]}{more}"
+    if wrong:
+        yield "→ set the brokers' clocks right (NTP); such a time ends no window"
 
 
 def _of_scheduler(status: Status) -> Iterator[str]:

@@ -6,10 +6,13 @@ import datetime as dt
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Final
 
 from schemas.errors import DeltadropError, LedgerError
 from sinks.closing.intent import topics_read
+from sinks.closing.offsets import Found
 from sinks.exports.export import Export
+from sinks.instants import milliseconds
 from sinks.lease import latest_grant
 from sinks.night.disk import DiskStatus, disk_status
 from sinks.night.scheduler import LEASE
@@ -17,19 +20,28 @@ from sinks.night.unsettled import Unsettled, unsettled_of
 from sinks.reports import Outbox, Unsent, channels_of, deliver_by, latest_trouble
 from sinks.schedule import closed_until, due_closes, next_close
 from sinks.setup import Sinks
+from streams.clocks import clock_faults
 from streams.coverage import tile
-from streams.layout import TopicPartition
+from streams.layout import CoveragePath, TopicPartition
+from streams.records import moment_text
+
+_LATEST: Final = 100
+"""Coverage records of each partition whose append times are looked at: 100 minutes of a worker."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionStatus:
-    """How far a partition is stored: `covered` without a hole, of the last stable offset `end`."""
+    """How far a partition is stored: `covered` without a hole, of the last stable offset `end`.
+
+    clocks: what is wrong with its append times, of those that are to come and the latest ones.
+    """
 
     topic: str
     partition: int
     covered: int
     end: int
     holes: int
+    clocks: tuple[str, ...] = ()
 
     @property
     def lag(self) -> int:
@@ -105,7 +117,7 @@ def status_of(sinks: Sinks, now: dt.datetime) -> Status:
     partitions: tuple[PartitionStatus, ...] = ()
     unasked = ""
     try:
-        partitions = tuple(_partitions(sinks))
+        partitions = tuple(_partitions(sinks, now))
     except DeltadropError as error:
         unasked = str(error)
     unsettled = tuple(unsettled_of(sinks))
@@ -134,9 +146,13 @@ def scheduler_status(sinks: Sinks, now: dt.datetime) -> SchedulerStatus:
     return SchedulerStatus(grant.holder, grant.fence, grant.expires_at.isoformat(), next_one)
 
 
-def _partitions(sinks: Sinks) -> Iterator[PartitionStatus]:
+def _partitions(sinks: Sinks, now: dt.datetime) -> Iterator[PartitionStatus]:
+    tolerance = dt.timedelta(seconds=sinks.settings.kafka.clock_seconds)
     for name, identity in sorted(sinks.streams.kafka.identities(sinks.streams.topics).items()):
-        for number, end in enumerate(sinks.offsets.ends(name, identity.partitions)):
+        # One question tells the ends, and the first record that is stamped ahead of now.
+        to_come = sinks.offsets.at(name, identity.partitions, milliseconds(now + tolerance))
+        for number, ahead in enumerate(to_come):
+            end = ahead.end
             paths = sinks.streams.partitions.coverage(
                 TopicPartition(name, identity.topic_id, number)
             )
@@ -144,7 +160,17 @@ def _partitions(sinks: Sinks) -> Iterator[PartitionStatus]:
             holes = tile(paths, first, end).holes
             covered = holes[0].first if holes else end
             inner = sum(1 for hole in holes if any(path.next > hole.first for path in paths))
-            yield PartitionStatus(name, number, covered, end, inner)
+            clocks = tuple(_of_clocks(sinks, ahead, paths[-_LATEST:]))
+            yield PartitionStatus(name, number, covered, end, inner, clocks)
+
+
+def _of_clocks(sinks: Sinks, ahead: Found, latest: Sequence[CoveragePath]) -> Iterator[str]:
+    """What is wrong with a partition's append times: ahead: the first record that is to come."""
+    if ahead.appended_at is not None:
+        yield f"offset {ahead.offset} is stamped {moment_text(ahead.appended_at)}, ahead of now"
+    records = map(sinks.streams.partitions.record, latest)
+    faults = clock_faults(records, round(sinks.settings.kafka.clock_seconds * 1000))
+    yield from (str(fault) for fault in faults if fault.ahead_until is None)
 
 
 def _told(

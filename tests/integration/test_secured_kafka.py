@@ -33,7 +33,7 @@ from schemas.kafka_settings import KafkaSettings
 from schemas.reach import wait_until_reachable
 from schemas.settings import load_settings
 from schemas.tables import load_catalog
-from sinks.closing.cut import KafkaOffsets
+from sinks.closing.offsets import KafkaOffsets
 from streams.dead_letters import DeadLetterTopic, Poison
 from streams.dead_letters_read import LetterReader
 from streams.dead_letters_replay import Replayer

@@ -18,6 +18,7 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 import fastavro
+import numpy as np
 import pyarrow as pa
 
 from schemas.decode import Decoder
@@ -27,7 +28,7 @@ from schemas.registry import wire_header
 from schemas.settings import Settings, load_settings
 from schemas.tables import Catalog
 from schemas.topics import Topic
-from sinks.closing.cut import Found, KafkaOffsets
+from sinks.closing.offsets import Found, KafkaOffsets, Runs
 from sinks.instants import milliseconds
 from sinks.ledger.ledger import Outcome
 from sinks.setup import Sinks
@@ -199,9 +200,16 @@ class Log:
         return [self._at(topic, number, instant_ms) for number in range(partitions)]
 
     def _at(self, topic: str, number: int, instant_ms: int) -> Found:
-        times = [record.appended_at for record in self.partition(topic, number)]
-        later = (n for n, time in enumerate(times) if time >= instant_ms)
-        return Found(next(later, len(times)), sure=True)
+        records, start = self.partition(topic, number), self.kept_from[topic]
+        for offset in range(start, len(records)):
+            if (appended_at := records[offset].appended_at) >= instant_ms:
+                return Found(offset, start, len(records), appended_at)
+        return Found(len(records), start, len(records))
+
+    def runs(self, topic: str, partition: int, first: int, end: int) -> Runs:
+        end = min(end, first + 3)  # as a broker brings what fits in a fetch
+        times = [record.appended_at for record in self.partition(topic, partition)[first:end]]
+        return Runs(first, end, np.arange(first, end), np.array(times, np.int64))
 
     def start(self, topic: str, partition: int) -> int:
         return self.kept_from[topic]

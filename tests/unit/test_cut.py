@@ -8,7 +8,8 @@ from uuid import UUID
 import pytest
 
 from schemas.errors import HeldError
-from sinks.closing.cut import Cuts, Found, TopicCut, spans
+from sinks.closing.cut import Cuts, TopicCut, spans
+from sinks.closing.offsets import Found
 from streams.kafka import TopicIdentity
 from streams.partitions import Partitions
 from streams.store import LocalStore
@@ -31,7 +32,7 @@ class Broker:
 
     def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[Found]:
         self.asked += 1
-        return [Found(offset, sure=True) for offset in self.offsets]
+        return [Found(offset, 0, offset) for offset in self.offsets]
 
     def identities(self, names: Iterable[str]) -> dict[str, TopicIdentity]:
         return {name: TopicIdentity(name, ID, len(self.offsets)) for name in names}

@@ -15,7 +15,7 @@ from schemas.errors import CloseError, DeltadropError, HeldError, PartitionError
 from schemas.events import Kind
 from schemas.kafka_settings import KafkaSettings
 from schemas.reach import KAFKA_HINT
-from sinks.closing.cut import KafkaOffsets
+from sinks.closing.offsets import KafkaOffsets
 from streams.batch import BatchWriter
 from streams.kafka import OffsetsGoneError
 from streams.layout import TopicPartition

@@ -1,0 +1,181 @@
+"""What Kafka is asked for a close: offsets by time, the ends of a log, and append times.
+
+Append times are read from the headers of record batches (Kafka's record batch, version 2): nothing
+is decompressed, so that neither the size of a batch nor what is wrong within it matters.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from kafka import KafkaConsumer
+from kafka import TopicPartition as KafkaPartition
+from kafka.consumer.fetcher import Fetcher
+from kafka.errors import KafkaError
+
+from schemas.errors import CloseError
+from schemas.kafka_settings import KafkaSettings
+from schemas.reach import KAFKA_HINT, wait_until_reachable
+from streams.kafka import plain_consumer
+
+__all__ = ["Found", "IntArray", "KafkaOffsets", "Offsets", "Runs"]
+
+IntArray: TypeAlias = npt.NDArray[np.int64]
+
+_MAGIC: Final = 2
+_READ_OFFSETS: Final = 500_000
+"""Offsets whose append times are read at once, about."""
+_IDLE_SECONDS: Final = 30.0
+"""How long a broker may bring nothing of a range that it says it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The first offset at or after an instant, in a log of `[start, end)`: `end` where it has none.
+
+    appended_at: its append time in UTC milliseconds, None where there is no such record.
+    """
+
+    offset: int
+    start: int
+    end: int
+    appended_at: int | None = None
+
+    @property
+    def sure(self) -> bool:
+        """Whether none can have been earlier: what Kafka has removed lies before the log's start,
+        so that an earlier one may have been there where the log starts with it, or is empty.
+        """
+        return self.offset != self.start or self.start == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Append times within offsets `[first, next)`: from `offsets[i]` on it is `times[i]` (UTC
+    milliseconds), up to the next run. `offsets` ascend.
+    """
+
+    first: int
+    next: int
+    offsets: IntArray
+    times: IntArray
+
+
+class Offsets(Protocol):
+    """What a close asks Kafka."""
+
+    def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[Found]:
+        """Return the first offset at or after an instant, by partition."""
+
+    def runs(self, topic: str, partition: int, first: int, end: int) -> Runs:
+        """Return the append times of `[first, next)`: at least one offset, and not after `end`."""
+
+
+class KafkaOffsets:
+    """Looks offsets up; only committed records count: the end is the last stable offset."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+
+    def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[Found]:
+        """See Offsets.at; raises CloseError where the broker doesn't answer."""
+        wanted = [KafkaPartition(topic, number) for number in range(partitions)]
+        with self._asking(topic) as consumer:
+            # The end is asked first: what arrives between the two answers is not before the cut.
+            ends = consumer.end_offsets(wanted)
+            starts = consumer.beginning_offsets(wanted)
+            found = consumer.offsets_for_times(dict.fromkeys(wanted, instant_ms))
+        return [_found(found[tp], starts[tp], ends[tp]) for tp in wanted]
+
+    def runs(self, topic: str, partition: int, first: int, end: int) -> Runs:
+        """See Offsets.runs; raises CloseError where the broker doesn't answer."""
+        wanted = KafkaPartition(topic, partition)
+        with self._asking(topic) as consumer:
+            consumer._fetcher.PartitionRecords = _BatchHeaders  # aiokafka and this: no public seam
+            consumer.assign([wanted])
+            consumer.seek(wanted, first)
+            return _read_runs(consumer, wanted, first, min(end, first + _READ_OFFSETS))
+
+    def start(self, topic: str, partition: int) -> int:
+        """Return the first offset that Kafka still has of a partition."""
+        wanted = KafkaPartition(topic, partition)
+        with self._asking(topic) as consumer:
+            first: int = consumer.beginning_offsets([wanted])[wanted]
+        return first
+
+    def ends(self, topic: str, partitions: int) -> list[int]:
+        """Return the last stable offset of each partition."""
+        wanted = [KafkaPartition(topic, number) for number in range(partitions)]
+        with self._asking(topic) as consumer:
+            ends = consumer.end_offsets(wanted)
+        return [ends[tp] for tp in wanted]
+
+    @contextmanager
+    def _asking(self, topic: str) -> Iterator[KafkaConsumer]:
+        wait_until_reachable(self._kafka, CloseError)
+        try:
+            with plain_consumer(self._kafka) as consumer:
+                yield consumer
+        except KafkaError as error:
+            raise CloseError(
+                what=f"offsets of topic {topic} can't be looked up: {error!r}",
+                where=f"Kafka {self._kafka.bootstrap_servers}",
+                hint=KAFKA_HINT,
+            ) from error
+
+
+def _found(found: Any, start: int, end: int) -> Found:
+    if found is None:
+        return Found(end, start, end)
+    return Found(found.offset, start, end, found.timestamp)
+
+
+def _read_runs(consumer: KafkaConsumer, wanted: KafkaPartition, first: int, end: int) -> Runs:
+    batches: list[_Batch] = []
+    at, progress = first, time.monotonic()
+    while at < end and time.monotonic() - progress < _IDLE_SECONDS:
+        batches += consumer.poll(timeout_ms=500, max_records=_READ_OFFSETS).get(wanted, [])
+        position: int = consumer.position(wanted)
+        if position > at:
+            at, progress = position, time.monotonic()
+    if at == first:
+        raise CloseError(
+            what=f"nothing came of {wanted.topic}/{wanted.partition} from offset {first} on for "
+            f"{_IDLE_SECONDS:.0f} s",
+            where="Kafka",
+            hint=KAFKA_HINT,
+        )
+    inside = [batch for batch in batches if batch.first < end]
+    offsets = np.array([max(batch.first, first) for batch in inside], np.int64)
+    times = np.array([batch.appended_at for batch in inside], np.int64)
+    return Runs(first, min(at, end), offsets, times)
+
+
+class _Batch(NamedTuple):
+    """A record batch: its first offset, its last, and when it was appended (UTC ms)."""
+
+    first: int
+    offset: int
+    appended_at: int
+
+
+class _BatchHeaders(Fetcher.PartitionRecords):  # type: ignore[misc]
+    """What a fetch brought of a partition, a `_Batch` for each record batch instead of records."""
+
+    def _unpack_records(self, tp: Any, records: Any, *_: Any) -> Iterator[_Batch]:
+        while (batch := records.next_batch()) is not None:
+            if batch.magic == _MAGIC:
+                self.next_fetch_offset = batch.next_offset
+                if not batch.is_control_batch:
+                    yield _Batch(batch.base_offset, batch.last_offset, batch.max_timestamp)
+                continue
+            for record in batch:  # a format before Kafka 0.11
+                self.next_fetch_offset = record.offset + 1
+                yield _Batch(record.offset, record.offset, record.timestamp or -1)
+        self.drain()

@@ -1,0 +1,83 @@
+"""Brokers whose clocks are wrong: what a close makes of the append times that they stamp (SPEC §3,
+*Readings settled*).
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+from schemas.events import Kind
+from tests.shop.offline import OfflineShop, at, with_exports
+
+OFFERS = "deltadrop.shop.subscription-update"
+
+
+def shop_of(tmp_path: Path) -> OfflineShop:
+    return OfflineShop(tmp_path, definitions=with_exports("offers"))
+
+
+def test_a_record_that_is_stamped_three_days_ahead_ends_no_window(tmp_path: Path) -> None:
+    shop = shop_of(tmp_path)
+    rows = []
+    told = {
+        26: [at(5, 26)],
+        27: [at(12, 26) + timedelta(days=3), at(13, 26)],
+        28: [at(7, 27)],
+        29: [at(7, 28)],
+        30: [at(7, 29)],
+    }
+    for day, times in told.items():
+        for appended in times:
+            shop.tell(Kind.SUBSCRIPTION_UPDATE, "CHANGED", appended, at(5, 26), profileId=day)
+        shop.store_all()
+        rows.append(shop.close("offers", at(6, day)).rows)
+
+    assert rows == [1, 2, 1, 1, 1]
+
+
+def test_a_late_cut_looks_behind_what_is_stored_and_what_is_not(tmp_path: Path) -> None:
+    shop = shop_of(tmp_path)
+    told = (at(5, 26), at(12, 26) + timedelta(days=3), at(13, 26), at(7, 27), at(7, 28))
+    for profile, appended in enumerate(told):
+        shop.tell(Kind.SUBSCRIPTION_UPDATE, "CHANGED", appended, at(5, 26), profileId=profile)
+    shop.batch(OFFERS, 0, 2)
+
+    cut = shop.sinks.cuts.take([OFFERS], at(6, 27))
+
+    assert cut[OFFERS].offsets == (3,)
+
+
+def test_a_record_ahead_that_is_the_last_ends_the_window_and_comes_in_the_next(
+    tmp_path: Path,
+) -> None:
+    shop = shop_of(tmp_path)
+    shop.tell(Kind.SUBSCRIPTION_UPDATE, "CHANGED", at(7, 26), profileId=1)
+    shop.tell(Kind.SUBSCRIPTION_UPDATE, "CHANGED", at(8, 29), at(8, 26), profileId=2)
+    shop.store_all()
+    first = shop.close("offers", at(6, 27))
+    shop.tell(Kind.SUBSCRIPTION_UPDATE, "CHANGED", at(7, 27), profileId=3)
+    shop.tell(Kind.SUBSCRIPTION_UPDATE, "CHANGED", at(7, 28), profileId=4)
+    shop.store_all()
+
+    second = shop.close("offers", at(6, 28))
+
+    assert (first.rows, second.rows) == (1, 2)
+
+
+def test_a_record_of_1970_makes_no_repeat_of_the_hours_before_it_new(tmp_path: Path) -> None:
+    shop = shop_of(tmp_path)
+    again = UUID(int=5)
+    shop.tell(Kind.SUBSCRIPTION_UPDATE, "CHANGED", at(1, 26), event_id=again, profileId=1)
+    shop.batch(OFFERS, 0, 1)
+    shop.tell(
+        Kind.SUBSCRIPTION_UPDATE, "CHANGED", at(0) - timedelta(days=20_000), at(2, 26), profileId=2
+    )
+    shop.batch(OFFERS, 1, 2)
+    shop.tell(
+        Kind.SUBSCRIPTION_UPDATE, "CHANGED", at(7, 26), at(1, 26), event_id=again, profileId=1
+    )
+    shop.batch(OFFERS, 2, 3)
+
+    closed = shop.close("offers", at(6, 27))
+
+    assert (closed.rows, closed.balance["duplicate"]) == (0, 1)
