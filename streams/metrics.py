@@ -15,6 +15,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from streams.batch import Written
+from streams.clocks import WrongTimes
 from streams.serving import Health
 
 __all__ = ["Standing", "WorkerMetrics"]
@@ -76,6 +77,8 @@ class WorkerMetrics:
         self._dead = counter("dead_letters", "Events sent to the dead-letter topic.")
         self._bytes = counter("bytes", "Bytes of records stored, as Kafka had them.")
         self._failures = counter("write_failures", "Attempts to store a batch that failed.")
+        self._ahead = counter("append_times_ahead", "Events stamped ahead of the worker's clock.")
+        self._back = counter("append_times_back", "Events stamped earlier than one before them.")
         self._seconds = Histogram(
             "deltadrop_worker_write_duration_seconds",
             "How long it took to store a batch.",
@@ -90,7 +93,15 @@ class WorkerMetrics:
             registry=registry,
         )
         for topic in topics:
-            for metric in (self._rows, self._dead, self._bytes, self._failures, self._seconds):
+            counters = (
+                self._rows,
+                self._dead,
+                self._bytes,
+                self._failures,
+                self._ahead,
+                self._back,
+            )
+            for metric in (*counters, self._seconds):
                 metric.labels(topic)
 
     def turned(self, standing: Standing | None = None) -> None:
@@ -110,6 +121,11 @@ class WorkerMetrics:
         self._seconds.labels(topic).observe(seconds)
         self._last.labels(topic).set_to_current_time()
         self._stored_at = self._now()
+
+    def stamped(self, topic: str, wrong: WrongTimes) -> None:
+        """A batch that was stored has these append times of a wrong clock."""
+        self._ahead.labels(topic).inc(wrong.ahead)
+        self._back.labels(topic).inc(wrong.back)
 
     def not_written(self, topic: str) -> None:
         """An attempt to store a batch failed."""

@@ -13,7 +13,7 @@ import ctypes
 import logging
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from tempfile import TemporaryDirectory
 from typing import Any, Final, cast
@@ -29,11 +29,12 @@ from yarl import URL
 from schemas.errors import DeltadropError, PartitionError
 from schemas.kafka_settings import KafkaSettings
 from streams.batch import BatchWriter, Written
+from streams.clocks import ClockWatch
 from streams.gather import Limits
 from streams.kafka import TopicMissingError, TopicRecreatedError, Topics
 from streams.kafka_access import faust_credentials
 from streams.metrics import Standing, WorkerMetrics
-from streams.records import Flush, FlushPart
+from streams.records import Chunk, Flush, FlushPart
 from streams.transport import BatchApp, BatchConsumer
 
 log = structlog.get_logger(__name__)
@@ -84,6 +85,8 @@ class Worker:
         self._topic_ids: dict[str, UUID] = {}
         self._failure: DeltadropError | None = None
         self._rate = _Rate()
+        tolerance_ms = round(options.kafka.clock_seconds * 1000)
+        self._clocks = {topic: ClockWatch(tolerance_ms) for topic in writers}
         self._looked = float("-inf")
         self.metrics = WorkerMetrics(writers, options.limits.batch_seconds)
 
@@ -270,12 +273,21 @@ class Worker:
         topic_id, began = self._topic_ids[topic], time.monotonic()
         try:
             self.topics.refuse_recreated({topic: topic_id})
+            chunks = flush.chunks  # a rebalance may let go of them meanwhile
             written = self.writers[topic].write(flush, topic_id)
         except Exception:
             self.metrics.not_written(topic)
             raise
         self.metrics.wrote(topic, written, time.monotonic() - began)
+        self._look_at_clocks(topic, chunks)
         return written
+
+    def _look_at_clocks(self, topic: str, chunks: Sequence[Chunk]) -> None:
+        """Tell of append times that a broker's wrong clock has stamped."""
+        wrong = self._clocks[topic].look(chunks, int(time.time() * 1000))
+        self.metrics.stamped(topic, wrong)
+        if wrong.ahead or wrong.back:
+            log.warning("a broker's clock is wrong", ahead=wrong.ahead, back=wrong.back)
 
 
 def _share_memory() -> None:
