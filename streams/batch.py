@@ -20,7 +20,7 @@ from streams.dead_letters import DeadLetters, Poison
 from streams.fetch import PIECE_BYTES
 from streams.layout import Batch, CoveragePath, TopicPartition
 from streams.partitions import META, Partitions, StreamRows
-from streams.records import Chunk, Flush, placed
+from streams.records import FIRST_MOMENT, LAST_MOMENT, Chunk, Flush, placed
 from streams.stream import Stream
 
 
@@ -118,7 +118,11 @@ class BatchWriter:
     def _decoded(self, chunks: Sequence[Chunk]) -> tuple[list[pa.RecordBatch], list[Poison]]:
         rows: list[pa.RecordBatch] = []
         poison: list[Poison] = []
-        for records in placed(chunks, PIECE_BYTES):
+        for whole in placed(chunks, PIECE_BYTES):
+            records, wrong = _without_wrong_times(whole)
+            poison += [self._poison(whole, refusal) for refusal in wrong]
+            if not len(records):
+                continue
             decoded = self._decoder.decode(records.column("value"), records.column("key"))
             if decoded.batch.num_rows:
                 rows.append(_with_meta(decoded, records))
@@ -157,6 +161,30 @@ class BatchWriter:
             tuple(DeadLetter(p.offset, p.reason) for p in poison if p.partition == chunk.partition),
             chunk.appended,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _WrongTime:
+    """A record that can't be stored by its append time: no engine reads it (SPEC §6)."""
+
+    index: int
+    reason: str
+
+
+def _without_wrong_times(
+    records: pa.RecordBatch,
+) -> tuple[pa.RecordBatch, Sequence[_WrongTime]]:
+    """Leave out the records whose append time isn't a moment: a replay gets a right one."""
+    times = records.column("appended_at").to_numpy()
+    wrong = (times < FIRST_MOMENT) | (times > LAST_MOMENT)
+    if not wrong.any():
+        return records, ()
+    reason = (
+        "its append time, {} ms since 1970, isn't between 0001-01-02 and 9999-12-30: a broker's"
+        " clock is wrong; set it right, then replay the event"
+    )
+    refused = [_WrongTime(int(n), reason.format(times[n])) for n in np.flatnonzero(wrong)]
+    return records.filter(pa.array(~wrong)), refused
 
 
 def _with_meta(decoded: Decoded, records: pa.RecordBatch) -> pa.RecordBatch:

@@ -34,9 +34,22 @@ PLACED: Final = RECORDS.append(pa.field("partition", pa.int32()))
 """Columns of raw records of several partitions."""
 
 
+FIRST_MOMENT: Final = -62_135_510_400_000
+"""0001-01-02 in UTC milliseconds: the first that a moment may be (SPEC §6)."""
+LAST_MOMENT: Final = 253_402_214_400_000 - 1
+"""The last millisecond before 9999-12-31, in UTC: what is later can't be read everywhere."""
+
+
 def moment_of(milliseconds: int) -> dt.datetime:
-    """The moment of UTC milliseconds, as records have them."""
-    return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
+    """The moment of UTC milliseconds, as records have them; the nearest one that can be told, of
+    those that a broken clock has stamped.
+    """
+    since = dt.timedelta(milliseconds=_as_moment(milliseconds))
+    return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + since
+
+
+def _as_moment(milliseconds: int) -> int:
+    return min(max(milliseconds, FIRST_MOMENT), LAST_MOMENT)
 
 
 def moment_text(milliseconds: int) -> str:
@@ -64,11 +77,14 @@ class Chunk:
 
     @property
     def appended(self) -> tuple[int, int] | None:
-        """First and last append time in UTC milliseconds; None where there is no record."""
+        """First and last append time in UTC milliseconds, as far as they are moments (SPEC §6);
+        None where there is no record.
+        """
         times = [piece.column("appended_at").to_numpy() for piece in self.records]
         if not times:
             return None
-        return int(min(t.min() for t in times)), int(max(t.max() for t in times))
+        least, most = min(t.min() for t in times), max(t.max() for t in times)
+        return _as_moment(int(least)), _as_moment(int(most))
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)

@@ -15,7 +15,7 @@ import ibis
 import ibis.expr.types as ir
 
 from schemas.events import EventType
-from sinks.state.engine import asked, kept, lasting
+from sinks.state.engine import asked, fetched, kept, lasting
 from sinks.state.repeats import without_repeats
 
 __all__ = ["FIRSTS_DAYS", "Firsts", "fold_firsts"]
@@ -94,9 +94,20 @@ def _began(base: ir.Table | None, facts: ir.Table, lasts: timedelta, renewals: i
         touched = facts.select("interactionId").distinct().left_join(base, "interactionId")
         began = touched.select("interactionId", "_first_at")
         began = _renewed(began, facts, lasts)
-    for _ in range(renewals):
-        began = _renewed(began, facts, lasts)
-    return kept(began)
+    if renewals < 2:
+        return kept(_renewed(began, facts, lasts) if renewals else began)
+    return _renewed_to_the_end(kept(began), facts, lasts)
+
+
+def _renewed_to_the_end(began: ir.Table, facts: ir.Table, lasts: timedelta) -> ir.Table:
+    """Let memories begin anew until none ends any more. One record of a wrong clock makes the
+    records span centuries, in which no memory of theirs need begin more than once.
+    """
+    while True:
+        again = kept(_renewed(began, facts, lasts))
+        if not list(fetched(again.anti_join(began, ["interactionId", "_first_at"]).limit(1))):
+            return again
+        began = again
 
 
 def _renewed(began: ir.Table, facts: ir.Table, lasts: timedelta) -> ir.Table:

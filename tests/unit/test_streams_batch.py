@@ -18,7 +18,7 @@ from streams.coverage import CoverageRecord, CoveredFile, DeadLetter
 from streams.dead_letters import Poison
 from streams.layout import CoveragePath, TopicPartition
 from streams.partitions import FileSlice, Partitions
-from streams.records import RECORDS, Chunk, Flush, placed
+from streams.records import RECORDS, Chunk, Flush, moment_of, moment_text, placed
 from streams.store import LocalStore
 from streams.stream import Stream
 from tests.faults.raw_worker import POISON, RawDecoder
@@ -244,3 +244,31 @@ def test_a_dropped_flush_lets_go_of_its_records_unless_they_are_being_written() 
     assert (idle.chunks, idle.nbytes) == ((), 0)
     assert busy.is_dropped
     assert busy.nbytes > 0
+
+
+@pytest.mark.parametrize("wrong", [1 << 62, -(1 << 62), 253_402_214_400_000])
+def test_a_record_whose_append_time_is_no_moment_is_a_dead_letter_and_the_others_are_stored(
+    tmp_path: Path, wrong: int
+) -> None:
+    letters = Letters()
+    pieces = (records(0, b"a"), records(1, b"b", appended_at=wrong), records(2, b"c"))
+    flush = Flush(TOPIC, (Chunk(0, 0, 3, pieces), Chunk(1, 0, 1, (pieces[1],))))
+
+    written = writer(tmp_path, letters).write(flush, TOPIC_ID)
+
+    assert (written.rows, written.dead_letters) == (2, 2)
+    assert {letter.reason for letter in letters.sent} == {
+        f"its append time, {wrong} ms since 1970, isn't between 0001-01-02 and 9999-12-30: a"
+        " broker's clock is wrong; set it right, then replay the event"
+    }
+    assert read(tmp_path, 0, end=3) == [(0, 0, b"a"), (0, 2, b"c")]
+    for path in Partitions(LocalStore(tmp_path)).coverage(owner()):
+        appended = Partitions(LocalStore(tmp_path)).record(path).appended
+        assert appended is not None
+        assert [moment_of(time).year in (1, 1970, 9999) for time in appended] == [True, True]
+
+
+def test_the_moment_of_a_time_that_is_none_is_the_nearest() -> None:
+    assert moment_text(1 << 62) == "9999-12-30T23:59:59.999+00:00"
+    assert moment_text(-(1 << 62)) == "0001-01-02T00:00:00.000+00:00"
+    assert moment_text(1) == "1970-01-01T00:00:00.001+00:00"

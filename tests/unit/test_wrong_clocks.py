@@ -2,9 +2,11 @@
 *Readings settled*).
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
+
+import pytest
 
 from schemas.events import Kind
 from tests.shop.offline import OfflineShop, at, with_exports
@@ -81,3 +83,25 @@ def test_a_record_of_1970_makes_no_repeat_of_the_hours_before_it_new(tmp_path: P
     closed = shop.close("offers", at(6, 27))
 
     assert (closed.rows, closed.balance["duplicate"]) == (0, 1)
+
+
+@pytest.mark.parametrize("wrong", [at(0) - timedelta(days=20_000), at(0) + timedelta(days=65_000)])
+def test_a_record_of_another_century_costs_the_memory_of_firsts_no_more(
+    tmp_path: Path, wrong: datetime
+) -> None:
+    shop = OfflineShop(tmp_path, definitions=with_exports("clicks"))
+    shop.tell(Kind.CAMPAIGN, "CREATED", at(1, 26), campaignId=22)
+    shop.store_all()
+    shop.close("clicks", at(6, 26))
+    clicks = {1: at(7, 26), 2: wrong, 3: at(8, 26)}
+    for interaction, appended in clicks.items():
+        shop.tell(Kind.EMAIL_ACTIVITY, "CLICKED", appended, at(7, 26), interactionId=interaction)
+    shop.tell(Kind.EMAIL_ACTIVITY, "CLICKED", at(9, 26), interactionId=3)
+    shop.store_all()
+    closed = [shop.close("clicks", at(6, 27))]
+    shop.tell(Kind.EMAIL_ACTIVITY, "CLICKED", at(7, 27), interactionId=1)
+    shop.store_all()
+    closed.append(shop.close("clicks", at(6, 28)))
+
+    assert [one.rows for one in closed] == [3, 0]
+    assert [one.balance["not first"] for one in closed] == [1, 1]
