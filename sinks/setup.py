@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from schemas.settings import Settings
 from sinks.closing.bases import Bases
@@ -24,8 +26,11 @@ from sinks.repair.leftovers import Leftovers
 from sinks.repair.retention import Retention
 from sinks.repair.revise import Reviser
 from sinks.repair.sweep import Sweeper
+from streams.kafka import TopicMissingError
 from streams.layout import TopicPartition
 from streams.setup import Streams
+
+_NOWHERE: Final = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +99,15 @@ class Sinks:
         reviser = Reviser(closer, cuts, transferbox, prefix)
         exports = load_exports(settings.exports, streams.catalog, terms_of(locations))
         rebase = Rebase(cuts, bases, intentions, selection)
-        eraser = _eraser(settings, streams, reviser, bases)
+        eraser = _eraser(settings, streams, reviser, bases, offsets)
         retention = _retention(settings, ledger, transferbox)
         parts = (cuts, ledger, closer, rebase, offsets, eraser, retention)
         return cls(settings, streams, exports, *parts)
 
 
-def _eraser(settings: Settings, streams: Streams, reviser: Reviser, bases: Bases) -> Eraser:
+def _eraser(
+    settings: Settings, streams: Streams, reviser: Reviser, bases: Bases, offsets: KafkaOffsets
+) -> Eraser:
     scratch = settings.root / "scratch"
     deletions = Deletions(
         partitions=streams.partitions,
@@ -110,6 +117,8 @@ def _eraser(settings: Settings, streams: Streams, reviser: Reviser, bases: Bases
         memory_limit=settings.close.memory_limit,
         repeat_hours=settings.close.repeat_hours,
         mend=_mending(streams),
+        log_start=_log_start(streams, offsets),
+        cuts=reviser.cuts,
     )
     return Eraser(
         prefix=settings.kafka.topic_prefix,
@@ -134,6 +143,21 @@ def _mending(streams: Streams) -> Mend:
         return streams.range_reader.read(streams.writers[partition.topic], partition, first, end)
 
     return mend
+
+
+def _log_start(streams: Streams, offsets: KafkaOffsets) -> Callable[[TopicPartition], int]:
+    """Ask where a partition's log starts; what is of a topic that was deleted since, or created
+    again, is nowhere.
+    """
+
+    def log_start(owner: TopicPartition) -> int:
+        try:
+            now = streams.kafka.identities([owner.topic])[owner.topic].topic_id
+        except TopicMissingError:
+            return _NOWHERE
+        return offsets.start(owner.topic, owner.partition) if now == owner.topic_id else _NOWHERE
+
+    return log_start
 
 
 def _completeness(settings: Settings, streams: Streams, offsets: KafkaOffsets) -> Completeness:

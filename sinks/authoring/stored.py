@@ -10,14 +10,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 from sinks.closing.append_times import Beginning
 from sinks.closing.completeness import Completeness, Lag, Need
 from sinks.closing.cut import Cuts, Span, TopicCut, spans
-from sinks.closing.offsets import Found
 from sinks.instants import milliseconds
 from sinks.ledger.ledger import Choice, Intent, Ledger
 from sinks.setup import Sinks
@@ -94,16 +92,8 @@ class StoredCuts(Cuts):
         return self._starts
 
     def since(self, cut: TopicCut, appended_at: int) -> tuple[Beginning, ...]:
-        """See Cuts.since; what isn't stored counts as removed from Kafka."""
-        return tuple(
-            self.times.since(
-                TopicPartition(cut.topic, cut.topic_id, number),
-                appended_at,
-                (0, end),
-                partial(Found, end, end, end),
-            )
-            for number, end in enumerate(cut.offsets)
-        )
+        """See Cuts.since: by what is stored."""
+        return self.stored_since(cut, appended_at)
 
     def _start(self, topic: str, instant: dt.datetime) -> TopicCut:
         recorded = self.recorded(topic, instant)

@@ -145,8 +145,18 @@ class Cuts:
         A record that was stamped far ahead long ago doesn't count: what lies before the last cut
         of a day earlier isn't read. Raises CloseError where Kafka must be asked and can't be.
         """
-        lowest = self._lowest(cut, appended_at)
         found = cache(lambda: self._offsets.at(cut.topic, len(cut.offsets), appended_at))
+        return self._since(cut, appended_at, found)
+
+    def stored_since(self, cut: TopicCut, appended_at: int) -> tuple[Beginning, ...]:
+        """Return the same by what is stored alone: what isn't counts as removed from Kafka."""
+        removed = [Found(end, end, end) for end in cut.offsets]
+        return self._since(cut, appended_at, lambda: removed)
+
+    def _since(
+        self, cut: TopicCut, appended_at: int, found: Callable[[], Sequence[Found]]
+    ) -> tuple[Beginning, ...]:
+        lowest = self._lowest(cut, appended_at)
         return tuple(
             self.times.since(
                 TopicPartition(cut.topic, cut.topic_id, number),

@@ -6,7 +6,8 @@ hole, what looks like a deletion might be the repeat of one that was answered by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,7 @@ from schemas.errors import DeltadropError, PartitionError
 from schemas.events import KINDS, EventType
 from schemas.tables import Catalog
 from schemas.topics import Topic
+from sinks.closing.cut import Cuts, TopicCut
 from sinks.closing.losses import Losses
 from sinks.closing.source import EventSource, clip
 from sinks.ledger.ledger import Choice
@@ -28,7 +30,7 @@ from sinks.state import POSITION, repeats
 from sinks.state.engine import Engine, streamed
 from sinks.state.order import in_append_order
 from sinks.state.repeats import without_repeats
-from streams.layout import TombstonesPath, TopicPartition
+from streams.layout import CoveragePath, TombstonesPath, TopicPartition
 from streams.partitions import Partitions
 from streams.tombstones import TOMBSTONES, Found, TombstoneFiles, Tombstones
 
@@ -59,6 +61,8 @@ class Deletions:
     memory_limit: str
     repeat_hours: int
     mend: Mend
+    log_start: Callable[[TopicPartition], int]
+    cuts: Cuts
 
     def record(self, topic: Topic) -> Recorded:
         """Record what was stored of a profile topic since the last pass.
@@ -69,7 +73,13 @@ class Deletions:
         for topic_id, numbers in sorted(self.partitions.partitions_of(topic.name).items()):
             known = self.tombstones.looked_up_to(topic.name, UUID(topic_id))
             owners = [TopicPartition(topic.name, UUID(topic_id), n) for n in sorted(numbers)]
-            ranges = [self._range(owner, known.get(owner.partition)) for owner in owners]
+            begins, unasked = self._begins(owners, known)
+            holes += unasked
+            ranges = [
+                self._range(owner, known.get(owner.partition), begins[owner.partition])
+                for owner in owners
+                if owner.partition in begins
+            ]
             holes += [hole for one in ranges if (hole := one.hole)]
             if any(one.next > one.first for one in ranges):
                 profiles += self._record(topic, UUID(topic_id), ranges)
@@ -88,12 +98,15 @@ class Deletions:
             )
         return deleted
 
-    def _range(self, owner: TopicPartition, known: int | None) -> _Range:
-        """What is to be looked at of a partition: from where the last pass ended to a hole."""
+    def _range(self, owner: TopicPartition, known: int | None, begin: int) -> _Range:
+        """What is to be looked at of a partition: from where the last pass ended to a hole.
+
+        begin: where to read from for the repeats of what came shortly before.
+        """
         paths = self.partitions.coverage(owner)
-        first = known if known is not None else min(path.first for path in paths)
+        first = known if known is not None else begin
         end = max((path.next for path in paths), default=first)
-        holes = self.partitions.choose(owner, first, max(end, first), {}).tiling.holes
+        holes = self.partitions.choose(owner, begin, max(end, first), {}).tiling.holes
         where, told = f"{owner.topic}/{owner.partition}", ""
         for hole in Losses(self.partitions.store).without(owner, holes):
             try:
@@ -105,7 +118,7 @@ class Deletions:
                 )
                 end = hole.first
                 break
-        return _Range(owner, first, max(end, first), told)
+        return _Range(owner, begin, first, max(end, first), told)
 
     def _find(
         self, topic: Topic, ranges: Sequence[_Range], known: Tombstones
@@ -125,28 +138,82 @@ class Deletions:
         return _rows(found, known)
 
     def _choice(self, one: _Range) -> Choice:
-        first = self._remembered(one)
-        return Choice(one.owner, self.partitions.choose(one.owner, first, one.next, {}).tiling)
+        return Choice(one.owner, self.partitions.choose(one.owner, one.begin, one.next, {}).tiling)
 
-    def _remembered(self, one: _Range) -> int:
-        """Find where to read from, so that repeats of what came shortly before are recognised."""
-        paths = self.partitions.coverage(one.owner)
-        new = [self.partitions.record(p) for p in paths if p.next > one.first]
-        begins = min((record.appended[0] for record in new if record.appended), default=0)
-        first = one.first
-        for path in sorted((p for p in paths if p.first < one.first), reverse=True):
-            appended = self.partitions.record(path).appended
-            if appended and appended[1] < begins - self.repeat_hours * _MS_PER_HOUR:
-                break
-            first = min(first, path.first)
-        return first
+    def _begins(
+        self, owners: Sequence[TopicPartition], known: Mapping[int, int]
+    ) -> tuple[dict[int, int], list[str]]:
+        """Find where to read each partition from, so that repeats of what came shortly before are
+        recognised, stored or not; where nothing was looked at yet, from its beginning. Also: of
+        which that can't be told now.
+        """
+        begins, unasked = self._beginnings([o for o in owners if o.partition not in known])
+        looked = {o.partition: known[o.partition] for o in owners if o.partition in known}
+        appended = [time for owner in owners for time in self._since_looked(owner, known)]
+        if not appended:
+            return begins | looked, unasked
+        at = min(appended) - self.repeat_hours * _MS_PER_HOUR
+        ends = tuple(looked.get(number, 0) for number in range(max(looked) + 1))
+        now = dt.datetime.now(dt.UTC)
+        found = self.cuts.stored_since(TopicCut(owners[0].topic, owners[0].topic_id, now, ends), at)
+        return begins | {number: found[number].first for number in looked}, unasked
+
+    def _beginnings(self, owners: Sequence[TopicPartition]) -> tuple[dict[int, int], list[str]]:
+        """Where partitions begin that no pass has looked at: what Kafka has and nobody has stored
+        may tell of deletions too.
+        """
+        begins, unasked = {}, []
+        for owner in owners:
+            stored = min(path.first for path in self.partitions.coverage(owner))
+            try:
+                begins[owner.partition] = min(stored, self.log_start(owner)) if stored else 0
+            except DeltadropError as error:
+                where = f"{owner.topic}/{owner.partition}"
+                unasked.append(
+                    f"{where}: what Kafka has before offset {stored} can't be asked"
+                    f" ({error.reason(where)}); its deletions are not erased yet"
+                )
+        return begins, unasked
+
+    def _since_looked(self, owner: TopicPartition, known: Mapping[int, int]) -> Iterator[int]:
+        """The first append times of what came to a partition since the last pass, and the last of
+        what came before, in case that a hole lies between.
+        """
+        first = known.get(owner.partition)
+        if first is None:
+            return
+        before: CoveragePath | None = None
+        new = 0
+        for path in self.partitions.coverage(owner):
+            if path.next <= first:
+                before = path
+            elif (appended := self.partitions.record(path).appended) is not None:
+                new += 1
+                yield appended[0]
+        if new and before and (appended := self.partitions.record(before).appended) is not None:
+            yield appended[1]
+
+    def _beginning(self, owner: TopicPartition) -> int:
+        """Where a partition begins that no pass has looked at: what Kafka has and nobody has
+        stored may tell of deletions too.
+        """
+        stored = min((path.first for path in self.partitions.coverage(owner)), default=0)
+        if not stored:
+            return 0
+        try:
+            return min(stored, self.log_start(owner))
+        except DeltadropError:  # the next pass looks again from where this one begins
+            return stored
 
 
 @dataclass(frozen=True, slots=True)
 class _Range:
-    """Offsets `[first, next)` to look at; `hole` tells why not further, if so."""
+    """Offsets `[first, next)` to look at, read from `begin` on for the repeats of what came before;
+    `hole` tells why not further, if so.
+    """
 
     owner: TopicPartition
+    begin: int
     first: int
     next: int
     hole: str

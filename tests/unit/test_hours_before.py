@@ -3,6 +3,7 @@ settled*).
 """
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -122,3 +123,30 @@ def test_what_kafka_removed_before_it_was_first_read_is_warned_of_by_the_first_m
         " that repeats one of it counts as new"
     )
     assert warnings == [[told], [told], [], []]
+
+
+def test_a_deletion_that_nobody_stored_before_what_is_stored_is_erased_too(tmp_path: Path) -> None:
+    shop = shop_of(tmp_path)
+    shop.tell(Kind.PROFILE, "DELETED", at(5, 26), profileId=1)
+    shop.tell(Kind.PROFILE, "CREATED", at(6, 26), profileId=2)
+    shop.batch("deltadrop.shop.profile", 1, 2)
+    [profiles] = [t for t in shop.sinks.streams.topics.values() if t.kind is Kind.PROFILE]
+
+    assert shop.sinks.eraser.deletions.record(profiles).profiles == 1
+
+
+def test_what_an_erase_pass_takes_for_a_repeat_is_told_from_before_a_clock_that_went_back(
+    tmp_path: Path,
+) -> None:
+    shop = shop_of(tmp_path)
+    name = "deltadrop.shop.profile"
+    [profiles] = [t for t in shop.sinks.streams.topics.values() if t.kind is Kind.PROFILE]
+    shop.tell(Kind.PROFILE, "DELETED", at(5, 26), event_id=AGAIN, profileId=1)
+    shop.tell(Kind.PROFILE, "CREATED", at(6) - timedelta(days=20_000), at(6, 26), profileId=2)
+    shop.batch(name, 0, 1)
+    shop.batch(name, 1, 2)
+    assert shop.sinks.eraser.deletions.record(profiles).profiles == 1
+    shop.tell(Kind.PROFILE, "DELETED", at(7, 26), at(5, 26), event_id=AGAIN, profileId=1)
+    shop.batch(name, 2, 3)
+
+    assert shop.sinks.eraser.deletions.record(profiles).profiles == 0
