@@ -2,13 +2,19 @@
 *Readings settled*).
 """
 
+import json
 from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+import pyarrow as pa
 import pytest
 
 from schemas.events import Kind
+from sinks.night.glance import at_a_glance
+from sinks.night.status import status_of
+from streams.clocks import ClockWatch, WrongTimes
+from streams.records import RECORDS, Chunk
 from tests.shop.offline import OfflineShop, at, with_exports
 
 OFFERS = "deltadrop.shop.subscription-update"
@@ -105,3 +111,76 @@ def test_a_record_of_another_century_costs_the_memory_of_firsts_no_more(
 
     assert [one.rows for one in closed] == [3, 0]
     assert [one.balance["not first"] for one in closed] == [1, 1]
+
+
+def test_append_times_that_go_back_are_warned_of_by_the_manifest_and_status(
+    tmp_path: Path,
+) -> None:
+    shop = shop_of(tmp_path)
+    for first, appended in enumerate((at(12, 29), at(13, 26), at(14, 26))):
+        shop.tell(Kind.SUBSCRIPTION_UPDATE, "CHANGED", appended, at(13, 26))
+        shop.batch(OFFERS, first, first + 1)
+
+    shop.close("offers", at(6, 27))
+
+    told = "offsets 1 to 2 are stamped 255,600 s earlier than what came before"
+    [manifest] = shop.transferbox.rglob("*_20260327_*.manifest.json")
+    assert (
+        f"a broker's clock is wrong: {OFFERS}/0 {told}"
+        in (json.loads(manifest.read_text())["warnings"])
+    )
+    status = status_of(shop.sinks, at(6, 27))
+    assert [one.clocks for one in status.partitions if one.topic == OFFERS] == [
+        ("offset 0 is stamped 2026-03-29T12:00:00.000+00:00, ahead of now", told)
+    ]
+    assert f"a broker's clock is wrong: {OFFERS}/0 offset 0 is stamped" in at_a_glance(
+        status, at(6, 27)
+    )
+    assert json.loads(status.to_json())["partitions"] != []
+
+
+def test_append_times_ahead_of_the_worker_that_read_them_are_warned_of_by_the_manifest(
+    tmp_path: Path,
+) -> None:
+    shop = shop_of(tmp_path)
+    shop.tell(Kind.SUBSCRIPTION_UPDATE, "CHANGED", at(12, 26))
+    shop.tell(Kind.SUBSCRIPTION_UPDATE, "CHANGED", at(0) + timedelta(days=65_000), at(13, 26))
+    shop.tell(Kind.SUBSCRIPTION_UPDATE, "CHANGED", at(14, 26))
+    shop.store_all()
+
+    shop.close("offers", at(6, 27))
+
+    [manifest] = shop.transferbox.rglob("*_20260327_*.manifest.json")
+    assert json.loads(manifest.read_text())["warnings"] == [
+        f"a broker's clock is wrong: {OFFERS}/0 offsets 0 to 3 are stamped up to"
+        " 2204-03-14T00:00:00.000+00:00, ahead of the clock"
+    ]
+
+
+def test_clocks_that_are_apart_by_less_than_the_setting_are_right() -> None:
+    watch = ClockWatch(3_600_000)
+    assert watch.look([chunk(0, 0, 1_000, 3_600_900, 950)], now_ms=1_000) == WrongTimes()
+
+
+def test_a_worker_counts_what_is_stamped_ahead_of_its_clock_and_what_goes_back() -> None:
+    watch = ClockWatch(3_600_000)
+    hours = 3_600_000
+
+    first = watch.look([chunk(0, 0, hours, 9 * hours, 2 * hours)], now_ms=2 * hours)
+    after = watch.look([chunk(0, 3, 5 * hours, 2 * hours, 3 * hours)], now_ms=5 * hours)
+    elsewhere = watch.look([chunk(0, 100, 0)], now_ms=5 * hours)
+
+    assert (first, after, elsewhere) == (
+        WrongTimes(ahead=1),
+        WrongTimes(back=2),
+        WrongTimes(),
+    )
+
+
+def chunk(partition: int, first: int, *times: int) -> Chunk:
+    """Records with these append times."""
+    count = len(times)
+    columns = [range(first, first + count), times, [b""] * count, [b""] * count]
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, RECORDS, strict=True)]
+    piece = pa.RecordBatch.from_arrays(arrays, schema=RECORDS)
+    return Chunk(partition, first, first + count, (piece,))
