@@ -186,12 +186,10 @@ class Intentions:
         chosen = {choice.partition: choice.tiling for choice in choices}
         for span in window:
             owner = span.partition
-            records = (
-                self.partitions.record(piece.record)
-                for piece in chosen[owner].tiles
-                if piece.first < span.next and piece.next > span.first
-            )
-            faults = clock_faults(records, self.cuts.tolerance_ms)
+            tiles = (piece for piece in chosen[owner].tiles if piece.first < span.next)
+            records = (self.partitions.record(piece.record) for piece in tiles)
+            found = clock_faults(records, self.cuts.tolerance_ms)
+            faults = [one for one in found if one.next > span.first and span.first < span.next]
             if faults:
                 more = f", and {len(faults) - 1:,} more" if len(faults) > 1 else ""
                 where = f"{owner.topic}/{owner.partition}"

@@ -151,10 +151,11 @@ def test_append_times_ahead_of_the_worker_that_read_them_are_warned_of_by_the_ma
     shop.close("offers", at(6, 27))
 
     [manifest] = shop.transferbox.rglob("*_20260327_*.manifest.json")
-    assert json.loads(manifest.read_text())["warnings"] == [
+    told = (
         f"a broker's clock is wrong: {OFFERS}/0 offsets 0 to 3 are stamped up to"
         " 2204-03-14T00:00:00.000+00:00, ahead of the clock"
-    ]
+    )
+    assert told in json.loads(manifest.read_text())["warnings"]
 
 
 def test_clocks_that_are_apart_by_less_than_the_setting_are_right() -> None:
