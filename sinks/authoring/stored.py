@@ -92,8 +92,9 @@ class StoredCuts(Cuts):
         return self._starts
 
     def since(self, cut: TopicCut, appended_at: int) -> tuple[Beginning, ...]:
-        """See Cuts.since: by what is stored."""
-        return self.stored_since(cut, appended_at)
+        """See Cuts.since: by what is stored; what isn't may still be in Kafka."""
+        found = self.stored_since(cut, appended_at)
+        return tuple(replace(one, is_cut_short=False) for one in found)
 
     def _start(self, topic: str, instant: dt.datetime) -> TopicCut:
         recorded = self.recorded(topic, instant)
