@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from schemas.bounds import FIRST_MOMENT_MS, LAST_MOMENT_MS
 from streams.coverage import CoverageRecord, DeadLetter
 from streams.dead_letters import DeadLetters, Poison
 from streams.fetch import PIECE_BYTES
 from streams.layout import Batch, CoveragePath, TopicPartition
 from streams.partitions import META, Partitions, StreamRows
-from streams.records import FIRST_MOMENT, LAST_MOMENT, Chunk, Flush, placed
+from streams.records import Chunk, Flush, placed
 from streams.stream import Stream
 
 
@@ -176,7 +177,7 @@ def _without_wrong_times(
 ) -> tuple[pa.RecordBatch, Sequence[_WrongTime]]:
     """Leave out the records whose append time isn't a moment: a replay gets a right one."""
     times = records.column("appended_at").to_numpy()
-    wrong = (times < FIRST_MOMENT) | (times > LAST_MOMENT)
+    wrong = (times < FIRST_MOMENT_MS) | (times > LAST_MOMENT_MS)
     if not wrong.any():
         return records, ()
     reason = (

@@ -16,6 +16,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from schemas.bounds import FIRST_MOMENT_MS, LAST_MOMENT_MS
 from streams.layout import Batch
 
 _NEW_BATCH: Final = re.compile("([0-9a-f]{12})[0-9a-f]{12}")
@@ -34,12 +35,6 @@ PLACED: Final = RECORDS.append(pa.field("partition", pa.int32()))
 """Columns of raw records of several partitions."""
 
 
-FIRST_MOMENT: Final = -62_135_510_400_000
-"""0001-01-02 in UTC milliseconds: the first that a moment may be (SPEC §6)."""
-LAST_MOMENT: Final = 253_402_214_400_000 - 1
-"""The last millisecond before 9999-12-31, in UTC: what is later can't be read everywhere."""
-
-
 def moment_of(milliseconds: int) -> dt.datetime:
     """The moment of UTC milliseconds, as records have them; the nearest one that can be told, of
     those that a broken clock has stamped.
@@ -49,7 +44,7 @@ def moment_of(milliseconds: int) -> dt.datetime:
 
 
 def _as_moment(milliseconds: int) -> int:
-    return min(max(milliseconds, FIRST_MOMENT), LAST_MOMENT)
+    return min(max(milliseconds, FIRST_MOMENT_MS), LAST_MOMENT_MS)
 
 
 def moment_text(milliseconds: int) -> str:
