@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
-from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
@@ -16,9 +16,9 @@ from aiokafka.record.util import calc_crc32c
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.errors import PartitionError
 from streams import fetch
-from streams.fetch import ColumnRecords, KafkaBatches
+from streams.fetch import ColumnRecords, UnreadableBatchError
+from streams.record_batches import KafkaBatches
 from streams.records import RECORDS
 
 TP = TopicPartition("shop.profile", 3)
@@ -162,7 +162,7 @@ def test_a_flipped_bit_is_found_by_the_checksum(batches: list[Batch], data: st.D
     damaged = bytearray(log)
     damaged[at] ^= 1 << data.draw(st.integers(0, 7))
 
-    with pytest.raises(CorruptRecordException):
+    with pytest.raises(UnreadableBatchError, match="checksum"):
         by_columns(bytes(damaged), [], 0)
 
 
@@ -180,7 +180,7 @@ def test_records_that_contradict_their_lengths_are_corrupt_and_nothing_worse(
 
     try:
         rows, upto = by_columns(log, [], 0)
-    except CorruptRecordException:
+    except UnreadableBatchError:
         return
     assert len(rows) <= len(some)
     assert upto <= 3 * len(some)
@@ -190,7 +190,7 @@ def test_a_batch_without_append_time_is_refused() -> None:
     builder = DefaultRecordBatchBuilder(2, 0, False, -1, 0, 0, 1 << 20)
     builder.append(0, 1, b"1", b"value", [])
 
-    with pytest.raises(PartitionError, match=r"topic shop\.profile: .* not the broker's append"):
+    with pytest.raises(UnreadableBatchError, match=r"shop\.profile/3: .* not the broker's append"):
         by_columns(bytes(builder.build()), [], 0)
 
 
@@ -198,10 +198,68 @@ def test_a_format_before_version_2_is_refused() -> None:
     builder = LegacyRecordBatchBuilder(1, 0, 1 << 20)
     builder.append(0, timestamp=1, key=b"1", value=b"value")
 
-    with pytest.raises(PartitionError, match="format version 1; only version 2"):
+    with pytest.raises(UnreadableBatchError, match="format is version 1; only version 2"):
         by_columns(bytes(builder.build()), [], 0)
 
 
 def test_a_change_of_aiokafka_is_an_error_at_import() -> None:
     with pytest.raises(ImportError, match="no longer uses"):
         fetch._with(PartitionRecords._unpack_records, MemoryRecords=KafkaBatches)
+
+
+THREE = [Batch([(1, b"1", b"value", []), (1, b"2", b"value", [])]) for _ in range(3)]
+
+
+def without_append_time(data: bytearray) -> None:
+    struct.pack_into(">h", data, 21, 0)
+
+
+def of_unknown_codec(data: bytearray) -> None:
+    data[22] |= 5
+
+
+def not_gzip(data: bytearray) -> None:
+    data[22] |= 1
+
+
+def with_fewer_records_than_bytes(data: bytearray) -> None:
+    struct.pack_into(">i", data, 57, 0)
+
+
+def with_more_records_than_it_has(data: bytearray) -> None:
+    struct.pack_into(">i", data, 57, 1_000_000)
+
+
+def with_offsets_beyond_its_own(data: bytearray) -> None:
+    struct.pack_into(">i", data, 23, 0)
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (without_append_time, "append time"),
+        (of_unknown_codec, "unknown compression codec 5"),
+        (not_gzip, "decompressed"),
+        (with_fewer_records_than_bytes, "says that it has 0 records"),
+        (with_more_records_than_it_has, "1,000,000 records don't fill it"),
+        (with_offsets_beyond_its_own, "offsets"),
+    ],
+)
+def test_what_stands_before_an_unreadable_batch_is_delivered_before_it_is_told(
+    damage: Callable[[bytearray], None], why: str
+) -> None:
+    good, _ = log_of(THREE[:2], 10)
+    damaged = bytearray(encoded(THREE[2], 14)[0])
+    damage(damaged)
+    struct.pack_into(">I", damaged, 17, calc_crc32c(bytes(damaged[21:])))
+    pieces = read(ColumnRecords, KafkaBatches(good + damaged), [], 11)
+
+    offsets: list[int] = []
+    with pytest.raises(UnreadableBatchError, match=why) as caught:
+        for piece in pieces:
+            offsets += piece.column("offset").to_pylist()
+    assert offsets == [11, 12, 13]
+    error = caught.value
+    assert (error.topic, error.partition, error.offset) == (TP.topic, TP.partition, 14)
+    assert error.next_offset == (15 if damage is with_offsets_beyond_its_own else 16)
+    assert pieces.next_fetch_offset == 14
