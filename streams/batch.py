@@ -18,9 +18,9 @@ import pyarrow as pa
 from schemas.bounds import FIRST_MOMENT_MS, LAST_MOMENT_MS
 from streams.coverage import CoverageRecord, DeadLetter
 from streams.dead_letters import DeadLetters, Poison
-from streams.fetch import PIECE_BYTES
 from streams.layout import Batch, CoveragePath, TopicPartition
 from streams.partitions import META, Partitions, StreamRows
+from streams.record_stream import PIECE_BYTES
 from streams.records import Chunk, Flush, placed
 from streams.stream import Stream
 

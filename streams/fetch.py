@@ -1,7 +1,8 @@
 """Fetched record batches as Arrow columns, without a Python object for each record.
 
-`record_batches` reads the batches, `record_columns` their records. aiokafka keeps everything else:
-what is asked of which broker, positions, aborted transactions.
+`record_batches` reads the batches, `record_columns` their records, `record_stream` those of a batch
+that may be large. aiokafka keeps everything else: what is asked of which broker, positions, aborted
+transactions.
 
 `ColumnConsumer` is an AIOKafkaConsumer whose `getmany` gives record batches by RECORDS.
 """
@@ -20,16 +21,15 @@ import numpy as np
 import pyarrow as pa
 from aiokafka.consumer import consumer as aiokafka_consumer
 from aiokafka.consumer import fetcher as aiokafka_fetcher
-from aiokafka.errors import CorruptRecordException
 from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
 
 from schemas.errors import PartitionError
-from streams.record_batches import CorruptBatchError, KafkaBatch, KafkaBatches, Payload
-from streams.record_columns import columns_of
+from streams.inflate import InflateError, Payload
+from streams.record_batches import CorruptBatchError, KafkaBatch, KafkaBatches
+from streams.record_columns import CorruptRecordsError, columns_of
+from streams.record_stream import NOTHING, PIECE_BYTES, PIECE_RECORDS, RecordStream
 
-PIECE_BYTES: Final = 8 << 20
-"""Records read at once: a piece has hardly more, however much a compressed fetch inflates to."""
-
+_MARKER_BYTES: Final = 4 << 10  # more than any transaction marker has
 _CORRUPT_HINT: Final = "is the disk of a broker failing? a replica may have it whole"
 _TIME_HINT: Final = (
     "set message.timestamp.type=LogAppendTime; `deltadrop topics check` lists such topics"
@@ -86,24 +86,30 @@ class ColumnRecords(aiokafka_fetcher.PartitionRecords):  # type: ignore[misc]
         while True:
             group = self._next_group()
             yield from self._unpack(group.batches, group.payloads)
-            if group.corrupt is not None:
+            self._pass(group.upto)
+            if group.large is not None:
+                yield from self._streamed(group.large)
+            elif group.corrupt is not None:
+                yield NOTHING  # so that the position is behind what was skipped before it
                 raise group.corrupt
-            self.next_fetch_offset = max(self.next_fetch_offset, group.upto)
-            if group.is_last:
+            elif group.is_last:
                 return
 
     def _next_group(self) -> _Group:
-        """Take batches until they are worth a piece, or the next one can't be read."""
+        """Take small batches until they are worth a piece, or the next one is large or corrupt."""
         group = _Group(self.next_fetch_offset)
         try:
-            while group.nbytes < PIECE_BYTES:
+            while group.has_room and group.large is None:
                 if not self._records.has_next():
                     group.is_last = True
                     break
                 batch = self._records.next_batch()
                 if not self._is_skipped(batch) and batch.has_records:
-                    group.add(batch, batch.records())
-                group.upto = batch.next_offset
+                    small = batch.count <= PIECE_RECORDS
+                    payload = batch.records_if_small(PIECE_BYTES) if small else None
+                    group.add(batch, payload)
+                if group.large is None:
+                    group.upto = batch.next_offset
         except CorruptBatchError as error:
             group.corrupt = error
         return group
@@ -116,17 +122,44 @@ class ColumnRecords(aiokafka_fetcher.PartitionRecords):  # type: ignore[misc]
             return
         try:
             columns = columns_of(batches, payloads)
-        except CorruptRecordException as error:
+        except CorruptRecordsError as error:
             if len(batches) == 1:
                 raise batches[0].corrupt(str(error)) from error
             for batch, payload in zip(batches, payloads, strict=True):
                 yield from self._unpack([batch], [payload])
             return
-        # The first batch may begin before the offset that was asked for.
+        yield from self._wanted(columns, batches[-1].next_offset)
+
+    def _streamed(self, batch: KafkaBatch) -> Iterator[pa.RecordBatch]:
+        """Yield the records of a batch that isn't surely small, as they are inflated.
+
+        The last piece waits for the batch's end: where that can't be read, something of the batch
+        is left that wasn't taken.
+        """
+        last: pa.RecordBatch | None = None
+        try:
+            for piece in RecordStream(batch, batch.source()).pieces():
+                if not len(piece):
+                    yield piece
+                    continue
+                if last is not None:
+                    yield from self._wanted(last, last.column("offset")[-1].as_py() + 1)
+                last = piece
+        except (CorruptRecordsError, InflateError) as error:
+            raise batch.corrupt(str(error)) from error
+        if last is not None:
+            yield from self._wanted(last, batch.next_offset)
+
+    def _wanted(self, columns: pa.RecordBatch, upto: int) -> Iterator[pa.RecordBatch]:
+        """Yield the records from the offset on that was asked for: a batch may begin before it."""
         wanted = np.searchsorted(columns.column("offset").to_numpy(), self.next_fetch_offset)
-        self.next_fetch_offset = max(self.next_fetch_offset, batches[-1].next_offset)
+        self._pass(upto)
         if wanted < len(columns):
             yield columns.slice(int(wanted))
+
+    def _pass(self, upto: int) -> None:
+        """Say where the next fetch begins: only what was yielded counts as read."""
+        self.next_fetch_offset = max(self.next_fetch_offset, upto)
 
     def _is_skipped(self, batch: KafkaBatch) -> bool:
         """Whether a batch holds no event: a marker, or aborted records (KIP-98)."""
@@ -148,26 +181,39 @@ class ColumnRecords(aiokafka_fetcher.PartitionRecords):  # type: ignore[misc]
 
 @dataclass(slots=True)
 class _Group:
-    """Batches to be read together, up to an offset; `corrupt` is what ended it, if that did."""
+    """Batches to be read together, up to an offset, and what ended it: the fetch's end, a batch
+    that is large, or one that can't be read.
+    """
 
     upto: int
     batches: list[KafkaBatch] = field(default_factory=list)
     payloads: list[Payload] = field(default_factory=list)
     nbytes: int = 0
+    records: int = 0
+    large: KafkaBatch | None = None
     corrupt: CorruptBatchError | None = None
     is_last: bool = False
 
-    def add(self, batch: KafkaBatch, payload: Payload) -> None:
+    @property
+    def has_room(self) -> bool:
+        return self.nbytes < PIECE_BYTES and self.records < PIECE_RECORDS
+
+    def add(self, batch: KafkaBatch, payload: Payload | None) -> None:
+        if payload is None:
+            self.large = batch
+            return
         self.batches.append(batch)
         self.payloads.append(payload)
         self.nbytes += len(payload)
+        self.records += batch.count
 
 
 def _is_abort_marker(batch: KafkaBatch) -> bool:
     try:
-        key = columns_of([batch], [batch.records()]).column("key")[0].as_py()
+        payload = batch.records_if_small(_MARKER_BYTES) or b""
+        key = columns_of([batch], [payload]).column("key")[0].as_py()
         return bool(ControlRecord.parse(key) == ABORT_MARKER)
-    except (CorruptRecordException, IndexError, TypeError, struct.error) as error:
+    except (CorruptRecordsError, IndexError, TypeError, struct.error) as error:
         raise batch.corrupt(
             f"it should hold a transaction marker, and doesn't ({error})"
         ) from error
@@ -195,6 +241,16 @@ def _with(method: _Method, **replaced: object) -> _Method:
 
 class ColumnFetcher(aiokafka_fetcher.Fetcher):  # type: ignore[misc]
     """aiokafka's fetcher, with batches and columns instead of records."""
+
+    async def fetched_records(
+        self, partitions: object, timeout: float = 0, max_records: int | None = None
+    ) -> dict[Any, list[pa.RecordBatch]]:
+        """Return pieces that were fetched; other partitions have their turn before what is left."""
+        fetched = await super().fetched_records(partitions, timeout, max_records)
+        for tp in fetched:
+            if tp in self._records:
+                self._records.move_to_end(tp)
+        return {tp: [piece for piece in pieces if len(piece)] for tp, pieces in fetched.items()}
 
     async def _proc_fetch_request(self, *fetch: object) -> bool:
         """Fetch, and tell whether that brought anything.

@@ -141,13 +141,12 @@ class RangeReader:
     ) -> int:
         waited = 0.0
         while waited < _IDLE_SECONDS:
-            fetched = (await consumer.getmany(tp, timeout_ms=500)).get(tp)
-            if fetched:
-                into += fetched
+            fetched = await consumer.getmany(tp, timeout_ms=500, max_records=1)
+            into += fetched.get(tp, ())
             position: int = await consumer.position(tp)
             if position > at:
                 return position
-            waited += 0.5
+            waited = 0.0 if tp in fetched else waited + 0.5  # a large record takes its time
         raise PartitionError(
             what=f"nothing came of {tp.topic}/{tp.partition} from offset {at} on for "
             f"{_IDLE_SECONDS:.0f} s",

@@ -7,19 +7,14 @@ a `CorruptBatchError`, which says behind which offset reading could go on.
 from __future__ import annotations
 
 import struct
-import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
-import cramjam
-from aiokafka import codec
 from aiokafka.record.util import calc_crc32c
 
-__all__ = ["CorruptBatchError", "KafkaBatch", "KafkaBatches", "Payload"]
+from streams.inflate import InflateError, Payload, Source, inflated_if_small, opened
 
-Payload: TypeAlias = bytes | memoryview
-"""The bytes of a batch's records, decompressed."""
+__all__ = ["CorruptBatchError", "KafkaBatch", "KafkaBatches", "Payload"]
 
 _HEADER: Final = struct.Struct(">qiibIhiqqqhii")
 _LENGTH_ENDS: Final = 12  # bytes of base offset and length, which the length doesn't count
@@ -30,13 +25,6 @@ _CODEC_MASK: Final = 0x07
 _LOG_APPEND_TIME: Final = 0x08  # KIP-32
 _TRANSACTIONAL: Final = 0x10
 _CONTROL: Final = 0x20
-
-_DECOMPRESS: Final[dict[int, Callable[[bytes], bytes]]] = {
-    1: codec.gzip_decode,
-    2: codec.snappy_decode,
-    3: codec.lz4_decode,
-    4: codec.zstd_decode,
-}
 
 
 class CorruptBatchError(Exception):
@@ -96,18 +84,30 @@ class KafkaBatch:
             raise self.corrupt(f"it says that it has {self.count} records, and has some")
         return self.count > 0
 
-    def records(self) -> Payload:
-        """Return the bytes of its records, decompressed; raises CorruptBatchError."""
-        packed = self.data[_HEADER.size :]
-        kind = self.attributes & _CODEC_MASK
-        if kind == 0:
-            return packed
-        if kind not in _DECOMPRESS:
-            raise self.corrupt(f"unknown compression codec {kind}")
+    def records_if_small(self, most: int) -> Payload | None:
+        """Return the bytes of its records, decompressed; None if they may be more than `most`.
+
+        Raises CorruptBatchError.
+        """
         try:
-            return _DECOMPRESS[kind](bytes(packed))
-        except (cramjam.DecompressionError, EOFError, OSError, struct.error, zlib.error) as error:
-            raise self.corrupt(f"it can't be decompressed ({error})") from error
+            return inflated_if_small(self._codec, self._packed, most)
+        except InflateError as error:
+            raise self.corrupt(str(error)) from error
+
+    def source(self) -> Source:
+        """The same piece by piece; raises CorruptBatchError, and its `read` InflateError."""
+        try:
+            return opened(self._codec, self._packed)
+        except InflateError as error:
+            raise self.corrupt(str(error)) from error
+
+    @property
+    def _packed(self) -> memoryview:
+        return self.data[_HEADER.size :]
+
+    @property
+    def _codec(self) -> int:
+        return self.attributes & _CODEC_MASK
 
     def corrupt(self, why: str, hint: str = "") -> CorruptBatchError:
         """Make the error that says what is wrong with it."""

@@ -8,40 +8,54 @@ and values are cut out of the batch by Arrow.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from aiokafka.errors import CorruptRecordException
 
 from streams.record_batches import KafkaBatch, Payload
 from streams.records import RECORDS
 
-__all__ = ["columns_of"]
+__all__ = ["CorruptRecordsError", "columns_at", "columns_of", "read_varint", "whole_records"]
+
+_LONGEST_VARINT: Final = 10
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
+
+
+class CorruptRecordsError(Exception):
+    """Lengths, counts, fields or offsets of a batch's records contradict each other."""
 
 
 def columns_of(batches: Sequence[KafkaBatch], payloads: Sequence[Payload]) -> pa.RecordBatch:
     """Read the records of some batches, by RECORDS; payloads: the bytes of each batch's records.
 
-    Raises CorruptRecordException where lengths, counts, fields or offsets contradict each other.
+    Raises CorruptRecordsError.
     """
     data = b"".join(payloads)
     starts = _walk_all(data, batches, [len(payload) for payload in payloads])
-    counts = np.array([batch.count for batch in batches])
-    fields = _Fields(np.frombuffer(data, np.uint8), starts)
+    return columns_at(data, starts, batches, [batch.count for batch in batches])
+
+
+def columns_at(
+    data: bytes, starts: Sequence[int], batches: Sequence[KafkaBatch], counts: Sequence[int]
+) -> pa.RecordBatch:
+    """Read the records that begin at `starts` and fill `data`; counts: how many of each batch.
+
+    Raises CorruptRecordsError.
+    """
+    fields = _Fields(np.frombuffer(data, np.uint8), np.array(starts, np.int64))
     ends = fields.varint()
     ends += fields.at
     fields.at += 1  # a byte of attributes, none of which is in use
     fields.varint()  # the producer's time, which the broker's own has replaced
     offsets = np.repeat([batch.base_offset for batch in batches], counts) + fields.varint()
-    _refuse_wrong_offsets(offsets, batches, counts)
+    _refuse_wrong_offsets(offsets, batches, np.array(counts))
     key_at, key_end, key_null = fields.binary()
     value_at, value_end, value_null = fields.binary()
     if (value_end > ends).any():
-        raise CorruptRecordException("a record's fields are longer than the record")
+        raise CorruptRecordsError("a record's fields are longer than the record")
     edges = np.empty(4 * len(ends) + 1, np.int32)
     edges[0:-1:4], edges[1::4], edges[2::4], edges[3::4] = key_at, key_end, value_at, value_end
     edges[-1] = len(data)
@@ -57,6 +71,31 @@ def columns_of(batches: Sequence[KafkaBatch], payloads: Sequence[Payload]) -> pa
     )
 
 
+def whole_records(data: bytes, most: int) -> tuple[list[int], int]:
+    """Where the records begin that lie whole within `data`, `most` of them, and the end of the
+    last.
+
+    Raises CorruptRecordsError.
+    """
+    starts: list[int] = []
+    try:
+        reached = _walk(data, 0, most, starts.append)
+    except IndexError:
+        reached = starts.pop()  # its length wasn't there
+    if reached > len(data):
+        reached = starts.pop()
+    return starts, reached
+
+
+def read_varint(data: bytes, at: int) -> tuple[int, int]:
+    """Read one zigzag-encoded integer, and where it ends; raises CorruptRecordsError."""
+    try:
+        value, size = _long_varint(data, at)
+    except IndexError:
+        raise CorruptRecordsError("a record is cut off") from None
+    return (value >> 1) ^ -(value & 1), at + size
+
+
 def _refuse_wrong_offsets(
     offsets: IntArray, batches: Sequence[KafkaBatch], counts: IntArray
 ) -> None:
@@ -66,10 +105,10 @@ def _refuse_wrong_offsets(
     upto = np.array([batch.next_offset for batch in batches])
     wrong = (offsets[behind - counts] < first) | (offsets[behind - 1] >= upto)
     if wrong.any() or (offsets[1:] <= offsets[:-1]).any():
-        raise CorruptRecordException("the offsets of its records don't ascend within its own")
+        raise CorruptRecordsError("the offsets of its records don't ascend within its own")
 
 
-def _walk_all(data: bytes, batches: Sequence[KafkaBatch], sizes: Sequence[int]) -> IntArray:
+def _walk_all(data: bytes, batches: Sequence[KafkaBatch], sizes: Sequence[int]) -> list[int]:
     starts: list[int] = []
     at = 0
     for batch, size in zip(batches, sizes, strict=True):
@@ -79,8 +118,8 @@ def _walk_all(data: bytes, batches: Sequence[KafkaBatch], sizes: Sequence[int]) 
         except IndexError:
             reached = -1
         if reached != at:
-            raise CorruptRecordException(f"its {batch.count:,} records don't fill it")
-    return np.array(starts, np.int64)
+            raise CorruptRecordsError(f"its {batch.count:,} records don't fill it")
+    return starts
 
 
 def _walk(data: bytes, at: int, count: int, found: Callable[[int], None]) -> int:
@@ -108,13 +147,13 @@ def _walk(data: bytes, at: int, count: int, found: Callable[[int], None]) -> int
 
 
 def _long_varint(data: bytes, at: int) -> tuple[int, int]:
-    value = size = 0
-    while True:
+    value = 0
+    for size in range(_LONGEST_VARINT):
         byte = data[at + size]
         value |= (byte & 0x7F) << (7 * size)
-        size += 1
         if byte < 0x80:
-            return value, size
+            return value, size + 1
+    raise CorruptRecordsError("a number in a record has more than 64 bits")
 
 
 class _Fields:
@@ -139,7 +178,7 @@ class _Fields:
                 self.at[longer] += 1
                 longer = longer[byte > 0x7F]
         except IndexError:
-            raise CorruptRecordException("a record is cut off") from None
+            raise CorruptRecordsError("a record is cut off") from None
         sign = -(value & np.uint64(1)).astype(np.int64)
         return (value >> np.uint64(1)).astype(np.int64) ^ sign
 
@@ -147,7 +186,7 @@ class _Fields:
         """Read where each record's bytes begin and end, and whether they are null."""
         length = self.varint()
         if (length < -1).any() or (length > len(self._data)).any():
-            raise CorruptRecordException("a record's key or value has an impossible length")
+            raise CorruptRecordsError("a record's key or value has an impossible length")
         begin = self.at
         self.at = begin + np.maximum(length, 0)
         return begin, self.at, length < 0

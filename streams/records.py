@@ -35,6 +35,29 @@ PLACED: Final = RECORDS.append(pa.field("partition", pa.int32()))
 """Columns of raw records of several partitions."""
 
 
+_SIZE: Final = b"value-size"
+_SHA256: Final = b"value-sha256"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is known of a value whose first part is at hand: its bytes, and their SHA-256 in hex."""
+
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, piece: pa.RecordBatch) -> Part | None:
+        """What a piece of one record says of its value; None where values are whole."""
+        told = piece.schema.metadata or {}
+        return cls(int(told[_SIZE]), told[_SHA256].decode()) if _SIZE in told else None
+
+    def marked(self, piece: pa.RecordBatch) -> pa.RecordBatch:
+        """Say in a piece of one record that its value is a part."""
+        told = {_SIZE: str(self.size).encode(), _SHA256: self.sha256.encode()}
+        return piece.replace_schema_metadata(told)
+
+
 def moment_of(milliseconds: int) -> dt.datetime:
     """The moment of UTC milliseconds, as records have them; the nearest one that can be told, of
     those that a broken clock has stamped.
@@ -128,16 +151,23 @@ class FlushPart:
 def placed(chunks: Iterable[Chunk], nbytes: int) -> Iterator[pa.RecordBatch]:
     """Yield the records of some chunks, by PLACED, joined into pieces of about `nbytes`.
 
-    A quiet topic is fetched in pieces of a few records, and each piece costs the decoder a call.
+    A quiet topic is fetched in pieces of a few records, and each piece costs the decoder a call. A
+    record whose value is a Part stays alone.
     """
     gathered: list[pa.RecordBatch] = []
     size = 0
     for chunk in chunks:
         for records in chunk.records:
             partition = pa.repeat(pa.scalar(chunk.partition, pa.int32()), len(records))
-            gathered.append(
-                pa.RecordBatch.from_arrays([*records.columns, partition], schema=PLACED)
-            )
+            here = pa.RecordBatch.from_arrays([*records.columns, partition], schema=PLACED)
+            part = Part.of(records)
+            if part is not None:
+                if gathered:
+                    yield _joined(gathered)
+                    gathered, size = [], 0
+                yield part.marked(here)
+                continue
+            gathered.append(here)
             size += records.nbytes
             if size >= nbytes:
                 yield _joined(gathered)

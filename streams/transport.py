@@ -29,8 +29,9 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from schemas.errors import DeltadropError
-from streams.fetch import PIECE_BYTES, ColumnConsumer
+from streams.fetch import ColumnConsumer
 from streams.gather import Gather, Limits
+from streams.record_stream import PIECE_BYTES
 from streams.records import Flush, FlushPart
 
 log = structlog.get_logger(__name__)

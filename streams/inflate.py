@@ -1,0 +1,286 @@
+"""Decompress the records of a batch, whole where they are surely few bytes, else piece by piece.
+
+What a header claims of a size is never believed: a batch of 1 MiB may hold many gigabytes. How much
+it can hold at most is told by its blocks, of which each has a bound (RFC 8878 for zstd, the LZ4
+frame format, the framing of xerial's Snappy), or by stopping there (RFC 1952 for gzip).
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, Protocol, TypeAlias, cast
+
+import cramjam
+import pyarrow as pa
+from aiokafka import codec as codecs
+from isal import isal_zlib
+
+__all__ = ["InflateError", "Payload", "Source", "inflated_if_small", "opened"]
+
+Payload: TypeAlias = bytes | memoryview
+"""Bytes of records, decompressed."""
+
+_NONE, _GZIP, _SNAPPY, _LZ4, _ZSTD = range(5)  # Kafka's numbers (KIP-110)
+_CODECS: Final = range(5)
+
+_GZIP_BITS: Final = 31  # a gzip header and the largest window (zlib's manual, inflateInit2)
+
+_XERIAL: Final = b"\x82SNAPPY\0"
+_XERIAL_HEADER: Final = 16
+_SNAPPY_RATIO: Final = 22  # a copy of 3 bytes gives 64 at most
+
+_ZSTD_MAGIC: Final = 0xFD2FB528
+_ZSTD_SKIPPABLE: Final = range(0x184D2A50, 0x184D2A60)
+_ZSTD_BLOCK: Final = 128 << 10
+_RAW, _RLE, _COMPRESSED = range(3)
+
+_LZ4_MAGIC: Final = 0x184D2204
+_LZ4_RATIO: Final = 255
+_LZ4_RAW: Final = 1 << 31
+
+
+class InflateError(Exception):
+    """What was fetched can't be decompressed."""
+
+
+class Source(Protocol):
+    """Decompressed bytes, in order."""
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, `size` at most, and none at the end; raises InflateError."""
+
+
+def inflated_if_small(codec: int, packed: memoryview, most: int) -> Payload | None:
+    """The bytes of all records, or None if they may be more than `most`; raises InflateError."""
+    with _translated():
+        if codec == _NONE:
+            return packed if len(packed) <= most else None
+        if codec == _GZIP:
+            return _gzip_if_small(packed, most)
+        if codec in _SMALL:
+            bound, decompress = _SMALL[codec]
+            size = bound(packed, most)
+            return decompress(packed) if size is not None and size <= most else None
+    raise InflateError(f"unknown compression codec {codec}")
+
+
+def opened(codec: int, packed: memoryview) -> Source:
+    """The same piece by piece, however many there are; raises InflateError.
+
+    In memory are the piece and what the codec looks back at: 8 MiB at most by zstd's usual levels,
+    128 MiB by its highest, the whole of a batch that raw Snappy made (22 times its size at most).
+    """
+    if codec == _GZIP:
+        return _Gzip(packed)
+    if codec == _SNAPPY:
+        return _Pieces(_snappy_blocks(packed))
+    if codec in _STREAMS:
+        return _Stream(packed, _STREAMS[codec])
+    if codec == _NONE:
+        return io.BytesIO(packed)
+    raise InflateError(f"unknown compression codec {codec}")
+
+
+_STREAMS: Final = {_LZ4: "lz4", _ZSTD: "zstd"}
+
+
+def _gzip_if_small(packed: memoryview, most: int) -> bytes | None:
+    one = isal_zlib.decompressobj(_GZIP_BITS)
+    inflated: bytes = one.decompress(packed, most + 1)
+    return inflated if one.eof and not one.unused_data and len(inflated) <= most else None
+
+
+class _Gzip:
+    """Members of a gzip stream, one after the other."""
+
+    def __init__(self, packed: memoryview) -> None:
+        self._rest: bytes | memoryview = packed
+        self._member = isal_zlib.decompressobj(_GZIP_BITS)
+
+    def read(self, size: int) -> bytes:
+        """See Source."""
+        with _translated():
+            while True:
+                if self._member.eof:
+                    self._rest = self._member.unused_data
+                    if not self._rest.strip(b"\0"):
+                        return b""
+                    self._member = isal_zlib.decompressobj(_GZIP_BITS)
+                rest = self._rest
+                inflated: bytes = self._member.decompress(rest, size)
+                self._rest = self._member.unconsumed_tail
+                if inflated:
+                    return inflated
+                if not self._member.eof and len(self._rest) == len(rest):
+                    raise InflateError("it is cut off")
+
+
+class _Stream:
+    """A stream that Arrow reads."""
+
+    def __init__(self, packed: memoryview, codec: str) -> None:
+        self._stream = pa.CompressedInputStream(pa.BufferReader(packed), codec)
+
+    def read(self, size: int) -> bytes:
+        """See Source."""
+        with _translated():
+            inflated: bytes = self._stream.read(size)
+        return inflated
+
+
+class _Pieces:
+    """Bytes that come as they will, in pieces of the size that is asked for."""
+
+    def __init__(self, pieces: Iterator[memoryview]) -> None:
+        self._pieces = pieces
+        self._piece = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        """See Source."""
+        while not self._piece:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return b""
+            self._piece = piece
+        taken, self._piece = self._piece[:size], self._piece[size:]
+        return bytes(taken)
+
+
+def _snappy_blocks(packed: memoryview) -> Iterator[memoryview]:
+    """Each block of xerial's framing; without it all is one block."""
+    for block in _snappy_packed(packed):
+        _refuse_impossible(block)
+        with _translated():
+            inflated = memoryview(cramjam.snappy.decompress_raw(block))
+        yield inflated
+
+
+def _snappy_packed(packed: memoryview) -> Iterator[memoryview]:
+    if bytes(packed[: len(_XERIAL)]) != _XERIAL:
+        yield packed
+        return
+    at = _XERIAL_HEADER
+    while at < len(packed):
+        size = int.from_bytes(packed[at : at + 4], "big")
+        at += 4 + size
+        if at > len(packed):
+            raise InflateError("a block of Snappy is cut off")
+        yield packed[at - size : at]
+
+
+def _refuse_impossible(block: memoryview) -> None:
+    """A block is inflated into memory of the size that it claims."""
+    if _snappy_claim(block) > _SNAPPY_RATIO * len(block):
+        raise InflateError("a block of Snappy claims more bytes than it can hold")
+
+
+def _snappy_claim(block: memoryview) -> int:
+    claim = 0
+    for place, byte in enumerate(block[:5]):
+        claim |= (byte & 0x7F) << (7 * place)
+        if byte < 0x80:
+            return claim
+    raise InflateError("a block of Snappy has no size")
+
+
+def _snappy_bound(packed: memoryview, most: int) -> int | None:
+    total = 0
+    for block in _snappy_packed(packed):
+        _refuse_impossible(block)
+        total += _snappy_claim(block)
+    return total
+
+
+def _snappy(packed: memoryview) -> bytes:
+    return b"".join(_snappy_blocks(packed))
+
+
+def _zstd_bound(packed: memoryview, most: int) -> int | None:
+    """How many bytes the blocks can hold at most; None if that can't be told."""
+    total = at = 0
+    try:
+        while at < len(packed):
+            (magic,) = struct.unpack_from("<I", packed, at)
+            if magic in _ZSTD_SKIPPABLE:
+                at += 8 + struct.unpack_from("<I", packed, at + 4)[0]
+                continue
+            if magic != _ZSTD_MAGIC:
+                return None
+            descriptor = packed[at + 4]
+            is_last = 0
+            at += _zstd_header(descriptor)
+            while not is_last and total <= most:
+                header = int.from_bytes(packed[at : at + 3], "little")
+                is_last, kind, size = header & 1, header >> 1 & 3, header >> 3
+                if kind > _COMPRESSED or at + 3 > len(packed):
+                    return None
+                total += _ZSTD_BLOCK if kind == _COMPRESSED else size
+                at += 3 + (1 if kind == _RLE else size)
+            if not is_last:
+                return None
+            at += 4 if descriptor & 4 else 0  # a checksum
+    except (IndexError, struct.error):
+        return None
+    return total
+
+
+def _zstd_header(descriptor: int) -> int:
+    """Bytes of a frame's header (RFC 8878, 3.1.1.1)."""
+    is_single, content, dictionary = descriptor >> 5 & 1, descriptor >> 6, descriptor & 3
+    content_size = (is_single, 2, 4, 8)[content]
+    return 5 + (1 - is_single) + (0, 1, 2, 4)[dictionary] + content_size
+
+
+def _lz4_bound(packed: memoryview, most: int) -> int | None:
+    """How many bytes the blocks of one frame can hold at most; None if that can't be told."""
+    try:
+        (magic,) = struct.unpack_from("<I", packed, 0)
+        flags, kind = packed[4], packed[5] >> 4 & 7
+        if magic != _LZ4_MAGIC or kind < 4:
+            return None
+        block_most = 1 << (8 + 2 * kind)  # 64 KiB to 4 MiB
+        total, at = 0, 7 + (8 if flags & 8 else 0) + (4 if flags & 1 else 0)
+        while total <= most:
+            (size,) = struct.unpack_from("<I", packed, at)
+            if not size:
+                return total if at + 4 + (4 if flags & 4 else 0) == len(packed) else None
+            stored = size & ~_LZ4_RAW
+            total += stored if size & _LZ4_RAW else min(_LZ4_RATIO * stored, block_most)
+            at += 4 + stored + (4 if flags & 16 else 0)
+    except (IndexError, struct.error):
+        pass
+    return None
+
+
+_SMALL: Final[
+    dict[int, tuple[Callable[[memoryview, int], int | None], Callable[[memoryview], bytes]]]
+] = {
+    _SNAPPY: (_snappy_bound, _snappy),
+    _LZ4: (_lz4_bound, codecs.lz4_decode),
+    _ZSTD: (_zstd_bound, codecs.zstd_decode),
+}
+
+
+_ERRORS: Final = cast(
+    tuple[type[Exception], ...],
+    (
+        cramjam.DecompressionError,
+        isal_zlib.error,
+        pa.ArrowException,
+        EOFError,
+        OSError,
+        ValueError,
+    ),
+)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """What the codecs raise as ours."""
+    try:
+        yield
+    except _ERRORS as error:
+        raise InflateError(f"it can't be decompressed ({error})") from error
