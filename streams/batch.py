@@ -6,9 +6,10 @@ both leave the same files behind.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 import numpy as np
@@ -17,12 +18,16 @@ import pyarrow as pa
 
 from schemas.bounds import FIRST_MOMENT_MS, LAST_MOMENT_MS
 from streams.coverage import CoverageRecord, DeadLetter
-from streams.dead_letters import DeadLetters, Poison
+from streams.dead_letters import DeadLetters, Poison, reason_text
 from streams.layout import Batch, CoveragePath, TopicPartition
 from streams.partitions import META, Partitions, StreamRows
-from streams.record_stream import PIECE_BYTES
-from streams.records import Chunk, Flush, placed
+from streams.record_stream import MOST_RECORD_BYTES, PIECE_BYTES
+from streams.records import Chunk, Flush, Part, placed
 from streams.stream import Stream
+
+_TOO_LARGE: Final = (
+    f"the record has more than {MOST_RECORD_BYTES:,} bytes, as it is without compression"
+)
 
 
 class Refusal(Protocol):
@@ -103,48 +108,43 @@ class BatchWriter:
         Raises PartitionError or RegistryError; then nothing of the flush exists for a reader.
         """
         chunks, nbytes = flush.chunks, flush.nbytes  # its owner may let go of them meanwhile
-        rows, poison = self._decoded(chunks)
+        rows, refused = self._decoded(chunks)
         files: tuple[StreamRows, ...] = ()
         if rows:
             kept = self._without_the_gone(pa.Table.from_batches(rows), topic_id)
             files = self.partitions.write_files(kept, self.streams, flush.batch)
-        if poison:
-            self._dead_letters.send(poison)
+        if refused:
+            self._dead_letters.send(event for some in refused for event in some.events(self.topic))
+        letters = _letters(refused)
         for chunk in chunks:
             self.partitions.write_coverage(
-                self._coverage(flush.batch, chunk, topic_id, files, poison)
+                self._coverage(flush.batch, chunk, topic_id, files, letters[chunk.partition])
             )
-        return Written(flush.batch, sum(map(len, rows)), len(poison), nbytes)
+        return Written(flush.batch, sum(map(len, rows)), sum(map(len, letters.values())), nbytes)
 
-    def _decoded(self, chunks: Sequence[Chunk]) -> tuple[list[pa.RecordBatch], list[Poison]]:
+    def _decoded(self, chunks: Sequence[Chunk]) -> tuple[list[pa.RecordBatch], list[_Refused]]:
         rows: list[pa.RecordBatch] = []
-        poison: list[Poison] = []
+        refused: list[_Refused] = []
         for whole in placed(chunks, PIECE_BYTES):
+            part = Part.of(whole)
+            if part is not None:
+                refused.append(_Refused(whole, (_TOO_LARGE,), part))
+                continue
             records, wrong = _without_wrong_times(whole)
-            poison += [self._poison(whole, refusal) for refusal in wrong]
+            if wrong:
+                refused.append(_Refused.of(whole, wrong))
             if not len(records):
                 continue
             decoded = self._decoder.decode(records.column("value"), records.column("key"))
             if decoded.batch.num_rows:
                 rows.append(_with_meta(decoded, records))
-            poison += [self._poison(records, refusal) for refusal in decoded.refused]
-        return rows, poison
+            if decoded.refused:
+                refused.append(_Refused.of(records, decoded.refused))
+        return rows, refused
 
     def _without_the_gone(self, rows: pa.Table, topic_id: UUID) -> pa.Table:
         """Empty what was erased before: a mended range or a late worker must not bring it back."""
         return rows if self._erasure is None else self._erasure.emptied(rows, topic_id)
-
-    def _poison(self, records: pa.RecordBatch, refusal: Refusal) -> Poison:
-        at = {name: records.column(name)[refusal.index].as_py() for name in records.schema.names}
-        return Poison(
-            self.topic,
-            at["partition"],
-            at["offset"],
-            at["appended_at"],
-            at["key"],
-            at["value"],
-            refusal.reason,
-        )
 
     def _coverage(
         self,
@@ -152,14 +152,14 @@ class BatchWriter:
         chunk: Chunk,
         topic_id: UUID,
         files: Sequence[StreamRows],
-        poison: Sequence[Poison],
+        letters: Sequence[DeadLetter],
     ) -> CoverageRecord:
         owner = TopicPartition(self.topic, topic_id, chunk.partition)
         return CoverageRecord(
             CoveragePath(owner, chunk.first, chunk.next, batch),
             {stream.name: stream.fingerprint for stream in self.streams},
             tuple(f.as_seen_by(chunk.partition) for f in files if chunk.partition in f.rows),
-            tuple(DeadLetter(p.offset, p.reason) for p in poison if p.partition == chunk.partition),
+            tuple(letters),
             chunk.appended,
         )
 
@@ -186,6 +186,40 @@ def _without_wrong_times(
     )
     refused = [_WrongTime(int(n), reason.format(times[n])) for n in np.flatnonzero(wrong)]
     return records.filter(pa.array(~wrong)), refused
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """Refused records, by PLACED, and why each is; part: see Poison."""
+
+    records: pa.RecordBatch
+    reasons: tuple[str, ...]
+    part: Part | None = None
+
+    @classmethod
+    def of(cls, records: pa.RecordBatch, refused: Sequence[Refusal]) -> _Refused:
+        told = {reason: reason_text(reason) for reason in {one.reason for one in refused}}
+        index = pa.array([one.index for one in refused], pa.int64())
+        return cls(records.take(index), tuple(told[one.reason] for one in refused))
+
+    def events(self, topic: str) -> Iterator[Poison]:
+        """Make the events one after the other: together they may be many."""
+        columns = {name: self.records.column(name) for name in self.records.schema.names}
+        for index, reason in enumerate(self.reasons):
+            at = {name: column[index].as_py() for name, column in columns.items()}
+            yield Poison(topic, reason=reason, part=self.part, **at)
+
+
+def _letters(refused: Sequence[_Refused]) -> dict[int, list[DeadLetter]]:
+    """The dead letters of each partition, in order."""
+    found: dict[int, list[DeadLetter]] = defaultdict(list)
+    for some in refused:
+        places = (some.records.column(name).to_pylist() for name in ("partition", "offset"))
+        for partition, offset, reason in zip(*places, some.reasons, strict=True):
+            found[partition].append(DeadLetter(offset, reason))
+    for letters in found.values():
+        letters.sort(key=lambda letter: letter.offset)
+    return found
 
 
 def _with_meta(decoded: Decoded, records: pa.RecordBatch) -> pa.RecordBatch:

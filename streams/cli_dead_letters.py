@@ -213,7 +213,7 @@ def _listed(letters: Sequence[Letter]) -> Iterator[str]:
     width = max(len(one.origin) for one in letters)
     for one in letters:
         again = f"  replayed {moment_text(one.replay.at)}" if one.replay else ""
-        size = f"{one.size:,} bytes"
+        size = f"{one.size:,} bytes{' (a part)' if one.is_part else ''}"
         when = moment_text(one.appended_at)
         yield f"{one.origin:{width}}  {when}  {size:>15}  {one.reason}{again}"
     yield ""
@@ -232,6 +232,10 @@ def _shown(letter: Letter, shown: Shown) -> Iterator[str]:
     if letter.replay is not None:
         place = f"{letter.topic}/{letter.replay.partition}/{letter.replay.offset}"
         yield f"  replayed at {moment_text(letter.replay.at)}, to {place}"
+    if shown.kept is not None:
+        yield f"  the letter has its first {shown.kept:,} bytes: the event was too large for it"
+        yield "  the event itself stands there while its topic keeps it, and replay reads it there"
+        return
     if shown.fields is None:
         yield "  can't be decoded: its bytes are not shown"
         return

@@ -19,7 +19,7 @@ from kafka.errors import KafkaError
 from schemas.errors import PartitionError
 from schemas.kafka_settings import KafkaSettings
 from schemas.reach import KAFKA_HINT, wait_until_reachable
-from streams.dead_letters import Poison
+from streams.dead_letters import Poison, part_in
 from streams.kafka import plain_consumer
 
 __all__ = ["REPLAYED", "Identity", "Letter", "LetterReader", "Replay", "identity_of"]
@@ -45,7 +45,10 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter without its value: where it stood, why it was refused, its size in bytes."""
+    """A dead letter without its value: where it stood, why it was refused, its size in bytes.
+
+    is_part: the letter has only the first part of the value, whose size this is.
+    """
 
     topic: str
     partition: int
@@ -54,6 +57,7 @@ class Letter:
     reason: str
     size: int
     replay: Replay | None = None
+    is_part: bool = False
 
     @property
     def identity(self) -> Identity:
@@ -90,8 +94,9 @@ class LetterReader:
             if replay is not None:
                 replays.setdefault(identity, replay)
             elif identity not in found:
-                size = len(event.value or b"")
-                found[identity] = Letter(*identity, event.reason, size)
+                size = event.part.size if event.part else len(event.value or b"")
+                is_part = event.part is not None
+                found[identity] = Letter(*identity, event.reason, size, is_part=is_part)
         letters = [replace(one, replay=replays.get(one.identity)) for one in found.values()]
         return sorted(letters, key=lambda one: (one.appended_at, one.origin))
 
@@ -161,6 +166,7 @@ def _read(record: Any) -> tuple[Poison, Replay | None] | None:
             headers.get("origin-key"),
             record.value,
             headers.get("reason", b"").decode(),
+            part_in(headers),
         )
         if REPLAYED not in headers:
             return event, None

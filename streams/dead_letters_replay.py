@@ -5,33 +5,46 @@ The original bytes go to their topic with their key, in one transaction with a r
 dead-letter topic that tells of it: both are there or neither, whatever fails. Who replays has a
 fixed transactional id, so that a second run ends the first, and reads only then what that has
 replayed. (KIP-98)
+
+Of a large event the letter has a part: the event itself is read where it stood, and is replayed
+only if its size and SHA-256 are those that the letter tells.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import islice
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
+import pyarrow as pa
 import structlog
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, ProducerFencedError
+from kafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerFencedError,
+    RecordListTooLargeError,
+)
 
 from schemas.errors import PartitionError
 from schemas.kafka_access import client_options
 from schemas.kafka_settings import KafkaSettings
 from schemas.reach import KAFKA_HINT
-from streams.dead_letters import Poison, headers_of
+from streams.dead_letters import Poison, origin_of
 from streams.dead_letters_read import REPLAYED, Identity, Letter, LetterReader
+from streams.kafka import OffsetsGoneError, TopicMissingError, Topics
+from streams.range_reader import RangeReader
+from streams.record_stream import MOST_RECORD_BYTES
+from streams.records import Part
 
-__all__ = ["Refuser", "Replayed", "Replayer"]
+__all__ = ["Origin", "OwnTopic", "Refuser", "Replayed", "Replayer"]
 
 log = structlog.get_logger(__name__)
 
 _TOGETHER: Final = 200
-"""Events of one transaction."""
+_TOGETHER_BYTES: Final = 1 << 20
+"""Events of one transaction, and their bytes: a larger one has its own."""
 
 _SEND_SECONDS: Final = 30
 
@@ -51,11 +64,55 @@ class Replayed:
     refused: dict[str, str] = field(default_factory=dict)
 
 
+class Origin(Protocol):
+    """Reads an event where it stands in its own topic."""
+
+    def whole(self, letter: Poison) -> Poison | str:
+        """The event that a letter has a part of, or why it can't be had; raises PartitionError."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnTopic:
+    """The topic that a letter names as its origin."""
+
+    kafka: KafkaSettings
+
+    def whole(self, letter: Poison) -> Poison | str:
+        """See Origin.whole."""
+        record = self._record(letter) if self._has_partition(letter) else None
+        if record is None:
+            return "the letter has only a part of it, and its topic no longer has the event"
+        if Part.of(record) is not None:
+            return f"it has more than {MOST_RECORD_BYTES:,} bytes, and would be refused again"
+        at = {name: record.column(name)[0].as_py() for name in record.schema.names}
+        event = replace(letter, key=at["key"], value=at["value"], part=None)
+        if at["appended_at"] != letter.appended_at or event.whole != letter.whole:
+            return "what stands there now isn't the event that the letter has a part of"
+        return event
+
+    def _has_partition(self, letter: Poison) -> bool:
+        with closing(Topics(self.kafka)) as topics:
+            try:
+                identity = topics.identities([letter.topic])[letter.topic]
+            except TopicMissingError:
+                return False
+        return letter.partition < identity.partitions
+
+    def _record(self, letter: Poison) -> pa.RecordBatch | None:
+        try:
+            return RangeReader(self.kafka).record(letter.topic, letter.partition, letter.offset)
+        except OffsetsGoneError:
+            return None
+
+
 class Replayer:
     """Replays dead letters of one installation."""
 
-    def __init__(self, topic: str, kafka: KafkaSettings, refuser: Refuser) -> None:
-        """topic: that of the dead letters."""
+    def __init__(
+        self, topic: str, kafka: KafkaSettings, refuser: Refuser, origin: Origin | None = None
+    ) -> None:
+        """topic: that of the dead letters. origin: where large events are read."""
+        self._origin = origin or OwnTopic(kafka)
         self._topic = topic
         self._kafka = kafka
         self._reader = LetterReader(topic, kafka)
@@ -74,17 +131,42 @@ class Replayer:
                 for letter in self._reader.letters()
                 if letter.identity in identities and letter.replay is None
             }
-            for events in self._together(left):
+            for events in self._together(left, done.refused):
                 refused = self._refuser.refused(events)
                 done.refused.update({events[n].origin: why for n, why in refused.items()})
                 usable = [event for n, event in enumerate(events) if n not in refused]
-                done.replayed.update(self._publish(producer, usable))
+                self._publish_what_fits(producer, usable, done)
         return done
 
-    def _together(self, wanted: set[Identity]) -> Iterator[list[Poison]]:
-        events = self._reader.whole(wanted)
-        while together := list(islice(events, _TOGETHER)):
+    def _together(self, wanted: set[Identity], refused: dict[str, str]) -> Iterator[list[Poison]]:
+        """Yield the whole events in groups; those that can't be had whole are told in `refused`."""
+        together: list[Poison] = []
+        size = 0
+        for letter in self._reader.whole(wanted):
+            event = letter if letter.part is None else self._origin.whole(letter)
+            if isinstance(event, str):
+                refused[letter.origin] = event
+                continue
+            nbytes = len(event.value or b"") + len(event.key or b"")
+            if together and (len(together) >= _TOGETHER or size + nbytes > _TOGETHER_BYTES):
+                yield together
+                together, size = [], 0
+            together.append(event)
+            size += nbytes
+        if together:
             yield together
+
+    def _publish_what_fits(
+        self, producer: KafkaProducer, events: Sequence[Poison], done: Replayed
+    ) -> None:
+        try:
+            done.replayed.update(self._publish(producer, events))
+        except (MessageSizeTooLargeError, RecordListTooLargeError):
+            if len(events) == 1:
+                done.refused[events[0].origin] = "its topic takes no event as large as this one"
+            else:
+                for event in events:
+                    self._publish_what_fits(producer, [event], done)
 
     def _publish(self, producer: KafkaProducer, events: Sequence[Poison]) -> dict[str, str]:
         if not events:
@@ -99,7 +181,7 @@ class Replayer:
                     key=event.origin.encode(),
                     value=b"",
                     headers=[
-                        *headers_of(event),
+                        *origin_of(event),
                         (REPLAYED, f"{place.partition}/{place.offset}".encode()),
                     ],
                 )
@@ -126,6 +208,9 @@ class Replayer:
                 enable_idempotence=True,
                 transactional_id=f"{self._topic}.replay",
                 allow_auto_create_topics=False,
+                # An event that was sent compressed may fit its topic in no other way.
+                compression_type="gzip",
+                max_request_size=2 * MOST_RECORD_BYTES,
             )
             try:
                 producer.init_transactions()

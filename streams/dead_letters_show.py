@@ -6,7 +6,6 @@ that may be anything. Of bytes that can't be decoded only length and hash are to
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,7 +19,7 @@ from schemas.derive import arrow_schema, avro_schema
 from schemas.registry import SchemaSource
 from schemas.tables import Catalog
 from schemas.topics import Topic
-from streams.dead_letters import Poison
+from streams.dead_letters import CUT, Poison, reason_text
 from streams.personal import PersonalData
 
 __all__ = ["HIDDEN", "Shown", "Usable"]
@@ -35,7 +34,8 @@ _DIGITS: Final = 19
 class Shown:
     """A dead letter as it may be shown. key: an entity's id; None where it is something else.
 
-    fields: None where the value can't be decoded.
+    size, sha256: of the whole value. kept: how many of its bytes the letter has, None where that
+    is all. fields: None where the value can't be decoded.
     """
 
     origin: str
@@ -44,6 +44,7 @@ class Shown:
     size: int
     sha256: str
     fields: Mapping[str, Any] | None
+    kept: int | None = None
 
 
 class Usable:
@@ -71,19 +72,20 @@ class Usable:
             values = pa.array([events[index].value for index in own], pa.binary())
             keys = pa.array([events[index].key for index in own], pa.binary())
             decoded = self._decoder(name).decode(values, keys)
-            found |= {own[one.index]: one.reason for one in decoded.refused}
+            found |= {own[one.index]: reason_text(one.reason) for one in decoded.refused}
         return found
 
     def shown(self, event: Poison) -> Shown:
         """Return what may be shown of a dead letter; raises RegistryError."""
-        value = event.value or b""
+        whole = event.whole
         return Shown(
             event.origin,
             event.reason,
             _id(event.key),
-            len(value),
-            hashlib.sha256(value).hexdigest(),
-            self._fields(event),
+            whole.size,
+            whole.sha256,
+            self._fields(event) if event.part is None else None,
+            None if event.part is None else len(event.value or b""),
         )
 
     def _decoder(self, name: str) -> Decoder:
@@ -117,8 +119,14 @@ def _masked(whole: Mapping[str, Any], emptied: Mapping[str, Any], reason: str) -
         if isinstance(value, dict) and isinstance(emptied[name], dict):
             told[name] = _masked(value, emptied[name], reason)
         else:
-            told[name] = value if emptied[name] == value and name not in reason else HIDDEN
+            is_harmless = emptied[name] == value and not _may_be_refused(name, reason)
+            told[name] = value if is_harmless else HIDDEN
     return told
+
+
+def _may_be_refused(name: str, reason: str) -> bool:
+    """Whether a reason is about a field, as far as it is told."""
+    return name in reason or reason.endswith(CUT)
 
 
 def _id(key: bytes | None) -> str | None:

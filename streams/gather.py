@@ -13,6 +13,9 @@ from streams.records import Chunk, Flush
 
 MIB: Final = 1 << 20
 
+BATCH_RECORDS: Final = 500_000
+"""A batch has hardly more records: each may become a dead letter, and coverage names those."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -42,6 +45,7 @@ class Gather:
         self._partitions: MutableMapping[TP, _Partition] = {}
         self._since: dict[str, float] = {}
         self._bytes: dict[str, int] = {}
+        self._records: dict[str, int] = {}
 
     @property
     def nbytes(self) -> int:
@@ -60,13 +64,14 @@ class Gather:
     def reset(self, starts: Mapping[TP, int]) -> None:
         """Forget everything; reading begins again at these offsets."""
         self._partitions = {tp: _Partition(start, start) for tp, start in starts.items()}
-        self._since, self._bytes = {}, {}
+        self._since, self._bytes, self._records = {}, {}, {}
 
     def restart(self, tp: TP, offset: int) -> None:
         """Forget what was gathered of one partition; its reading begins again at this offset."""
         gone = self._partitions.get(tp)
         if gone is not None and tp.topic in self._bytes:
             self._bytes[tp.topic] -= sum(batch.nbytes for batch in gone.records)
+            self._records[tp.topic] -= sum(map(len, gone.records))
         self._partitions[tp] = _Partition(offset, offset)
 
     def continue_at(self, tp: TP, position: int) -> bool:
@@ -105,6 +110,7 @@ class Gather:
         part.records.append(piece)
         part.next = max(part.next, piece.column("offset")[-1].as_py() + 1)
         self._bytes[tp.topic] = self._bytes.get(tp.topic, 0) + piece.nbytes
+        self._records[tp.topic] = self._records.get(tp.topic, 0) + len(piece)
 
     def seconds_until_due(self, now: float) -> float:
         """How long until the oldest gathered topic is due by time."""
@@ -116,7 +122,8 @@ class Gather:
         """Yield a flush for each topic that is due: large enough, or old enough."""
         for topic, since in list(self._since.items()):
             large = self._bytes.get(topic, 0) >= self.limits.batch_bytes
-            if large or now - since >= self.limits.batch_seconds:
+            many = self._records.get(topic, 0) >= BATCH_RECORDS
+            if large or many or now - since >= self.limits.batch_seconds:
                 yield self._take(topic)
 
     def take_all(self) -> Iterator[Flush]:
@@ -132,6 +139,7 @@ class Gather:
     def _take(self, topic: str) -> Flush:
         del self._since[topic]
         self._bytes.pop(topic, None)
+        self._records.pop(topic, None)
         chunks = []
         for tp, part in sorted(self._partitions.items()):
             if tp.topic == topic and part.next > part.first:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import reduce
 
@@ -22,7 +23,7 @@ from schemas.kafka_settings import KafkaSettings
 from schemas.reach import KAFKA_HINT, wait_until_reachable
 from streams.batch import BatchWriter
 from streams.fetch import ColumnConsumer
-from streams.gather import MIB
+from streams.gather import BATCH_RECORDS, MIB
 from streams.kafka import OffsetsGoneError
 from streams.kafka_access import aiokafka_options
 from streams.layout import TopicPartition
@@ -59,12 +60,37 @@ class RangeReader:
         """
         return asyncio.run(self._find(partition, first, end, texts))
 
+    def record(self, topic: str, partition: int, offset: int) -> pa.RecordBatch | None:
+        """Return the record at an offset, by RECORDS; None where there is none.
+
+        Raises OffsetsGoneError where Kafka no longer has the offset, PartitionError where it can't
+        be read.
+        """
+        wait_until_reachable(self.kafka, PartitionError)
+        return asyncio.run(self._record(aiokafka.TopicPartition(topic, partition), offset))
+
+    async def _record(self, tp: aiokafka.TopicPartition, offset: int) -> pa.RecordBatch | None:
+        try:
+            async with self._reading(tp) as consumer:
+                if (await consumer.end_offsets([tp]))[tp] <= offset:
+                    return None
+                await _refuse_where_gone(consumer, tp, offset, offset + 1)
+                async for chunk in self._chunks_of(consumer, tp, offset, offset + 1):
+                    return chunk.records[0] if chunk.records else None
+        except KafkaError as error:
+            raise PartitionError(
+                what=f"offset {offset} can't be read: {error!r}",
+                where=f"{tp.topic}/{tp.partition}",
+                hint=KAFKA_HINT,
+            ) from error
+        return None
+
     async def _find(
         self, partition: TopicPartition, first: int, end: int, texts: Sequence[str]
     ) -> list[tuple[int, int]]:
         found: list[tuple[int, int]] = []
         try:
-            async for chunk in self._chunks(partition, first, end):
+            async for chunk in self._chunks(_tp(partition), first, end):
                 for records in chunk.records:
                     values = records.column("value")
                     held = [pc.match_substring(values, text) for text in texts]
@@ -84,7 +110,7 @@ class RangeReader:
     ) -> int:
         rows = 0
         try:
-            async for chunk in self._chunks(partition, first, end):
+            async for chunk in self._chunks(_tp(partition), first, end):
                 written = await asyncio.to_thread(
                     writer.write, Flush(partition.topic, (chunk,)), partition.topic_id
                 )
@@ -105,8 +131,15 @@ class RangeReader:
         return rows
 
     async def _chunks(
-        self, partition: TopicPartition, first: int, end: int
+        self, tp: aiokafka.TopicPartition, first: int, end: int
     ) -> AsyncIterator[Chunk]:
+        async with self._reading(tp) as consumer:
+            await _refuse_where_gone(consumer, tp, first, end)
+            async for chunk in self._chunks_of(consumer, tp, first, end):
+                yield chunk
+
+    @asynccontextmanager
+    async def _reading(self, tp: aiokafka.TopicPartition) -> AsyncIterator[ColumnConsumer]:
         consumer = ColumnConsumer(
             **aiokafka_options(self.kafka),
             enable_auto_commit=False,
@@ -114,23 +147,32 @@ class RangeReader:
             isolation_level="read_committed",
             max_partition_fetch_bytes=_FETCH_BYTES,
         )
-        tp = aiokafka.TopicPartition(partition.topic, partition.partition)
         await consumer.start()
         try:
             await consumer.know(tp.topic)
             consumer.assign([tp])
-            await _refuse_where_gone(consumer, tp, first, end)
-            consumer.seek(tp, first)
-            gathered: list[pa.RecordBatch] = []
-            at = start = first
-            while at < end:
-                moved = await self._fetch(consumer, tp, gathered, at)
-                at = min(moved, end)
-                if at >= end or sum(batch.nbytes for batch in gathered) >= self.batch_bytes:
-                    yield Chunk(tp.partition, start, at, _until(gathered, end))
-                    gathered, start = [], at
+            yield consumer
         finally:
             await consumer.stop()
+
+    async def _chunks_of(
+        self, consumer: ColumnConsumer, tp: aiokafka.TopicPartition, first: int, end: int
+    ) -> AsyncIterator[Chunk]:
+        consumer.seek(tp, first)
+        gathered: list[pa.RecordBatch] = []
+        at = start = first
+        while at < end:
+            moved = await self._fetch(consumer, tp, gathered, at)
+            at = min(moved, end)
+            if at >= end or self._is_worth_a_batch(gathered):
+                yield Chunk(tp.partition, start, at, _until(gathered, end))
+                gathered, start = [], at
+
+    def _is_worth_a_batch(self, gathered: Sequence[pa.RecordBatch]) -> bool:
+        return (
+            sum(piece.nbytes for piece in gathered) >= self.batch_bytes
+            or sum(map(len, gathered)) >= BATCH_RECORDS
+        )
 
     async def _fetch(
         self,
@@ -153,6 +195,10 @@ class RangeReader:
             where=f"Kafka {self.kafka.bootstrap_servers}",
             hint="is it up, and is a transaction still open there? run again",
         )
+
+
+def _tp(partition: TopicPartition) -> aiokafka.TopicPartition:
+    return aiokafka.TopicPartition(partition.topic, partition.partition)
 
 
 async def _refuse_where_gone(

@@ -1,5 +1,6 @@
 """Bad input: each poison event is a dead letter with origin and reason; nothing stops (SPEC §6)."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,9 @@ from tests.shop.site import own_prefix, site_settings
 
 SHOP = Path("deploy/demo")
 WIRE_HEADER = 5
+TOO_LARGE = 1_048_400
+"""Bytes of a value that Kafka takes, though not with the headers of a dead letter."""
+
 EVENT_TYPE_AT = WIRE_HEADER + 1 + 36  # behind the length and the digits of the event's id
 EVENTS = [
     {
@@ -60,6 +64,7 @@ def poison_from(good: bytes) -> Mapping[str, tuple[bytes | None, bytes]]:
         "eventType": (b"1", bytes(wrong_enum)),
         "null key": (None, good),
         "magic": (b"1", b"\7" + Random(7).randbytes(1_000_000)),
+        "no magic": (b"1", b"\7" + Random(8).randbytes(TOO_LARGE - 1)),
     }
 
 
@@ -85,8 +90,8 @@ def test_poison_is_a_dead_letter_with_origin_and_reason_and_the_drop_of_the_rest
     drop = Drop.all_in(site.transferbox)[-1]
     assert [line.split(",")[0] for line in drop.lines(10)] == ["interactionId", "11", "12"]
     outcomes = drop.manifest["balance"]["outcomes"]
-    assert {name: n for name, n in outcomes.items() if n} == {"dead letter": 6, "exported": 2}
-    assert drop.manifest["balance"]["input"] == 8
+    assert {name: n for name, n in outcomes.items() if n} == {"dead letter": 7, "exported": 2}
+    assert drop.manifest["balance"]["input"] == 9
     _assert_whole(_records(kafka, f"{prefix}.dead-letter"), poison, topic, first=len(good))
 
 
@@ -96,13 +101,20 @@ def _assert_whole(
     topic: str,
     first: int,
 ) -> None:
-    """Each dead letter is the event as it was, with where it stood and why it can't be used."""
+    """Each dead letter is the event as it was, with where it stood and why it can't be used; of
+    one that is too large for that a part, with size and hash of the whole.
+    """
     by_offset = {int(dict(letter.headers)["origin-offset"]): letter for letter in letters}
     assert sorted(by_offset) == list(range(first, first + len(poison)))
     for offset, (reason, (key, value)) in enumerate(poison.items(), start=first):
         letter = by_offset[offset]
         headers = dict(letter.headers)
-        assert letter.value == value
+        if len(value) == TOO_LARGE:
+            assert headers["value-size"] == str(TOO_LARGE).encode()
+            assert headers["value-sha256"] == hashlib.sha256(value).hexdigest().encode()
+            assert letter.value == value[:65_536]
+        else:
+            assert letter.value == value
         assert headers.get("origin-key") == key
         assert (headers["origin-topic"], headers["origin-partition"]) == (topic.encode(), b"0")
         assert reason in headers["reason"].decode(), headers["reason"]

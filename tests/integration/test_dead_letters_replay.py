@@ -145,7 +145,7 @@ def test_a_replay_that_is_cut_off_has_replayed_nothing_and_the_next_does_it_once
     replayer = Replayer(letters, options, All())
 
     with monkeypatch.context() as cut:
-        cut.setattr(dead_letters_replay, "headers_of", _cut_off)
+        cut.setattr(dead_letters_replay, "origin_of", _cut_off)
         with pytest.raises(RuntimeError):
             replayer.replay(known)
     assert records(kafka, topic) == []
