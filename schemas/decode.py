@@ -25,9 +25,9 @@ from schemas.columnar import PADDING, BoolArray, Cursor, Flags, IntArray, Window
 from schemas.contract import Contract
 from schemas.defaults import default_array
 from schemas.derive import AvroSchema, arrow_schema, avro_schema, record_name
-from schemas.errors import UnknownSchemaError
+from schemas.errors import UnknownSchemaError, UnusableSchemaError
 from schemas.nodes import Record
-from schemas.registry import MAGIC, WIRE_HEADER, SchemaSource
+from schemas.registry import MAGIC, WIRE_HEADER, SchemaSource, SchemaSources
 from schemas.resolve import UnreadableError, compile_record
 from schemas.tables import Catalog
 from schemas.topics import Topic
@@ -96,7 +96,10 @@ class RecordDecoder:
         present, length = _measured(values, flags)
         for start, stop in _slices(length):
             joined = _Joined.of(present[start:stop], length[start:stop], start)
-            for schema_id, rows in joined.by_schema(flags):
+            by_schema = joined.by_schema(flags)
+            if isinstance(self._registry, SchemaSources):
+                self._registry.look_up(one for one, _ in by_schema if one not in self._plans)
+            for schema_id, rows in by_schema:
                 plan = self._plan(schema_id)
                 if isinstance(plan, str):
                     flags.refuse(rows, plan)
@@ -112,6 +115,8 @@ class RecordDecoder:
                 writer = self._registry.schema(schema_id)
             except UnknownSchemaError:
                 return f"unknown schema id {schema_id}"
+            except UnusableSchemaError as error:
+                return error.what
             plan = self._plans[schema_id] = self._planned(writer, schema_id)
             while len(self._plans) > _MOST_PLANS:
                 self._plans.popitem(last=False)

@@ -5,6 +5,7 @@
     │   └── DefinitionError     settings, table, stream and export definitions
     ├── RegistryError           the schema registry doesn't answer, or not as it should
     │   ├── UnknownSchemaError  no schema has this id
+    │   ├── UnusableSchemaError the schema of this id can't be used
     │   └── IncompatibleSchemaError
     ├── PublishError            an event was not sent
     ├── TopicError              topics are missing or wrong
@@ -44,6 +45,7 @@ __all__ = [
     "TopicError",
     "UnforeseenError",
     "UnknownSchemaError",
+    "UnusableSchemaError",
     "WaitingError",
     "WrongCloseError",
     "WrongInputError",
@@ -115,6 +117,10 @@ class RegistryError(DeltadropError):
 
 class UnknownSchemaError(RegistryError):
     """The registry answers, and knows no schema of that id."""
+
+
+class UnusableSchemaError(RegistryError):
+    """The registry has the schema, and it can't be used: it isn't Avro, or beyond a bound."""
 
 
 class IncompatibleSchemaError(RegistryError):

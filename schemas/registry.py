@@ -4,20 +4,23 @@ A value in Kafka is a zero byte, the schema's id (4 bytes, big endian) and the A
 follow TopicNameStrategy and are BACKWARD compatible: whoever reads with the newest schema can read
 all that is there.
 
-This is the one module of `schemas` that knows the registry's client.
+Schemas are read by `registry_reader`; this is the one module that knows the client by which they
+are registered.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import struct
 import threading
 import time
-from collections.abc import Iterator
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
-from typing import Protocol, cast
+from dataclasses import dataclass, replace
+from typing import Protocol, cast, runtime_checkable
 
 import httpx
 from confluent_kafka.schema_registry import (
@@ -28,11 +31,26 @@ from confluent_kafka.schema_registry import (
 
 from schemas.credentials import password_of, tls_context
 from schemas.derive import AvroSchema
-from schemas.errors import IncompatibleSchemaError, RegistryError, UnknownSchemaError
+from schemas.errors import (
+    IncompatibleSchemaError,
+    RegistryError,
+    UnknownSchemaError,
+    UnusableSchemaError,
+)
+from schemas.references import standing_alone
+from schemas.registry_reader import (
+    ADDRESS,
+    CONNECTIONS,
+    LOGIN,
+    NOT_LET_IN,
+    TRUST,
+    RegistryReader,
+    warn_of_plain_login,
+)
 from schemas.registry_settings import RegistrySettings
 from schemas.topics import Topic
 
-__all__ = ["MAGIC", "WIRE_HEADER", "Registry", "SchemaSource", "wire_header"]
+__all__ = ["MAGIC", "WIRE_HEADER", "Registry", "SchemaSource", "SchemaSources", "wire_header"]
 
 MAGIC = 0
 """The first byte of every value."""
@@ -42,27 +60,18 @@ WIRE_HEADER = 5
 
 _TIMEOUT_SECONDS = 10
 _RETRIES = 2
-_UNKNOWN_SECONDS = 30
+_REFUSED_SECONDS = 30
 """An id that wasn't known is asked for again after so long: it may have been registered since, or
-the
-registry may have read its own log late."""
-
-_COMPATIBILITY = "BACKWARD"
-_NO_SUCH_SCHEMA = 40403
-"""The registry's own code; a bare 404 may as well be another server's, and says nothing about a
-schema.
+the registry may have read its own log late. So is one whose schema couldn't be used.
 """
 
-_CONFLICT = 409
-_NOT_LET_IN = (401, 403)
-_LOGIN = (
-    "check registry.username, and the password in DELTADROP_REGISTRY__PASSWORD or in"
-    " registry.password_file"
-)
-_ADDRESS = "check registry.url or SCHEMA_REGISTRY_URL"
-_TRUST = f"name the certificate of its authority in registry.ca_file; {_ADDRESS}"
+_MOST_REFUSED = 1 << 16
+"""Ids that are remembered as not known: more than are in any batch that is decoded at once."""
 
-log = logging.getLogger(__name__)
+_MOST_SCHEMAS = 1_000
+
+_COMPATIBILITY = "BACKWARD"
+_CONFLICT = 409
 
 
 def wire_header(schema_id: int) -> bytes:
@@ -79,34 +88,107 @@ class SchemaSource(Protocol):
         """
 
 
+@runtime_checkable
+class SchemaSources(SchemaSource, Protocol):
+    """A source that is faster when it knows what will be asked."""
+
+    def look_up(self, schema_ids: Iterable[int]) -> None:
+        """Get ready to be asked for these; raises RegistryError if that can't be known now."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """Why there is no schema of an id, until a moment (monotonic seconds)."""
+
+    until: float
+    error: type[RegistryError]
+    reason: str
+
+
 class Registry:
     """A Confluent-compatible registry; keeps what it answered. Safe to use from several threads.
 
-    It is asked so seldom that no connection is kept: there is nothing to close.
+    Its connections are closed with it.
     """
 
     def __init__(self, registry: RegistrySettings | str) -> None:
         settings = RegistrySettings(url=registry) if isinstance(registry, str) else registry
         self.url = settings.url
         self._settings = settings
-        self._schemas: dict[int, AvroSchema] = {}
-        self._unknown: dict[int, float] = {}
+        self._schemas: OrderedDict[int, AvroSchema] = OrderedDict()
+        self._refused: OrderedDict[int, _Refused] = OrderedDict()
+        self._reader: RegistryReader | None = None
         self._lock = threading.Lock()
 
     def schema(self, schema_id: int) -> AvroSchema:
-        """The schema of an id; raises UnknownSchemaError if there is none, RegistryError if that
-        can't be known now.
+        """The schema of an id, with all that it refers to.
+
+        Raises UnknownSchemaError if there is none, UnusableSchemaError if it isn't Avro or beyond a
+        bound, RegistryError if that can't be known now.
         """
-        known = self._schemas.get(schema_id)
-        if known is not None:
-            return known
+        known = self._known(schema_id)
+        return self._answered(schema_id) if known is None else known
+
+    def look_up(self, schema_ids: Iterable[int]) -> None:
+        """Ask for several ids at once; raises RegistryError if one can't be known now."""
+        unknown = [one for one in schema_ids if not self._is_known(one)]
+        if len(unknown) < 2:
+            return  # `schema` asks as fast
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            asked = [pool.submit(self._is_there, one) for one in unknown]
+            try:
+                refused = [
+                    one for one, future in zip(unknown, asked, strict=True) if not future.result()
+                ]
+            finally:
+                for future in asked:
+                    future.cancel()
+        with self._lock:  # many took long: none of them is asked for again at once
+            until = time.monotonic() + _REFUSED_SECONDS
+            for one in refused:
+                if one in self._refused:
+                    self._refused[one] = replace(self._refused[one], until=until)
+
+    def _is_there(self, schema_id: int) -> bool:
+        try:
+            self._answered(schema_id)
+        except (UnknownSchemaError, UnusableSchemaError):
+            return False
+        return True
+
+    def _is_known(self, schema_id: int) -> bool:
+        try:
+            return self._known(schema_id) is not None
+        except (UnknownSchemaError, UnusableSchemaError):
+            return True
+
+    def _known(self, schema_id: int) -> AvroSchema | None:
         with self._lock:
-            if time.monotonic() < self._unknown.get(schema_id, 0):
-                raise UnknownSchemaError(f"no schema has the id {schema_id}", where=self.url)
+            if schema_id in self._schemas:
+                self._schemas.move_to_end(schema_id)
+                return self._schemas[schema_id]
+            refused = self._refused.get(schema_id)
+        if refused is not None and time.monotonic() < refused.until:
+            raise refused.error(refused.reason, where=self.url)
+        return None
+
+    def _answered(self, schema_id: int) -> AvroSchema:
+        """Ask, and remember what came of it."""
+        try:
             schema = self._fetched(schema_id)
+        except (UnknownSchemaError, UnusableSchemaError) as error:
+            until = time.monotonic() + _REFUSED_SECONDS
+            with self._lock:
+                self._refused[schema_id] = _Refused(until, type(error), error.what)
+                while len(self._refused) > _MOST_REFUSED:
+                    self._refused.popitem(last=False)
+            raise
+        with self._lock:
             self._schemas[schema_id] = schema
-            self._unknown.pop(schema_id, None)
-            return schema
+            self._refused.pop(schema_id, None)
+            while len(self._schemas) > _MOST_SCHEMAS:
+                self._schemas.popitem(last=False)
+        return schema
 
     def register(self, topic: Topic, schema: AvroSchema) -> int:
         """Register `schema` for a topic's values, if it isn't yet, and return its id.
@@ -128,19 +210,17 @@ class Registry:
             yield client
 
     def _fetched(self, schema_id: int) -> AvroSchema:
-        try:
-            with self._asked(f"schema {schema_id}") as client:
-                answer = client.get_schema(schema_id)
-                if answer.schema_type not in (None, "AVRO") or answer.references:
-                    raise UnknownSchemaError(
-                        f"schema {schema_id} isn't an Avro schema on its own",
-                        where=self.url,
-                    )
-                parsed = json.loads(answer.schema_str)
-        except UnknownSchemaError:
-            self._unknown[schema_id] = time.monotonic() + _UNKNOWN_SECONDS
-            raise
+        reader = self._reading()
+        text = reader.by_id(schema_id)
+        parsed = standing_alone(text, f"schema {schema_id}", lambda one: reader.by_version(*one))
         return cast(AvroSchema, parsed if isinstance(parsed, dict) else {"type": parsed})
+
+    def _reading(self) -> RegistryReader:
+        with self._lock:
+            if self._reader is None:
+                self._reader = RegistryReader(self._settings)
+                weakref.finalize(self, self._reader.close)
+            return self._reader
 
 
 @contextmanager
@@ -150,19 +230,17 @@ def _translated(where: str) -> Iterator[None]:
         yield
     except SchemaRegistryError as error:
         reason = str(error.error_message)
-        if error.error_code == _NO_SUCH_SCHEMA:
-            raise UnknownSchemaError("the registry has no such schema", where=where) from error
         if error.http_status_code == _CONFLICT:
             hint = "it must read what the topic holds already: add fields, don't change them"
             raise IncompatibleSchemaError(
                 f"the schema isn't compatible: {reason}", where=where, hint=hint
             ) from error
         what = f"the registry answers with {error.http_status_code}: {reason}"
-        hint = _LOGIN if error.http_status_code in _NOT_LET_IN else ""
+        hint = LOGIN if error.http_status_code in NOT_LET_IN else ""
         raise RegistryError(what, where=where, hint=hint) from error
     except (httpx.HTTPError, OSError) as error:
         what = f"the registry can't be reached ({error})"
-        hint = _TRUST if "CERTIFICATE_VERIFY_FAILED" in str(error) else _ADDRESS
+        hint = TRUST if "CERTIFICATE_VERIFY_FAILED" in str(error) else ADDRESS
         raise RegistryError(what, where=where, hint=hint) from error
     except ValueError as error:
         raise RegistryError(
@@ -180,17 +258,8 @@ def _client_options(settings: RegistrySettings) -> dict[str, object]:
     if settings.username is not None:
         password = password_of(settings, "registry")
         options["basic.auth.user.info"] = f"{settings.username}:{password}"
-        if not settings.is_encrypted:
-            _warn_once(settings.url)
+        warn_of_plain_login(settings)
     if settings.ca_file is not None:
         tls_context("registry", settings.ca_file)  # which says what is wrong with the file
         options["ssl.ca.location"] = str(settings.ca_file)
     return options
-
-
-@cache
-def _warn_once(url: str) -> None:
-    log.warning(
-        "registry %s: the login travels unencrypted; use https outside a network that you trust",
-        url,
-    )

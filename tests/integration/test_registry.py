@@ -1,12 +1,14 @@
 """Schemas in a real registry: registered, found by id, refused where they can't read older ones."""
 
+import json
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
 
 from deploy.parts import SchemaRegistry
 from schemas import registry as registry_module
@@ -136,3 +138,48 @@ def test_a_wrong_address_that_answers_not_found_isnt_an_unknown_schema(other_ser
     with pytest.raises(RegistryError) as failed:
         Registry(other_server).schema(1)
     assert not isinstance(failed.value, UnknownSchemaError)
+
+
+def test_a_schema_with_references_is_read_with_what_it_refers_to(
+    registry: SchemaRegistry, topic: Topic
+) -> None:
+    whole = avro_schema(topic, CATALOG)
+    apart = next(
+        field["type"]
+        for field in whole["fields"]
+        if isinstance(field["type"], dict) and field["type"].get("type") == "enum"
+    )
+    name = f"{whole.get('namespace', '')}.{apart['name']}".lstrip(".")
+    alone = {"namespace": whole.get("namespace", ""), **apart}
+    fields = [
+        {**field, "type": name} if field["type"] is apart else field for field in whole["fields"]
+    ]
+    subject = f"{topic.subject}-part"
+    with SchemaRegistryClient({"url": registry.url}) as client:
+        client.register_schema(subject, Schema(json.dumps(alone), "AVRO"))
+        referring = Schema(
+            json.dumps({**whole, "fields": fields}), "AVRO", [SchemaReference(name, subject, 1)]
+        )
+        schema_id = int(client.register_schema(f"{topic.subject}-whole", referring))
+        other = int(
+            client.register_schema(f"{topic.subject}-json", Schema('{"type": "object"}', "JSON"))
+        )
+    value = written(Kind.PROFILE, "CREATED", attributes={"city": "Liège"})[5:]
+
+    decoder = Decoder(Registry(registry.url), topic, CATALOG)
+    values = [wire_header(schema_id) + value, wire_header(other) + value]
+    decoded = decoder.decode(values, [b"33"] * 2)
+
+    assert decoded.batch.column("attributes").to_pylist()[0]["city"] == "Liège"
+    assert [one.reason for one in decoded.refused] == [f"schema {other} is JSON, not Avro"]
+
+
+def test_many_unknown_ids_take_seconds(registry: SchemaRegistry) -> None:
+    known = Registry(registry.url)
+    began = time.monotonic()
+
+    known.look_up(range(NO_SUCH_ID, NO_SUCH_ID + 500))
+
+    print(f"500 unknown ids: {time.monotonic() - began:.1f} s")
+    with pytest.raises(UnknownSchemaError):
+        known.schema(NO_SUCH_ID + 7)
