@@ -34,7 +34,7 @@ __all__ = [
     "warn_of_plain_login",
 ]
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("schemas.registry")
 
 CONNECTIONS: Final = 8
 """Requests to the registry at once."""

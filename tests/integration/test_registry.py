@@ -2,13 +2,14 @@
 
 import json
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
+import httpx
 import pytest
-from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
+from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from deploy.parts import SchemaRegistry
 from schemas import registry as registry_module
@@ -22,6 +23,7 @@ from schemas.topics import Topic
 from tests.shop.events import CATALOG, written
 
 NO_SUCH_ID = 2_000_000_000
+JSON_SCHEMA = {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object"}
 
 
 @pytest.fixture
@@ -140,6 +142,14 @@ def test_a_wrong_address_that_answers_not_found_isnt_an_unknown_schema(other_ser
     assert not isinstance(failed.value, UnknownSchemaError)
 
 
+def registered(registry: SchemaRegistry, subject: str, schema: str, **more: Any) -> int:
+    """Register a schema with all that may be said of one; its id."""
+    told = {"schema": schema, "schemaType": "AVRO", **more}
+    answer = httpx.post(f"{registry.url}/subjects/{subject}/versions", json=told, timeout=30)
+    answer.raise_for_status()
+    return int(answer.json()["id"])
+
+
 def test_a_schema_with_references_is_read_with_what_it_refers_to(
     registry: SchemaRegistry, topic: Topic
 ) -> None:
@@ -155,15 +165,13 @@ def test_a_schema_with_references_is_read_with_what_it_refers_to(
         {**field, "type": name} if field["type"] is apart else field for field in whole["fields"]
     ]
     subject = f"{topic.subject}-part"
-    with SchemaRegistryClient({"url": registry.url}) as client:
-        client.register_schema(subject, Schema(json.dumps(alone), "AVRO"))
-        referring = Schema(
-            json.dumps({**whole, "fields": fields}), "AVRO", [SchemaReference(name, subject, 1)]
-        )
-        schema_id = int(client.register_schema(f"{topic.subject}-whole", referring))
-        other = int(
-            client.register_schema(f"{topic.subject}-json", Schema('{"type": "object"}', "JSON"))
-        )
+    whole_text = json.dumps({**whole, "fields": fields})
+    refers = [{"name": name, "subject": subject, "version": 1}]
+    registered(registry, subject, json.dumps(alone))
+    schema_id = registered(registry, f"{topic.subject}-whole", whole_text, references=refers)
+    other = registered(
+        registry, f"{topic.subject}-json", json.dumps(JSON_SCHEMA), schemaType="JSON"
+    )
     value = written(Kind.PROFILE, "CREATED", attributes={"city": "Liège"})[5:]
 
     decoder = Decoder(Registry(registry.url), topic, CATALOG)
@@ -174,12 +182,10 @@ def test_a_schema_with_references_is_read_with_what_it_refers_to(
     assert [one.reason for one in decoded.refused] == [f"schema {other} is JSON, not Avro"]
 
 
-def test_many_unknown_ids_take_seconds(registry: SchemaRegistry) -> None:
+def test_many_unknown_ids_are_asked_for_together(registry: SchemaRegistry) -> None:
     known = Registry(registry.url)
-    began = time.monotonic()
 
-    known.look_up(range(NO_SUCH_ID, NO_SUCH_ID + 500))
+    known.look_up(range(NO_SUCH_ID, NO_SUCH_ID + 50))
 
-    print(f"500 unknown ids: {time.monotonic() - began:.1f} s")
     with pytest.raises(UnknownSchemaError):
         known.schema(NO_SUCH_ID + 7)
