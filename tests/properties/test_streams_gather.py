@@ -7,7 +7,7 @@ from faust.types import TP
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.gather import Gather, Limits
+from streams.gather import BATCH_RECORDS, Gather, Limits
 from streams.records import RECORDS, Flush
 
 PARTITIONS = [TP("a", 0), TP("a", 1), TP("b", 0)]
@@ -123,3 +123,15 @@ def test_what_was_gathered_before_a_leap_is_never_covered() -> None:
     gather.add({tp: [piece([5])]}, {tp: 6}, now=0.0)
     (flush,) = gather.take_all()
     assert [(chunk.first, chunk.next) for chunk in flush.chunks] == [(5, 6)]
+
+
+def test_a_topic_is_due_by_the_number_of_its_records_too() -> None:
+    gather = Gather(Limits())
+    many = piece(list(range(BATCH_RECORDS - 1)))
+    gather.add({PARTITIONS[0]: [many]}, {}, 0.0)
+    assert list(gather.take_due(0.0)) == []
+
+    gather.add({PARTITIONS[0]: [piece([BATCH_RECORDS])]}, {}, 0.0)
+
+    (flush,) = gather.take_due(0.0)
+    assert sum(len(records) for chunk in flush.chunks for records in chunk.records) == BATCH_RECORDS
