@@ -24,7 +24,6 @@ Payload: TypeAlias = bytes | memoryview
 """Bytes of records, decompressed."""
 
 _NONE, _GZIP, _SNAPPY, _LZ4, _ZSTD = range(5)  # Kafka's numbers (KIP-110)
-_CODECS: Final = range(5)
 
 _GZIP_BITS: Final = 31  # a gzip header and the largest window (zlib's manual, inflateInit2)
 
@@ -55,16 +54,14 @@ class Source(Protocol):
 
 def inflated_if_small(codec: int, packed: memoryview, most: int) -> Payload | None:
     """The bytes of all records, or None if they may be more than `most`; raises InflateError."""
-    with _translated():
-        if codec == _NONE:
-            return packed if len(packed) <= most else None
-        if codec == _GZIP:
-            return _gzip_if_small(packed, most)
-        if codec in _SMALL:
-            bound, decompress = _SMALL[codec]
-            size = bound(packed, most)
-            return decompress(packed) if size is not None and size <= most else None
-    raise InflateError(f"unknown compression codec {codec}")
+    if codec == _NONE:
+        return packed if len(packed) <= most else None
+    if codec not in _SMALL:
+        raise InflateError(f"unknown compression codec {codec}")
+    try:
+        return _SMALL[codec](packed, most)
+    except _ERRORS as error:
+        raise InflateError(f"it can't be decompressed ({error})") from error
 
 
 def opened(codec: int, packed: memoryview) -> Source:
@@ -186,16 +183,30 @@ def _snappy_claim(block: memoryview) -> int:
     raise InflateError("a block of Snappy has no size")
 
 
-def _snappy_bound(packed: memoryview, most: int) -> int | None:
-    total = 0
+def _snappy_if_small(packed: memoryview, most: int) -> bytes | None:
+    blocks = []
     for block in _snappy_packed(packed):
         _refuse_impossible(block)
-        total += _snappy_claim(block)
-    return total
+        most -= _snappy_claim(block)
+        if most < 0:
+            return None
+        blocks.append(bytes(cramjam.snappy.decompress_raw(block)))
+    return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
 
-def _snappy(packed: memoryview) -> bytes:
-    return b"".join(_snappy_blocks(packed))
+def _lz4_if_small(packed: memoryview, most: int) -> bytes | None:
+    if _LZ4_RATIO * len(packed) <= most or _is_within(_lz4_bound(packed, most), most):
+        inflated: bytes = codecs.lz4_decode(packed)
+        return inflated
+    return None
+
+
+def _zstd_if_small(packed: memoryview, most: int) -> bytes | None:
+    return codecs.zstd_decode(packed) if _is_within(_zstd_bound(packed, most), most) else None
+
+
+def _is_within(bound: int | None, most: int) -> bool:
+    return bound is not None and bound <= most
 
 
 def _zstd_bound(packed: memoryview, most: int) -> int | None:
@@ -255,14 +266,12 @@ def _lz4_bound(packed: memoryview, most: int) -> int | None:
     return None
 
 
-_SMALL: Final[
-    dict[int, tuple[Callable[[memoryview, int], int | None], Callable[[memoryview], bytes]]]
-] = {
-    _SNAPPY: (_snappy_bound, _snappy),
-    _LZ4: (_lz4_bound, codecs.lz4_decode),
-    _ZSTD: (_zstd_bound, codecs.zstd_decode),
+_SMALL: Final[dict[int, Callable[[memoryview, int], bytes | None]]] = {
+    _GZIP: _gzip_if_small,
+    _SNAPPY: _snappy_if_small,
+    _LZ4: _lz4_if_small,
+    _ZSTD: _zstd_if_small,
 }
-
 
 _ERRORS: Final = cast(
     tuple[type[Exception], ...],
