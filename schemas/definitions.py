@@ -6,17 +6,23 @@ would be right`. Table, stream and export definitions and the settings are read 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Generic, TypeVar, cast
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from schemas.errors import DefinitionError, Fault
-from schemas.explaining import AtError, Location, choices, explain, location_of, shown
+from schemas.documents import Document, Faults, read_document
+from schemas.explaining import (
+    AtError,
+    Location,
+    choices,
+    explain,
+    in_quotes,
+    location_of,
+)
 
 __all__ = [
     "AtError",
@@ -34,52 +40,7 @@ __all__ = [
 ]
 
 _SUFFIXES: Final = frozenset({".yaml", ".yml"})
-_LONGEST_NUMBER: Final = 1000
-"""Characters of a number: no setting has one of as many digits."""
-
 M = TypeVar("M", bound=BaseModel)
-T = TypeVar("T")
-
-
-class Faults:
-    """Collects faults, so that a refusal lists them all."""
-
-    def __init__(self) -> None:
-        self.found: list[Fault] = []
-
-    def add(self, where: str, what: str, hint: str = "") -> None:
-        """Note one fault."""
-        self.found.append(Fault(where, what, hint))
-
-    def told_by(self, read: Callable[[], T]) -> T | None:
-        """Return what is read; None, with its faults noted, where it is refused."""
-        try:
-            return read()
-        except DefinitionError as error:
-            self.found.extend(error.faults)
-            return None
-
-    def raise_if_any(self) -> None:
-        """Raise DefinitionError with everything found, if anything was."""
-        if self.found:
-            raise DefinitionError(self.found)
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A YAML file: its plain values, the line (from 1) of each, and how it's written there."""
-
-    path: Path
-    data: Mapping[str, object]
-    lines: Mapping[Location, int]
-    sources: Mapping[Location, str] = field(default_factory=dict)
-    """How values that aren't text are written: `no` for False, nothing for what is empty."""
-
-    def where(self, location: Location = ()) -> str:
-        """`path:line` of a value, or of the nearest one around it that is there."""
-        while location and location not in self.lines:
-            location = location[:-1]
-        return f"{self.path}:{self.lines.get(location, 1)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,152 +125,58 @@ def _is_definition(path: Path, faults: Faults) -> bool:
     return False
 
 
-def read_document(path: Path, faults: Faults) -> Document | None:
-    """Read one YAML file; None, and why in `faults`, if it isn't a mapping with names for keys."""
-    if path.is_dir():
-        faults.add(
-            str(path),
-            "is a folder, not a file",
-            "rename it, or move what it holds up one level",
-        )
-        return None
-    text = ""
-    try:
-        text = path.read_text(encoding="utf-8")
-        nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
-    except OSError as error:
-        faults.add(str(path), f"can't be read: {error.strerror}")
-    except UnicodeDecodeError as error:
-        faults.add(str(path), f"isn't UTF-8 (byte {error.start})", "save it as UTF-8")
-    except yaml.MarkedYAMLError as error:
-        faults.found.append(_syntax_fault(path, text, error))
-    except yaml.YAMLError as error:
-        faults.add(str(path), f"isn't YAML: {' '.join(str(error).split())}")
-    else:
-        return _document(path, nodes, faults)
-    return None
-
-
-def _syntax_fault(path: Path, text: str, error: yaml.MarkedYAMLError) -> Fault:
-    mark = error.problem_mark
-    where = f"{path}:{mark.line + 1 if mark else 1}"
-    if mark and error.problem and "'\\t'" in error.problem:
-        if text.split("\n")[mark.line][: mark.column].strip():
-            return Fault(where, "a tab within the line", "write a space in its place")
-        return Fault(where, "a tab in the indentation", "YAML is indented with spaces")
-    return Fault(where, f"isn't YAML: {error.problem or error.context}")
-
-
-def _document(path: Path, nodes: Sequence[yaml.Node | None], faults: Faults) -> Document | None:
-    present = [node for node in nodes if node is not None]
-    if not present or _is_null(present[0]):
-        faults.add(f"{path}:1", "the file is empty", "remove it, or write the definition")
-        return None
-    if len(present) > 1:
-        faults.add(
-            f"{path}:{present[1].start_mark.line + 1}",
-            "a second document",
-            "one definition for each file",
-        )
-        return None
-    plain = _Plain(path, faults)
-    before = len(faults.found)
-    data = plain.value(present[0], ())
-    if not isinstance(data, dict):
-        faults.add(
-            f"{path}:1",
-            "isn't a mapping of keys to values",
-            "it begins with a line like `key: value`",
-        )
-    if len(faults.found) > before:
-        return None
-    return Document(path, cast(dict[str, object], data), plain.lines, plain.sources)
-
-
-def _is_null(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
-
-
-@dataclass
-class _Plain:
-    """Turns YAML nodes into plain values and remembers where each was."""
-
-    path: Path
-    faults: Faults
-    lines: dict[Location, int] = field(default_factory=dict)
-    sources: dict[Location, str] = field(default_factory=dict)
-    within: list[yaml.Node] = field(default_factory=list)
-
-    def value(self, node: yaml.Node, location: Location) -> object:
-        self.lines.setdefault(location, node.start_mark.line + 1)
-        if any(node is outer for outer in self.within):
-            self._fault(node, "an alias to a value that holds it", "write the value out")
-            return None
-        self.within.append(node)
-        try:
-            if isinstance(node, yaml.MappingNode):
-                return self._mapping(node, location)
-            if isinstance(node, yaml.SequenceNode):
-                return [
-                    self.value(item, (*location, index)) for index, item in enumerate(node.value)
-                ]
-            return self._scalar(node, location)
-        finally:
-            self.within.pop()
-
-    def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, object]:
-        result: dict[str, object] = {}
-        for key_node, value_node in node.value:
-            key = key_node.value
-            if not isinstance(key, str) or not isinstance(key_node, yaml.ScalarNode):
-                self._fault(key_node, "a key that isn't a name")
-                continue
-            if key in result:
-                self._fault(
-                    key_node,
-                    f"field '{key}': is there twice",
-                    f"first at line {self.lines[*location, key]}",
-                )
-                continue
-            self.lines[*location, key] = key_node.start_mark.line + 1
-            result[key] = self.value(value_node, (*location, key))
-        return result
-
-    def _scalar(self, node: yaml.Node, location: Location) -> object:
-        text = str(node.value)
-        try:
-            value = cast(object, yaml.SafeLoader("").construct_object(node, deep=True))
-        except (ValueError, yaml.YAMLError) as error:
-            why = " ".join(str(error).split())
-            if len(text) > _LONGEST_NUMBER:  # Python speaks of a setting of its own
-                why = f"it has {len(text)} digits"
-            self._fault(node, f"{shown(text)} can't be read: {why}", "put text in quotes")
-            return None
-        if not isinstance(value, str):
-            self.sources[location] = text
-        return value
-
-    def _fault(self, node: yaml.Node, what: str, hint: str = "") -> None:
-        self.faults.add(f"{self.path}:{node.start_mark.line + 1}", what, hint)
-
-
 def build(document: Document, model: type[M], faults: Faults, within: Location = ()) -> M | None:
     """Validate a document as a `model`; None, and every reason in `faults`, if it isn't one.
 
     within: the way to it in the file it's a part of.
     """
-    try:
+    details = _details(model, document.data)
+    if details is None:
         return model.model_validate(document.data)
+    texts = _right_as_texts(document, model, details)
+    for detail in details:
+        if detail["type"] == "too_short" and _is_around(detail, details):
+            continue  # it counts only the items that are right
+        location = location_of(detail)
+        source = document.sources.get(location)
+        what, hint = explain(detail, model, source, within=within)
+        if source and location in texts:
+            what, hint = in_quotes(detail, source, within)
+        faults.add(document.where(location), what, hint)
+    return None
+
+
+def _details(model: type[BaseModel], data: object) -> list[ErrorDetails] | None:
+    try:
+        model.model_validate(data)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        for detail in details:
-            if detail["type"] == "too_short" and _is_around(detail, details):
-                continue  # it counts only the items that are right
-            location = location_of(detail)
-            source = document.sources.get(location)
-            what, hint = explain(detail, model, source, within=within)
-            faults.add(document.where(location), what, hint)
-        return None
+        return error.errors(include_url=False)
+    return None
+
+
+def _right_as_texts(
+    document: Document, model: type[BaseModel], details: Sequence[ErrorDetails]
+) -> frozenset[Location]:
+    """Where YAML made something else of what would be right as text: `no` in a list of names."""
+    wrong = {location_of(detail) for detail in details} & document.sources.keys()
+    if not wrong:
+        return frozenset()
+    left = _details(model, _with_texts(document.data, document.sources, wrong, ())) or []
+    still = [location_of(detail) for detail in left]
+    return frozenset(at for at in wrong if not any(one[: len(at)] == at for one in still))
+
+
+def _with_texts(
+    value: object, sources: Mapping[Location, str], at: Set[Location], here: Location
+) -> object:
+    """A value in which what stands at some places is the text that is written there."""
+    if here in at:
+        return sources[here]
+    if isinstance(value, Mapping):
+        return {key: _with_texts(item, sources, at, (*here, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_texts(item, sources, at, (*here, n)) for n, item in enumerate(value)]
+    return value
 
 
 def _is_around(detail: ErrorDetails, others: Sequence[ErrorDetails]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Hashable, Iterable, Mapping
+from datetime import date
 from typing import Final, cast, get_args
 
 from pydantic import BaseModel
@@ -16,6 +17,7 @@ __all__ = [
     "Location",
     "choices",
     "explain",
+    "in_quotes",
     "location_of",
     "shown",
 ]
@@ -97,8 +99,8 @@ def _told(detail: ErrorDetails, model: type[BaseModel], source: str | None) -> t
         case "enum" | "literal_error":
             expected = str(context["expected"]).replace(" or ", ", ").replace("'", "").split(", ")
             return f"{shown(given)} isn't one of them", choices(str(given), expected)
-        case "string_type" if source is not None and len(source) <= _SHOWN:
-            return f"{shown(given)} isn't text", f'put it in quotes: "{source}"'
+        case "string_type" if source:
+            return _not_text(detail["input"], source)
         case "value_error":
             return str(context["error"]), ""
         case "string_pattern_mismatch":
@@ -108,6 +110,30 @@ def _told(detail: ErrorDetails, model: type[BaseModel], source: str | None) -> t
             return what.format(given=shown(given), **context), hint.format(**context)
     message = detail["msg"]
     return f"{message[:1].lower()}{message[1:]}, not {shown(given)}", ""
+
+
+def in_quotes(detail: ErrorDetails, source: str, within: Location = ()) -> tuple[str, str]:
+    """What YAML made of a text, and that it is to be in quotes. within: as for `explain`."""
+    what, hint = _not_text(detail["input"], source)
+    return f"field '{_dotted((*within, *location_of(detail)))}': {what}", hint
+
+
+def _not_text(value: object, source: str) -> tuple[str, str]:
+    hint = f'put it in quotes: "{source}"' if len(source) <= _SHOWN else "put it in quotes"
+    return f"{shown(source)} isn't text: YAML reads it as {_reading(value)}", hint
+
+
+def _reading(value: object) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case None:
+            return "nothing"
+        case int() | float():
+            return f"the number {value}" if abs(value) < _LARGE else "a number"
+        case date():
+            return "a date"
+    return "something else"
 
 
 def location_of(detail: ErrorDetails) -> Location:
@@ -131,6 +157,8 @@ def choices(given: str, expected: Iterable[str]) -> str:
     return f"{listed}; nearest match '{nearest}'" if nearest else listed
 
 
+_LARGE: Final = 1e15
+"""Numbers from here on aren't told: nobody would know them again."""
 _SHOWN: Final = 60
 """Characters of a value that a message shows."""
 _AS_WRITTEN: Final = {"None": "null", "True": "true", "False": "false"}

@@ -193,7 +193,7 @@ def load_settings(path: Path | None = None) -> Settings:
     faults = Faults()
     _refuse_unknown_variables(faults)
     document = Document(file, {}, {})
-    if named is not None or file.exists():
+    if named is not None or os.path.lexists(file):  # a link to nothing isn't "no file"
         document = read_document(file, faults) or document
         _refuse_secrets(document, faults)
     faults.raise_if_any()

@@ -329,8 +329,8 @@ def test_the_example_exports_are_valid_and_of_every_kind_of_event() -> None:
         (
             '"06:00"',
             "16:00",
-            "exports/a.yaml:6: field 'schedule.at': '16:00' isn't text; "
-            'put it in quotes: "16:00"',
+            "exports/a.yaml:6: field 'schedule.at': '16:00' isn't text: "
+            'YAML reads it as the number 960; put it in quotes: "16:00"',
         ),
         (
             "export: openings",

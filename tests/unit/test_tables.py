@@ -134,7 +134,7 @@ def test_a_folder_without_a_database_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_isnt_utf8_is_said(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_bytes(b"database: \xff\n")
-    assert faults_of(tmp_path) == ["x.yaml: isn't UTF-8 (byte 10); save it as UTF-8"]
+    assert faults_of(tmp_path) == ["x.yaml:1: isn't UTF-8 (byte 10); save it as UTF-8"]
 
 
 def test_a_name_is_defined_once(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_a_table_belongs_to_a_database_that_is_defined(tmp_path: Path) -> None:
         ),
         (
             "subscriptions: [true]",
-            "x.yaml:4: field 'subscriptions[0]': 'true' isn't text; put it in quotes: \"true\"",
+            "x.yaml:4: field 'subscriptions[0]': 'true' isn't text: YAML reads it as true; put it in quotes: \"true\"",
         ),
         (
             "segmentations: [{name: a, kind: exclusive}]",

@@ -44,16 +44,26 @@ SCHEDULE = 'schedule: {at: "06:00", time_zone: UTC}'
         (
             '"06:00"',
             "12:30",
-            "6: field 'schedule.at': '12:30' isn't text; put it in quotes: \"12:30\"",
+            "6: field 'schedule.at': '12:30' isn't text: YAML reads it as the number 750; "
+            'put it in quotes: "12:30"',
         ),
-        ("sent\n", "no\n", "1: field 'export': 'no' isn't text; put it in quotes: \"no\""),
+        (
+            "sent\n",
+            "no\n",
+            "1: field 'export': 'no' isn't text: YAML reads it as false; put it in quotes: \"no\"",
+        ),
         (
             SCHEDULE,
             "schedule:",
             "6: field 'schedule': is empty; write its fields below it, indented",
         ),
         ("SENT", "", "5: field 'event': is empty"),
-        ("shop", "null", "3: field 'database': 'null' isn't text; put it in quotes: \"null\""),
+        (
+            "shop",
+            "null",
+            "3: field 'database': 'null' isn't text: YAML reads it as nothing; "
+            'put it in quotes: "null"',
+        ),
         ("entity: crm", "entity:\tcrm", "2: a tab within the line; write a space in its place"),
         (
             "crm",
@@ -80,7 +90,7 @@ def test_a_value_is_shown_as_it_is_written(
         ),
         (
             "columns: [true]",
-            "'columns[0]': 'true' isn't a group of fields; write its fields below it, indented",
+            "'columns[0]': 'true' isn't text: YAML reads it as true; put it in quotes: \"true\"",
         ),
         ("columns: yes", "'columns': 'yes' isn't a list; write it as [one, another]"),
         (
@@ -165,3 +175,36 @@ def test_a_fault_of_a_location_names_the_location(tmp_path: Path) -> None:
     assert str(refused.value) == (
         f"{file}:2: field 'locations.partner.attempts': 'many' isn't a whole number"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("no", "false"),
+        ("Yes", "true"),
+        ("on", "true"),
+        ("OFF", "false"),
+        ("010", "the number 8"),
+        ("1_000", "the number 1000"),
+        ("12:30", "the number 750"),
+        ("1.5", "the number 1.5"),
+        ("2026-01-31", "a date"),
+        ("null", "nothing"),
+        ("~", "nothing"),
+        ("9" * 400, "a number"),
+    ],
+)
+def test_a_column_that_yaml_makes_something_else_of_is_to_be_in_quotes(
+    tmp_path: Path, name: str, read: str
+) -> None:
+    fault = fault_of(tmp_path, EXPORT + f"columns: [interactionId, {name}]\n")
+    quoted = f'put it in quotes: "{name}"' if len(name) < 60 else "put it in quotes"
+    shown = name if len(name) < 60 else f"{name[:57]}..."
+    assert fault == (
+        f"7: field 'columns[1]': '{shown}' isn't text: YAML reads it as {read}; {quoted}"
+    )
+
+
+def test_what_isnt_right_in_quotes_either_isnt_to_be_in_quotes(tmp_path: Path) -> None:
+    fault = fault_of(tmp_path, EXPORT.replace("database: shop\n", "database: shop\nformats: no\n"))
+    assert "quotes" not in fault
