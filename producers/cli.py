@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from producers.jsonl import Outcome, publish_lines, publish_right_lines
+from producers.lines import bounded_lines
 from producers.publisher import Publisher
 from producers.topics import TopicKeeper, TopicsReport, wanted_topics
 from schemas.errors import Fault, WrongInputError
@@ -63,8 +64,9 @@ def publish(
 
 
 def _published(
-    settings: Settings, lines: IO[bytes], name: str, keep_going: bool, tell: Tell
+    settings: Settings, file: IO[bytes], name: str, keep_going: bool, tell: Tell
 ) -> Outcome:
+    lines = bounded_lines(file)
     catalog = load_catalog(settings.tables)
     prefix = settings.kafka.topic_prefix
 

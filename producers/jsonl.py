@@ -7,47 +7,35 @@ left out and reported.
 
 from __future__ import annotations
 
-import json
 import pickle
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from decimal import Decimal, InvalidOperation
-from itertools import islice
-from typing import IO, NoReturn
-from uuid import UUID
+from typing import IO
 
 from producers.encode import Encoded, EventEncoder, WrongEventError
-from producers.event import Event
-from producers.leaves import JSON_LEAVES, moment_of_text
-from producers.publisher import Publisher
+from producers.leaves import JSON_LEAVES
+from producers.lines import printable, read_event
+from producers.publisher import SIZE_HINT, Publisher
 from schemas.errors import Fault, WrongInputError
-from schemas.events import HEADER_FIELDS
 from schemas.tables import Catalog
 
 __all__ = [
+    "Checked",
     "LineReader",
     "Outcome",
     "Progress",
     "publish_lines",
     "publish_right_lines",
-    "read_event",
 ]
 
 _CHUNK = 2_000
 """Lines that are checked together."""
+_CHUNK_BYTES = 16 << 20
+"""Bytes of lines that are: they become Arrow arrays."""
 
 _MAX_FAULTS = 100
 """Wrong lines that are listed; the others are counted."""
-
-_LONGEST_INTEGER = 100
-"""Characters of a whole number: no type holds one of as many digits."""
-
-_SHOWN = 40
-"""Characters of a wrong number that are shown."""
-
-_COMMON = ("kind", *(name for name in HEADER_FIELDS if name != "eventId"))
 
 Progress = Callable[[str, int], None]
 """Told of a step's name and the lines done so far."""
@@ -78,6 +66,35 @@ class Outcome:
         raise WrongInputError(listed)
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Lines that were checked together: the encoded events of the right ones with their line
+    numbers (from 1), and what is wrong with the others.
+    """
+
+    events: tuple[Encoded, ...]
+    numbers: tuple[int, ...]
+    faults: tuple[Fault, ...]
+
+    def without(self, name: str, wrong: Mapping[int, str]) -> Checked:
+        """The same without the events, by index, that are too large, each a fault for its reason.
+
+        name: the input's name.
+        """
+        if not wrong:
+            return self
+        faults = [
+            Fault(f"{name}:{self.numbers[index]}", reason, SIZE_HINT)
+            for index, reason in sorted(wrong.items())
+        ]
+        left = [index for index in range(len(self.events)) if index not in wrong]
+        return Checked(
+            tuple(self.events[index] for index in left),
+            tuple(self.numbers[index] for index in left),
+            (*self.faults, *faults),
+        )
+
+
 def publish_lines(
     lines: Iterable[bytes],
     name: str,
@@ -88,24 +105,27 @@ def publish_lines(
 ) -> Outcome:
     """Send all lines, or none: raises WrongInputError if any is wrong, PublishError if Kafka fails.
 
-    name: the input's name, for messages. connect: makes the publisher, once all lines are right.
+    name: the input's name, for messages. connect: makes the publisher, once all lines are right;
+    whether they are too large for Kafka is known then, and before anything is sent.
     """
     outcome = Outcome()
     reader = LineReader(name, catalog, prefix)
     with tempfile.TemporaryFile(prefix="deltadrop-publish-") as spool:
         done = 0
-        for events, faults in reader.chunks(lines):
-            outcome.refuse(faults)
-            done += len(events) + len(faults)
+        for checked in reader.chunks(lines):
+            outcome.refuse(checked.faults)
+            done += len(checked.events) + len(checked.faults)
             if not outcome.refused:
-                pickle.dump(events, spool)
+                pickle.dump(checked, spool)
             progress("checked", done)
         outcome.raise_if_refused()
-        spool.seek(0)
         with connect() as publisher:
-            for events in _unspooled(spool):
-                publisher.send(events)
-                outcome.sent += len(events)
+            for checked in _unspooled(spool):
+                outcome.refuse(checked.without(name, publisher.too_large(checked.events)).faults)
+            outcome.raise_if_refused()
+            for checked in _unspooled(spool):
+                publisher.send(checked.events)
+                outcome.sent += len(checked.events)
                 progress("sent", outcome.sent)
             outcome.sent = publisher.flush()
     return outcome
@@ -121,16 +141,18 @@ def publish_right_lines(
 ) -> Outcome:
     """Send every line that is right (`--keep-going`); the others are in the outcome."""
     outcome = Outcome()
-    for events, faults in LineReader(name, catalog, prefix).chunks(lines):
-        outcome.refuse(faults)
-        publisher.send(events)
-        outcome.sent += len(events)
+    for checked in LineReader(name, catalog, prefix).chunks(lines):
+        right = checked.without(name, publisher.too_large(checked.events))
+        outcome.refuse(right.faults)
+        publisher.send(right.events)
+        outcome.sent += len(right.events)
         progress("sent", outcome.sent)
     outcome.sent = publisher.flush()
     return outcome
 
 
-def _unspooled(spool: IO[bytes]) -> Iterator[list[Encoded]]:
+def _unspooled(spool: IO[bytes]) -> Iterator[Checked]:
+    spool.seek(0)
     while True:
         try:
             yield pickle.load(spool)
@@ -145,94 +167,41 @@ class LineReader:
         self._name = name
         self._encoder = EventEncoder(catalog, prefix, JSON_LEAVES)
 
-    def chunks(self, lines: Iterable[bytes]) -> Iterator[tuple[list[Encoded], list[Fault]]]:
-        """The events and faults of some thousand lines at a time; blank lines are passed over."""
-        numbered = ((n, line) for n, line in enumerate(lines, 1) if line.strip())
-        while chunk := list(islice(numbered, _CHUNK)):
-            events: list[Encoded] = []
-            numbers: list[int] = []
-            faults: dict[int, Fault] = {}
-            for number, line in chunk:
-                try:
-                    events.append(self._encoder.encode(read_event(line)))
-                    numbers.append(number)
-                except WrongEventError as error:
-                    faults[number] = Fault(f"{self._name}:{number}", error.what, error.hint)
-            wrong = self._encoder.check(events)
-            for index, reason in wrong.items():
-                number, hint = numbers[index], self._encoder.hint(events[index], reason)
-                faults[number] = Fault(f"{self._name}:{number}", reason, hint)
-            right = [event for index, event in enumerate(events) if index not in wrong]
-            yield right, [faults[number] for number in sorted(faults)]
+    def chunks(self, lines: Iterable[bytes]) -> Iterator[Checked]:
+        """Check some thousand lines at a time, fewer of long ones; blank ones are passed over."""
+        chunk: list[tuple[int, bytes]] = []
+        size = 0
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            chunk.append((number, line))
+            size += len(line)
+            if len(chunk) >= _CHUNK or size >= _CHUNK_BYTES:
+                yield self._checked(chunk)
+                chunk, size = [], 0
+        if chunk:
+            yield self._checked(chunk)
 
-
-def read_event(line: bytes) -> Event:
-    """The event of one line; WrongEventError if it isn't one."""
-    try:
-        found = json.loads(
-            line,
-            parse_int=_whole,
-            parse_float=_number,
-            parse_constant=_no_number,
-            object_pairs_hook=_once,
+    def _checked(self, lines: Iterable[tuple[int, bytes]]) -> Checked:
+        events: list[Encoded] = []
+        numbers: list[int] = []
+        faults: dict[int, Fault] = {}
+        for number, line in lines:
+            try:
+                events.append(self._encoder.encode(read_event(line, number)))
+                numbers.append(number)
+            except WrongEventError as error:
+                faults[number] = self._fault(number, error.what, error.hint)
+        wrong = self._encoder.check(events)
+        for index, reason in wrong.items():
+            hint = self._encoder.hint(events[index], reason)
+            faults[numbers[index]] = self._fault(numbers[index], reason, hint)
+        right = [index for index in range(len(events)) if index not in wrong]
+        return Checked(
+            tuple(events[index] for index in right),
+            tuple(numbers[index] for index in right),
+            tuple(faults[number] for number in sorted(faults)),
         )
-    except (ValueError, RecursionError) as error:
-        raise WrongEventError(f"isn't JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise WrongEventError("isn't a JSON object", hint='one event a line: {"kind": …}')
-    for name in _COMMON:
-        if not isinstance(found.get(name), str):
-            what = "isn't text" if name in found else "is missing"
-            raise WrongEventError(f"field '{name}': {what}")
-    return Event(
-        found.pop("kind"),
-        found.pop("eventType"),
-        found.pop("database"),
-        found.pop("source"),
-        _moment(found.pop("occurredAt")),
-        found,
-        _event_id(found.pop("eventId", None)),
-    )
 
-
-def _moment(value: object) -> datetime:
-    try:
-        return moment_of_text(value)
-    except ValueError as error:
-        raise WrongEventError(f"field 'occurredAt': {error}") from error
-
-
-def _event_id(value: object) -> UUID | None:
-    if value is None:
-        return None
-    try:
-        return UUID(str(JSON_LEAVES["uuid"](value)))
-    except ValueError as error:
-        raise WrongEventError(f"field 'eventId': {error}") from error
-
-
-def _whole(text: str) -> int | Decimal:
-    """Read a whole number; a long one as Python reads without asking for a limit to be raised."""
-    return int(text) if len(text) <= _LONGEST_INTEGER else Decimal(text)
-
-
-def _number(text: str) -> Decimal:
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-        raise ValueError(f"{shown} is out of the range of numbers") from None
-
-
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} isn't a number")
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """A JSON object in which no key is there twice: the last would win in silence."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        double = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"key '{double}' is there twice")
-    return found
+    def _fault(self, number: int, what: str, hint: str) -> Fault:
+        return Fault(f"{self._name}:{number}", printable(what), printable(hint))

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 from uuid import UUID
 
 from kafka import KafkaProducer
@@ -25,6 +25,7 @@ from producers.connection import explained, translated
 from producers.encode import Encoded, EventEncoder, WrongEventError
 from producers.event import Event
 from producers.leaves import PYTHON_LEAVES
+from producers.sizes import MAX_REQUEST_BYTES, SizeLimits
 from schemas.derive import avro_schema
 from schemas.errors import PublishError
 from schemas.kafka_access import client_options
@@ -35,14 +36,16 @@ from schemas.settings import RegistrySettings, Settings
 from schemas.tables import Catalog
 from schemas.topics import Topic
 
-__all__ = ["Publisher"]
+__all__ = ["SIZE_HINT", "Publisher"]
 
 _CHUNK = 2_000
 """Events of a bulk that are checked together."""
 
-_MAX_EVENT_BYTES = 1_000_000
-"""Key and value of one event; Kafka takes messages of up to 1,048,588 bytes unless told otherwise.
-"""
+_CHUNK_BYTES = 16 << 20
+"""Bytes of encoded events that are checked together: they become Arrow arrays."""
+
+SIZE_HINT: Final = "shorten it, or let the topic take more"
+"""What would be right of an event that is too large."""
 
 _BATCH_BYTES = 256 * 1024
 _LINGER_MS = 20
@@ -78,6 +81,7 @@ class Publisher:
         self._routes: dict[Topic, _Route] = {}
         self._delivery_seconds = max(delivery_seconds, (_REQUEST_MS + _LINGER_MS) / 1000)
         self._in_flight = _InFlight(self._delivery_seconds)
+        self._limits = SizeLimits(self._kafka)
         self._where = f"Kafka {self._kafka.bootstrap_servers}"
         wait_until_reachable(self._kafka, PublishError)
         with translated(PublishError, self._where):
@@ -91,17 +95,19 @@ class Publisher:
                 request_timeout_ms=_REQUEST_MS,
                 max_block_ms=_REQUEST_MS,
                 delivery_timeout_ms=int(self._delivery_seconds * 1000),
+                max_request_size=MAX_REQUEST_BYTES,
             )
 
     def publish(self, event: Event) -> UUID:
         """Check one event and hand it to Kafka; gives its id. `flush` tells whether it arrived.
 
-        Raises WrongEventError if it breaks its schema or contract; PublishError if the queue stays
-        full, Kafka can't be reached, or an earlier event wasn't delivered.
+        Raises WrongEventError if it breaks its schema or contract, or is too large for Kafka;
+        PublishError if the queue stays full, Kafka can't be reached, or an earlier event wasn't
+        delivered.
         """
         encoded = self._encoder.encode(event)
-        for reason in self._encoder.check([encoded]).values():
-            raise WrongEventError(reason, hint=self._encoder.hint(encoded, reason))
+        for wrong in self._wrong([encoded]):
+            raise wrong.error()
         self.send([encoded])
         return UUID(encoded.event_id)
 
@@ -111,37 +117,61 @@ class Publisher:
 
         Raises as `publish` does; of the chunk that holds a wrong event, none is sent.
         """
-        remaining = iter(events)
+        remaining = enumerate(events)
         count = 0
-        while chunk := list(islice(remaining, _CHUNK)):
-            encoded = []
-            for index, event in enumerate(chunk):
-                try:
-                    encoded.append(self._encoder.encode(event))
-                except WrongEventError as error:
-                    where = f"event {count + index}"
-                    raise WrongEventError(error.what, where=where, hint=error.hint) from error
-            for index, reason in sorted(self._encoder.check(encoded).items()):
-                hint = self._encoder.hint(encoded[index], reason)
-                raise WrongEventError(reason, where=f"event {count + index}", hint=hint)
-            self.send(encoded)
+        while chunk := self._encoded(islice(remaining, _CHUNK)):
+            for wrong in self._wrong(chunk):
+                raise wrong.error(f"event {count + wrong.index}")
+            self.send(chunk)
             count += len(chunk)
         return count
+
+    def too_large(self, events: Sequence[Encoded]) -> dict[int, str]:
+        """The events, by index, that are larger than Kafka takes, and why; asks Kafka once for
+        each topic.
+
+        Raises PublishError and RegistryError where their topics aren't reached.
+        """
+        found = {}
+        for index, event in enumerate(events):
+            route = self._route(event.topic)
+            reason = self._limits.reason(route.topic_name, event.key, route.header + event.datum)
+            if reason:
+                found[index] = reason
+        return found
 
     def send(self, events: Sequence[Encoded]) -> None:
         """Hand encoded and checked events to Kafka, in order; raises PublishError."""
         self._in_flight.raise_failures()
         for event in events:
-            route = self._routes.get(event.topic) or self._registered(event.topic)
+            route = self._route(event.topic)
             value = route.header + event.datum
             size = len(event.key) + len(value)
-            if size > _MAX_EVENT_BYTES:
-                what = f"the event has {size} bytes, more than the {_MAX_EVENT_BYTES} that are sent"
-                raise PublishError(what, where=f"event {event.event_id}")
             self._in_flight.make_room(size)
             self._in_flight.add(
                 self._handed_over(event, route.topic_name, value), size, event.event_id
             )
+
+    def _encoded(self, numbered: Iterator[tuple[int, Event]]) -> list[Encoded]:
+        """Encode events, as many as are checked together."""
+        encoded: list[Encoded] = []
+        size = 0
+        for number, event in numbered:
+            try:
+                encoded.append(self._encoder.encode(event))
+            except WrongEventError as error:
+                where = f"event {number}"
+                raise WrongEventError(error.what, where=where, hint=error.hint) from error
+            size += len(encoded[-1].datum)
+            if size >= _CHUNK_BYTES:
+                break
+        return encoded
+
+    def _wrong(self, encoded: Sequence[Encoded]) -> Iterator[_Wrong]:
+        for index, reason in sorted(self._encoder.check(encoded).items()):
+            yield _Wrong(index, reason, self._encoder.hint(encoded[index], reason))
+        for index, reason in self.too_large(encoded).items():
+            yield _Wrong(index, reason, SIZE_HINT)
 
     def flush(self, timeout: float | None = None) -> int:
         """Wait until everything has arrived; gives how many events did since the last flush.
@@ -178,6 +208,9 @@ class Publisher:
         with suppress(KafkaError):  # the error that ends the block says more
             self._producer.close(timeout=self._delivery_seconds)
 
+    def _route(self, topic: Topic) -> _Route:
+        return self._routes.get(topic) or self._registered(topic)
+
     def _registered(self, topic: Topic) -> _Route:
         try:
             self._producer.partitions_for(topic.name)
@@ -207,6 +240,18 @@ def _kafka_settings(kafka: Settings | KafkaSettings | str) -> KafkaSettings:
     if isinstance(kafka, str):
         return KafkaSettings(bootstrap_servers=kafka)
     return kafka.kafka if isinstance(kafka, Settings) else kafka
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrong:
+    """An event that can't be sent, by its index, and why."""
+
+    index: int
+    reason: str
+    hint: str
+
+    def error(self, where: str = "") -> WrongEventError:
+        return WrongEventError(self.reason, where=where, hint=self.hint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,11 @@ from confluent_kafka.admin import (
 )
 
 from deploy.parts import KafkaBroker, SchemaRegistry
-from producers.encode import WrongEventError
+from producers.encode import Encoded, EventEncoder, WrongEventError
+from producers.event import Event
+from producers.leaves import PYTHON_LEAVES
 from producers.publisher import Publisher
+from producers.sizes import SizeLimits, batch_bytes
 from producers.topics import TopicKeeper, wanted_topics
 from schemas.decode import Decoder
 from schemas.errors import IncompatibleSchemaError, PublishError, TopicError
@@ -172,11 +175,76 @@ def test_a_wrong_event_in_a_bulk_is_named_and_its_chunk_not_sent(site: Site) -> 
         assert publisher.flush() == 0
 
 
-def test_an_event_that_is_too_large_is_refused(site: Site) -> None:
-    large = event(Kind.EMAIL_ACTIVITY, "OPENED", emailAddress="x" * 1_100_000)
+def opened_of(size: int, name: str = "x") -> Event:
+    """An opening that takes so many bytes in Kafka, in a batch of its own."""
+
+    def told(length: int) -> Event:
+        letters = name * length
+        one = event(Kind.EMAIL_ACTIVITY, "OPENED", uuid.UUID(int=7), emailAddress=letters)
+        encoded.append(EventEncoder(CATALOG, "deltadrop", PYTHON_LEAVES).encode(one))
+        return one
+
+    encoded: list[Encoded] = []
+    guess = told(size - 300)
+    for _ in range(3):  # the lengths are numbers of one to four bytes themselves
+        found = batch_bytes(encoded[-1].key, b"12345" + encoded[-1].datum)
+        guess = told(len(guess.payload["emailAddress"]) + size - found)
+    return guess
+
+
+def limited(site: Site, most: int) -> None:
+    """Let the topic of e-mail activities take so many bytes."""
+    entry = ConfigEntry("max.message.bytes", str(most), incremental_operation=AlterConfigOpType.SET)
+    topic = site.topic(Kind.EMAIL_ACTIVITY).name
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    admin = AdminClient({"bootstrap.servers": site.kafka.bootstrap_servers})
+    for done in admin.incremental_alter_configs([resource]).values():
+        done.result(30)
+    deadline = time.monotonic() + 20
+    while SizeLimits(site.kafka).most(topic) != most and time.monotonic() < deadline:
+        time.sleep(0.1)  # the broker knows of its own change a little later
+
+
+@pytest.mark.parametrize("most", [None, 5_000, 3_000_000])
+def test_an_event_is_sent_up_to_the_byte_that_its_topic_takes(site: Site, most: int | None) -> None:
+    if most is not None:
+        limited(site, most)
+    limit = most or 1_048_588
     with site.publisher() as publisher:
-        with pytest.raises(PublishError, match=r"the event has 11000\d\d bytes, more than"):
-            publisher.publish(large)
+        publisher.publish(opened_of(limit))
+        assert publisher.flush() == 1
+        with pytest.raises(WrongEventError) as refused:
+            publisher.publish(opened_of(limit + 1))
+        assert publisher.flush() == 0
+        topic = site.topic(Kind.EMAIL_ACTIVITY).name
+        assert str(refused.value) == (
+            f"the event takes {limit + 1} bytes in Kafka, topic {topic} up to {limit}"
+            " (max.message.bytes); shorten it, or let the topic take more"
+        )
+
+
+def test_kafka_counts_as_we_do(site: Site) -> None:
+    limited(site, 5_000)
+    with site.publisher() as publisher:
+        publisher._limits._most[site.topic(Kind.EMAIL_ACTIVITY).name] = 10_000
+        publisher.publish(opened_of(5_001))
+        with pytest.raises(PublishError, match="MessageSizeTooLarge"):
+            publisher.flush()
+
+
+def test_nothing_is_sent_of_a_batch_with_an_event_that_is_too_large(site: Site) -> None:
+    few = [event(Kind.EMAIL_ACTIVITY, "OPENED") for _ in range(3)]
+    with site.publisher() as publisher:
+        with pytest.raises(WrongEventError, match=r"event 2: the event takes 1048589 bytes"):
+            publisher.publish_many([*few[:2], opened_of(1_048_589), few[2]])
+        assert publisher.flush() == 0
+
+
+def test_what_is_larger_than_the_client_sends_is_refused_before(site: Site) -> None:
+    limited(site, 50_000_000)
+    with site.publisher() as publisher:
+        with pytest.raises(WrongEventError, match=r"up to 16777216 are sent"):
+            publisher.publish(opened_of(16_777_300))
         assert publisher.flush() == 0
 
 

@@ -55,12 +55,11 @@ def test_the_starts_settings_tables_and_events_are_right(tmp_path: Path) -> None
     read = load_settings(tmp_path / "settings.yaml")
     catalog = _catalog(tmp_path / "tables", tables)
     lines = "".join(_blocks(START, "json")).splitlines()
-    ((events, faults),) = LineReader("page", catalog, "deltadrop").chunks(
-        line.encode() for line in lines
-    )
+    (checked,) = LineReader("page", catalog, "deltadrop").chunks(line.encode() for line in lines)
+    events, faults = checked.events, checked.faults
 
     assert read.kafka.replication_factor == 1
-    assert (len(events), faults) == (4, [])
+    assert (len(events), faults) == (4, ())
 
 
 def test_the_settings_shown_are_settings(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """JSON Lines (SPEC §8): read without loss, refused with line number and reason, all or nothing."""
 
+import io
 import json
+import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -9,7 +11,8 @@ from typing import Any, cast
 import pytest
 
 from producers.encode import Encoded, WrongEventError
-from producers.jsonl import LineReader, publish_lines, publish_right_lines, read_event
+from producers.jsonl import LineReader, publish_lines, publish_right_lines
+from producers.lines import MAX_LINE_BYTES, bounded_lines, printable, read_event
 from producers.publisher import Publisher
 from schemas.errors import WrongInputError
 from schemas.events import Kind
@@ -37,12 +40,16 @@ class Recorder:
 
     def __init__(self) -> None:
         self.sent: list[Encoded] = []
+        self.most = 1_000_000
 
     def __enter__(self) -> "Recorder":
         return self
 
     def __exit__(self, *error: object) -> None:
         pass
+
+    def too_large(self, events: Sequence[Encoded]) -> dict[int, str]:
+        return {n: "is too large" for n, one in enumerate(events) if len(one.datum) > self.most}
 
     def send(self, events: Sequence[Encoded]) -> None:
         self.sent += events
@@ -63,9 +70,9 @@ def publish(recorder: Recorder, *lines: bytes) -> Any:
 
 
 def fault(text: bytes) -> str:
-    ((events, faults),) = LineReader("f", CATALOG, "deltadrop").chunks([text])
-    assert not events
-    return str(faults[0]).removeprefix("f:1: ")
+    (checked,) = LineReader("f", CATALOG, "deltadrop").chunks([text])
+    assert not checked.events
+    return str(checked.faults[0]).removeprefix("f:1: ")
 
 
 def test_lines_are_sent_in_order() -> None:
@@ -113,8 +120,19 @@ def test_an_empty_file_sends_nothing() -> None:
         (b"not json", "isn't JSON: Expecting value: line 1 column 1 (char 0)"),
         (b"[]", 'isn\'t a JSON object; one event a line: {"kind": …}'),
         (b'{"kind": "row", "kind": "row"}', "isn't JSON: key 'kind' is there twice"),
-        (b"\xff", "isn't JSON: 'utf-8' codec can't decode byte 0xff in position 0"),
-        (b"[" * 100_000, "isn't JSON: maximum recursion depth exceeded"),
+        (b"\xff", "isn't UTF-8 (byte 1 of the line: 0xff); save it as UTF-8"),
+        ("{}".encode("utf-16"), "isn't UTF-8 (byte 1 of the line: 0xff); save it as UTF-8"),
+        (b'{"kind": "\xc3', "isn't UTF-8 (byte 11 of the line: 0xc3); save it as UTF-8"),
+        (b"[" * 100_000, "isn't an event: brackets within brackets"),
+        (b'{"a":' * 20_000 + b"1" + b"}" * 20_000, "isn't an event: brackets within brackets"),
+        (b"x" * (MAX_LINE_BYTES + 1), "the line has more than 16777216 bytes; it's one event"),
+        (b'{"a": "\0"}', "isn't JSON: Invalid control character"),
+        (b'{"\\ud800": 1, "\\ud800": 2}', r"isn't JSON: key '\ud800' is there twice"),
+        (line(kind="\ud800"), r"field 'kind': '\ud800' isn't one of them"),
+        (line(emailAddress="a\ud800"), "field 'emailAddress': isn't text that UTF-8 can hold"),
+        (line(**{"\ud800\n\x1b": 1}), r"field '\ud800\n\x1b': email-activity OPENED has no"),
+        (line(profileId="#").replace(b'"#"', b"9" * 1_000_000), "field 'profileId': isn't a whole"),
+        (line(kind="#").replace(b'"#"', b"9" * 1_000_000), "field 'kind': isn't text"),
         (line(kind=...), "field 'kind': is missing"),
         (line(source=5), "field 'source': isn't text"),
         (line(database="x"), "field 'database': 'x' isn't defined; choose from shop"),
@@ -128,6 +146,7 @@ def test_an_empty_file_sends_nothing() -> None:
         (line(opened=1), "field 'opened': email-activity OPENED has no such field"),
         (line(profileId=float("nan")), "isn't JSON: NaN isn't a number"),
     ],
+    ids=lambda value: str(value[:60]),
 )
 def test_a_wrong_line_says_what_is_wrong(text: bytes, message: str) -> None:
     assert fault(text).startswith(message)
@@ -210,9 +229,9 @@ def test_a_decimal_of_thousands_of_digits_is_refused_in_our_words() -> None:
 def test_zeros_at_the_end_are_no_decimals() -> None:
     text = profile({"balance": "#"}).replace(b'"#"', b"1." + b"0" * 5000)
 
-    ((_, faults),) = LineReader("f", CATALOG, "deltadrop").chunks([text])
+    (checked,) = LineReader("f", CATALOG, "deltadrop").chunks([text])
 
-    assert not faults
+    assert not checked.faults
 
 
 def profile(attributes: dict[str, object]) -> bytes:
@@ -255,9 +274,9 @@ def test_values_are_read_without_loss() -> None:
     )
     body = json.dumps({"kind": "profile", "eventType": "CREATED", **HEADER, "profileId": 1})
     text = f'{body[:-1]}, "attributes": {attributes}, "segments": {{"vip": false}}}}'.encode()
-    ((events, faults),) = LineReader("f", CATALOG, "deltadrop").chunks([text])
-    assert not faults
-    (row,) = decode(Kind.PROFILE, [wire_header(1) + events[0].datum]).batch.to_pylist()
+    (checked,) = LineReader("f", CATALOG, "deltadrop").chunks([text])
+    assert not checked.faults
+    (row,) = decode(Kind.PROFILE, [wire_header(1) + checked.events[0].datum]).batch.to_pylist()
     assert {name: value for name, value in row["attributes"].items() if value is not None} == {
         "balance": Decimal("1234567890123456.78"),
         "points": 9007199254740993,
@@ -273,8 +292,8 @@ def test_values_are_read_without_loss() -> None:
 def test_a_decimal_may_be_a_number_or_text_in_any_spelling(number: str) -> None:
     row = {"kind": "row", "eventType": "CREATED", **HEADER, "table": "purchases", "id": 1}
     text = json.dumps(row)[:-1] + f', "attributes": {{"amount": {number}}}}}'
-    ((events, _),) = LineReader("f", CATALOG, "deltadrop").chunks([text.encode()])
-    (found,) = decode(Kind.ROW, [wire_header(1) + events[0].datum]).batch.to_pylist()
+    (checked,) = LineReader("f", CATALOG, "deltadrop").chunks([text.encode()])
+    (found,) = decode(Kind.ROW, [wire_header(1) + checked.events[0].datum]).batch.to_pylist()
     assert found["attributes"]["amount"] == Decimal(number.strip('"'))
 
 
@@ -290,3 +309,65 @@ def test_an_event_keeps_the_id_it_has() -> None:
     assert str(read_event(line(eventId=given)).event_id) == given.lower()
     with pytest.raises(WrongEventError):
         read_event(line(eventId=7))
+
+
+def test_a_line_that_is_too_large_for_kafka_is_refused_and_nothing_is_sent() -> None:
+    recorder = Recorder()
+    recorder.most = 100
+    lines = [*[line()] * 4999, line(emailAddress="x" * 100), line(), line(abVersion="y" * 100)]
+    with pytest.raises(WrongInputError) as refused:
+        publish(recorder, *lines)
+    assert [one.where for one in refused.value.faults] == ["day.jsonl:5000", "day.jsonl:5002"]
+    assert not recorder.sent
+
+
+def test_with_keep_going_only_the_lines_that_are_too_large_are_left_out() -> None:
+    recorder = Recorder()
+    recorder.most = 100
+    lines = [line(interactionId=1), line(emailAddress="x" * 100), line(interactionId=3)]
+    publisher = cast(Publisher, recorder)
+    outcome = publish_right_lines(lines, "-", CATALOG, "deltadrop", publisher, told)
+    assert [event.key for event in recorder.sent] == [b"1", b"3"]
+    assert [one.where for one in outcome.faults] == ["-:2"]
+
+
+@pytest.mark.parametrize("keys", ["distinct", "twice"])
+def test_many_keys_are_read_in_linear_time(keys: str) -> None:
+    named = ", ".join(f'"k{number}": 1' for number in range(200_000))
+    text = f'{{{named}, "{"k199999" if keys == "twice" else "other"}": 1}}'.encode()
+    begun = time.process_time()
+    reason = fault(text)
+    assert time.process_time() - begun < 5  # an hour where it's quadratic
+    assert reason == (
+        "isn't JSON: key 'k199999' is there twice"
+        if keys == "twice"
+        else "field 'kind': is missing"
+    )
+
+
+def test_a_line_without_an_end_costs_no_more_than_a_line_may_have() -> None:
+    endless = io.BytesIO(b"x" * (3 * MAX_LINE_BYTES) + b"\n{}\n{}")
+    assert [min(len(one), MAX_LINE_BYTES + 1) for one in bounded_lines(endless)] == [
+        MAX_LINE_BYTES + 1,
+        3,
+        2,
+    ]
+
+
+def test_lines_of_windows_are_read() -> None:
+    first, second = (line()[:-1] + b"\r\n" for _ in range(2))
+    recorder = Recorder()
+    assert publish(recorder, b"\xef\xbb\xbf" + first, b"\r\n", second).sent == 2
+    with pytest.raises(WrongInputError, match=r"day.jsonl:2: isn't JSON: Unexpected UTF-8 BOM"):
+        publish(recorder, first, b"\xef\xbb\xbf" + second)
+
+
+def test_long_lines_are_checked_a_few_at_a_time() -> None:
+    long = line(emailAddress="x" * 6_000_000)
+    chunks = LineReader("f", CATALOG, "deltadrop").chunks([long] * 7)
+    assert [len(one.events) for one in chunks] == [3, 3, 1]
+
+
+def test_a_message_is_one_line_that_can_be_read() -> None:
+    assert printable("a\nb\ud800é") == r"a\nb\ud800é"
+    assert len(printable("x" * 1_000_000)) <= 1_001

@@ -1,0 +1,88 @@
+"""How large an event may be, as Kafka counts it: known before anything is sent.
+
+A broker holds the size of an uncompressed record batch against the topic's `max.message.bytes` (its
+own `message.max.bytes` where the topic has none). The client holds an upper bound of the record
+against `max_request_size`, before any compression. An event has to pass both, alone in its batch.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import KafkaError
+from kafka.record.default_records import DefaultRecordBatchBuilder
+
+from schemas.kafka_access import client_options
+from schemas.kafka_settings import KafkaSettings
+
+__all__ = ["MAX_REQUEST_BYTES", "SizeLimits", "batch_bytes", "client_bytes"]
+
+MAX_REQUEST_BYTES: Final = 16 << 20
+"""What the client sends at most of one event, however much its topic takes: half of what may be on
+its way.
+"""
+_DEFAULT_BYTES: Final = 1_048_588
+"""Kafka's own default of `max.message.bytes`."""
+
+_BATCH_HEADER: Final = 61
+"""Bytes of a record batch before its records (KIP-98)."""
+
+
+def batch_bytes(key: bytes, value: bytes) -> int:
+    """Bytes of an uncompressed batch, in format 2, of one record without headers (KIP-98)."""
+    # Attributes, differences of time and offset, number of headers: a byte each.
+    record = 4 + _varint_bytes(len(key)) + len(key) + _varint_bytes(len(value)) + len(value)
+    return _BATCH_HEADER + _varint_bytes(record) + record
+
+
+def client_bytes(key: bytes, value: bytes) -> int:
+    """Bytes that the client counts for a record."""
+    return int(DefaultRecordBatchBuilder.estimate_size_in_bytes(key, value, []))
+
+
+def _varint_bytes(length: int) -> int:
+    """Bytes of a length, as a zigzag number in groups of seven bits."""
+    return max(1, ((length << 1).bit_length() + 6) // 7)
+
+
+class SizeLimits:
+    """What topics take, asked of Kafka once for each topic."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+        self._most: dict[str, int] = {}
+
+    def reason(self, topic: str, key: bytes, value: bytes) -> str:
+        """Return why an event is too large for its topic; nothing where it isn't."""
+        size, most = batch_bytes(key, value), self.most(topic)
+        if size > most:
+            return (
+                f"the event takes {size} bytes in Kafka,"
+                f" topic {topic} up to {most} (max.message.bytes)"
+            )
+        size = client_bytes(key, value)
+        if size > MAX_REQUEST_BYTES:
+            return f"the event takes {size} bytes in Kafka, up to {MAX_REQUEST_BYTES} are sent"
+        return ""
+
+    def most(self, topic: str) -> int:
+        """Return the most bytes of a batch; Kafka's default where it doesn't say."""
+        if topic not in self._most:
+            self._most[topic] = self._asked(topic)
+        return self._most[topic]
+
+    def _asked(self, topic: str) -> int:
+        resources = [ConfigResource(ConfigResourceType.TOPIC, topic)]
+        try:
+            admin = KafkaAdminClient(**client_options(self._kafka))
+        except (KafkaError, OSError):
+            return _DEFAULT_BYTES
+        try:
+            answer = admin.describe_configs(resources, config_filter="all")
+            return int(answer["topic"][topic]["max.message.bytes"]["value"])
+        except (KafkaError, OSError, KeyError):  # not allowed to ask, or there is no such topic
+            return _DEFAULT_BYTES
+        finally:
+            admin.close()
