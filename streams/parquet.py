@@ -8,10 +8,29 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-__all__ = ["ROW_GROUP", "parquet_writer"]
+from streams.slices import slices
+
+__all__ = ["GROUP_BYTES", "ROW_GROUP", "parquet_writer", "write_rows"]
 
 ROW_GROUP: Final = 256 * 1024
 """Rows of a group: large enough to compress, small enough to skip by statistics."""
+
+GROUP_BYTES: Final = 64 << 20
+"""Bytes of a group's values: readers have a group's texts in memory together."""
+
+
+def write_rows(
+    writer: pq.ParquetWriter,
+    rows: pa.Table | pa.RecordBatch,
+    most_rows: int = ROW_GROUP,
+    most_bytes: int = GROUP_BYTES,
+) -> None:
+    """Write rows in groups that are bounded by rows and bytes."""
+    for group in slices(rows, most_rows, most_bytes):
+        if isinstance(group, pa.RecordBatch):
+            writer.write_batch(group, row_group_size=group.num_rows)
+        else:
+            writer.write_table(group, row_group_size=group.num_rows)
 
 
 def parquet_writer(file: object, schema: pa.Schema) -> pq.ParquetWriter:

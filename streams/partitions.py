@@ -29,7 +29,7 @@ from streams.coverage import (
     tile,
 )
 from streams.layout import Batch, CoveragePath, StreamFilePath, TopicPartition
-from streams.parquet import ROW_GROUP, parquet_writer
+from streams.parquet import parquet_writer, write_rows
 from streams.store import Store
 from streams.stream import Stream
 
@@ -247,4 +247,4 @@ def _rows_by_partition(rows: pa.Table) -> dict[int, int]:
 
 def _write_parquet(rows: pa.Table, file: object) -> None:
     with parquet_writer(file, rows.schema) as writer:
-        writer.write_table(rows, row_group_size=ROW_GROUP)
+        write_rows(writer, rows)

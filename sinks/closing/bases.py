@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from sinks.closing.cut import TopicCut
 from sinks.instants import parse_stamp, stamp
-from streams.parquet import parquet_writer
+from streams.parquet import parquet_writer, write_rows
 from streams.store import Store
 
 _FORMAT: Final = "v2"
@@ -130,4 +130,4 @@ class _Counted:
         with parquet_writer(file, self._reader.schema) as writer:
             for batch in self._reader:
                 self.rows += batch.num_rows
-                writer.write_batch(batch, row_group_size=_ROW_GROUP)
+                write_rows(writer, batch, _ROW_GROUP)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +25,7 @@ from sinks.state import (
     fold_rows,
     repeats,
 )
-from sinks.state.engine import streamed, written
+from sinks.state.ordered import Ordered
 
 __all__ = ["Before", "Reading"]
 
@@ -115,18 +114,18 @@ class Reading:
         """Say how each table of a base is read, in order of ids: closes skip by statistics."""
         match topic.kind:
             case Kind.PROFILE | Kind.ROW:
-                tables = {"rows": self.rows(topic).order_by(KINDS[topic.kind].key_field)}
+                tables = {"rows": _by_id(self.rows(topic), KINDS[topic.kind].key_field)}
             case Kind.CAMPAIGN:
-                tables = {"campaigns": self.campaigns(topic).order_by("campaignId")}
+                tables = {"campaigns": _by_id(self.campaigns(topic), "campaignId")}
             case Kind.FILE_ACTIVITY:
-                tables = {"downloaded": self.downloaded(topic).order_by("interactionId")}
+                tables = {"downloaded": _by_id(self.downloaded(topic), "interactionId")}
             case _:
                 firsts = self.firsts(topic)
                 tables = {
-                    "interactions": firsts.interactions.order_by("interactionId"),
-                    "links": firsts.links.order_by("interactionId", "clickedUrl"),
+                    "interactions": _by_id(firsts.interactions, "interactionId"),
+                    "links": _by_id(firsts.links, "interactionId", "clickedUrl"),
                 }
-        return {name: partial(streamed, table) for name, table in tables.items()}
+        return {name: table.reader for name, table in tables.items()}
 
     def file(self, path: Path) -> ir.Table:
         """Return a Parquet file's rows."""
@@ -139,10 +138,10 @@ class Reading:
         pq.write_table(pa.Table.from_arrays([column], [name]), file)
         return self.file(file)
 
-    def stored(self, name: str, table: ir.Table) -> bytes:
-        """Compute a table and return it as a Parquet file."""
+    def stored(self, name: str, table: ir.Table, by: Sequence[str]) -> bytes:
+        """Compute a table in order of whole numbers and return it as a Parquet file."""
         file = self._scratch / f"{name}.parquet"
-        written(table, file)
+        Ordered(table, tuple(by), tuple(table.columns)).write(file)
         return file.read_bytes()
 
     def _of(self, topic: Topic) -> tuple[Choice, ...]:
@@ -170,6 +169,10 @@ class Reading:
             return None
         base = self.file(self._bases.table(topic.name, self._named[topic.name], table))
         return self.source.narrowed(topic, base)
+
+
+def _by_id(table: ir.Table, key: str, *then: str) -> Ordered:
+    return Ordered(table, (key,), tuple(table.columns), then)
 
 
 def _narrowed(rows: ir.Table, attributes: Collection[str]) -> ir.Table:

@@ -47,7 +47,7 @@ from sinks.rules import (
     members_of,
 )
 from sinks.state import POSITION
-from sinks.state.engine import Engine, asked, fetched, streamed
+from sinks.state.engine import Engine, asked, fetched
 from sinks.wording import counted
 from streams.layout import TopicPartition
 from streams.partitions import Partitions
@@ -247,7 +247,7 @@ class _Drop:
             events["eventType"].isin([str(t) for t in self._export.increment.feeds])
         )
         return Selected(
-            _lines(drop.lines),
+            drop.lines.batches(),
             self._input(fed),
             self._outcomes(drop),
             None,
@@ -263,7 +263,7 @@ class _Drop:
         drop = self._initial_drop()
         outcomes = balance(drop.verdicts)
         warnings = _unseen(drop.never_seen)
-        return Selected(_lines(drop.lines), _count(drop.verdicts), outcomes, None, warnings, {})
+        return Selected(drop.lines.batches(), _count(drop.verdicts), outcomes, None, warnings, {})
 
     def _row_facts(self, events: ir.Table, before: ir.Table) -> RowFacts:
         return RowFacts(
@@ -306,10 +306,10 @@ class _Drop:
         outcomes = self._outcomes(drop)
         waits = outcomes[Outcome.WAITING] > 0
         return Selected(
-            _lines(drop.lines),
+            drop.lines.batches(),
             told + waited,
             outcomes,
-            self._reading.stored("waiting", drop.waiting.order_by(*POSITION)) if waits else None,
+            self._reading.stored("waiting", drop.waiting, POSITION) if waits else None,
             _unseen(drop.never_seen),
             late,
         )
@@ -365,11 +365,6 @@ def _planning() -> Iterator[None]:
         sys.setswitchinterval(turn)
         gc.set_threshold(*usual)
         gc.unfreeze()
-
-
-def _lines(table: ir.Table) -> Iterator[pa.RecordBatch]:
-    """Compute the lines when they are asked for: till the last is read, nothing else may run."""
-    yield from streamed(table)
 
 
 def _count(table: ir.Table) -> int:

@@ -29,6 +29,7 @@ from sinks.rendering.archive import archive
 from sinks.rendering.compress import Compression
 from sinks.rendering.formats import Mask, ValueFormats, format_values
 from sinks.wording import counted
+from streams.slices import row_bytes
 
 __all__ = [
     "Compression",
@@ -46,6 +47,12 @@ __all__ = [
 _CHUNK_ROWS: Final = 65_536
 """Rows that one thread formats at a time: some 10 MB of text, small enough to stay near the
 processor's caches.
+"""
+_CHUNK_BYTES: Final = 64 << 20
+"""Bytes of their values: rows of more than 1 kB come in smaller chunks."""
+_AHEAD_BYTES: Final = 2 * _CHUNK_BYTES
+"""Bytes of the chunks that are worked on together: each is in memory some four times, as values, as
+fields, as lines and compressed.
 """
 # Made once, when the module is imported: the first Arrow value that is made of a Python one
 # imports pandas where that is installed, a third of a second that threads at work would wait for.
@@ -257,22 +264,35 @@ def _needing_quotes(text: pa.StringArray, separator: str) -> Mask | None:
 def _chunks(
     batches: Iterable[pa.RecordBatch | pa.Table], columns: list[str]
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of `batches`, only `columns` of them, in chunks of a fixed number of rows."""
+    """The rows of `batches`, only `columns` of them, in chunks of a fixed number of rows, fewer
+    where they are wide. Where a chunk ends doesn't depend on where a batch does.
+    """
     pending: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in batches:
-        part = batch.select(columns)
-        for piece in part.to_batches() if isinstance(part, pa.Table) else [part]:
-            begin = 0
-            while rows + piece.num_rows - begin >= _CHUNK_ROWS:
-                end = begin + _CHUNK_ROWS - rows
-                yield _one([*pending, piece.slice(begin, end - begin)])
-                pending, rows, begin = [], 0, end
-            if begin < piece.num_rows:
-                pending.append(piece.slice(begin))
-                rows += piece.num_rows - begin
+    rows = size = 0
+    for piece in _pieces(batches, columns):
+        ends = np.append(0, np.cumsum(row_bytes(piece)))
+        at = 0
+        while at < piece.num_rows:
+            room = int(ends[at]) + _CHUNK_BYTES - size
+            end = min(int(np.searchsorted(ends, room, side="right")) - 1, at + _CHUNK_ROWS - rows)
+            if end <= at and not rows:
+                end = at + 1  # a row that is larger than a chunk
+            if end > at:
+                pending.append(piece.slice(at, end - at))
+                rows, size, at = rows + end - at, size + int(ends[end] - ends[at]), end
+            if rows == _CHUNK_ROWS or at < piece.num_rows:
+                yield _one(pending)
+                pending, rows, size = [], 0, 0
     if rows:
         yield _one(pending)
+
+
+def _pieces(
+    batches: Iterable[pa.RecordBatch | pa.Table], columns: list[str]
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        part = batch.select(columns)
+        yield from part.to_batches() if isinstance(part, pa.Table) else [part]
 
 
 def _one(parts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
@@ -291,17 +311,25 @@ class _Pool:
         """`work` done on each of `items`, a bounded number of them ahead of the result that is
         taken.
         """
-        running: deque[Future[Result]] = deque()
+        running: deque[tuple[int, Future[Result]]] = deque()
+        size = 0
         for item in items:
-            running.append(self._threads.submit(work, item))
-            if len(running) > self._ahead:
-                yield running.popleft().result()
+            running.append((_bytes_of(item), self._threads.submit(work, item)))
+            size += running[-1][0]
+            while len(running) > self._ahead or (size > _AHEAD_BYTES and len(running) > 1):
+                done, result = running.popleft()
+                size -= done
+                yield result.result()
         while running:
-            yield running.popleft().result()
+            yield running.popleft()[1].result()
 
     def close(self) -> None:
         """Wait for what runs, drop what waits."""
         self._threads.shutdown(cancel_futures=True)
+
+
+def _bytes_of(item: object) -> int:
+    return item.nbytes if isinstance(item, pa.RecordBatch | memoryview) else 0
 
 
 class _Totals:

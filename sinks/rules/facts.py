@@ -23,6 +23,7 @@ from sinks.rules.people import People
 from sinks.state.engine import kept
 from sinks.state.firsts import FIRSTS_DAYS, Firsts
 from sinks.state.order import POSITION
+from sinks.state.ordered import Ordered, in_order
 from sinks.state.repeats import is_repeat
 
 __all__ = ["FactDrop", "FactRule", "Facts", "drop_of_facts"]
@@ -82,7 +83,7 @@ class FactDrop:
     """
 
     verdicts: ir.Table
-    lines: ir.Table
+    lines: Ordered
     waiting: ir.Table
     never_seen: int
 
@@ -216,13 +217,12 @@ def _with(facts: Facts, records: ir.Table, chosen: ir.Table) -> ir.Table:
 
 def _lines(
     facts: Facts, exported: ir.Table, people: People | None, columns: Sequence[Column]
-) -> ir.Table:
+) -> Ordered:
     if people is not None:
         exported = people.beside(exported)
     if facts.campaigns is not None and Origin.CAMPAIGN in origins_of(columns):
         fields = state_fields(facts.campaigns, Origin.CAMPAIGN, columns)
         joined = exported.left_join(facts.campaigns.select("campaignId", **fields), "campaignId")
         exported = joined.select(*exported.columns, *fields)
-    in_order = exported.order_by(*POSITION)
-    gone = in_order["_gone"] if people is not None else None
-    return in_order.select(**values_of(columns, in_order, gone))
+    gone = exported["_gone"] if people is not None else None
+    return in_order(values_of(columns, exported, gone), exported, POSITION)

@@ -22,6 +22,7 @@ from sinks.rules.people import People
 from sinks.state.engine import fetched, kept
 from sinks.state.lives import fold_rows
 from sinks.state.order import POSITION, in_append_order
+from sinks.state.ordered import Ordered, in_order
 from sinks.state.repeats import is_repeat
 
 __all__ = ["RowDrop", "RowFacts", "RowRule", "drop_of_rows", "initial_drop"]
@@ -82,7 +83,7 @@ class RowDrop:
     """
 
     verdicts: ir.Table
-    lines: ir.Table
+    lines: Ordered
     never_seen: int = 0
 
     def missed_deletions(self) -> int:
@@ -132,20 +133,20 @@ def initial_drop(facts: RowFacts, columns: Sequence[Column]) -> RowDrop:
 _FACT: Final = ("_fact_appended_at", "_fact_occurred_at")
 
 
-def _lines(rows: ir.Table, facts: RowFacts, columns: Sequence[Column]) -> tuple[ir.Table, int]:
+def _lines(rows: ir.Table, facts: RowFacts, columns: Sequence[Column]) -> tuple[Ordered, int]:
     """The lines of these rows, and how many are of profiles that were never seen.
 
     rows: state, and when their fact was told: occurredAt, _appended_at.
     """
     fields = state_fields(rows, facts.origin, columns)
     if facts.profiles is None:
-        in_order = rows.select(_order=rows[facts.key], **fields).order_by("_order")
-        return in_order.select(**values_of(columns, in_order)), 0
+        told = rows.select(_order=rows[facts.key], **fields)
+        return in_order(values_of(columns, told), told, ["_order"]), 0
     of_profile = state_fields(facts.profiles, Origin.PROFILE, columns)
     people = People.of(rows, facts.profiles, of_profile, facts.deleted_later)
     told = rows.select("profileId", "occurredAt", "_appended_at", _order=rows[facts.key], **fields)
-    in_order = people.beside(told).order_by("_order")
-    lines = in_order.select(**values_of(columns, in_order, in_order["_gone"]))
+    beside = people.beside(told)
+    lines = in_order(values_of(columns, beside, beside["_gone"]), beside, ["_order"])
     return lines, people.never_seen(rows)
 
 

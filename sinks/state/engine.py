@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
@@ -24,19 +24,27 @@ from sinks.scratch import scratch_folder
 from sinks.state.plans import compiled
 
 __all__ = [
+    "BATCH_BYTES",
     "BATCH_ROWS",
+    "VECTOR_ROWS",
     "Engine",
     "asked",
+    "engine_of",
     "fetched",
     "kept",
     "lasting",
     "parquet_scan",
+    "rejoined",
     "streamed",
     "written",
 ]
 
 BATCH_ROWS: Final = 131_072
 """Rows of one streamed batch: some megabytes of text, so that few are in flight."""
+BATCH_BYTES: Final = 64 << 20
+"""Bytes of one streamed batch: one that reaches them is handed out, whatever rows it has."""
+VECTOR_ROWS: Final = 2_048
+"""Rows of a vector of DuckDB's: it has them in memory together anyway."""
 
 
 _QUERY: Final = f"query {token_hex(8)} "  # as nobody's data has it
@@ -180,22 +188,46 @@ def kept(result: ir.Table) -> ir.Table:
     Not `create_table`: it asks the engine five things each time, which a close would do fifteen
     times.
     """
-    return _engine_of(result).keep(result)
+    return engine_of(result).keep(result)
 
 
-def streamed(result: ir.Table, rows: int = BATCH_ROWS) -> pa.RecordBatchReader:
+def streamed(result: ir.Table, rows: int = VECTOR_ROWS) -> pa.RecordBatchReader:
     """Compute a table batch by batch; nothing else may run on its connection until the last is
     read.
 
-    Not `to_pyarrow_batches`: Ibis 12 calls a method for it that DuckDB 2 no longer has.
+    Batches are small, as their texts may be long; `rejoined` makes larger ones. Not
+    `to_pyarrow_batches`: Ibis 12 calls a method for it that DuckDB 2 no longer has.
     """
-    engine = _engine_of(result)
+    engine = engine_of(result)
     return engine.con.sql(engine.text_of(result)).to_arrow_reader(rows)
+
+
+def rejoined(
+    batches: Iterable[pa.RecordBatch], most_rows: int = BATCH_ROWS, most_bytes: int = BATCH_BYTES
+) -> Iterator[pa.RecordBatch]:
+    """Join small batches until they have so many rows, or so many bytes."""
+    pending: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        if pending and size + batch.nbytes > most_bytes:
+            yield _joined(pending)
+            pending, rows, size = [], 0, 0
+        pending.append(batch)
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if rows >= most_rows:
+            yield _joined(pending)
+            pending, rows, size = [], 0, 0
+    if rows:
+        yield _joined(pending)
+
+
+def _joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
 
 def written(result: ir.Table, file: Path) -> None:
     """Compute a table into a Parquet file."""
-    engine = _engine_of(result)
+    engine = engine_of(result)
     engine.con.execute(f"COPY ({engine.text_of(result)}) TO {_quoted(file)} (FORMAT parquet)")
 
 
@@ -210,12 +242,13 @@ def fetched(result: ir.Table) -> list[dict[str, Any]]:
 
 def asked(result: ir.Table) -> list[dict[str, Any]]:
     """Compute a small table of files alone, beside what is being kept, and return its rows."""
-    engine = _engine_of(result)
+    engine = engine_of(result)
     rows: list[dict[str, Any]] = engine.ask(engine.text_of(result)).read_all().to_pylist()
     return rows
 
 
-def _engine_of(table: ir.Table) -> Engine:
+def engine_of(table: ir.Table) -> Engine:
+    """Return the engine that a table is of."""
     engine = table.get_backend()
     if not isinstance(engine, Engine):
         raise TypeError(f"{engine!r} is not an Engine")

@@ -39,6 +39,7 @@ from sinks.state import (
     repeats,
 )
 from sinks.state.engine import fetched, streamed
+from sinks.state.ordered import Ordered
 from sinks.types import EXPORT_TYPES, ExportType, Increment, Line, columns_on_offer
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -160,7 +161,7 @@ class Closer:
         later = self.table(pa.table({"profileId": pa.array(deleted_later, pa.int64())}))
         facts = self._row_facts(Told(self, records, None), cut, cut, later)
         drop = initial_drop(facts, columns)
-        lines = streamed(drop.lines).read_all()
+        lines = drop.lines.reader().read_all()
         counted = {outcome.label: number for outcome, number in balance(drop.verdicts).items()}
         assert counted["exported"] == len(lines)
         return Closed({}, lines, counted, drop.never_seen)
@@ -277,14 +278,14 @@ class Told:
         return [(NOTHING, self.base), (self.base, cut)]
 
 
-def _closed(verdicts: ibis.Table, lines: ibis.Table, warnings: int) -> Closed:
+def _closed(verdicts: ibis.Table, lines: Ordered, warnings: int) -> Closed:
     outcomes = {
         (row["_partition"], row["_offset"]): Outcome(row["outcome"]).label
         for row in fetched(verdicts)
     }
     counted = {outcome.label: number for outcome, number in balance(verdicts).items() if number}
     assert sum(counted.values()) == len(outcomes)
-    return Closed(outcomes, streamed(lines).read_all(), counted, warnings)
+    return Closed(outcomes, lines.reader().read_all(), counted, warnings)
 
 
 def table_of(records: Iterable[Record], topic: Topic, catalog: Catalog) -> pa.Table:
