@@ -163,6 +163,7 @@ def test_a_close_of_wide_rows_gives_the_bytes_of_one_that_has_room(
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1_800)
 def test_two_gigabytes_of_text_are_closed_in_bounded_memory(tmp_path: Path) -> None:
     shop = OfflineShop(tmp_path / "shop", definitions=with_exports("profiles"))
     rng = np.random.default_rng(1)
