@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from typing import IO, Final, NoReturn
+from typing import IO, Any, Final, NoReturn
 from uuid import UUID
 
 from producers.encode import WrongEventError
@@ -69,7 +69,7 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
-def _object(line: bytes) -> dict[str, object]:
+def _object(line: bytes) -> dict[str, Any]:
     if len(line) > MAX_LINE_BYTES:
         what = f"the line has more than {MAX_LINE_BYTES} bytes"
         raise WrongEventError(what, hint="it's one event a line, each line with its end")

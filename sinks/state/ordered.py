@@ -161,4 +161,4 @@ def _through(file: Path, rows: ir.Table) -> pa.Table:
 
 def _fitting(rows: pa.RecordBatch | pa.Table) -> int:
     """How many rows like these are a batch."""
-    return max(1, BATCH_BYTES * rows.num_rows // max(1, rows.nbytes))
+    return max(1, BATCH_BYTES * int(rows.num_rows) // max(1, int(rows.nbytes)))
