@@ -178,7 +178,7 @@ def test_two_gigabytes_of_text_are_closed_in_bounded_memory(tmp_path: Path) -> N
     with watched_memory() as peak:
         outcome = shop.close("profiles", at(30))
     assert outcome.rows == 2_300
-    assert outcome.bytes > 2_300 * 950_000
+    assert outcome.size > 2_300 * 950_000
     print(f"peak of resident memory: {peak[0] >> 20} MiB")
     assert peak[0] < ALLOWED
 
