@@ -4,13 +4,16 @@ A coverage record is written last, created if absent. Only files that a record n
 repeated after a crash, or one of a worker that woke up late, covers offsets again with other
 borders; `tile` chooses among them by a fixed rule, so that every reader of the same records reads
 each offset exactly once.
+
+Offsets that nobody can read may be passed over by a person: their record names no file, and wins
+over any other of these offsets (SPEC §6).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from typing import TypeAlias
 
 from streams.layout import CoveragePath
@@ -38,10 +41,20 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A person's word that offsets are passed over: why, who said so, and when (ISO 8601, UTC)."""
+
+    reason: str
+    by: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
 class CoverageRecord:
     """What one batch holds of the offsets `[path.first, path.next)` of a partition.
 
     `appended` is the first and last append time in UTC milliseconds, None where no event was read.
+    `passed_over` is there where `path.is_passed_over`, and then there are no files.
     """
 
     path: CoveragePath
@@ -49,6 +62,7 @@ class CoverageRecord:
     files: tuple[CoveredFile, ...]
     dead_letters: tuple[DeadLetter, ...]
     appended: tuple[int, int] | None
+    passed_over: PassedOver | None = None
 
     def to_json(self) -> bytes:
         """Serialise all but the path, which is the record's name."""
@@ -57,6 +71,7 @@ class CoverageRecord:
             "files": [[f.stream, f.path, f.rows, f.file_rows] for f in self.files],
             "dead_letters": [[letter.offset, letter.reason] for letter in self.dead_letters],
             "appended": self.appended,
+            **({"passed_over": asdict(self.passed_over)} if self.passed_over else {}),
         }
         return json.dumps(content, separators=(",", ":")).encode()
 
@@ -70,11 +85,14 @@ class CoverageRecord:
             tuple(CoveredFile(*file) for file in fields["files"]),
             tuple(DeadLetter(*letter) for letter in fields["dead_letters"]),
             tuple(fields["appended"]) if fields["appended"] else None,
+            PassedOver(**fields["passed_over"]) if "passed_over" in fields else None,
         )
 
     def covers(self, stream: str, fingerprint: Fingerprint) -> bool:
-        """Whether this record says everything about a stream as it is defined now."""
-        return self.streams.get(stream) == fingerprint
+        """Whether this record says everything about a stream as it is defined now. Of offsets that
+        were passed over there is nothing to say, of any stream.
+        """
+        return self.path.is_passed_over or self.streams.get(stream) == fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +130,31 @@ class Tiling:
 def tile(records: Iterable[CoveragePath], first: int, end: int) -> Tiling:
     """Choose records that cover `[first, end)`, each offset once.
 
-    The rule: at each offset, of the records that cover it, the one that reaches furthest; of those
-    that reach equally far, the first by name. It depends on nothing but the names.
+    The rule: where offsets were passed over, that; between, at each offset, of the records that
+    cover it, the one that reaches furthest; of those that reach equally far, the first by name. It
+    depends on nothing but the names.
     """
     candidates = sorted(r for r in records if r.next > first and r.first < end)
+    lost = [record for record in candidates if record.is_passed_over]
+    if not lost:
+        return _furthest(candidates, first, end)
+    stored = [record for record in candidates if not record.is_passed_over]
+    over = _furthest(lost, first, end)
+    between = [_furthest(stored, gap.first, gap.next) for gap in over.holes]
+    tiles = [*over.tiles, *(piece for one in between for piece in one.tiles)]
+    holes = [hole for one in between for hole in one.holes]
+    return Tiling(first, end, tuple(sorted(tiles, key=lambda piece: piece.first)), tuple(holes))
+
+
+def _furthest(ordered: Sequence[CoveragePath], first: int, end: int) -> Tiling:
+    """Choose at each offset the record that reaches furthest, among some that are in order."""
+    candidates = [r for r in ordered if r.next > first and r.first < end]
     tiles: list[Tile] = []
     holes: list[Hole] = []
     at, seen = first, 0
     while at < end:
         chosen: CoveragePath | None = None
-        # None of those that were passed over before reaches further than `at`.
+        # None of those that were seen before reaches further than `at`.
         while seen < len(candidates) and candidates[seen].first <= at:
             chosen = _further(chosen, candidates[seen], at)
             seen += 1

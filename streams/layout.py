@@ -18,11 +18,17 @@ _TOMBSTONES: Final = re.compile(
     r"erasure/tombstones/(?P<topic>[^/]+)/(?P<number>[0-9]{20})\.parquet"
 )
 _BATCH: Final = re.compile(r"[0-9a-z]+")
+_SET_ASIDE: Final = re.compile(r"set-aside/(?P<topic>[^/~]+)~(?P<id>[^/]+)/(?P<number>[0-9]{6})")
 _OFFSET_DIGITS: Final = 20  # a Kafka offset is a signed 64-bit integer: 19 digits at most
 _PARTITION_DIGITS: Final = 6
 
 Batch: TypeAlias = str
 """Identifier of what a worker flushed of one topic at once; unique, in letters and digits."""
+
+PASSED_OVER: Final = "passedover"
+"""The batch of records of offsets that a person has passed over: no worker's begins like that, and
+there is one of the same offsets at most.
+"""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -51,6 +57,11 @@ class CoveragePath:
     next: int
     batch: Batch
 
+    @property
+    def is_passed_over(self) -> bool:
+        """Whether a person has passed these offsets over: nothing is stored of them."""
+        return self.batch == PASSED_OVER
+
     def __str__(self) -> str:
         first, end = (f"{offset:0{_OFFSET_DIGITS}d}" for offset in (self.first, self.next))
         return f"{self.partition.folder}/{first}-{end}-{self.batch}"
@@ -71,6 +82,31 @@ class CoveragePath:
                 what=f"{path!r} is not the name of a coverage record",
                 hint="expected coverage/TOPIC~UUID/PARTITION/FIRST-NEXT-BATCH",
             ) from None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SetAsidePath:
+    """Name of the file that says why a partition is set aside."""
+
+    partition: TopicPartition
+
+    def __str__(self) -> str:
+        return f"set-aside/{self.partition}"
+
+    @classmethod
+    def parse(cls, path: str) -> SetAsidePath:
+        """Read a path relative to the root; raises PartitionError where it is none."""
+        try:
+            found = _SET_ASIDE.fullmatch(path)
+            if found is None:
+                raise ValueError(path)
+            owner = TopicPartition(found["topic"], UUID(found["id"]), int(found["number"]))
+        except ValueError:
+            raise PartitionError(
+                what=f"{path!r} is not the name of a partition that is set aside",
+                hint="expected set-aside/TOPIC~UUID/PARTITION",
+            ) from None
+        return cls(owner)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -163,7 +163,8 @@ class Partitions:
         found = {}
         for name in self.store.names("coverage"):
             path = CoveragePath.parse(name)
-            found[path.batch] = path.partition.topic, path.partition.topic_id
+            if not path.is_passed_over:  # of which nothing is stored
+                found[path.batch] = path.partition.topic, path.partition.topic_id
         return found
 
     def files_of_batches(self) -> dict[Batch, list[StreamFilePath]]:

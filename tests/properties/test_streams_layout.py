@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from schemas.errors import PartitionError
 from streams.coverage import tile
-from streams.layout import CoveragePath, StreamFilePath, TombstonesPath, TopicPartition
+from streams.layout import (
+    PASSED_OVER,
+    CoveragePath,
+    SetAsidePath,
+    StreamFilePath,
+    TombstonesPath,
+    TopicPartition,
+)
 from streams.records import new_batch
 
 MOST = 2**63 - 1
@@ -27,9 +34,9 @@ file_paths = st.builds(
 )
 
 OWNER = TopicPartition("t", UUID(int=1), 0)
-small = st.tuples(st.integers(0, 30), st.integers(0, 12), st.sampled_from("abcd")).map(
-    lambda drawn: CoveragePath(OWNER, drawn[0], drawn[0] + drawn[1], drawn[2])
-)
+small = st.tuples(
+    st.integers(0, 30), st.integers(0, 12), st.sampled_from([*"abcd", PASSED_OVER])
+).map(lambda drawn: CoveragePath(OWNER, drawn[0], drawn[0] + drawn[1], drawn[2]))
 
 
 @settings(deadline=None)
@@ -42,6 +49,12 @@ def test_a_coverage_path_is_parsed_as_it_was_formatted(path: CoveragePath) -> No
 @given(file_paths)
 def test_a_stream_files_path_is_parsed_as_it_was_formatted(path: StreamFilePath) -> None:
     assert StreamFilePath.parse(str(path)) == path
+
+
+@settings(deadline=None)
+@given(st.builds(SetAsidePath, owners))
+def test_a_set_aside_path_is_parsed_as_it_was_formatted(path: SetAsidePath) -> None:
+    assert SetAsidePath.parse(str(path)) == path
 
 
 @settings(deadline=None)
@@ -72,11 +85,14 @@ def test_the_order_of_names_is_the_order_of_offsets(
         "streams/all/day=2026-01-01/.aside-b.parquet",
         "erasure/tombstones/t/1.parquet",
         "erasure/tombstones/t/.aside-01",
+        "set-aside/t/000001",
+        "set-aside/t~x/000001",
+        "set-aside/t~00000000-0000-0000-0000-000000000001/.aside-01",
     ],
 )
-@pytest.mark.parametrize("kind", [CoveragePath, StreamFilePath, TombstonesPath])
+@pytest.mark.parametrize("kind", [CoveragePath, SetAsidePath, StreamFilePath, TombstonesPath])
 def test_what_is_no_path_is_refused(
-    kind: type[CoveragePath | StreamFilePath | TombstonesPath], wrong: str
+    kind: type[CoveragePath | SetAsidePath | StreamFilePath | TombstonesPath], wrong: str
 ) -> None:
     with pytest.raises(PartitionError, match="is not the name of"):
         kind.parse(wrong)
@@ -86,6 +102,7 @@ def test_batches_are_told_apart_and_are_names() -> None:
     made = {new_batch() for _ in range(1000)}
 
     assert len(made) == 1000
+    assert not any(batch.startswith(PASSED_OVER) for batch in made)
     assert all(StreamFilePath.parse(f"streams/s/day=2026-01-01/{b}.parquet") for b in made)
 
 
@@ -105,8 +122,10 @@ def test_tiles_are_what_a_choice_offset_by_offset_gives(
     missing = {o for hole in tiling.holes for o in range(hole.first, hole.next)}
     now: CoveragePath | None = None
     for offset in range(first, first + length):
-        if now is None or now.next <= offset:
-            covering = [r for r in records if r.first <= offset < r.next]
+        covering = [r for r in records if r.first <= offset < r.next]
+        is_lost = any(r.is_passed_over for r in covering)
+        if now is None or now.next <= offset or now.is_passed_over != is_lost:
+            covering = [r for r in covering if r.is_passed_over == is_lost]
             now = min(covering, key=lambda r: (-r.next, str(r)), default=None)
         assert chosen.get(offset) == now
         assert (offset in missing) == (now is None)
