@@ -14,13 +14,16 @@ import struct
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import aiokafka
 import numpy as np
 import pyarrow as pa
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import consumer as aiokafka_consumer
 from aiokafka.consumer import fetcher as aiokafka_fetcher
+from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
 
 from schemas.errors import PartitionError
@@ -267,6 +270,17 @@ class ColumnFetcher(aiokafka_fetcher.Fetcher):  # type: ignore[misc]
         aiokafka_fetcher.Fetcher._proc_fetch_request,
         MemoryRecords=KafkaBatches,
         PartitionRecords=ColumnRecords,
+    )
+
+
+class AskingClient(AIOKafkaClient):  # type: ignore[misc]
+    """aiokafka's client; asking for a topic that is missing doesn't create it, as brokers like to
+    do, with their own settings.
+    """
+
+    _metadata_update = _with(
+        AIOKafkaClient._metadata_update,
+        MetadataRequest=partial(MetadataRequest, allow_auto_topic_creation=False),
     )
 
 

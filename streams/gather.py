@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -60,6 +60,11 @@ class Gather:
     def firsts(self) -> dict[TP, int]:
         """The first offset of each partition that isn't in a flush yet."""
         return {tp: part.first for tp, part in self._partitions.items()}
+
+    def is_empty(self, tp: TP) -> bool:
+        """Whether nothing of a partition is gathered."""
+        part = self._partitions.get(tp)
+        return part is None or part.next == part.first
 
     def reset(self, starts: Mapping[TP, int]) -> None:
         """Forget everything; reading begins again at these offsets."""
@@ -130,6 +135,12 @@ class Gather:
         """Yield a flush for each topic of which anything is gathered."""
         for topic in list(self._since):
             yield self._take(topic)
+
+    def take_topics(self, topics: Iterable[str]) -> Iterator[Flush]:
+        """Yield a flush for each of these topics of which anything is gathered."""
+        for topic in sorted(topics):
+            if topic in self._since:
+                yield self._take(topic)
 
     def take_largest(self) -> Iterator[Flush]:
         """Yield a flush for the topic of which most is gathered, if anything is."""

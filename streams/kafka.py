@@ -60,11 +60,25 @@ class Topics:
         answer.
         """
         wanted = sorted(names)
+        found = self.existing(wanted)
+        missing = [name for name in wanted if name not in found]
+        if missing:
+            raise TopicMissingError(
+                what=f"topics don't exist: {', '.join(missing)}",
+                hint="create them with `deltadrop topics create`",
+            )
+        return found
+
+    def existing(self, names: Iterable[str]) -> dict[str, TopicIdentity]:
+        """Look topics up by name; those that don't exist are left out.
+
+        Raises PartitionError where the broker doesn't answer.
+        """
         try:
             if self._admin is None:
                 wait_until_reachable(self._kafka, PartitionError)
                 self._admin = KafkaAdminClient(**client_options(self._kafka))
-            answers = self._admin.describe_topics(wanted)
+            answers = self._admin.describe_topics(sorted(names))
         except KafkaError as error:
             self.close()
             raise PartitionError(
@@ -72,16 +86,10 @@ class Topics:
                 where=f"Kafka {self._kafka.bootstrap_servers}",
                 hint=KAFKA_HINT,
             ) from error
-        found = {a["name"]: a for a in answers if not a["error_code"]}
-        missing = [name for name in wanted if name not in found]
-        if missing:
-            raise TopicMissingError(
-                what=f"topics don't exist: {', '.join(missing)}",
-                hint="create them with `deltadrop topics create`",
-            )
         return {
-            name: TopicIdentity(name, UUID(a["topic_id"]), len(a["partitions"]))
-            for name, a in found.items()
+            a["name"]: TopicIdentity(a["name"], UUID(a["topic_id"]), len(a["partitions"]))
+            for a in answers
+            if not a["error_code"]
         }
 
     def refuse_recreated(self, known: Mapping[str, UUID]) -> None:
@@ -91,7 +99,7 @@ class Topics:
                 raise TopicRecreatedError(
                     what="the topic was deleted and created again while this worker read it",
                     where=f"topic {name}",
-                    hint="start the worker again to read the new one; closes of its exports are"
+                    hint="the worker reads the new one from its start; closes of its exports are"
                     " held",
                 )
 

@@ -6,7 +6,7 @@ The worker's loop and its writing threads put figures in, another thread serves 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -31,16 +31,23 @@ _BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)  # seconds
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Where a worker stands: by topic and partition assigned, the offsets not stored yet (None
-    before the first fetch), and the bytes of records in memory.
+    before the first fetch), the bytes of records in memory, the partitions that are set aside, and
+    the topics that are missing.
     """
 
     lags: Mapping[tuple[str, int], int | None] = field(default_factory=dict)
     bytes_in_flight: int = 0
+    set_aside: Collection[tuple[str, int]] = ()
+    missing: Collection[str] = ()
 
     @property
     def lag(self) -> int:
-        """Offsets of all partitions together."""
-        return sum(lag or 0 for lag in self.lags.values())
+        """Offsets of all partitions together; of those that are set aside nothing can be stored."""
+        return sum(lag or 0 for place, lag in self.lags.items() if place not in self.set_aside)
+
+    def set_aside_of(self, topic: str) -> int:
+        """How many partitions of a topic are set aside; a topic that is missing counts as one."""
+        return sum(own == topic for own, _ in self.set_aside) + (topic in self.missing)
 
 
 class WorkerMetrics:
@@ -68,7 +75,8 @@ class WorkerMetrics:
         """Make the metrics; each topic's begin at 0, so that a first increase is seen."""
         registry = self.registry
         ProcessCollector(registry=registry)
-        registry.register(_Lags(lambda: self._standing))
+        topics = list(topics)
+        registry.register(_Standings(lambda: self._standing, topics))
 
         def counter(name: str, told: str) -> Counter:
             return Counter(f"deltadrop_worker_{name}", told, ["topic"], registry=registry)
@@ -149,11 +157,12 @@ class WorkerMetrics:
         return Health(bool(standing.lags) and not behind, facts)
 
 
-class _Lags(Collector):
-    """Series of the partitions assigned at the moment; those of others are gone."""
+class _Standings(Collector):
+    """Series of where the worker stands at the moment; of partitions, only of those assigned."""
 
-    def __init__(self, standing: Callable[[], Standing]) -> None:
+    def __init__(self, standing: Callable[[], Standing], topics: Sequence[str]) -> None:
         self._standing = standing
+        self._topics = topics
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield them as they stand."""
@@ -167,6 +176,14 @@ class _Lags(Collector):
             if offsets is not None:
                 lag.add_metric([topic, str(partition)], offsets)
         yield lag
+        aside = GaugeMetricFamily(
+            "deltadrop_worker_set_aside_partitions",
+            "Partitions that can't go on; 1 where the topic is missing.",
+            labels=["topic"],
+        )
+        for topic in self._topics:
+            aside.add_metric([topic], standing.set_aside_of(topic))
+        yield aside
         yield GaugeMetricFamily(
             "deltadrop_worker_assigned_partitions",
             "Partitions that this worker reads.",

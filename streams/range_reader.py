@@ -22,7 +22,7 @@ from schemas.errors import PartitionError
 from schemas.kafka_settings import KafkaSettings
 from schemas.reach import KAFKA_HINT, wait_until_reachable
 from streams.batch import BatchWriter
-from streams.fetch import ColumnConsumer
+from streams.fetch import ColumnConsumer, UnreadableBatchError
 from streams.gather import BATCH_RECORDS, MIB
 from streams.kafka import OffsetsGoneError
 from streams.kafka_access import aiokafka_options
@@ -46,8 +46,9 @@ class RangeReader:
     def read(self, writer: BatchWriter, partition: TopicPartition, first: int, end: int) -> int:
         """Read offsets `[first, end)` of a partition into files and coverage; return the rows.
 
-        Raises OffsetsGoneError where Kafka no longer has the offsets, PartitionError where it can't
-        be read.
+        Raises OffsetsGoneError where Kafka no longer has the offsets, UnreadableBatchError where a
+        batch can't be read (what stands before it is kept), PartitionError where Kafka can't be
+        asked.
         """
         wait_until_reachable(self.kafka, PartitionError)
         return asyncio.run(self._read(writer, partition, first, end))
@@ -162,7 +163,15 @@ class RangeReader:
         gathered: list[pa.RecordBatch] = []
         at = start = first
         while at < end:
-            moved = await self._fetch(consumer, tp, gathered, at)
+            try:
+                moved = await self._fetch(consumer, tp, gathered, at)
+            except UnreadableBatchError as error:
+                at = max(at, min(error.offset, end))  # all before it was read
+                if at > start:
+                    yield Chunk(tp.partition, start, at, _until(gathered, end))
+                if at < end:
+                    raise
+                return
             at = min(moved, end)
             if at >= end or self._is_worth_a_batch(gathered):
                 yield Chunk(tp.partition, start, at, _until(gathered, end))

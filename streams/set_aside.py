@@ -7,17 +7,20 @@ beyond the offset that it names, whoever stored that or passed it over.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import getpass
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from schemas.errors import PartitionError
 from streams.coverage import CoverageRecord, PassedOver, tile
+from streams.fetch import UnreadableBatchError
 from streams.layout import PASSED_OVER, CoveragePath, SetAsidePath, TopicPartition
 from streams.partitions import Partitions
 
-__all__ = ["SetAside", "SetAsides", "pass_over", "passed_over_until"]
+__all__ = ["SetAside", "SetAsides", "pass_over", "passed_over_until", "set_aside_by"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +81,11 @@ class SetAsides:
     partitions: Partitions
 
     def record(self, one: SetAside) -> SetAside:
-        """Record that a partition is set aside; return what is recorded: where it has been for the
-        same offset before, it stays as it was.
+        """Record that a partition is set aside; return what is recorded: the first offset that it
+        can't go on from, as it was recorded first.
         """
-        known = self._read(one.partition)
-        if known is not None and known.offset == one.offset:
+        known = self.of(one.partition)
+        if known is not None and known.offset <= one.offset:
             return known
         name, content = str(SetAsidePath(one.partition)), one.to_json()
         self.partitions.store.write(name, lambda file: file.write(content))
@@ -98,11 +101,12 @@ class SetAsides:
         return None if is_covered else one
 
     def all(self) -> Iterator[SetAside]:
-        """Yield all that are set aside, by name."""
+        """Yield all that are set aside, by name; what else somebody has put there is left out."""
         for name in self.partitions.store.names("set-aside"):
-            one = self.of(SetAsidePath.parse(name).partition)
-            if one is not None:
-                yield one
+            with contextlib.suppress(PartitionError):
+                one = self.of(SetAsidePath.parse(name).partition)
+                if one is not None:
+                    yield one
 
     def forget(self, partition: TopicPartition) -> None:
         """Remove what says that a partition is set aside, if anything does."""
@@ -111,9 +115,18 @@ class SetAsides:
     def _read(self, partition: TopicPartition) -> SetAside | None:
         try:
             content = self.partitions.store.read(str(SetAsidePath(partition)))
-        except FileNotFoundError:
-            return None
-        return SetAside.from_json(partition, content)
+            return SetAside.from_json(partition, content)
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None  # one that can't be read is written again by who finds the trouble again
+
+
+def set_aside_by(error: UnreadableBatchError, partition: TopicPartition, at: int) -> SetAside:
+    """Say that a partition is set aside by a batch that can't be read; at: what stands before this
+    offset was read.
+    """
+    behind = error.next_offset if error.next_offset > at else None
+    offset = max(error.offset, at)
+    return SetAside(partition, offset, behind, error.what, error.hint, _now())
 
 
 def pass_over(
@@ -123,8 +136,7 @@ def pass_over(
 
     What is stored stays stored. Doing it again, or at the same time as another, changes nothing.
     """
-    at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-    why = PassedOver(reason, getpass.getuser(), at)
+    why = PassedOver(reason, getpass.getuser(), _now())
     written = []
     for hole in tile(partitions.coverage(partition), first, end).holes:
         path = CoveragePath(partition, hole.first, hole.next, PASSED_OVER)
@@ -139,3 +151,7 @@ def passed_over_until(partitions: Partitions, partition: TopicPartition, offset:
         if path.is_passed_over and path.first <= offset < path.next:
             offset = path.next
     return offset
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")

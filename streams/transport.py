@@ -11,25 +11,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Mapping, MutableMapping
+from itertools import chain
 from typing import Any, ClassVar
 from weakref import WeakSet
 
-import aiokafka
 import faust
-import pyarrow as pa
 import structlog
-from aiokafka.errors import (
-    ConsumerStoppedError,
-    NoOffsetForPartitionError,
-    OffsetOutOfRangeError,
-)
+from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from schemas.errors import DeltadropError
-from streams.fetch import ColumnConsumer
+from streams.fetch_thread import BatchConsumerThread, Fetched, Trouble
 from streams.gather import Gather, Limits
 from streams.record_stream import PIECE_BYTES
 from streams.records import Flush, FlushPart
@@ -38,108 +32,7 @@ log = structlog.get_logger(__name__)
 
 _PAUSE_SECONDS = 0.02  # how soon to look again whether a flush was written
 _ROOM_BYTES = 2 * PIECE_BYTES  # a piece, with its offsets and times, and some reserve
-_FETCH_BYTES = 12 << 20  # fetched of one broker at once, beside what is in flight
 _POLL_SECONDS = 0.5  # a quiet topic's batch is flushed at most this late
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """What one fetch brought: columns by partition, and where each stood before and stands now."""
-
-    records: Mapping[TP, Sequence[pa.RecordBatch]]
-    before: Mapping[TP, int]
-    positions: Mapping[TP, int]
-
-
-_NOTHING = Fetched({}, {}, {})
-
-
-class BatchConsumerThread(driver.AIOKafkaConsumerThread):
-    """The thread that talks to Kafka: fetched records leave it as columns."""
-
-    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
-        consumer = super()._create_worker_consumer(transport)
-        consumer.__class__ = ColumnConsumer  # the driver names the class that it makes
-        # The driver reads uncommitted unless its exactly-once mode is on (DESIGN, "The batch
-        # transport"); the fetcher that uses the setting is made when the consumer starts.
-        consumer._isolation_level = "read_committed"
-        consumer._fetch_max_bytes = _FETCH_BYTES
-        return consumer
-
-    async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Seek to the committed offsets; to the log's start, said so, where there is none."""
-        sought: Mapping[TP, int] = await self.call_thread(self._seek_to_committed)
-        return sought
-
-    async def _seek_to_committed(self) -> Mapping[TP, int]:
-        consumer = self._ensure_consumer()
-        if not consumer.assignment():
-            return {}
-        committed = await consumer.seek_to_committed()
-        unknown = [tp for tp, offset in committed.items() if offset is None]
-        starts = await self._seek_to_start(unknown, "no offset was committed yet")
-        return {_tp(tp): offset for tp, offset in {**committed, **starts}.items()}
-
-    async def _seek_to_start(
-        self, partitions: Iterable[aiokafka.TopicPartition], why: str
-    ) -> Mapping[aiokafka.TopicPartition, int]:
-        consumer = self._ensure_consumer()
-        assigned = [tp for tp in partitions if tp in consumer.assignment()]
-        starts = await consumer.beginning_offsets(assigned) if assigned else {}
-        for tp, start in starts.items():
-            consumer.seek(tp, start)
-        for topic in sorted({tp.topic for tp in starts}):
-            offsets = {tp.partition: at for tp, at in sorted(starts.items()) if tp.topic == topic}
-            log.warning("reading from the log's start", topic=topic, offsets=offsets, why=why)
-        return dict(starts)
-
-    async def fetch(self, active: set[TP], timeout: float) -> Fetched:
-        """Take the next piece that was fetched, waiting up to `timeout` seconds for one."""
-        fetched: Fetched = await self.call_thread(self._fetch, active, timeout)
-        return fetched
-
-    async def _fetch(self, active: set[TP], timeout: float) -> Fetched:
-        consumer = self._ensure_consumer()
-        if not self.consumer.flow_active:
-            return _NOTHING
-        fetcher = consumer._fetcher
-        if consumer._closed or fetcher._closed:
-            raise ConsumerStoppedError
-        before = dict(self._positions(active))
-        try:
-            with fetcher._subscriptions.fetch_context():
-                fetched = await fetcher.fetched_records(active, timeout=timeout, max_records=1)
-        except NoOffsetForPartitionError as error:
-            await self._seek_to_start(_of(error), "no offset was committed yet")
-            return _NOTHING
-        except OffsetOutOfRangeError as error:
-            await self._seek_to_start(
-                _of(error), "the committed offset is no longer in the log: a hole"
-            )
-            return _NOTHING
-        return Fetched(
-            {_tp(tp): pieces for tp, pieces in fetched.items()},
-            before,
-            dict(self._positions(active)),
-        )
-
-    def ends(self) -> Mapping[TP, int | None]:
-        """Tell, of each partition assigned, where its last stable offset was at the last fetch."""
-        subscription = self._consumer and self._consumer._subscription.subscription
-        assignment = subscription and subscription.assignment
-        if not assignment:
-            return {}
-        states = {_tp(tp): assignment.state_value(tp) for tp in assignment.tps}
-        return {tp: state.lso if state else None for tp, state in states.items()}
-
-    def _positions(self, active: set[TP]) -> Iterable[tuple[TP, int]]:
-        subscription = self._ensure_consumer()._subscription.subscription
-        if subscription is None or subscription.assignment is None:
-            return
-        for partition in subscription.assignment.tps:
-            state = subscription.assignment.state_value(partition)
-            if state is not None and state.has_valid_position and _tp(partition) in active:
-                yield _tp(partition), state.position
 
 
 class BatchConsumer(driver.Consumer):
@@ -150,7 +43,12 @@ class BatchConsumer(driver.Consumer):
         self.gather = Gather(self.app.limits if isinstance(self.app, BatchApp) else Limits())
         self.draining = False
         self.failure: DeltadropError | None = None
+        self.troubles: dict[TP, Trouble] = {}
         self._flushes: WeakSet[Flush] = WeakSet()
+        self._hurried: set[str] = set()  # topics with a partition that was set aside just now
+        self._given_up: dict[str, dict[TP, int]] = {}  # topics, with what isn't stored yet
+        self._anew: set[str] = set()  # of these: created again
+        self._wanted: dict[TP, int] = {}  # where what was set aside goes on
         self._yielded: MutableMapping[TP, deque[int]] = defaultdict(deque)
 
     _thread: BatchConsumerThread
@@ -186,7 +84,8 @@ class BatchConsumer(driver.Consumer):
         """Gather what arrives, and yield the parts of each flush that is due."""
         if not self.flow_active:
             await self.wait(self.can_resume_flow)  # type: ignore[arg-type]  # as Faust does
-        active = set(self._get_active_partitions())
+        await self._move()
+        active = self._readable()
         if self._may_fetch and active:
             await self._fetch(active, min(timeout, _POLL_SECONDS))
         else:
@@ -221,15 +120,28 @@ class BatchConsumer(driver.Consumer):
 
     def _take_due(self) -> Iterable[Flush]:
         """Flushes that are due; the largest one also where many half-full ones leave no room."""
-        now = time.monotonic()
+        now, hurried = time.monotonic(), self._hurried
+        if hurried:
+            self._hurried = set()
+            return chain(self.gather.take_topics(hurried), self._take_due())
         if self.draining:
             return self.gather.take_all()
         if not self._has_room and not any(flush.nbytes for flush in self._flushes):
             return self.gather.take_largest()
         return self.gather.take_due(now)
 
+    def _readable(self) -> set[TP]:
+        """The partitions that are read: those that aren't set aside, or about to be moved."""
+        return {tp for tp in self._get_active_partitions() if not self._is_set_aside(tp)}
+
+    def _is_set_aside(self, tp: TP) -> bool:
+        return tp in self.troubles or tp in self._wanted or tp.topic in self._given_up
+
     def _add(self, fetched: Fetched) -> None:
-        for tp, position in fetched.before.items():
+        for tp, start in fetched.sought.items():
+            self._begin_at(tp, start)
+        own = {tp: at for tp, at in fetched.before.items() if not self._is_set_aside(tp)}
+        for tp, position in own.items():
             if self.gather.continue_at(tp, position):
                 log.warning(
                     "reading leapt",
@@ -237,7 +149,100 @@ class BatchConsumer(driver.Consumer):
                     partition=tp.partition,
                     offset=position,
                 )
-        self.gather.add(fetched.records, fetched.positions, time.monotonic())
+        records = {tp: pieces for tp, pieces in fetched.records.items() if tp in own}
+        positions = {tp: at for tp, at in fetched.positions.items() if tp in own}
+        self.gather.add(records, positions, time.monotonic())
+        self.troubles.update(fetched.troubles)
+        self._hurried.update(tp.topic for tp in fetched.troubles)
+
+    def set_back(self, failed: Flush, reason: str, hint: str) -> None:
+        """Set aside the partitions of a flush that can't be written; what else of its topic is on
+        its way is read again.
+        """
+        if failed.is_dropped:
+            return  # a rebalance came: whoever has its partitions now finds it again
+        ends = {TP(failed.topic, chunk.partition): chunk.next for chunk in failed.chunks}
+        for tp, first in self._give_back(failed.topic).items():
+            if tp in ends:
+                self.troubles[tp] = Trouble(first, ends[tp], reason, hint)
+            else:
+                self._wanted[tp] = first
+
+    def give_up(self, topic: str) -> None:
+        """Read no more of a topic, and forget what isn't stored of it: it has gone."""
+        if topic not in self._given_up:
+            self._given_up[topic] = self._give_back(topic)
+
+    def has_given_up(self, topic: str) -> bool:
+        """Whether a topic was given up, and isn't read again yet."""
+        return topic in self._given_up and topic not in self._anew
+
+    def read_on(self, topic: str) -> None:
+        """Read a topic that was given up from the first offset that wasn't stored."""
+        self._wanted.update(self._given_up.pop(topic, {}))
+
+    def read_anew(self, topic: str) -> None:
+        """Read a topic that was given up from where its log starts now."""
+        if topic in self._given_up:
+            self._anew.add(topic)
+
+    def go_on(self, tp: TP, offset: int) -> bool:
+        """Read a partition that was set aside from an offset on; False while something of it that
+        was read before is still to be stored.
+        """
+        if not self._is_clear(tp):
+            return False
+        self._wanted[tp] = offset
+        self.troubles.pop(tp, None)
+        return True
+
+    def _is_clear(self, tp: TP) -> bool:
+        flushed = (f for f in list(self._flushes) if f.topic == tp.topic and not f.is_dropped)
+        on_the_way = any(c.partition == tp.partition for flush in flushed for c in flush.chunks)
+        return self.gather.is_empty(tp) and not on_the_way
+
+    def _give_back(self, topic: str) -> dict[TP, int]:
+        """Forget what isn't stored of a topic; return the first such offset of each partition."""
+        firsts = {tp: first for tp, first in self.gather.firsts().items() if tp.topic == topic}
+        for flush in [one for one in self._flushes if one.topic == topic and not one.is_dropped]:
+            for chunk in flush.chunks:
+                tp = TP(topic, chunk.partition)
+                firsts[tp] = min(chunk.first, firsts.get(tp, chunk.first))
+            flush.drop()
+        for tp, first in firsts.items():
+            self._begin_at(tp, first)
+        return firsts
+
+    async def _move(self) -> None:
+        """Let partitions that were set aside go on; between two fetches, so that none is torn."""
+        generation = self.app.consumer_generation_id
+        for topic in list(self._anew):
+            try:
+                starts = await self._thread.starts(topic)
+            except KafkaError as error:
+                log.warning("a new topic can't be read yet", topic=topic, error=repr(error))
+                break
+            self._anew.discard(topic)
+            self._given_up.pop(topic, None)
+            self._wanted.update(starts)
+        if self._wanted:
+            going = await self._thread.go_on(self._wanted)
+            if not self.flow_active or generation != self.app.consumer_generation_id:
+                await self._seek_back()
+                return
+            for tp, offset in going.items():
+                self._begin_at(tp, offset)
+            self._wanted.clear()
+
+    def _begin_at(self, tp: TP, offset: int) -> None:
+        """Forget what was gathered and acknowledged of a partition: it is read from an offset on,
+        which may be before what was read.
+        """
+        self.gather.restart(tp, offset)
+        self._read_offset[tp] = offset or None
+        self._committed_offset[tp] = None
+        for known in (self._yielded, self._acked, self._acked_index):
+            known.pop(tp, None)
 
     async def _seek_back(self) -> None:
         # A rebalance began while the fetch was under way. Faust seeks back here too, since what
@@ -266,6 +271,10 @@ class BatchConsumer(driver.Consumer):
         self.gather.reset({tp: start for tp, start in (starts or {}).items() if start is not None})
         for flush in list(self._flushes):
             flush.drop()
+        self.troubles.clear()
+        self._wanted.clear()
+        for firsts in self._given_up.values():
+            firsts.clear()  # those that are assigned again begin at what was committed
         self._yielded.clear()
         self._acked.clear()
         self._acked_index.clear()
@@ -330,13 +339,3 @@ def _message(tp: TP, offset: int, part: FlushPart, generation: int) -> ConsumerM
         tp=tp,
         generation_id=generation,
     )
-
-
-def _tp(partition: Any) -> TP:
-    return TP(partition.topic, partition.partition)
-
-
-def _of(error: Exception) -> list[aiokafka.TopicPartition]:
-    """Partitions that one of aiokafka's offset errors is about."""
-    about = error.args[0]
-    return list(about) if isinstance(about, dict) else [about]

@@ -2,7 +2,9 @@
 
 Several workers share the load by consumer group. A write that fails is tried again for a while,
 then the worker stops with the reason; nothing is lost, since nothing is committed before it is
-durable. On SIGTERM what was gathered is written and committed, then the worker leaves the group.
+durable. What is wrong with one partition or one topic stops just that: it is set aside, and the
+others go on. On SIGTERM what was gathered is written and committed, then the worker leaves the
+group.
 """
 
 from __future__ import annotations
@@ -31,10 +33,11 @@ from schemas.kafka_settings import KafkaSettings
 from streams.batch import BatchWriter, Written
 from streams.clocks import ClockWatch
 from streams.gather import Limits
-from streams.kafka import TopicMissingError, TopicRecreatedError, Topics
+from streams.kafka import TopicIdentity, TopicMissingError, TopicRecreatedError, Topics
 from streams.kafka_access import faust_credentials
 from streams.metrics import Standing, WorkerMetrics
 from streams.records import Chunk, Flush, FlushPart
+from streams.setting_aside import SettingAside
 from streams.transport import BatchApp, BatchConsumer
 
 log = structlog.get_logger(__name__)
@@ -47,6 +50,7 @@ _LOOK_SECONDS: Final = 1.0  # how often to look where each partition stands
 _RETRY_PAUSE_SECONDS: Final = 1.0
 _M_ARENA_MAX: Final = -8  # glibc, malloc.h
 _SWEEP_SECONDS: Final = 3600.0  # files without a record are a crash's leftovers at this age
+_SEEN_BY_LOG: Final = "the worker's log shows where; nothing is lost"
 _TOPICS_SECONDS: Final = 10.0  # how often to look whether the topics are still the same
 
 
@@ -88,6 +92,9 @@ class Worker:
         tolerance_ms = round(options.kafka.clock_seconds * 1000)
         self._clocks = {topic: ClockWatch(tolerance_ms) for topic in writers}
         self._looked = float("-inf")
+        self._missing: set[str] = set()
+        self._changed = asyncio.Event()  # a topic isn't the one that it was
+        self._aside = SettingAside({name: writer.partitions for name, writer in writers.items()})
         self.metrics = WorkerMetrics(writers, options.limits.batch_seconds)
 
     def run(self) -> None:
@@ -125,8 +132,11 @@ class Worker:
         return app
 
     def _remember_topics(self) -> None:
-        identities = self.topics.identities(self.writers)
-        self._topic_ids = {name: identity.topic_id for name, identity in identities.items()}
+        """Look the topics up; those that are missing are read as soon as there are."""
+        found = self.topics.existing(self.writers)
+        if not found:
+            self.topics.identities(self.writers)  # says which are missing
+        self._topic_ids = {name: identity.topic_id for name, identity in found.items()}
 
     async def _run(self) -> None:
         stop = asyncio.Event()
@@ -138,10 +148,14 @@ class Worker:
         self.app.finalize()
         await self.app.start()
         log.info("worker started", group=self.options.group, topics=len(self.writers))
-        watch = asyncio.create_task(self._watch_topics())
+        watches = [
+            asyncio.create_task(self._watch_topics()),
+            asyncio.create_task(self._watch_set_aside()),
+        ]
         sweep = asyncio.create_task(asyncio.to_thread(self._sweep))
         await self._until(stop)
-        watch.cancel()
+        for watch in watches:
+            watch.cancel()
         sweep.cancel()
         if self._failure is None:
             await self._drain()
@@ -173,7 +187,8 @@ class Worker:
         """Tell the metrics that the loop turns and, now and then, where the worker stands."""
         standing, now, consumer = None, time.monotonic(), self.app.consumer
         if now - self._looked >= _LOOK_SECONDS and isinstance(consumer, BatchConsumer):
-            standing = Standing(consumer.lags(), consumer.bytes_in_flight)
+            aside, missing = self._aside.partitions, frozenset(self._missing)
+            standing = Standing(consumer.lags(), consumer.bytes_in_flight, aside, missing)
             self._looked = now
         self.metrics.turned(standing)
 
@@ -189,16 +204,58 @@ class Worker:
         )
 
     async def _watch_topics(self) -> None:
-        """Stop where a topic goes away, or comes back as another: its offsets begin anew."""
+        """See which topics go away, or come back as others: their offsets begin anew."""
+        found: Mapping[str, TopicIdentity]
         while True:
-            await asyncio.sleep(_TOPICS_SECONDS)
             try:
-                await asyncio.to_thread(self.topics.refuse_recreated, self._topic_ids)
-            except (TopicRecreatedError, TopicMissingError) as error:
-                self._failure = self._failure or error
-                return
+                found = await asyncio.to_thread(self.topics.existing, self.writers)
             except DeltadropError as error:
                 log.warning("topics can't be checked", error=str(error))
+            else:
+                for topic in self.writers:
+                    self._compare(topic, found.get(topic))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), _TOPICS_SECONDS)
+            self._changed.clear()
+
+    def _compare(self, topic: str, found: TopicIdentity | None) -> None:
+        """Give a topic up that is missing; begin with one that was created again, from its start:
+        what was gathered of the old one is never stored as the new one's.
+        """
+        consumer, known = self.app.consumer, self._topic_ids.get(topic)
+        if not isinstance(consumer, BatchConsumer):
+            return
+        if found is None:
+            consumer.give_up(topic)
+            if topic not in self._missing:
+                self._missing.add(topic)
+                hint = "create it with `deltadrop topics create`; closes of its exports wait"
+                log.error("topic is missing: the others go on", topic=topic, hint=hint)
+            return
+        if known is not None and found.topic_id != known:
+            hint = "its exports' closes are held: `deltadrop status`"
+            log.error(
+                "topic was deleted and created again: the new one is read", topic=topic, hint=hint
+            )
+        elif topic in self._missing:
+            log.info("topic is there again", topic=topic)
+        elif found.topic_id == known and not consumer.has_given_up(topic):
+            return
+        consumer.give_up(topic)
+        self._topic_ids[topic] = found.topic_id
+        self._missing.discard(topic)
+        (consumer.read_on if found.topic_id == known else consumer.read_anew)(topic)
+
+    async def _watch_set_aside(self) -> None:
+        """Look after the partitions that can't go on."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            consumer = self.app.consumer
+            if isinstance(consumer, BatchConsumer):
+                try:
+                    await self._aside.look(consumer, self._topic_ids)
+                except Exception:
+                    log.exception("partitions that are set aside not looked after")
 
     async def _drain(self) -> None:
         consumer = self.app.consumer
@@ -241,9 +298,13 @@ class Worker:
         flush.is_being_written = True
         while not flush.is_dropped:
             try:
-                written = await asyncio.to_thread(self._write_once, topic, flush)
-            except TopicRecreatedError as error:
-                await self._fail(error)
+                # Looked up here: a flush of an earlier topic of the name was dropped with its id.
+                topic_id = self._topic_ids.get(topic)
+                written = await asyncio.to_thread(self._write_once, topic, topic_id, flush)
+            except (TopicRecreatedError, TopicMissingError) as error:
+                log.warning("batch not written", error=str(error))
+                self._consumer.give_up(topic)
+                self._changed.set()
             except DeltadropError as error:
                 if time.monotonic() >= deadline:
                     await self._fail(error)
@@ -251,26 +312,30 @@ class Worker:
                 await asyncio.sleep(_RETRY_PAUSE_SECONDS)
             except Exception as error:
                 log.exception("batch not written")
-                await self._fail(
-                    PartitionError(
-                        what=f"an unexpected error while writing: {error!r}",
-                        where=topic,
-                        hint="the log above shows where; nothing is lost",
-                    )
-                )
+                if isinstance(error, OSError | MemoryError):  # everybody's, not this topic's
+                    await self._fail(_unexpected(topic, error))
+                self._consumer.set_back(flush, _unexpected(topic, error).what, _SEEN_BY_LOG)
             else:
                 self._rate.add(topic, written)
                 break
         flush.is_being_written = False
         flush.release()
 
+    @property
+    def _consumer(self) -> BatchConsumer:
+        consumer = self.app.consumer
+        assert isinstance(consumer, BatchConsumer)
+        return consumer
+
     async def _fail(self, error: DeltadropError) -> None:
         """Make the worker stop, and never return: what was being written isn't acknowledged."""
         self._failure = self._failure or error
         await asyncio.Event().wait()
 
-    def _write_once(self, topic: str, flush: Flush) -> Written:
-        topic_id, began = self._topic_ids[topic], time.monotonic()
+    def _write_once(self, topic: str, topic_id: UUID | None, flush: Flush) -> Written:
+        began = time.monotonic()
+        if topic_id is None:
+            raise TopicMissingError(what="the topic was created just now", where=f"topic {topic}")
         try:
             self.topics.refuse_recreated({topic: topic_id})
             chunks = flush.chunks  # a rebalance may let go of them meanwhile
@@ -288,6 +353,12 @@ class Worker:
         self.metrics.stamped(topic, wrong)
         if wrong.ahead or wrong.back:
             log.warning("a broker's clock is wrong", ahead=wrong.ahead, back=wrong.back)
+
+
+def _unexpected(topic: str, error: Exception) -> PartitionError:
+    """Say that nobody foresaw this; what the error says may be somebody's data."""
+    what = f"an unexpected error while writing: {type(error).__name__}"
+    return PartitionError(what, where=topic, hint=_SEEN_BY_LOG)
 
 
 def _share_memory() -> None:

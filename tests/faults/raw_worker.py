@@ -31,6 +31,7 @@ from streams.stream import Stream
 from streams.worker import Worker, WorkerOptions
 
 POISON = b"poison"
+BOMB = b"bomb"
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,11 @@ class Refused:
 
 
 class RawDecoder:
-    """Takes every value as it is; refuses nulls and `POISON`."""
+    """Takes every value as it is; refuses nulls and `POISON`; nobody foresaw `BOMB`."""
 
     def decode(self, values: pa.Array, keys: pa.Array) -> Decoded:
+        if pc.any(pc.equal(values, pa.scalar(BOMB, pa.binary()))).as_py():
+            raise KeyError("somebody's data")
         good = pc.fill_null(pc.not_equal(values, pa.scalar(POISON, pa.binary())), False)
         taken = values.filter(good)
         batch = pa.RecordBatch.from_arrays(

@@ -21,7 +21,6 @@ from tests.faults.rig import (
     assert_exactly,
     assert_tiles_are_exact,
     create_topic,
-    delete_topic,
     numbered,
     producer,
     publish,
@@ -334,50 +333,12 @@ def test_a_broker_that_goes_away_and_comes_back_is_survived(
     print(f"{mended} holes mended")
 
 
-def test_a_topic_with_its_producers_time_is_refused(
-    kafka: KafkaBroker, make_site: MakeSite
-) -> None:
-    site = make_site(kafka, **{"message.timestamp.type": "CreateTime"})
-    publish(site.kafka, site.topic, numbered(10))
-
-    worker = site.start()
-
-    assert worker.wait(timeout=40) == 1
-    assert site.failure() == (
-        f"topic {site.topic}: its records carry their producer's time, not the broker's append"
-        " time; set message.timestamp.type=LogAppendTime; `deltadrop topics check` lists such"
-        " topics"
-    )
-
-
-def test_a_missing_topic_is_named(kafka: KafkaBroker, make_site: MakeSite) -> None:
+def test_a_worker_without_any_topic_doesnt_start(kafka: KafkaBroker, make_site: MakeSite) -> None:
     site = make_site(kafka)
 
-    worker = site.start(topics=[site.topic, "transport.missing"])
+    worker = site.start(topics=["transport.missing"])
 
     assert worker.wait(timeout=40) == 1
     assert site.failure() == (
         "topics don't exist: transport.missing; create them with `deltadrop topics create`"
     )
-
-
-def test_a_topic_that_is_created_again_stops_the_worker(
-    kafka: KafkaBroker, make_site: MakeSite
-) -> None:
-    site = make_site(kafka)
-    worker = site.start_and_wait()
-    publish(site.kafka, site.topic, numbered(1_000))
-    until_committed(site)
-
-    delete_topic(site.kafka, site.topic)
-    time.sleep(1.0)
-    create_topic(site.kafka, site.topic)
-    publish(site.kafka, site.topic, numbered(1_000))
-
-    assert worker.wait(timeout=60) == 1
-    assert "was deleted and created again" in site.failure()
-    assert set(site.partitions.partitions_of(site.topic)) != {str(site.owner(0).topic_id)}
-    worker = site.start()
-    until_committed(site)
-    terminate(worker)
-    assert_exactly(site, range(1_000))

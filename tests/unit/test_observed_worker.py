@@ -151,3 +151,22 @@ def test_a_port_that_is_taken_is_refused_with_the_setting(metrics: WorkerMetrics
 def test_without_a_port_nothing_is_served(metrics: WorkerMetrics) -> None:
     with served(metrics, "no such host", None, "observe.worker_port"):
         pass
+
+
+def test_partitions_set_aside_are_told_by_topic_and_keep_no_worker_from_being_ready(
+    port: int, metrics: WorkerMetrics, clock: Clock
+) -> None:
+    def series(topic: str) -> str:
+        return f'deltadrop_worker_set_aside_partitions{{topic="{topic}"}}'
+
+    metrics.turned(Standing({(TOPIC, 0): 0}))
+    before = served_series(port)
+    clock.seconds += 600
+    aside = {(TOPIC, 0), (TOPIC, 1)}
+    metrics.turned(Standing({(TOPIC, 0): 7, (TOPIC, 1): 9, (TOPIC, 2): 0}, 0, aside, {OTHER}))
+    after = served_series(port)
+
+    assert (before[series(TOPIC)], before[series(OTHER)]) == (0, 0)
+    assert (after[series(TOPIC)], after[series(OTHER)]) == (2, 1)
+    assert after[f'deltadrop_worker_lag_offsets{{partition="0",topic="{TOPIC}"}}'] == 7
+    assert metrics.ready().ok
