@@ -30,6 +30,7 @@ COMMANDS = {
     "close": "sinks.commands.closes:close",
     "redrop": "sinks.commands.redrop:redrop",
     "release": "sinks.commands.release:release",
+    "pass-over": "sinks.commands.pass_over:pass_over",
     "schedule": "sinks.commands.schedule:schedule",
     "status": "sinks.commands.closes:status",
     "validate": "sinks.commands.files:validate",

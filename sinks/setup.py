@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from schemas.errors import PartitionError
 from schemas.settings import Settings
 from sinks.closing.bases import Bases
 from sinks.closing.close import Closer
@@ -26,8 +27,11 @@ from sinks.repair.leftovers import Leftovers
 from sinks.repair.retention import Retention
 from sinks.repair.revise import Reviser
 from sinks.repair.sweep import Sweeper
+from streams.coverage import tile
+from streams.fetch import UnreadableBatchError
 from streams.kafka import TopicMissingError
 from streams.layout import TopicPartition
+from streams.set_aside import SetAsides, set_aside_by
 from streams.setup import Streams
 
 _NOWHERE: Final = (1 << 63) - 1
@@ -139,8 +143,18 @@ def _retention(settings: Settings, ledger: Ledger, transferbox: Transferbox) -> 
 
 
 def _mending(streams: Streams) -> Mend:
+    """Read a hole again; a batch that can't be read sets its partition aside, as with a worker."""
+    asides = SetAsides(streams.partitions)
+
     def mend(partition: TopicPartition, first: int, end: int) -> object:
-        return streams.range_reader.read(streams.writers[partition.topic], partition, first, end)
+        writer = streams.writers[partition.topic]
+        try:
+            return streams.range_reader.read(writer, partition, first, end)
+        except UnreadableBatchError as error:
+            holes = tile(streams.partitions.coverage(partition), first, end).holes
+            stands = holes[0].first if holes else first  # what came before it was stored
+            one = asides.record(set_aside_by(error, partition, stands))
+            raise PartitionError(error.what, where=one.where, hint=one.settled_by) from error
 
     return mend
 

@@ -1,8 +1,8 @@
 """Prove that all is there: mend holes, wait for the workers, choose coverage that tiles each range.
 
 Completeness is judged by the identity of every partition's offsets, never by commits or counts
-(DESIGN, "Closing a window"). What can't be proven complete is held; losses that a person has
-accepted are passed over.
+(DESIGN, "Closing a window"). What can't be proven complete is held, at once where a partition is
+set aside; losses that a person has accepted are left out.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from streams.coverage import Fingerprint, Hole
 from streams.kafka import OffsetsGoneError
 from streams.layout import TopicPartition
 from streams.partitions import Chosen, Partitions
+from streams.set_aside import SetAsides
 
 log = structlog.get_logger(__name__)
 
@@ -64,6 +65,7 @@ class Completeness:
         wait_seconds: float,
     ) -> None:
         self.losses = Losses(partitions.store)
+        self._set_asides = SetAsides(partitions)
         self._partitions = partitions
         self._fingerprints = fingerprints
         self._mend = mend
@@ -76,13 +78,15 @@ class Completeness:
         """Return a whole tiling for each need, mending holes and waiting for the workers.
 
         Raises WaitingError where coverage doesn't reach the cut in time, naming the partitions;
-        HeldError where a hole can't be mended, LostOffsetsError where Kafka no longer has it.
+        HeldError where a hole can't be mended or its partition is set aside, LostOffsetsError where
+        Kafka no longer has it.
         """
         bounded = [self._bounded(need) for need in needs]
         deadline = time.monotonic() + self._wait_seconds
         said = float("-inf")
         while True:
             chosen = [self._choose(need) for need in bounded]
+            self._refuse_set_aside(chosen)
             if self._mend_holes(chosen):
                 chosen = [self._choose(need) for need in bounded]
             lags = [lag for choice in chosen for lag in self._lags(choice)]
@@ -133,6 +137,18 @@ class Completeness:
         assert need.first is not None
         fingerprints = self._fingerprints(need.partition.topic)
         return self._partitions.choose(need.partition, need.first, need.next, fingerprints)
+
+    def _refuse_set_aside(self, chosen: Iterable[Chosen]) -> None:
+        """Raise HeldError where offsets are missing that a partition can't go on from."""
+        for choice in chosen:
+            holes = self.losses.without(choice.partition, choice.tiling.holes)
+            one = self._set_asides.of(choice.partition) if holes else None
+            if one is not None and any(hole.first <= one.offset < hole.next for hole in holes):
+                raise HeldError(
+                    what=f"can't go on from offset {one.offset}: {one.reason}",
+                    where=one.where,
+                    hint=one.settled_by,
+                )
 
     def _mend_holes(self, chosen: Iterable[Chosen]) -> bool:
         """Mend what workers have passed; tell whether there was any."""

@@ -4,6 +4,9 @@ A person may accept a loss for an export's window (`release … --accept-loss`).
 partition, `ledger/losses/<topic>~<topic UUID>/<partition>/<first>-<next>.json`, and from then on
 what else reads these offsets (the state of later closes, bases, erasure) goes on without them;
 another export whose own window has them is held all the same, until its loss is accepted too.
+
+Offsets that were passed over (SPEC §6) are lost as well, to all exports at once: they are covered,
+so that no close is held for them, and manifests tell of them.
 """
 
 from __future__ import annotations
@@ -15,11 +18,12 @@ from itertools import pairwise
 
 from sinks.closing.cut import Span
 from sinks.ledger.ledger import Choice, Intent
-from streams.coverage import Hole
+from streams.coverage import Hole, PassedOver
 from streams.layout import TopicPartition
+from streams.partitions import Partitions
 from streams.store import Store
 
-__all__ = ["Losses", "lost_of_intent", "lost_of_window"]
+__all__ = ["Losses", "PassedSpan", "lost_of_intent", "lost_of_window", "passed_over_of_intent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,42 @@ def lost_of_intent(intent: Intent) -> tuple[Span, ...]:
         holes = [hole for hole in (never, *tiling.holes) if hole.first < hole.next]
         lost += [Span(owner, hole.first, hole.next) for hole in holes]
     return tuple(lost)
+
+
+@dataclass(frozen=True, slots=True)
+class PassedSpan:
+    """Offsets that were passed over, and why; in_window: of the close's own window, not only of
+    what it reads beside.
+    """
+
+    span: Span
+    why: PassedOver
+    in_window: bool
+
+
+def passed_over_of_intent(intent: Intent, partitions: Partitions) -> tuple[PassedSpan, ...]:
+    """Return the offsets that were passed over, of all that a close reads."""
+    found: list[PassedSpan] = []
+    for choice in intent.choices:
+        owner = choice.partition
+        first, end = intent.window.get(owner.topic, {}).get(owner.partition, (0, 0))
+        for piece in choice.tiling.tiles:
+            if not piece.record.is_passed_over:
+                continue
+            why = partitions.record(piece.record).passed_over
+            assert why is not None  # as its name says
+            edges = sorted(
+                {piece.first, piece.next, *_between(first, end, piece.first, piece.next)}
+            )
+            found += [
+                PassedSpan(Span(owner, low, high), why, first <= low < end)
+                for low, high in pairwise(edges)
+            ]
+    return tuple(found)
+
+
+def _between(low: int, high: int, first: int, end: int) -> list[int]:
+    return [edge for edge in (low, high) if first < edge < end]
 
 
 def _left(hole: Hole, accepted: Sequence[Hole]) -> Iterator[Hole]:

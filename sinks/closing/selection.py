@@ -10,7 +10,7 @@ import gc
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from uuid import UUID
@@ -25,6 +25,7 @@ from schemas.topics import Topic
 from sinks.closing.bases import Base, Bases
 from sinks.closing.cut import TopicCut
 from sinks.closing.intent import topics_read
+from sinks.closing.losses import PassedSpan, passed_over_of_intent
 from sinks.closing.reading import Reading
 from sinks.closing.source import EventSource, Narrowed
 from sinks.columns import EVENT_ID, Column, Origin
@@ -59,7 +60,8 @@ class Selected:
 
     `waiting` is a Parquet file for the next close (`Ledger.waiting_name`), if any fact waits.
     `input` is counted by itself, before any rule: the balance is held against it. `late` counts the
-    window's records that occurred before it began, by UTC day of the event.
+    window's records that occurred before it began, by UTC day of the event. `passed_over` are the
+    offsets that a person has passed over, of all that it reads.
     """
 
     lines: Iterator[pa.RecordBatch]
@@ -68,6 +70,7 @@ class Selected:
     waiting: bytes | None
     warnings: tuple[str, ...]
     late: Mapping[dt.date, int]
+    passed_over: tuple[PassedSpan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,9 @@ class Selection:
     def select(self, intent: Intent, export: Export) -> Iterator[Selected]:
         """Select the drop of an intent; its lines can be read until the context ends."""
         with self._reading(intent.bases, intent.choices) as reading:
-            yield _Drop(self, reading, intent, export).select()
+            selected = _Drop(self, reading, intent, export).select()
+            passed_over = passed_over_of_intent(intent, self.partitions)
+            yield replace(selected, passed_over=passed_over)
 
     @contextmanager
     def judged(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from sinks.closing.losses import lost_of_intent
+from sinks.closing.losses import PassedSpan, lost_of_intent
 from sinks.closing.selection import Selected
 from sinks.drops.manifest import (
     Balance,
@@ -52,15 +52,25 @@ def manifest_of(
         offsets=_offsets(intent),
         balance=Balance(input=selected.input, outcomes=outcomes),
         late_rows=selected.late,
-        warnings=(*rendered.warnings, *selected.warnings, *_of_what_was_read(intent)),
+        warnings=(
+            *rendered.warnings,
+            *selected.warnings,
+            *_of_what_was_read(intent),
+            *map(_passed_over, selected.passed_over),
+        ),
         reason=revision.reason if revision else None,
         released=released,
-        lost=_lost(intent),
+        lost=_lost(intent, selected.passed_over),
     )
 
 
-def _lost(intent: Intent) -> Lost | None:
-    lost = lost_of_intent(intent) if intent.loss else ()
+def _lost(intent: Intent, passed_over: Sequence[PassedSpan]) -> Lost | None:
+    """Tell what was lost: what a person let the drop go without, and what of its window was passed
+    over.
+    """
+    lost = list(lost_of_intent(intent)) if intent.loss else []
+    over = [one for one in passed_over if one.in_window]
+    lost += [one.span for one in over]
     if not lost:
         return None
     offsets = tuple(
@@ -73,7 +83,18 @@ def _lost(intent: Intent) -> Lost | None:
         )
         for span in lost
     )
-    return Lost(offsets=offsets, reason=intent.loss)
+    reasons = [*([intent.loss] if intent.loss else []), *(one.why.reason for one in over)]
+    return Lost(offsets=offsets, reason="; ".join(dict.fromkeys(reasons)))
+
+
+def _passed_over(one: PassedSpan) -> str:
+    """Warn of offsets that were passed over."""
+    span = one.span
+    offsets = f"offsets {span.first} to {span.next}"
+    where = f"{span.partition.topic}/{span.partition.partition}"
+    if one.in_window:
+        return f"{offsets} of {where} are in the window, and were passed over: {one.why.reason}"
+    return f"the state is without {offsets} of {where}, which were passed over: {one.why.reason}"
 
 
 def _of_what_was_read(intent: Intent) -> Iterator[str]:

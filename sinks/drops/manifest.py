@@ -219,8 +219,8 @@ class Balance(_Entry):
 
 
 class Lost(_Entry):
-    """Offsets that the drop is without, as they were lost: which, and why it was sent all the
-    same.
+    """Offsets that the drop is without, as they were lost or passed over: which, and why it was
+    sent all the same.
     """
 
     offsets: tuple[Offsets, ...]
@@ -238,7 +238,8 @@ class Manifest(_Entry):
     """All of it. `file` is null where an empty window's file was skipped.
 
     `reason` says why the drop was made again; only a revision has it. `released` is there where a
-    guard rail had held the drop, `lost` where it is without offsets of its window or its state.
+    guard rail had held the drop, `lost` where it is without offsets of its window or its state
+    (of what was passed over: of its window).
     """
 
     format: Literal[1] = 1

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from typing import Final
 
+from sinks.night.aside import SetAsideStatus
 from sinks.night.disk import DiskStatus
 from sinks.night.status import ExportStatus, PartitionStatus, SchedulerStatus, Status
 from sinks.night.unsettled import Unsettled
@@ -12,6 +14,9 @@ from sinks.reports import Unsent
 from sinks.wording import counted
 
 __all__ = ["at_a_glance"]
+
+_LATELY: Final = dt.timedelta(days=7)
+"""How long it is told what was passed over; `--partitions` tells all of it."""
 
 
 def at_a_glance(status: Status, now: dt.datetime, *, all_partitions: bool = False) -> str:
@@ -24,10 +29,12 @@ def at_a_glance(status: Status, now: dt.datetime, *, all_partitions: bool = Fals
         lines.append(f"{one.export:{width}}  {first}")
         lines.extend(f"{'':{width}}  {line}" for line in rest)
     lines.extend(_of_undefined(status.undefined))
+    lines.extend(_of_set_aside(status.set_aside))
     if status.unasked:
         lines += ["", "how far the workers are isn't known", f"→ {status.unasked}", ""]
     else:
-        lines += ["", *_of_partitions(status.partitions, all_partitions), ""]
+        lines += ["", *_of_partitions(status.partitions, all_partitions)]
+        lines += [*_of_passed_over(status.partitions, now, all_partitions), ""]
     return "\n".join([*lines, *_of_scheduler(status), *_of_reports(status.unsent)])
 
 
@@ -81,6 +88,26 @@ def _of_undefined(undefined: Sequence[Unsettled]) -> Iterator[str]:
         yield ""
         yield "of exports that aren't defined any more:"
         yield from _of_unsettled(undefined)
+
+
+def _of_set_aside(aside: Sequence[SetAsideStatus]) -> Iterator[str]:
+    if aside:
+        yield ""
+        yield "set aside, the others go on:"
+    for one in aside:
+        yield f"{one}{f', since {one.since}' if one.since else ''}"
+        yield f"→ {one.hint}"
+
+
+def _of_passed_over(
+    partitions: Sequence[PartitionStatus], now: dt.datetime, all_of_them: bool
+) -> Iterator[str]:
+    """What was passed over lately, or ever."""
+    for one in partitions:
+        for over in one.passed_over:
+            if all_of_them or now - dt.datetime.fromisoformat(over.at) < _LATELY:
+                where = f"{one.topic}/{one.partition}: offsets {over.first} to {over.next}"
+                yield f"{where} were passed over at {over.at} by {over.by}: {over.reason}"
 
 
 def _of_unsettled(unsettled: Sequence[Unsettled]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
@@ -14,6 +14,13 @@ from sinks.closing.offsets import Found
 from sinks.exports.export import Export
 from sinks.instants import milliseconds
 from sinks.lease import latest_grant
+from sinks.night.aside import (
+    PassedOverStatus,
+    SetAsideStatus,
+    passed_over_of,
+    set_aside_of,
+    trouble_of,
+)
 from sinks.night.disk import DiskStatus, disk_status
 from sinks.night.scheduler import LEASE
 from sinks.night.unsettled import Unsettled, unsettled_of
@@ -22,6 +29,7 @@ from sinks.schedule import closed_until, due_closes, next_close
 from sinks.setup import Sinks
 from streams.clocks import clock_faults
 from streams.coverage import tile
+from streams.kafka import TopicIdentity
 from streams.layout import CoveragePath, TopicPartition
 from streams.records import moment_text
 
@@ -34,6 +42,7 @@ class PartitionStatus:
     """How far a partition is stored: `covered` without a hole, of the last stable offset `end`.
 
     clocks: what is wrong with its append times, of those that are to come and the latest ones.
+    passed_over: what a person has passed over of it.
     """
 
     topic: str
@@ -42,6 +51,7 @@ class PartitionStatus:
     end: int
     holes: int
     clocks: tuple[str, ...] = ()
+    passed_over: tuple[PassedOverStatus, ...] = ()
 
     @property
     def lag(self) -> int:
@@ -96,7 +106,8 @@ class SchedulerStatus:
 @dataclass(frozen=True, slots=True)
 class Status:
     """The status of an installation. unasked: why Kafka told nothing of its partitions, if so.
-    undefined: what isn't settled of exports that aren't defined any more.
+    undefined: what isn't settled of exports that aren't defined any more. set_aside: partitions
+    that can't go on, and topics that are missing.
     """
 
     partitions: tuple[PartitionStatus, ...]
@@ -106,6 +117,7 @@ class Status:
     unsent: tuple[Unsent, ...] = ()  # reports
     unasked: str = ""
     undefined: tuple[Unsettled, ...] = ()
+    set_aside: tuple[SetAsideStatus, ...] = ()
 
     def to_json(self) -> str:
         """Serialise, for scripts."""
@@ -115,15 +127,17 @@ class Status:
 def status_of(sinks: Sinks, now: dt.datetime) -> Status:
     """Look at Kafka, coverage and ledger; changes nothing. Without Kafka the ledger still tells."""
     partitions: tuple[PartitionStatus, ...] = ()
-    unasked = ""
+    unasked, found = "", None
     try:
-        partitions = tuple(_partitions(sinks, now))
+        found = sinks.streams.kafka.existing(sinks.streams.topics)
+        partitions = tuple(_partitions(sinks, found, now))
     except DeltadropError as error:
         unasked = str(error)
+    aside = tuple(set_aside_of(sinks, found))
     unsettled = tuple(unsettled_of(sinks))
     exports = tuple(
         replace(
-            _told(sinks, export, partitions, now),
+            _told(sinks, export, partitions, aside, now),
             unsettled=tuple(one for one in unsettled if one.export == export.name),
         )
         for export in sinks.exports
@@ -133,7 +147,7 @@ def status_of(sinks: Sinks, now: dt.datetime) -> Status:
     disk = disk_status(sinks.settings)
     defined = {export.name for export in sinks.exports}
     undefined = tuple(one for one in unsettled if one.export not in defined)
-    return Status(partitions, exports, scheduler, disk, unsent, unasked, undefined)
+    return Status(partitions, exports, scheduler, disk, unsent, unasked, undefined, aside)
 
 
 def scheduler_status(sinks: Sinks, now: dt.datetime) -> SchedulerStatus:
@@ -146,9 +160,11 @@ def scheduler_status(sinks: Sinks, now: dt.datetime) -> SchedulerStatus:
     return SchedulerStatus(grant.holder, grant.fence, grant.expires_at.isoformat(), next_one)
 
 
-def _partitions(sinks: Sinks, now: dt.datetime) -> Iterator[PartitionStatus]:
+def _partitions(
+    sinks: Sinks, found: Mapping[str, TopicIdentity], now: dt.datetime
+) -> Iterator[PartitionStatus]:
     tolerance = dt.timedelta(seconds=sinks.settings.kafka.clock_seconds)
-    for name, identity in sorted(sinks.streams.kafka.identities(sinks.streams.topics).items()):
+    for name, identity in sorted(found.items()):
         # One question tells the ends, and the first record that is stamped ahead of now.
         to_come = sinks.offsets.at(name, identity.partitions, milliseconds(now + tolerance))
         for number, ahead in enumerate(to_come):
@@ -161,7 +177,8 @@ def _partitions(sinks: Sinks, now: dt.datetime) -> Iterator[PartitionStatus]:
             covered = holes[0].first if holes else end
             inner = sum(1 for hole in holes if any(path.next > hole.first for path in paths))
             clocks = tuple(_of_clocks(sinks, ahead, paths[-_LATEST:]))
-            yield PartitionStatus(name, number, covered, end, inner, clocks)
+            over = passed_over_of(sinks.streams.partitions, paths)
+            yield PartitionStatus(name, number, covered, end, inner, clocks, over)
 
 
 def _of_clocks(sinks: Sinks, ahead: Found, latest: Sequence[CoveragePath]) -> Iterator[str]:
@@ -174,11 +191,15 @@ def _of_clocks(sinks: Sinks, ahead: Found, latest: Sequence[CoveragePath]) -> It
 
 
 def _told(
-    sinks: Sinks, export: Export, partitions: Sequence[PartitionStatus], now: dt.datetime
+    sinks: Sinks,
+    export: Export,
+    partitions: Sequence[PartitionStatus],
+    aside: Sequence[SetAsideStatus],
+    now: dt.datetime,
 ) -> ExportStatus:
     """Where an export stands; one whose ledger can't be read doesn't hide the others."""
     try:
-        return _export(sinks, export, partitions, now)
+        return _export(sinks, export, partitions, aside, now)
     except LedgerError as error:
         closes, following = list(sinks.ledger.closes(export.name)), next_close(export, now)
         last = closes[-1].isoformat() if closes else None
@@ -187,7 +208,11 @@ def _told(
 
 
 def _export(
-    sinks: Sinks, export: Export, partitions: Sequence[PartitionStatus], now: dt.datetime
+    sinks: Sinks,
+    export: Export,
+    partitions: Sequence[PartitionStatus],
+    aside: Sequence[SetAsideStatus],
+    now: dt.datetime,
 ) -> ExportStatus:
     closes = list(sinks.ledger.closes(export.name))
     dues = [one.instant for one in due_closes([export], sinks.ledger, now)]
@@ -196,6 +221,9 @@ def _export(
     limit = deliver_by(export, dues[0]) if dues else None
     topics = {topic.name for topic in topics_read(export, sinks.settings.kafka.topic_prefix)}
     lags = [one for one in partitions if one.topic in topics and one.lag > 0]
+    stopped = trouble_of(aside, topics) if due and not trouble else None
+    if stopped is not None:
+        trouble, hint = str(stopped), stopped.hint
     return ExportStatus(
         export.name,
         closes[-1].isoformat() if closes else None,

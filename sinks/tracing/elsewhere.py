@@ -1,4 +1,5 @@
-"""Where an event is that isn't stored: among the dead letters, or in Kafka and not stored yet.
+"""Where an event is that isn't stored: among the dead letters, in Kafka and not stored yet, or
+among what was passed over.
 
 What can't be decoded is searched for the event's id as text, which is how Avro carries it.
 """
@@ -6,22 +7,23 @@ What can't be decoded is searched for the event's id as text, which is how Avro 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from schemas.errors import DeltadropError
 from sinks.setup import Sinks
-from streams.coverage import tile
+from streams.coverage import PassedOver, tile
 from streams.dead_letters_read import Letter, LetterReader, identity_of
 from streams.layout import TopicPartition
 from streams.records import moment_text
 
-__all__ = ["NOWHERE", "Elsewhere", "Unstored", "look_elsewhere"]
+__all__ = ["NOWHERE", "Elsewhere", "Lost", "Unstored", "look_elsewhere"]
 
 _Found = TypeVar("_Found")
 
 BAD_INPUT: Final = "SPEC §6, Bad input"
+ONE_PLACE: Final = "SPEC §6, One trouble, one place"
 """The rule that makes a dead letter of an event."""
 
 
@@ -36,6 +38,14 @@ class Unstored:
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """A record that was passed over, why, by whom and when."""
+
+    record: Unstored
+    why: PassedOver
+
+
+@dataclass(frozen=True, slots=True)
 class Elsewhere:
     """Dead letters and records that carry an event's id. remarks: where it wasn't looked, and why
     not.
@@ -43,6 +53,7 @@ class Elsewhere:
 
     dead_letters: tuple[Letter, ...] = ()
     not_stored: tuple[Unstored, ...] = ()
+    passed_over: tuple[Lost, ...] = ()
     remarks: tuple[str, ...] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:
@@ -57,16 +68,15 @@ class Elsewhere:
             }
             for one in self.dead_letters
         ]
-        unstored = [
-            {
-                "topic": one.topic,
-                "partition": one.partition,
-                "offset": one.offset,
-                "appended_at": moment_text(one.appended_at),
-            }
-            for one in self.not_stored
-        ]
-        return {"dead_letters": letters, "not_stored": unstored, "remarks": list(self.remarks)}
+        return {
+            "dead_letters": letters,
+            "not_stored": [_record_fields(one) for one in self.not_stored],
+            "passed_over": [
+                {**_record_fields(one.record), **asdict(one.why), "rule": ONE_PLACE}
+                for one in self.passed_over
+            ],
+            "remarks": list(self.remarks),
+        }
 
     def __str__(self) -> str:
         """For people."""
@@ -79,13 +89,28 @@ class Elsewhere:
             yield f"  {letter.reason}; `deltadrop dead-letters show {letter.origin}`"
             yield f"  counts as a dead letter in every export of its topic ({BAD_INPUT})"
         for one in self.not_stored:
-            place = f"{one.topic}/{one.partition}, offset {one.offset}"
-            yield f"not stored yet: {place}, appended {moment_text(one.appended_at)}"
+            yield f"not stored yet: {_place(one)}"
             yield "  workers are behind: `deltadrop status`"
+        for lost in self.passed_over:
+            yield f"passed over: {_place(lost.record)}"
+            yield f"  {_told(lost.why)}; it is in no drop ({ONE_PLACE})"
         yield from self.remarks
 
 
 NOWHERE = Elsewhere()
+
+
+def _place(one: Unstored) -> str:
+    place = f"{one.topic}/{one.partition}, offset {one.offset}"
+    return f"{place}, appended {moment_text(one.appended_at)}"
+
+
+def _told(why: PassedOver) -> str:
+    return f"at {why.at} by {why.by}: {why.reason}"
+
+
+def _record_fields(one: Unstored) -> dict[str, Any]:
+    return {**asdict(one), "appended_at": moment_text(one.appended_at)}
 
 
 def look_elsewhere(sinks: Sinks, event_id: UUID, letters: LetterReader) -> Elsewhere:
@@ -94,7 +119,10 @@ def look_elsewhere(sinks: Sinks, event_id: UUID, letters: LetterReader) -> Elsew
     remarks: list[str] = []
     dead = _tried("dead letters", lambda: _dead_letters(letters, texts), remarks)
     behind = _tried("what isn't stored", lambda: list(_unstored(sinks, texts)), remarks)
-    return Elsewhere(tuple(dead), tuple(behind), tuple(remarks))
+    over = _tried(
+        "what was passed over", lambda: list(_passed_over(sinks, texts, remarks)), remarks
+    )
+    return Elsewhere(tuple(dead), tuple(behind), tuple(over), tuple(remarks))
 
 
 def _tried(what: str, look: Callable[[], Sequence[_Found]], remarks: list[str]) -> Sequence[_Found]:
@@ -117,17 +145,43 @@ def _dead_letters(letters: LetterReader, texts: Sequence[str]) -> list[Letter]:
 
 
 def _unstored(sinks: Sinks, texts: Sequence[str]) -> Iterator[Unstored]:
-    streams = sinks.streams
-    for name, identity in sorted(streams.kafka.identities(streams.topics).items()):
-        for number, end in enumerate(sinks.offsets.ends(name, identity.partitions)):
-            owner = TopicPartition(name, identity.topic_id, number)
-            holes = tile(streams.partitions.coverage(owner), 0, end).holes
-            if not holes:
+    for owner, end in _owners(sinks):
+        for hole in tile(sinks.streams.partitions.coverage(owner), 0, end).holes:
+            yield from _found(sinks, owner, hole.first, hole.next, texts)
+
+
+def _passed_over(sinks: Sinks, texts: Sequence[str], remarks: list[str]) -> Iterator[Lost]:
+    """Find records among what was passed over; remark where it may be and can't be looked for."""
+    partitions = sinks.streams.partitions
+    for owner, _ in _owners(sinks):
+        for path in partitions.coverage(owner):
+            why = partitions.record(path).passed_over if path.is_passed_over else None
+            if why is None:
                 continue
-            start = sinks.offsets.start(name, number)
-            for hole in (one for one in holes if one.next > start):
-                first = max(hole.first, start)
-                for offset, appended_at in streams.range_reader.find(
-                    owner, first, hole.next, texts
-                ):
-                    yield Unstored(name, number, offset, appended_at)
+            try:
+                for one in _found(sinks, owner, path.first, path.next, texts):
+                    yield Lost(one, why)
+            except DeltadropError as error:
+                where = f"{owner.topic}/{owner.partition}"
+                offsets = f"offsets {path.first} to {path.next} of {where}"
+                remarks.append(
+                    f"{offsets} were passed over {_told(why)}; it may be among them, which can't be"
+                    f" looked through: {error.reason(told=where)}"
+                )
+
+
+def _owners(sinks: Sinks) -> Iterator[tuple[TopicPartition, int]]:
+    """The partitions that there are, with the last stable offset of each."""
+    for name, identity in sorted(sinks.streams.kafka.existing(sinks.streams.topics).items()):
+        for number, end in enumerate(sinks.offsets.ends(name, identity.partitions)):
+            yield TopicPartition(name, identity.topic_id, number), end
+
+
+def _found(
+    sinks: Sinks, owner: TopicPartition, first: int, end: int, texts: Sequence[str]
+) -> Iterator[Unstored]:
+    """Find records in Kafka, as far as it has them still."""
+    first = max(first, sinks.offsets.start(owner.topic, owner.partition))
+    if first < end:
+        for offset, appended_at in sinks.streams.range_reader.find(owner, first, end, texts):
+            yield Unstored(owner.topic, owner.partition, offset, appended_at)

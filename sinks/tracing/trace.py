@@ -83,7 +83,9 @@ class Trace:
     @property
     def is_found(self) -> bool:
         """Whether anything was."""
-        return bool(self.events or self.elsewhere.dead_letters or self.elsewhere.not_stored)
+        elsewhere = self.elsewhere
+        found = elsewhere.dead_letters or elsewhere.not_stored or elsewhere.passed_over
+        return bool(self.events or found)
 
     def to_json(self) -> str:
         """Serialise, for scripts."""

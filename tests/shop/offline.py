@@ -34,6 +34,7 @@ from sinks.ledger.ledger import Outcome
 from sinks.setup import Sinks
 from streams.batch import BatchWriter
 from streams.dead_letters import DeadLetters, Poison
+from streams.fetch import UnreadableBatchError
 from streams.kafka import OffsetsGoneError, TopicIdentity, Topics
 from streams.layout import TopicPartition
 from streams.personal import PersonalData, Writes
@@ -184,6 +185,7 @@ class Log:
         self.records: dict[str, list[Record]] = defaultdict(list)
         self.partitions: dict[str, int] = defaultdict(int)  # 0: nothing was said, so one
         self.kept_from: dict[str, int] = defaultdict(int)
+        self.unreadable: dict[str, tuple[int, int]] = {}  # offsets [first, next) of partition 0
 
     def partition(self, topic: str, number: int) -> list[Record]:
         """The records of one partition."""
@@ -195,6 +197,9 @@ class Log:
 
     def identities(self, names: Iterable[str]) -> dict[str, TopicIdentity]:
         return {name: TopicIdentity(name, TOPIC_ID, self.count(name)) for name in names}
+
+    def existing(self, names: Iterable[str]) -> dict[str, TopicIdentity]:
+        return self.identities(names)
 
     def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[Found]:
         return [self._at(topic, number, instant_ms) for number in range(partitions)]
@@ -233,6 +238,7 @@ class Log:
         self, partition: TopicPartition, first: int, end: int, texts: Sequence[str]
     ) -> list[tuple[int, int]]:
         """Find records by text, as the range reader does."""
+        self._refuse_unreadable(partition, first, end)
         records = self.partition(partition.topic, partition.partition)
         rows = enumerate(records[first:end], start=first)
         return [
@@ -247,8 +253,22 @@ class Log:
             raise OffsetsGoneError(
                 what="offsets are no longer in Kafka", hint="raise the retention"
             )
+        self._refuse_unreadable(partition, first, end)
         chunk = self.chunk(partition.topic, first, end, partition.partition)
         return writer.write(Flush(partition.topic, (chunk,)), partition.topic_id).rows
+
+    def _refuse_unreadable(self, partition: TopicPartition, first: int, end: int) -> None:
+        """Refuse a range with a batch in it that can't be read."""
+        bad, behind = self.unreadable.get(partition.topic, (0, 0))
+        if max(bad, first) < min(behind, end):
+            raise UnreadableBatchError(
+                "its checksum is wrong",
+                topic=partition.topic,
+                partition=partition.partition,
+                offset=bad,
+                next_offset=behind,
+                hint="is a disk failing?",
+            )
 
 
 class NoDeadLetters:

@@ -131,7 +131,7 @@ def test_without_kafka_the_ledger_still_tells(tmp_path: Path) -> None:
     shop.close("sent", at(6))
 
     class Away:
-        def identities(self, names: object) -> object:
+        def existing(self, names: object) -> object:
             raise PartitionError("can't be reached", where="Kafka k:9092", hint="see that it is up")
 
     away = replace(shop.sinks, streams=replace(shop.sinks.streams, kafka=cast("Topics", Away())))

@@ -1,0 +1,42 @@
+"""The command `pass-over`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from schemas.settings import load_settings
+from sinks.commands.release import read_reason
+from sinks.repair.pass_over import PassingOver
+from sinks.setup import Sinks
+
+__all__ = ["pass_over"]
+
+
+def pass_over(
+    topic: Annotated[str, typer.Argument(help="The topic, as `status` shows it.")],
+    partition: Annotated[int, typer.Argument(help="Its partition that is set aside.")],
+    to: Annotated[int, typer.Option(help="The offset to read on from; those before it are lost.")],
+    reason: Annotated[str, typer.Option(help="Why; it is in the manifests.")],
+    config: Annotated[Path | None, typer.Option(help="The settings' file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Let a partition that is set aside go on without the offsets that can't be read, for good.
+
+    They count as stored for all exports, and as lost in their manifests. Only what a partition is
+    set aside for can be passed over, and nothing that is stored. Safe to run again. Exits with 0 if
+    it is passed over, 2 if it can't be.
+    """
+    why = read_reason(reason)
+    sinks = Sinks.of(load_settings(config))
+    streams = sinks.streams
+    passing = PassingOver(streams.partitions, streams.topics, streams.kafka, sinks.offsets)
+    told = passing.until(topic, partition, to, why)
+    if as_json:
+        typer.echo(json.dumps(told.to_dict()))
+        return
+    for line in told.lines():
+        typer.echo(line)

@@ -1,0 +1,153 @@
+"""Pass over offsets of a partition that can't go on, by a person's word (SPEC §6).
+
+Only what a partition is set aside for can be passed over, from there on, and nothing that is
+stored: whatever is healthy is read by workers and closes themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, field
+
+from schemas.definitions import choices
+from schemas.errors import Fault, WrongInputError
+from sinks.closing.offsets import KafkaOffsets
+from sinks.wording import counted
+from streams.coverage import CoverageRecord
+from streams.kafka import TopicIdentity, Topics
+from streams.layout import TopicPartition
+from streams.partitions import Partitions
+from streams.set_aside import SetAside, SetAsides, pass_over
+
+__all__ = ["PassedOverNow", "PassingOver"]
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOverNow:
+    """What was passed over of a partition: offsets `[first, next)` each, and why it was.
+
+    before: it had been before, and nothing is changed. unread: offsets `[first, next)` among them
+    that nobody has tried to read, if any.
+    """
+
+    topic: str
+    topic_id: str
+    partition: int
+    offsets: tuple[tuple[int, int], ...]
+    reason: str
+    by: str
+    at: str
+    before: bool = False
+    unread: tuple[int, int] | None = field(default=None)
+
+    def to_dict(self) -> dict[str, object]:
+        """Its fields, for scripts."""
+        return asdict(self)
+
+    def lines(self) -> Iterator[str]:
+        """Tell it to people."""
+        for first, end in self.offsets:
+            passed = f"offsets {first} to {end} are passed over"
+            yield f"{self.topic}/{self.partition}: {passed} ({counted(end - first, 'offset')})"
+        if self.before:
+            yield f"  they were before, by {self.by} at {self.at}: nothing is changed"
+            return
+        if self.unread is not None:
+            first, end = self.unread
+            yield f"  {first} to {end} of them were not tried to be read: what is there is lost too"
+        yield "  the worker reads on by itself; no restart is needed"
+
+
+@dataclass(frozen=True, slots=True)
+class PassingOver:
+    """Passes offsets over. known: the topics that there are by the definitions."""
+
+    partitions: Partitions
+    known: Collection[str]
+    kafka: Topics
+    offsets: KafkaOffsets
+
+    def until(self, topic: str, partition: int, to: int, reason: str) -> PassedOverNow:
+        """Pass a partition that is set aside over up to the offset `to`, which is read again.
+
+        Raises WrongInputError where that can't be, CloseError or PartitionError where Kafka can't
+        be asked.
+        """
+        identity = self._identity(topic, partition)
+        owner = TopicPartition(topic, identity.topic_id, partition)
+        asides = SetAsides(self.partitions)
+        one = asides.of(owner)
+        if one is None:
+            return self._passed_over_before(owner, to)
+        _refuse_where_wrong(one, to, self.offsets.ends(topic, identity.partitions)[partition])
+        written = pass_over(self.partitions, owner, one.offset, to, reason)
+        asides.forget(owner)
+        behind = one.next_offset
+        unread = (behind, to) if behind is not None and behind < to else None
+        return _told(owner, written, unread=unread)
+
+    def _identity(self, topic: str, partition: int) -> TopicIdentity:
+        if topic not in self.known:
+            what = f"there is no topic '{topic}'"
+            raise _refused(Fault("TOPIC", what, choices(topic, self.known)))
+        identity = self.kafka.identities([topic])[topic]
+        if not 0 <= partition < identity.partitions:
+            what = f"topic {topic} has no partition {partition}"
+            raise _refused(Fault("PARTITION", what, f"choose from 0 to {identity.partitions - 1}"))
+        return identity
+
+    def _passed_over_before(self, owner: TopicPartition, to: int) -> PassedOverNow:
+        paths = self.partitions.coverage(owner)
+        before = [path for path in paths if path.is_passed_over and path.next == to]
+        if not before:
+            raise _refused(_not_set_aside(owner))
+        return _told(owner, [self.partitions.record(path) for path in before], before=True)
+
+
+def _not_set_aside(owner: TopicPartition) -> Fault:
+    what = "isn't set aside: what is in it can be read, and is passed over by nobody"
+    hint = "`deltadrop status` shows what is set aside"
+    return Fault(f"{owner.topic}/{owner.partition}", what, hint)
+
+
+def _refuse_where_wrong(one: SetAside, to: int, end: int) -> None:
+    """Refuse to pass over nothing, half a batch, or what hasn't come yet."""
+    behind = one.next_offset
+    if to <= one.offset:
+        hint = f"choose an offset beyond it, at most {end}"
+        what = f"{to} isn't beyond {one.offset}, which it can't go on from"
+    elif behind is not None and to < behind:
+        hint = f"choose {behind}, or an offset beyond it, at most {end}"
+        what = f"{to} is within what can't be read, offsets {one.offset} to {behind}"
+    elif to > end:
+        hint = f"choose an offset up to {end}"
+        what = f"{to} is beyond the partition's end, {end}"
+    else:
+        return
+    raise _refused(Fault("--to", what, hint))
+
+
+def _told(
+    owner: TopicPartition,
+    records: list[CoverageRecord],
+    *,
+    before: bool = False,
+    unread: tuple[int, int] | None = None,
+) -> PassedOverNow:
+    why = records[0].passed_over
+    assert why is not None  # as its name says
+    return PassedOverNow(
+        owner.topic,
+        str(owner.topic_id),
+        owner.partition,
+        tuple((record.path.first, record.path.next) for record in records),
+        why.reason,
+        why.by,
+        why.at,
+        before,
+        unread,
+    )
+
+
+def _refused(fault: Fault) -> WrongInputError:
+    return WrongInputError([fault])
