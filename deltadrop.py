@@ -31,6 +31,7 @@ COMMANDS = {
     "redrop": "sinks.commands.redrop:redrop",
     "release": "sinks.commands.release:release",
     "pass-over": "sinks.commands.pass_over:pass_over",
+    "take-out": "sinks.commands.take_out:take_out",
     "schedule": "sinks.commands.schedule:schedule",
     "status": "sinks.commands.closes:status",
     "validate": "sinks.commands.files:validate",

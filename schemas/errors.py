@@ -17,7 +17,10 @@
         ├── UnforeseenError     in a way that nobody foresaw
         └── HeldError           a close that can't be proven complete (exit code 3)
             ├── WaitingError    it isn't complete yet: the workers haven't stored all of it
-            └── LostOffsetsError  it never will be: offsets are neither stored nor in Kafka
+            ├── LostOffsetsError  it never will be: offsets are neither stored nor in Kafka
+            └── UnreadableError   what was stored can't be read
+                ├── UnreadableRowsError   single rows can't
+                └── UnreadableFilesError  files can't, or are missing
 
 Every error says what is wrong, where, and what would be right (`hint`); `str()` puts that on one
 line (one line for each fault). `exit_code` is what the command line exits with.
@@ -45,6 +48,9 @@ __all__ = [
     "TopicError",
     "UnforeseenError",
     "UnknownSchemaError",
+    "UnreadableError",
+    "UnreadableFilesError",
+    "UnreadableRowsError",
     "UnusableSchemaError",
     "WaitingError",
     "WrongCloseError",
@@ -182,6 +188,18 @@ class WaitingError(HeldError):
 
 class LostOffsetsError(HeldError):
     """A close whose window or state has offsets that are neither stored nor in Kafka any more."""
+
+
+class UnreadableError(HeldError):
+    """A close, or a look at what is stored, that needs what can't be read."""
+
+
+class UnreadableRowsError(UnreadableError):
+    """Stored rows can't be read; `deltadrop take-out` takes them out."""
+
+
+class UnreadableFilesError(UnreadableError):
+    """Files of stored rows can't be read, or are missing."""
 
 
 def _sentence(where: str, what: str, hint: str) -> str:

@@ -7,7 +7,7 @@ both leave the same files behind.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 from uuid import UUID
@@ -17,10 +17,17 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.bounds import FIRST_MOMENT_MS, LAST_MOMENT_MS
+from schemas.errors import PartitionError
 from streams.coverage import CoverageRecord, DeadLetter
 from streams.dead_letters import DeadLetters, Poison, reason_text
 from streams.layout import Batch, CoveragePath, TopicPartition
-from streams.partitions import META, Partitions, StreamRows
+from streams.partitions import (
+    META,
+    Partitions,
+    StreamRows,
+    UnreadableOutputError,
+    refusals,
+)
 from streams.record_stream import MOST_RECORD_BYTES, PIECE_BYTES
 from streams.records import Chunk, Flush, Part, placed
 from streams.stream import Stream
@@ -108,11 +115,14 @@ class BatchWriter:
         Raises PartitionError or RegistryError; then nothing of the flush exists for a reader.
         """
         chunks, nbytes = flush.chunks, flush.nbytes  # its owner may let go of them meanwhile
-        rows, refused = self._decoded(chunks)
+        decoded, refused = self._decoded(chunks)
         files: tuple[StreamRows, ...] = ()
-        if rows:
-            kept = self._without_the_gone(pa.Table.from_batches(rows), topic_id)
-            files = self.partitions.write_files(kept, self.streams, flush.batch)
+        stored = 0
+        if decoded:
+            rows = self._without_the_gone(pa.Table.from_batches(decoded), topic_id)
+            files, unreadable = self._write_files(rows, flush.batch)
+            refused += _refused_rows(chunks, unreadable)
+            stored = rows.num_rows - len(unreadable)
         if refused:
             self._dead_letters.send(event for some in refused for event in some.events(self.topic))
         letters = _letters(refused)
@@ -120,7 +130,35 @@ class BatchWriter:
             self.partitions.write_coverage(
                 self._coverage(flush.batch, chunk, topic_id, files, letters[chunk.partition])
             )
-        return Written(flush.batch, sum(map(len, rows)), sum(map(len, letters.values())), nbytes)
+        return Written(flush.batch, stored, sum(map(len, letters.values())), nbytes)
+
+    def rows_of(self, chunks: Sequence[Chunk], topic_id: UUID) -> pa.Table:
+        """Decode records that were stored before, without the personal data of the gone."""
+        decoded, _ = self._decoded(chunks)
+        if not decoded:
+            raise PartitionError(what="none of these records can be decoded", where=self.topic)
+        return self._without_the_gone(pa.Table.from_batches(decoded), topic_id)
+
+    def _write_files(
+        self, rows: pa.Table, batch: Batch
+    ) -> tuple[tuple[StreamRows, ...], dict[tuple[int, int], str]]:
+        """Write the files, of the rows that the engine can read back; return why the others aren't
+        in them, by partition and offset.
+
+        The decoder has refused such values before: this second look is for its faults, and for what
+        streams' own functions make.
+        """
+        refused = refusals(rows, "can't be stored")
+        left = _without(rows, refused)
+        while left.num_rows:
+            try:
+                return self.partitions.write_files(left, self.streams, batch), refused
+            except UnreadableOutputError as error:
+                before, refused = left.num_rows, {**refused, **error.rows}
+                left = _without(left, error.rows)
+                if left.num_rows == before:  # it is no row of the batch's
+                    raise PartitionError(what=str(error), where=self.topic) from error
+        return (), refused
 
     def _decoded(self, chunks: Sequence[Chunk]) -> tuple[list[pa.RecordBatch], list[_Refused]]:
         rows: list[pa.RecordBatch] = []
@@ -219,6 +257,39 @@ def _letters(refused: Sequence[_Refused]) -> dict[int, list[DeadLetter]]:
             found[partition].append(DeadLetter(offset, reason))
     for letters in found.values():
         letters.sort(key=lambda letter: letter.offset)
+    return found
+
+
+def _without(rows: pa.Table, refused: Mapping[tuple[int, int], str]) -> pa.Table:
+    if not refused:
+        return rows
+    partition, offset = (rows[field.name].to_numpy() for field in META[:2])
+    gone = np.zeros(rows.num_rows, np.bool_)
+    for number, offsets in _by_partition(refused).items():
+        gone |= (partition == number) & np.isin(offset, offsets)
+    return rows.filter(pa.array(~gone))
+
+
+def _refused_rows(
+    chunks: Sequence[Chunk], refused: Mapping[tuple[int, int], str]
+) -> Iterator[_Refused]:
+    """The records of some refused rows, as they stood in Kafka."""
+    if not refused:
+        return
+    offsets = _by_partition(refused)
+    for records in placed((one for one in chunks if one.partition in offsets), PIECE_BYTES):
+        places = [records.column(name).to_pylist() for name in ("partition", "offset")]
+        reasons = [refused.get(place, "") for place in zip(*places, strict=True)]
+        wanted = pa.array([bool(reason) for reason in reasons])
+        found = tuple(reason_text(reason) for reason in reasons if reason)
+        if found:
+            yield _Refused(records.filter(wanted), found)
+
+
+def _by_partition(places: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = defaultdict(list)
+    for partition, offset in places:
+        found[partition].append(offset)
     return found
 
 

@@ -19,6 +19,9 @@ _TOMBSTONES: Final = re.compile(
 )
 _BATCH: Final = re.compile(r"[0-9a-z]+")
 _SET_ASIDE: Final = re.compile(r"set-aside/(?P<topic>[^/~]+)~(?P<id>[^/]+)/(?P<number>[0-9]{6})")
+_TAKEN_OUT: Final = re.compile(
+    r"taken-out/(?P<topic>[^/~]+)~(?P<id>[0-9a-f-]{36})/(?P<partition>[0-9]+)/(?P<offset>[0-9]{20})\.json"
+)
 _OFFSET_DIGITS: Final = 20  # a Kafka offset is a signed 64-bit integer: 19 digits at most
 _PARTITION_DIGITS: Final = 6
 
@@ -158,6 +161,36 @@ class TombstonesPath:
                 hint="expected erasure/tombstones/TOPIC/NUMBER.parquet",
             )
         return cls(found["topic"], int(found["number"]))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TakenOutPath:
+    """Name of the record that a stored row was taken out, and of the place where the row stands."""
+
+    partition: TopicPartition
+    offset: int
+
+    def __str__(self) -> str:
+        folder = taken_out_folder(self.partition.topic, self.partition.topic_id)
+        number = f"{self.partition.partition:0{_PARTITION_DIGITS}d}"
+        return f"{folder}/{number}/{self.offset:0{_OFFSET_DIGITS}d}.json"
+
+    @classmethod
+    def parse(cls, path: str) -> TakenOutPath:
+        """Read a path relative to the root; raises PartitionError where it is none."""
+        found = _TAKEN_OUT.fullmatch(path)
+        if found is None:
+            raise PartitionError(
+                what=f"{path!r} is not the name of a record of a row that was taken out",
+                hint="expected taken-out/TOPIC~UUID/PARTITION/OFFSET.json",
+            )
+        owner = TopicPartition(found["topic"], UUID(found["id"]), int(found["partition"]))
+        return cls(owner, int(found["offset"]))
+
+
+def taken_out_folder(topic: str, topic_id: UUID) -> str:
+    """Folder of what was taken out of one incarnation of a topic, relative to the root."""
+    return f"taken-out/{topic}~{topic_id}"
 
 
 def tombstones_folder(topic: str) -> str:

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.errors import PartitionError
 from streams.coverage import (
     CoverageRecord,
     CoveredFile,
@@ -30,8 +31,10 @@ from streams.coverage import (
 )
 from streams.layout import Batch, CoveragePath, StreamFilePath, TopicPartition
 from streams.parquet import parquet_writer, write_rows
+from streams.readable import type_of, unreadable_columns, why_unreadable
 from streams.store import Store
 from streams.stream import Stream
+from streams.taken_out import TakenOutRows
 
 META: Final = (
     pa.field("_partition", pa.int32(), nullable=False),
@@ -68,6 +71,17 @@ class Chosen:
                     yield letter.offset, letter.reason
 
 
+class UnreadableOutputError(Exception):
+    """What a stream's own function has made of some rows can't be read back: nothing was written.
+
+    rows: partition and offset of each with the reason; it names the stream and its column.
+    """
+
+    def __init__(self, rows: Mapping[tuple[int, int], str]) -> None:
+        super().__init__("; ".join(sorted(set(rows.values()))))
+        self.rows = rows
+
+
 class Partitions:
     """Stream files and coverage records in a store."""
 
@@ -75,21 +89,58 @@ class Partitions:
         self.store = store
         self._record = lru_cache(maxsize=65_536)(self._read_record)
 
+    @property
+    def taken_out(self) -> TakenOutRows:
+        """The rows that were taken out."""
+        return TakenOutRows(self.store)
+
     def write_files(
         self, rows: pa.Table, streams: Sequence[Stream], batch: Batch
     ) -> tuple[StreamRows, ...]:
         """Write the rows that each stream holds, a file a stream and UTC day of append.
 
-        `rows` has the topic's event columns and META, in order of partition and offset.
+        `rows` has the topic's event columns and META, in order of partition and offset. Raises
+        UnreadableOutputError, before anything is written, where a stream's own function has made
+        what the engine can't read.
         """
+        made = {stream.name: _held(rows, stream) for stream in streams if stream.transform}
+        _check_output(made)
         written: list[StreamRows] = []
         for stream in streams:
-            held = _held(rows, stream)
+            held = made[stream.name] if stream.name in made else _held(rows, stream)
             for day, table in _by_day(held):
                 path = str(StreamFilePath(stream.name, day, batch))
                 self.store.write(path, partial(_write_parquet, table))
                 written.append(StreamRows(stream.name, path, _rows_by_partition(table)))
         return tuple(written)
+
+    def restore_files(
+        self,
+        rows: pa.Table,
+        streams: Sequence[Stream],
+        batch: Batch,
+        expected: Mapping[str, Mapping[int, int]],
+    ) -> None:
+        """Write some files of a batch again, from its rows. expected: how many rows of each
+        partition each of them has, by path.
+
+        Raises PartitionError where these rows are others; then nothing is written.
+        """
+        made = {
+            str(StreamFilePath(stream.name, day, batch)): table
+            for stream in streams
+            for day, table in _by_day(_held(rows, stream))
+        }
+        for path, counts in expected.items():
+            found = _rows_by_partition(made[path]) if path in made else {}
+            if found != counts or unreadable_columns(made[path]):
+                raise PartitionError(
+                    what=f"Kafka gives {sum(found.values())} rows, {sum(counts.values())} were"
+                    " stored: an event, or the definitions, have changed",
+                    where=path,
+                )
+        for path in expected:
+            self.store.write(path, partial(_write_parquet, made[path]))
 
     def write_coverage(self, record: CoverageRecord) -> bool:
         """Write a coverage record; False where one of its name exists already."""
@@ -107,6 +158,11 @@ class Partitions:
             if path.partition.topic == topic:
                 found[str(path.partition.topic_id)].add(path.partition.partition)
         return found
+
+    def records_of(self, owner: TopicPartition, batch: Batch) -> list[CoveragePath]:
+        """Names of the coverage records that a batch left, in all partitions of a topic."""
+        names = self.store.names(owner.folder.rpartition("/")[0])
+        return [path for path in map(CoveragePath.parse, names) if path.batch == batch]
 
     def record(self, path: CoveragePath) -> CoverageRecord:
         """Return a coverage record; they never change, so it is read once."""
@@ -229,6 +285,27 @@ def _held(rows: pa.Table, stream: Stream) -> pa.Table:
         batches = [stream.transform(batch) for batch in held.combine_chunks().to_batches()]
         held = pa.Table.from_batches(batches) if batches else held
     return held
+
+
+def _check_output(made: Mapping[str, pa.Table]) -> None:
+    refused: dict[tuple[int, int], str] = {}
+    for stream, rows in made.items():
+        told = f"stream '{stream}' makes of it what can't be stored"
+        refused = {**refusals(rows, told), **refused}
+    if refused:
+        raise UnreadableOutputError(refused)
+
+
+def refusals(rows: pa.Table, told: str) -> dict[tuple[int, int], str]:
+    """Say of each row that the engine can't read back, by partition and offset, why."""
+    found = unreadable_columns(rows)
+    refused: dict[tuple[int, int], str] = {}
+    for name, mask in found.items():
+        places = rows.select([META[0].name, META[1].name]).filter(pa.array(mask)).to_pylist()
+        reason = f"{told}: field '{name}' is {why_unreadable(type_of(rows.schema, name))}"
+        for one in places:
+            refused.setdefault((one[META[0].name], one[META[1].name]), reason)
+    return refused
 
 
 def _by_day(rows: pa.Table) -> Iterator[tuple[dt.date, pa.Table]]:

@@ -53,6 +53,31 @@ class RangeReader:
         wait_until_reachable(self.kafka, PartitionError)
         return asyncio.run(self._read(writer, partition, first, end))
 
+    def fetched(self, partition: TopicPartition, first: int, end: int) -> Chunk:
+        """Return the records of offsets `[first, end)` of a partition, all in memory.
+
+        Raises OffsetsGoneError where Kafka no longer has the offsets, PartitionError where it can't
+        be read.
+        """
+        wait_until_reachable(self.kafka, PartitionError)
+        return asyncio.run(self._fetched(partition, first, end))
+
+    async def _fetched(self, partition: TopicPartition, first: int, end: int) -> Chunk:
+        records: list[pa.RecordBatch] = []
+        try:
+            async for chunk in self._chunks(partition, first, end):
+                records += chunk.records
+        except KafkaError as error:
+            raise self._not_read(error) from error
+        return Chunk(partition.partition, first, end, tuple(records))
+
+    def _not_read(self, error: KafkaError) -> PartitionError:
+        return PartitionError(
+            what=f"can't be read: {error!r}",
+            where=f"Kafka {self.kafka.bootstrap_servers}",
+            hint=KAFKA_HINT,
+        )
+
     def find(
         self, partition: TopicPartition, first: int, end: int, texts: Sequence[str]
     ) -> list[tuple[int, int]]:
@@ -117,11 +142,7 @@ class RangeReader:
                 )
                 rows += written.rows
         except KafkaError as error:
-            raise PartitionError(
-                what=f"can't be read: {error!r}",
-                where=f"Kafka {self.kafka.bootstrap_servers}",
-                hint=KAFKA_HINT,
-            ) from error
+            raise self._not_read(error) from error
         log.info(
             "range read again",
             partition=str(partition),

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 
 from sinks.authoring.stored import AsCovered, StoredCuts, Unrecorded
 from sinks.closing.completeness import Lag
+from sinks.closing.running import foreseen
 from sinks.exports.export import Export
 from sinks.ledger.ledger import Intent
 from sinks.rendering.excerpt import LINES, excerpt
@@ -76,8 +77,14 @@ class Preview:
 def preview_of(sinks: Sinks, export: Export, now: dt.datetime) -> Preview:
     """Return an export's preview at a moment; nothing is changed.
 
-    Raises HeldError where its topic was created again since the last close.
+    Raises HeldError where its topic was created again since the last close, or something of what is
+    stored can't be read.
     """
+    with foreseen(export.name, now):
+        return _preview_of(sinks, export, now)
+
+
+def _preview_of(sinks: Sinks, export: Export, now: dt.datetime) -> Preview:
     instant = now.replace(microsecond=now.microsecond // 1000 * 1000)
     closer, coverage = sinks.closer, AsCovered(sinks.streams)
     cuts = StoredCuts(sinks, instant)

@@ -13,15 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from sinks.closing.offsets import Found, IntArray, Offsets, Runs
+from sinks.closing.unreadable import Read, explain_unreadable
 from streams.coverage import Hole, Tile, tile
 from streams.layout import CoveragePath, TopicPartition
-from streams.partitions import Partitions
+from streams.partitions import FileSlice, Partitions
 
 __all__ = ["AppendTimes", "Beginning"]
 
@@ -194,15 +196,18 @@ class AppendTimes:
         found: list[tuple[IntArray, IntArray]] = []
         for record in chosen.records.values():
             for file in record.files:
-                rows = pq.read_table(
-                    self._partitions.store.location(file.path),
-                    columns=["_offset", "_appended_at"],
-                    filters=[
-                        ("_partition", "=", owner.partition),
-                        ("_offset", ">=", piece.first),
-                        ("_offset", "<", piece.next),
-                    ],
-                )
+                location = self._partitions.store.location(file.path)
+                looked_at = Read(owner.topic, FileSlice(location, ()), (chosen,))
+                with explain_unreadable(partial(tuple, [looked_at])):
+                    rows = pq.read_table(
+                        location,
+                        columns=["_offset", "_appended_at"],
+                        filters=[
+                            ("_partition", "=", owner.partition),
+                            ("_offset", ">=", piece.first),
+                            ("_offset", "<", piece.next),
+                        ],
+                    )
                 times = rows["_appended_at"].cast("int64").to_numpy()
                 found.append((rows["_offset"].to_numpy(), times))
         offsets = np.concatenate([np.empty(0, np.int64), *(one for one, _ in found)])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,8 +18,10 @@ import pyarrow as pa
 
 from sinks.closing.cut import TopicCut
 from sinks.instants import parse_stamp, stamp
+from streams.layout import TakenOutPath, TopicPartition
 from streams.parquet import parquet_writer, write_rows
 from streams.store import Store
+from streams.taken_out import TakenOutRows
 
 _FORMAT: Final = "v2"
 _ROW_GROUP: Final = 64 * 1024  # small: a close skips the groups whose ids its window doesn't touch
@@ -27,10 +29,13 @@ _ROW_GROUP: Final = 64 * 1024  # small: a close skips the groups whose ids its w
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A base: the topic's cut that it stands for, and how many rows each of its tables has."""
+    """A base: the topic's cut that it stands for, how many rows each of its tables has, and which
+    rows of the topic were taken out by then.
+    """
 
     cut: TopicCut
     rows: Mapping[str, int]
+    taken_out: frozenset[TakenOutPath] = frozenset()
 
     @property
     def name(self) -> str:
@@ -64,7 +69,10 @@ class Bases:
         self._store = store
 
     def write(
-        self, cut: TopicCut, tables: Mapping[str, Callable[[], pa.RecordBatchReader]]
+        self,
+        cut: TopicCut,
+        tables: Mapping[str, Callable[[], pa.RecordBatchReader]],
+        taken_out: Sequence[TakenOutPath] = (),
     ) -> Base:
         """Write a base, its tables one after the other; one that exists already stays."""
         rows = {}
@@ -73,21 +81,35 @@ class Bases:
             self._store.write(self._file(cut.topic, stamp(cut.instant), table), counted.write)
             rows[table] = counted.rows
         description = {"cut": json.loads(cut.to_json()), "rows": rows}
+        if taken_out:
+            description["taken_out"] = list(map(str, taken_out))
         self._store.create(
             self._file(cut.topic, stamp(cut.instant), ""), json.dumps(description).encode()
         )
-        return Base(cut, rows)
+        return Base(cut, rows, frozenset(taken_out))
 
     def latest(self, topic: str, not_after: dt.datetime) -> Base | None:
-        """Return the newest base of a topic that isn't after an instant."""
+        """Return the newest base of a topic that isn't after an instant; none that has a row in it
+        which was taken out since.
+        """
         names = [name for name in self._names(topic) if parse_stamp(name) <= not_after]
-        return self.base(topic, max(names)) if names else None
+        bases = (self.base(topic, name) for name in sorted(names, reverse=True))
+        return next((base for base in bases if self._is_valid(base)), None)
+
+    def _is_valid(self, base: Base) -> bool:
+        cut = base.cut
+        ends = {
+            TopicPartition(cut.topic, cut.topic_id, number): end
+            for number, end in enumerate(cut.offsets)
+        }
+        return base.taken_out.issuperset(TakenOutRows(self._store).within(ends))
 
     def base(self, topic: str, name: str) -> Base:
         """Return a base by its name; raises FileNotFoundError."""
         fields = json.loads(self._store.read(self._file(topic, name, "")))
         cut = TopicCut.from_json(topic, parse_stamp(name), json.dumps(fields["cut"]).encode())
-        return Base(cut, fields["rows"])
+        taken_out = frozenset(map(TakenOutPath.parse, fields.get("taken_out", ())))
+        return Base(cut, fields["rows"], taken_out)
 
     def table(self, topic: str, name: str, table: str) -> Path:
         """Return where a base's table can be read."""

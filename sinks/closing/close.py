@@ -124,6 +124,13 @@ class Closer:
         recorded = self.ledger.outcome(export.name, instant)
         if recorded is not None:
             return recorded
+        with self.holds.held_if_unreadable(export.name, instant):
+            return self._close(export, instant, progress, initial=initial, loss=loss)
+
+    def _close(
+        self, export: Export, instant: dt.datetime, progress: Progress, *, initial: bool, loss: str
+    ) -> Outcome:
+        """Close a window that isn't closed: see `close`."""
         begun = self.ledger.intent(export.name, instant) is not None
         if not begun:
             self._refuse_a_taken_name(export, instant)
@@ -135,7 +142,7 @@ class Closer:
             proven = self.intentions.make(export, instant, progress, initial=initial, loss=loss)
         # What was decided counts, also where the definition has changed since.
         export = Export.from_json(proven.definition_json())
-        intent = self._without_people_gone(export, proven) if begun else proven
+        intent = self._without_what_went(export, proven) if begun else proven
         decided(intent)
         with self.made(export, intent) as drop:
             self._check_guard_rails(export, intent, drop, is_released=release is not None)
@@ -179,16 +186,20 @@ class Closer:
         parcel = _parcel(export, drop, instant, revision)
         return self.deliveries.deliver_again(parcel, export.definition.deliver)
 
-    def _without_people_gone(self, export: Export, begun: Intent) -> Intent:
+    def _without_what_went(self, export: Export, begun: Intent) -> Intent:
         """What decides the drop of a close that was begun by an earlier run: people whose deletion
-        was recorded since are taken out, unless something of it may have left (SPEC §5).
+        was recorded since are taken out (SPEC §5), and rows that a person has taken out since (SPEC
+        §6), unless something of it may have left.
         """
         intent = self.holds.as_it_leaves(begun)
-        deletions = self._deleted_since(intent)
-        if deletions is None or self._may_have_left(export, begun.instant):
+        deletions, rows = self._deleted_since(intent), self.intentions.rows_taken_out(begun.choices)
+        if deletions is None and rows == intent.taken_out:
             return intent
-        log.info("people taken out", drop=begun.drop_id, deletions=len(deletions))
-        return self.holds.take_out(begun, deletions)
+        if self._may_have_left(export, begun.instant):
+            return intent
+        people = deletions or intent.deletions
+        log.info("taken out", drop=begun.drop_id, deletions=len(people), rows=len(rows))
+        return self.holds.take_out(begun, people, rows)
 
     def superseded(
         self, export: Export, intent: Intent, drop: Drop, number: int = 0
@@ -235,11 +246,16 @@ class Closer:
             return self._record(intent, drop, receipts)
 
     def _refuse_what_is_outdated(self, export: Export, intent: Intent) -> None:
-        """Refuse to deliver what another run took people out of while this one was held up."""
-        if self.holds.as_it_leaves(intent).deletions != intent.deletions:
+        """Refuse to deliver what another run took people, or rows, out of while this one was held
+        up.
+        """
+        now = self.holds.as_it_leaves(intent)
+        if now != intent:
+            people = now.deletions != intent.deletions
+            what = "people who were deleted meanwhile" if people else "rows that can't be read"
             raise CloseError(
                 what=f"another run goes on with the close at {stamp(intent.instant)}, and has taken"
-                " out people who were deleted meanwhile",
+                f" out {what}",
                 where=f"export '{export.name}'",
                 hint="nothing was sent by this run; the next finds what came of the other",
             )

@@ -24,7 +24,8 @@ from schemas.tables import Catalog
 from schemas.topics import Topic
 from sinks.closing.cut import Cuts, TopicCut
 from sinks.closing.losses import Losses
-from sinks.closing.source import EventSource, clip
+from sinks.closing.source import EventSource, clip, taken_out_of
+from sinks.closing.unreadable import explain_unreadable
 from sinks.ledger.ledger import Choice
 from sinks.state import POSITION, repeats
 from sinks.state.engine import Engine, streamed
@@ -127,14 +128,17 @@ class Deletions:
         bounds = {one.owner: (one.first, one.next) for one in ranges}
         types = KINDS[topic.kind].event_types
         with Engine.opened(self.memory_limit, self.scratch) as (engine, scratch):
-            source = EventSource(engine, self.partitions, self.catalog, scratch)
-            prior = source.events(topic, types, choices)
+            taken_out = taken_out_of(self.partitions, choices)
+            parts = (engine, self.partitions, self.catalog, scratch)
+            source = EventSource(*parts, taken_out=taken_out)
+            prior = source.carried(topic, types, choices)
             repeated = repeats(
                 prior.select("eventId", *POSITION, "_appended_at"), self.repeat_hours
             )
             window = source.events(topic, types, clip(choices, bounds))
             before = engine.create_table("known", _as_table(known), temp=True)
-            found = streamed(_told(without_repeats(window, repeated), before)).read_all()
+            with explain_unreadable(lambda: source.read):
+                found = streamed(_told(without_repeats(window, repeated), before)).read_all()
         return _rows(found, known)
 
     def _choice(self, one: _Range) -> Choice:

@@ -21,6 +21,7 @@ from sinks.closing.bases import Base, Bases
 from sinks.closing.completeness import Completeness, Lag, Need
 from sinks.closing.cut import Cuts, Span, TopicCut, spans
 from sinks.closing.losses import lost_of_intent
+from sinks.closing.source import taken_out_of
 from sinks.exports.export import Export
 from sinks.instants import milliseconds, stamp
 from sinks.ledger.held import Holds
@@ -28,6 +29,7 @@ from sinks.ledger.ledger import Choice, Deletion, Intent, Ledger
 from sinks.schedule import first_start
 from sinks.types import EXPORT_TYPES, Line
 from streams.clocks import clock_faults
+from streams.layout import TakenOutPath
 from streams.partitions import Partitions
 from streams.personal import profile_topic
 
@@ -144,6 +146,7 @@ class Intentions:
             initial=initial,
             loss=loss,
             warnings=(*self._removed_before(reach), *self._of_clocks(between, choices)),
+            taken_out=self.rows_taken_out(choices),
         )
         return self._recorded(export, _without_needless_reason(intent), previous)
 
@@ -155,6 +158,10 @@ class Intentions:
         if cut is None:  # it doesn't read profiles
             return intent.deletions
         return self._later_than(profiles, cut, intent.choices)
+
+    def rows_taken_out(self, choices: Sequence[Choice]) -> tuple[TakenOutPath, ...]:
+        """Return the rows that were taken out by now, of what choices reach."""
+        return taken_out_of(self.partitions, choices)
 
     def _later_than(
         self, profiles: Topic, cut: TopicCut, choices: Sequence[Choice]

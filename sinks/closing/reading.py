@@ -18,6 +18,7 @@ from sinks.closing.bases import Bases
 from sinks.closing.source import EventSource, clip
 from sinks.ledger.ledger import Choice
 from sinks.state import (
+    POSITION,
     Firsts,
     fold_campaigns,
     fold_downloads,
@@ -26,6 +27,7 @@ from sinks.state import (
     repeats,
 )
 from sinks.state.ordered import Ordered
+from streams.layout import TakenOutPath
 
 __all__ = ["Before", "Reading"]
 
@@ -68,7 +70,7 @@ class Reading:
     def repeated(self, topic: Topic) -> ir.Table:
         """Find the repeats among all that is read of a topic; once."""
         if topic not in self._repeated:
-            everything = self.source.events(topic, KINDS[topic.kind].event_types, self._of(topic))
+            everything = self.source.carried(topic, KINDS[topic.kind].event_types, self._of(topic))
             prior = everything.select("eventId", "_partition", "_offset", "_appended_at")
             self._repeated[topic] = repeats(prior, self._repeat_hours)
         return self._repeated[topic]
@@ -102,7 +104,7 @@ class Reading:
             Firsts(interactions, links) if interactions is not None and links is not None else None
         )
         first = [one for one in _FIRSTS if one in KINDS[topic.kind].event_types]
-        since = self._since(topic, before, first)
+        since = self._since(topic, before, first, self.source.carried)
         return fold_firsts(base, since, self.repeated(topic), self._firsts_days)
 
     def downloaded(self, topic: Topic) -> ir.Table:
@@ -147,10 +149,24 @@ class Reading:
     def _of(self, topic: Topic) -> tuple[Choice, ...]:
         return tuple(choice for choice in self._choices if choice.partition.topic == topic.name)
 
+    def places(self, rows: Iterable[TakenOutPath]) -> ir.Table:
+        """Return a table of where some rows of one topic stand."""
+        file, told = self._scratch / "places.parquet", sorted(rows)
+        columns = [[one.partition.partition for one in told], [one.offset for one in told]]
+        arrays = [pa.array(c, t) for c, t in zip(columns, (pa.int32(), pa.int64()), strict=True)]
+        pq.write_table(pa.Table.from_arrays(arrays, list(POSITION)), file)
+        return self.file(file)
+
     def _since(
-        self, topic: Topic, before: Before | None = None, event_types: Sequence[EventType] = ()
+        self,
+        topic: Topic,
+        before: Before | None = None,
+        event_types: Sequence[EventType] = (),
+        events: Callable[[Topic, Iterable[str], Sequence[Choice]], ir.Table] | None = None,
     ) -> ir.Table:
-        """What came after the topic's base, up to the cut or to where a window begins."""
+        """What came after the topic's base, up to the cut or to where a window begins; by `events`
+        of the source without more.
+        """
         own = self._of(topic)
         known: tuple[int, ...] = ()
         if topic.name in self._named:
@@ -162,7 +178,7 @@ class Reading:
             end = before[number][0] if before is not None else _EVERYTHING
             bounds[choice.partition] = (first, end)
         wanted = event_types or KINDS[topic.kind].event_types
-        return self.source.events(topic, wanted, clip(own, bounds))
+        return (events or self.source.events)(topic, wanted, clip(own, bounds))
 
     def _base(self, topic: Topic, table: str) -> ir.Table | None:
         if topic.name not in self._named:

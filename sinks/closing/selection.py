@@ -6,8 +6,6 @@ The plan runs on embedded DuckDB, with a memory limit and a folder to spill to.
 from __future__ import annotations
 
 import datetime as dt
-import gc
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,8 +24,10 @@ from sinks.closing.bases import Base, Bases
 from sinks.closing.cut import TopicCut
 from sinks.closing.intent import topics_read
 from sinks.closing.losses import PassedSpan, passed_over_of_intent
+from sinks.closing.planning import planning
 from sinks.closing.reading import Reading
-from sinks.closing.source import EventSource, Narrowed
+from sinks.closing.source import EventSource, Narrowed, taken_out_of
+from sinks.closing.unreadable import explain_unreadable
 from sinks.columns import EVENT_ID, Column, Origin
 from sinks.editions import refuse_later
 from sinks.exports.export import Export
@@ -50,7 +50,7 @@ from sinks.rules import (
 from sinks.state import POSITION
 from sinks.state.engine import Engine, asked, fetched
 from sinks.wording import counted
-from streams.layout import TopicPartition
+from streams.layout import TakenOutPath, TopicPartition
 from streams.partitions import Partitions
 
 
@@ -100,7 +100,7 @@ class Selection:
     @contextmanager
     def select(self, intent: Intent, export: Export) -> Iterator[Selected]:
         """Select the drop of an intent; its lines can be read until the context ends."""
-        with self._reading(intent.bases, intent.choices) as reading:
+        with self._reading(intent.bases, intent.choices, intent.taken_out) as reading:
             selected = _Drop(self, reading, intent, export).select()
             passed_over = passed_over_of_intent(intent, self.partitions)
             yield replace(selected, passed_over=passed_over)
@@ -114,7 +114,7 @@ class Selection:
 
         narrowed: a part of the export's own topic; what is said of the rest is void then.
         """
-        with self._reading(intent.bases, intent.choices, narrowed) as reading:
+        with self._reading(intent.bases, intent.choices, intent.taken_out, narrowed) as reading:
             yield Judged(_Drop(self, reading, intent, export).verdicts(), reading)
 
     def later_deletions(
@@ -128,7 +128,8 @@ class Selection:
         later = self._covered_beyond(profiles, cut)
         if not later:
             return ()
-        with self._reading({}, (*choices, *later)) as reading:
+        read = (*choices, *later)
+        with self._reading({}, read, taken_out_of(self.partitions, read)) as reading:
             events = reading.source.events(profiles, [EventType.DELETED], later)
             told = events.anti_join(reading.repeated(profiles), ("_partition", "_offset"))
             found = {
@@ -149,7 +150,7 @@ class Selection:
         """Return the eventIds that a close reads of a topic's records of some keys."""
         choices = [one for one in intent.choices if one.partition.topic == topic.name]
         with self._reading({}, choices) as reading:
-            events = reading.source.events(topic, KINDS[topic.kind].event_types, choices)
+            events = reading.source.carried(topic, KINDS[topic.kind].event_types, choices)
             found = asked(events.filter(events[key].isin(keys)).select("eventId"))
         return tuple(sorted({UUID(str(row["eventId"])) for row in found}))
 
@@ -157,8 +158,9 @@ class Selection:
         self, topic: Topic, cut: TopicCut, base: str | None, choices: Sequence[Choice]
     ) -> Base:
         """Make a base of a topic at a cut from the one before it and the rows since."""
-        with self._reading({topic.name: base} if base else {}, choices) as reading:
-            return self.bases.write(cut, reading.state(topic))
+        taken_out = taken_out_of(self.partitions, choices)
+        with self._reading({topic.name: base} if base else {}, choices, taken_out) as reading:
+            return self.bases.write(cut, reading.state(topic), taken_out)
 
     def _covered_beyond(self, topic: Topic, cut: TopicCut) -> tuple[Choice, ...]:
         found = []
@@ -176,12 +178,15 @@ class Selection:
         self,
         named: Mapping[str, str],
         choices: Sequence[Choice],
+        taken_out: Sequence[TakenOutPath] = (),
         narrowed: Narrowed | None = None,
     ) -> Iterator[Reading]:
         opened = Engine.opened(self.memory_limit, self.scratch)
-        with opened as (engine, folder), _planning():
-            yield Reading(
-                EventSource(engine, self.partitions, self.catalog, folder, narrowed),
+        with opened as (engine, folder), planning():
+            parts = (engine, self.partitions, self.catalog, folder, narrowed, taken_out)
+            source = EventSource(*parts)
+            reading = Reading(
+                source,
                 folder,
                 self.bases,
                 named,
@@ -189,6 +194,8 @@ class Selection:
                 firsts_days=self.firsts_days,
                 repeat_hours=self.repeat_hours,
             )
+            with explain_unreadable(lambda: source.read):
+                yield reading
 
 
 class _Drop:
@@ -285,8 +292,10 @@ class _Drop:
     def _fact_input(self, rule: FactRule) -> Facts:
         reading, own = self._reading, self._own
         sources = self._export.definition.accepted_sources
+        rows = [one for one in self._intent.taken_out if one.partition.topic == own.name]
         return Facts(
-            window=reading.source.events(own, self._export.increment.feeds, self._window),
+            window=reading.source.carried(own, self._export.increment.feeds, self._window),
+            taken_out=reading.places(rows) if rows else None,
             repeated=reading.repeated(own),
             profiles=self._beside(),
             campaigns=reading.campaigns(self._campaigns) if self._campaigns else None,
@@ -304,8 +313,8 @@ class _Drop:
 
     def _facts(self, rule: FactRule) -> Selected:
         facts = self._fact_input(rule)
-        told = self._input(facts.window)
-        late = _late(facts.window, self._intent.window_start)
+        told = self._input(facts.counted)
+        late = _late(facts.counted, self._intent.window_start)
         drop = self._fact_drop(rule, facts)
         waited = _count(facts.waiting) if facts.waiting is not None else 0
         outcomes = self._outcomes(drop)
@@ -331,7 +340,9 @@ class _Drop:
         return int(asked(events.agg(n=events.count()))[0]["n"]) + self._dead_letters
 
     def _outcomes(self, drop: RowDrop | FactDrop) -> Mapping[Outcome, int]:
-        return {**balance(drop.verdicts), Outcome.DEAD_LETTER: self._dead_letters}
+        """The balance. Of dead letters a rule tells only those that waited."""
+        waited = drop.waited_in_vain() if isinstance(drop, FactDrop) else 0
+        return {**balance(drop.verdicts), Outcome.DEAD_LETTER: self._dead_letters + waited}
 
     @cached_property
     def _dead_letters(self) -> int:
@@ -350,26 +361,6 @@ class _Drop:
     def _deleted_later(self) -> ir.Table | None:
         ids = [deletion.profile_id for deletion in self._intent.deletions]
         return self._reading.ids("profileId", ids) if ids else None
-
-
-@contextmanager
-def _planning() -> Iterator[None]:
-    """Let Python look for garbage seldom, and threads take turns often.
-
-    Plans are trees of many small objects that are needed until the end: looking through them again
-    and again takes a third of the planning. And the engine's thread, and those that render, would
-    wait 5 ms for the planning thread each time they have a few words to say.
-    """
-    usual, turn = gc.get_threshold(), sys.getswitchinterval()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 50)
-    sys.setswitchinterval(0.0005)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(turn)
-        gc.set_threshold(*usual)
-        gc.unfreeze()
 
 
 def _count(table: ir.Table) -> int:

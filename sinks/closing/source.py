@@ -6,7 +6,8 @@ offsets count are clipped; columns that an older file lacks are empty.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -19,10 +20,11 @@ import pyarrow.parquet as pq
 from schemas.derive import arrow_schema
 from schemas.tables import Catalog
 from schemas.topics import Topic
+from sinks.closing.unreadable import Read
 from sinks.ledger.ledger import Choice
 from sinks.state.engine import Engine, parquet_scan
 from streams.coverage import Tile, Tiling
-from streams.layout import TopicPartition
+from streams.layout import TakenOutPath, TopicPartition
 from streams.partitions import META, FileSlice, Partitions
 from streams.stream import builtin_name
 
@@ -49,7 +51,11 @@ class Narrowed:
 
 
 class EventSource:
-    """Tables of events on one engine; narrowed: of one topic a part only."""
+    """Tables of events on one engine; narrowed: of one topic a part only. taken_out: rows that
+    count as dead letters.
+
+    `read` gathers which files of which topic were asked for.
+    """
 
     def __init__(
         self,
@@ -58,7 +64,10 @@ class EventSource:
         catalog: Catalog,
         scratch: Path,
         narrowed: Narrowed | None = None,
+        taken_out: Collection[TakenOutPath] = (),
     ) -> None:
+        self.taken_out = frozenset(taken_out)
+        self.read: list[Read] = []
         self._engine = engine
         self._partitions = partitions
         self._catalog = catalog
@@ -70,14 +79,29 @@ class EventSource:
     ) -> ibis.Table:
         """Return the events of these types that the choices hold: the topic's columns and META.
 
-        Rows come in no order; `eventId` is a UUID, moments are timestamps in UTC.
+        Rows come in no order; `eventId` is a UUID, moments are timestamps in UTC. Those that were
+        taken out are left out.
         """
+        carried = self.carried(topic, event_types, choices)
+        taken_out = [one for choice in choices for one in self._taken_out_of(choice)]
+        if not taken_out:
+            return carried
+        places = [
+            (carried["_partition"] == n) & carried["_offset"].isin(o) for n, o in _by(taken_out)
+        ]
+        return carried.filter(~ibis.or_(*places))
+
+    def carried(
+        self, topic: Topic, event_types: Iterable[str], choices: Sequence[Choice]
+    ) -> ibis.Table:
+        """Return the same with the rows that were taken out: they make repeats, and use firsts."""
         chosen = [self._partitions.chosen(choice.partition, choice.tiling) for choice in choices]
         slices = [
             piece
             for event_type in sorted(event_types)
             for piece in self._partitions.slices(builtin_name(topic, event_type), chosen)
         ]
+        self.read += [Read(topic.name, piece, tuple(chosen)) for piece in slices]
         return self.narrowed(topic, self._engine.table_of(_query(self._empty(topic), slices)))
 
     def narrowed(self, topic: Topic, table: ir.Table) -> ir.Table:
@@ -86,12 +110,25 @@ class EventSource:
 
     def file(self, path: Path) -> ibis.Table:
         """Return a Parquet file's rows."""
+        self.read.append(Read("", FileSlice(path, ())))
         return self._engine.table_of(f"SELECT * FROM {_files([path])}")
 
     def dead_letters(self, choices: Sequence[Choice]) -> int:
-        """Count the dead letters that the choices hold."""
-        chosen = [self._partitions.chosen(choice.partition, choice.tiling) for choice in choices]
-        return sum(1 for choice in chosen for _ in choice.dead_letters)
+        """Count the dead letters that the choices hold, the rows that were taken out among them."""
+        return sum(len(self._dead(choice)) for choice in choices)
+
+    def _dead(self, choice: Choice) -> set[int]:
+        chosen = self._partitions.chosen(choice.partition, choice.tiling)
+        taken_out = {one.offset for one in self._taken_out_of(choice)}
+        return {offset for offset, _ in chosen.dead_letters} | taken_out
+
+    def _taken_out_of(self, choice: Choice) -> list[TakenOutPath]:
+        return [
+            one
+            for one in self.taken_out
+            if one.partition == choice.partition
+            and any(piece.first <= one.offset < piece.next for piece in choice.tiling.tiles)
+        ]
 
     def _empty(self, topic: Topic) -> Path:
         """Name a file without rows: it gives the types, and the columns that others lack."""
@@ -102,6 +139,21 @@ class EventSource:
             none = [pa.nulls(0, field.type) for field in schema]
             pq.write_table(pa.Table.from_arrays(none, schema=schema), path)
         return path
+
+
+def taken_out_of(partitions: Partitions, choices: Iterable[Choice]) -> tuple[TakenOutPath, ...]:
+    """Return the rows that were taken out by now, before the ends of some choices; also those from
+    before their beginnings: a fact that waits may stand there.
+    """
+    return partitions.taken_out.within({c.partition: c.tiling.next for c in choices})
+
+
+def _by(rows: Iterable[TakenOutPath]) -> list[tuple[int, list[int]]]:
+    """Offsets by partition."""
+    offsets: dict[int, list[int]] = defaultdict(list)
+    for one in sorted(rows):
+        offsets[one.partition.partition].append(one.offset)
+    return list(offsets.items())
 
 
 def clip(

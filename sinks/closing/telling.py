@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from sinks.closing.losses import PassedSpan, lost_of_intent
 from sinks.closing.selection import Selected
@@ -21,8 +22,12 @@ from sinks.drops.manifest import (
 from sinks.exports.export import Export
 from sinks.ledger.ledger import Intent, Revision
 from sinks.rendering.render import Rendered
+from sinks.wording import counted
 
 __all__ = ["manifest_of"]
+
+_SHOWN: Final = 3
+"""Rows that a warning names."""
 
 
 def manifest_of(
@@ -57,6 +62,7 @@ def manifest_of(
             *selected.warnings,
             *_of_what_was_read(intent),
             *map(_passed_over, selected.passed_over),
+            *_rows_taken_out(intent),
         ),
         reason=revision.reason if revision else None,
         released=released,
@@ -105,6 +111,22 @@ def _of_what_was_read(intent: Intent) -> Iterator[str]:
     for span in () if intent.loss else lost_of_intent(intent):
         where = f"{span.partition.topic}/{span.partition.partition}"
         yield f"the state is without offsets {span.first} to {span.next} of {where}, which are lost"
+
+
+def _rows_taken_out(intent: Intent) -> Iterator[str]:
+    """Warn of rows of the window that a person has taken out, as they can't be read (SPEC §6)."""
+    bounds = intent.window
+    places = [
+        f"offset {one.offset} of {one.partition.topic}/{one.partition.partition}"
+        for one in intent.taken_out
+        if (within := bounds.get(one.partition.topic, {}).get(one.partition.partition))
+        and within[0] <= one.offset < within[1]
+    ]
+    if places:
+        few = ", ".join(places[:_SHOWN])
+        named = few if len(places) <= _SHOWN else f"{few} and {len(places) - _SHOWN:,} more"
+        one, many = "row that can't be read was", "rows that can't be read were"
+        yield f"{counted(len(places), one, many)} taken out: {named}"
 
 
 def _offsets(intent: Intent) -> tuple[Offsets, ...]:

@@ -123,10 +123,10 @@ def read_instant(text: str) -> dt.datetime:
     raise WrongInputError([Fault("--close", f"'{text}' isn't an instant", hint)])
 
 
-def read_reason(text: str) -> str:
-    """Read a reason: one line that says something."""
+def read_reason(text: str, kept: str = "it's in the manifest") -> str:
+    """Read a reason: one line that says something. kept: where it can be read."""
     reason = " ".join(text.split())
     if not reason:
-        hint = "say who decided it and why: it's in the manifest"
+        hint = f"say who decided it and why: {kept}"
         raise WrongInputError([Fault("--reason", "is empty", hint)])
     return reason

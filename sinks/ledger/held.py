@@ -7,7 +7,8 @@ after the close was decided, and before anything of it left. All are created if 
 itself isn't kept: it is made again from the intent, with the same bytes.
 
 A close that can't be decided, as offsets that it reads are lost, has no intent: that it is held is
-in `ledger/lost/<export>/<instant>.json`, by its last try, and counts until it is decided.
+in `ledger/lost/<export>/<instant>.json`, by its last try, and counts until it is decided. That one
+reads what can't be read is in `ledger/unreadable/…`, and counts until it has an outcome.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
-from schemas.errors import HeldError, LedgerError, LostOffsetsError
+from schemas.errors import HeldError, LedgerError, LostOffsetsError, UnreadableError
 from sinks.instants import stamp
 from sinks.ledger.ledger import Deletion, Intent, entry_name, read_entry
+from streams.layout import TakenOutPath
 from streams.store import Store
 
 __all__ = ["Held", "Holds", "Release"]
@@ -138,12 +140,39 @@ class Holds:
         decided = read_entry(self.store, entry_name(export, instant, "intent"), bool)
         return None if decided else read_entry(self.store, _lost(export, instant), _read_lost)
 
-    def take_out(self, intent: Intent, deletions: tuple[Deletion, ...]) -> Intent:
-        """Record the deletions known now, of a drop of which nothing has left; return what decides
-        its bytes from now on, here or by another who was first.
+    @contextmanager
+    def held_if_unreadable(self, export: str, instant: dt.datetime) -> Iterator[None]:
+        """Record that a close is held, if what it reads is found to be unreadable within the
+        context.
         """
-        content = json.dumps({"deletions": _listed(deletions)}, indent=1) + "\n"
+        try:
+            yield
+        except UnreadableError as error:
+            content = (json.dumps(error.to_fields(), indent=1) + "\n").encode()
+            self.store.write(_unreadable(export, instant), lambda file: file.write(content))
+            raise
+
+    def unreadable(self, export: str, instant: dt.datetime) -> UnreadableError | None:
+        """Return why a close without an outcome is held, if it is for what can't be read."""
+        done = read_entry(self.store, entry_name(export, instant, "outcome"), bool)
+        name = _unreadable(export, instant)
+        return None if done else read_entry(self.store, name, _read_unreadable)
+
+    def take_out(
+        self,
+        intent: Intent,
+        deletions: tuple[Deletion, ...],
+        rows: tuple[TakenOutPath, ...] = (),
+    ) -> Intent:
+        """Record the deletions, and the rows that were taken out, known now of a drop of which
+        nothing has left; return what decides its bytes from now on, here or by another who was
+        first.
+        """
+        fields: dict[str, object] = {"deletions": _listed(deletions)}
+        if rows:
+            fields["taken_out"] = list(map(str, rows))
         name = _deletions(len(self._taken_out(intent)) + 1)
+        content = json.dumps(fields, indent=1) + "\n"
         self.store.create(entry_name(intent.export, intent.instant, name), content.encode())
         return self.as_it_leaves(intent)
 
@@ -151,26 +180,31 @@ class Holds:
         """What decides a drop's bytes: its close, its release, if any, and what was taken out."""
         release = self.release(intent.export, intent.instant)
         known = [intent.deletions, *([release.deletions] if release else [])]
+        later = self._taken_out(intent)
         # They only grow: what was recorded last is the longest.
-        return replace(intent, deletions=max([*known, *self._taken_out(intent)], key=len))
+        return replace(
+            intent,
+            deletions=max([*known, *(one.deletions for one in later)], key=len),
+            taken_out=max([intent.taken_out, *(one.rows for one in later)], key=len),
+        )
 
-    def _taken_out(self, intent: Intent) -> list[tuple[Deletion, ...]]:
-        found: list[tuple[Deletion, ...]] = []
+    def _taken_out(self, intent: Intent) -> list[_TakenOut]:
+        found: list[_TakenOut] = []
         while True:
             name = entry_name(intent.export, intent.instant, _deletions(len(found) + 1))
-            taken = read_entry(self.store, name, lambda text: _read(json.loads(text)["deletions"]))
+            taken = read_entry(self.store, name, _TakenOut.from_json)
             if taken is None:
                 return found
             found.append(taken)
 
     def check(self, decided: Intent, sha256: str) -> None:
         """Raise LedgerError where a released drop has other bytes than the one that was held,
-        though no deletion of a profile has come since.
+        though no deletion of a profile has come since, and no row was taken out.
 
         decided: the intent of its close.
         """
         held = self.held(decided.export, decided.instant)
-        if held is None or self.as_it_leaves(decided).deletions != decided.deletions:
+        if held is None or self.as_it_leaves(decided) != decided:
             return
         if held.sha256 != sha256:
             raise LedgerError(
@@ -180,6 +214,21 @@ class Holds:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class _TakenOut:
+    """What was known of deletions, and of rows that were taken out, when a close went on."""
+
+    deletions: tuple[Deletion, ...]
+    rows: tuple[TakenOutPath, ...]
+
+    @classmethod
+    def from_json(cls, content: bytes) -> _TakenOut:
+        """Read what `Holds.take_out` wrote."""
+        fields = json.loads(content)
+        rows = tuple(map(TakenOutPath.parse, fields.get("taken_out", ())))
+        return cls(_read(fields["deletions"]), rows)
+
+
 def _lost(export: str, instant: dt.datetime) -> str:
     return f"ledger/lost/{export}/{stamp(instant)}.json"
 
@@ -187,6 +236,15 @@ def _lost(export: str, instant: dt.datetime) -> str:
 def _read_lost(content: bytes) -> LostOffsetsError:
     fields = json.loads(content)
     return LostOffsetsError(fields["what"], where=fields["where"], hint=fields["hint"])
+
+
+def _unreadable(export: str, instant: dt.datetime) -> str:
+    return f"ledger/unreadable/{export}/{stamp(instant)}.json"
+
+
+def _read_unreadable(content: bytes) -> UnreadableError:
+    fields = json.loads(content)
+    return UnreadableError(fields["what"], where=fields["where"], hint=fields["hint"])
 
 
 def _deletions(number: int) -> str:

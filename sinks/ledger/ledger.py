@@ -22,7 +22,7 @@ from schemas.errors import LedgerError
 from sinks.editions import EDITION, FIRST_EDITION
 from sinks.instants import parse_stamp, stamp
 from streams.coverage import Hole, Tile, Tiling
-from streams.layout import CoveragePath, TopicPartition
+from streams.layout import CoveragePath, TakenOutPath, TopicPartition
 from streams.store import Store
 
 T = TypeVar("T")
@@ -68,6 +68,7 @@ class Intent:
     loss: str = ""  # why a person let the drop go without the offsets that its choices lack
     edition: int = EDITION  # of the rules that its drop is made by
     warnings: tuple[str, ...] = ()  # what its manifest warns of, known when it was decided
+    taken_out: tuple[TakenOutPath, ...] = ()  # rows that count as dead letters, of all topics read
 
     @property
     def drop_id(self) -> str:
@@ -95,6 +96,7 @@ class Intent:
             **({"loss": self.loss} if self.loss else {}),
             **({"edition": self.edition} if self.edition != FIRST_EDITION else {}),
             **({"warnings": self.warnings} if self.warnings else {}),
+            **({"taken_out": list(map(str, self.taken_out))} if self.taken_out else {}),
         }
         return (json.dumps(fields, indent=1) + "\n").encode()
 
@@ -119,6 +121,7 @@ class Intent:
             fields.get("loss", ""),
             fields.get("edition", FIRST_EDITION),
             tuple(fields.get("warnings", ())),
+            tuple(map(TakenOutPath.parse, fields.get("taken_out", ()))),
         )
 
 

@@ -263,5 +263,8 @@ def _trouble(sinks: Sinks, export: Export, instant: dt.datetime) -> tuple[str, s
     if lost is not None:
         own = f"export '{export.name}'"
         return f"held: {lost.reason(told=own)}", lost.hint
+    unreadable = sinks.closer.holds.unreadable(export.name, instant)
+    if unreadable is not None:
+        return f"held: {unreadable.reason()}", unreadable.hint
     told = latest_trouble(sinks.ledger.store, export.name, instant)
     return (f"{told.kind}: {told.problem}", told.hint) if told else ("", "")

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from schemas.errors import DeltadropError, LedgerError
+from schemas.errors import DeltadropError, LedgerError, UnreadableError
 from schemas.events import Kind
 from schemas.tables import Catalog
 from schemas.topics import Topic
 from sinks.closing.bases import Bases
 from sinks.closing.cut import Cuts
-from sinks.closing.deletions import Deletions
+from sinks.closing.deletions import Deletions, Recorded
 from sinks.closing.running import foreseen
 from sinks.exports.export import Export
 from sinks.instants import milliseconds, stamp
@@ -122,7 +122,7 @@ class Eraser:
             report.drops += [revised] if revised else []
 
     def _erase(self, profiles: Topic, report: Report) -> None:
-        recorded = self.deletions.record(profiles)
+        recorded = self._recorded(profiles, report)
         report.deletions += recorded.profiles
         report.left += recorded.holes
         settled = SettledFiles(self.partitions.store)
@@ -141,9 +141,21 @@ class Eraser:
             report.topics[topic] = erased
         report.bases += places.bases()
         report.waiting += places.waiting()
+        report.left += places.left
         self._revise(profiles, progress, places.touched, report)
         settled.write(profiles.name, tombstones.last_number, progress.names)
         log.info("erased", database=profiles.database, deletions=recorded.profiles)
+
+    def _recorded(self, profiles: Topic, report: Report) -> Recorded:
+        """Record the deletions of a database. Where one can't be looked for, as something of the
+        profiles' events can't be read, those that are known are erased all the same.
+        """
+        try:
+            return self.deletions.record(profiles)
+        except UnreadableError as error:
+            database = profiles.database
+            report.left.append(f"new deletions in database '{database}' aren't erased yet: {error}")
+            return Recorded()
 
     def _revise(
         self, profiles: Topic, progress: Progress, touched: Touched, report: Report

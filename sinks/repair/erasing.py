@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.events import Kind
@@ -30,6 +32,7 @@ from streams.partitions import Partitions
 from streams.personal import PersonalData, facts_of, judged_columns, numbers, owners_of
 from streams.store import Store
 from streams.tombstones import Facts, Mask, Tombstones
+from streams.unreadable import why_broken
 
 __all__ = ["Places", "Touched"]
 
@@ -45,7 +48,8 @@ _NEVER: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 class Places:
     """The places of one database's data, in one pass.
 
-    `touched` is filled by `partitions`: where newly gone rows stand.
+    `touched` is filled by `partitions`: where newly gone rows stand. `left` tells what can't be
+    looked through.
     """
 
     profiles: Topic
@@ -55,6 +59,7 @@ class Places:
     ledger: Ledger
     progress: Progress
     touched: Touched = field(default_factory=lambda: defaultdict(list))
+    left: list[str] = field(default_factory=list)
 
     @property
     def store(self) -> Store:
@@ -76,12 +81,25 @@ class Places:
                     self.progress.silent_until,
                     self.progress.settled.number,
                 )
-                done, gone, last = work.erase(batches.get(batch, ()), topic_id, tombstones)
-                erased[name] += done
-                if gone:
-                    self.touched[name].append(gone)
-                self.progress.applied(batch, last)
+                files = batches.get(batch, ())
+                with self._passing_over_broken(map(str, files)):
+                    done, gone, last = work.erase(files, topic_id, tombstones)
+                    erased[name] += done
+                    if gone:
+                        self.touched[name].append(gone)
+                    self.progress.applied(batch, last)
         return dict(erased)
+
+    @contextmanager
+    def _passing_over_broken(self, names: Iterable[str]) -> Iterator[None]:
+        """Go on where one of some files can't be read, and keep in mind what is left."""
+        try:
+            yield
+        except (OSError, pa.ArrowException) as error:
+            found = {name: why_broken(self.store.location(name)) for name in names}
+            broken = [f"{name}: {why}" for name, why in found.items() if why]
+            told = "; ".join(broken) or str(error)
+            self.left.append(f"may hold data of people who are gone: {told}")
 
     def bases(self) -> Erased:
         """Erase in the bases of profiles and of rows that belong to them."""
@@ -91,7 +109,8 @@ class Places:
             if topic and self.kept_bases.is_usable(table):
                 tombstones = self.progress.to_apply(str(table))
                 if tombstones:
-                    erased += self._base(table, topic, tombstones)
+                    with self._passing_over_broken([str(table)]):
+                        erased += self._base(table, topic, tombstones)
         return erased
 
     def waiting(self) -> Erased:
@@ -105,7 +124,8 @@ class Places:
             if topic:
                 tombstones = self.progress.to_apply(name)
                 if tombstones:
-                    erased += self._waiting(name, topic, tombstones)
+                    with self._passing_over_broken([name]):
+                        erased += self._waiting(name, topic, tombstones)
         return erased
 
     def _own(self, name: str) -> Topic | None:

@@ -1,6 +1,6 @@
 """A look at a drop that is held: its first lines as a release would send them now, and why it is
-held. Nothing is recorded and nothing is sent. Of people whose deletion was recorded since, nothing
-is shown.
+held. Nothing is recorded and nothing is sent. Of people whose deletion was recorded since, and of
+rows that were taken out since, nothing is shown.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def look_at(reviser: Reviser, intent: Intent, held: Held) -> HeldDrop:
     Raises DeltadropError where that can't be made again.
     """
     export = Export.from_json(intent.definition_json())
-    now = replace(intent, deletions=reviser.deletions_since(intent))
+    intentions = reviser.closer.intentions
+    taken_out = intentions.rows_taken_out(intent.choices)
+    now = replace(intent, deletions=reviser.deletions_since(intent), taken_out=taken_out)
     with reviser.closer.selection.select(now, export) as selected:
         text, rendered = excerpt(selected.lines, export.layout)
         lines = selected.outcomes.get(Outcome.EXPORTED, 0)

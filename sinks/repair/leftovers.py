@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 _OLD_SECONDS: Final = 3600.0
 """Nothing that is still being written is left alone for so long."""
-_KEPT_IN: Final = ("bases", "ledger", "erasure", "set-aside")
+_KEPT_IN: Final = ("bases", "ledger", "erasure", "set-aside", "taken-out")
 
 
 @dataclass(frozen=True, slots=True)

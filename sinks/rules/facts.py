@@ -20,7 +20,7 @@ from sinks.rules.campaigns import CLOSES_TO_WAIT, is_active
 from sinks.rules.lines import origins_of, state_fields, values_of
 from sinks.rules.outcome import Outcome, first_that_applies
 from sinks.rules.people import People
-from sinks.state.engine import kept
+from sinks.state.engine import fetched, kept
 from sinks.state.firsts import FIRSTS_DAYS, Firsts
 from sinks.state.order import POSITION
 from sinks.state.ordered import Ordered, in_order
@@ -59,6 +59,8 @@ class Facts:
     as of the window's start; downloaded: interactionId, as of the cut; only where the rule asks for
     them. waiting: what an earlier drop left in `waiting`. deleted_later: profileId of deletions
     recorded after the cut. sources: those that the export's filter lets pass; None for all.
+    taken_out: positions of records that count as dead letters, though they carry their eventIds and
+    use up firsts; None if there are none.
     """
 
     window: ir.Table
@@ -70,6 +72,14 @@ class Facts:
     waiting: ir.Table | None = None
     deleted_later: ir.Table | None = None
     sources: frozenset[str] | None = None
+    taken_out: ir.Table | None = None
+
+    @property
+    def counted(self) -> ir.Table:
+        """The window's records without those that are counted as dead letters beside it."""
+        if self.taken_out is None:
+            return self.window
+        return self.window.anti_join(self.taken_out, POSITION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +96,18 @@ class FactDrop:
     lines: Ordered
     waiting: ir.Table
     never_seen: int
+    has_taken_out: bool = False
+
+    def waited_in_vain(self) -> int:
+        """Count the facts that waited and were taken out since."""
+        if not self.has_taken_out:
+            return 0
+        dead, waited = (
+            self.verdicts["outcome"] == int(Outcome.DEAD_LETTER),
+            self.verdicts["_waited"],
+        )
+        told = self.verdicts.filter(dead & (waited > 0))
+        return int(fetched(told.agg(records=told.count()))[0]["records"])
 
 
 def drop_of_facts(
@@ -114,6 +136,7 @@ def drop_of_facts(
         _lines(facts, _with(facts, records, exported), people, columns),
         _with(facts, records, left),
         people.never_seen(exported) if people else 0,
+        facts.taken_out is not None,
     )
 
 
@@ -141,6 +164,8 @@ def _judge_alone(rule: FactRule, records: ir.Table, facts: Facts, cut: datetime)
     if facts.sources is not None:
         filtered = filtered | known["source"].notin(sorted(facts.sources))
     conditions = {Outcome.DUPLICATE: repeat, Outcome.FILTERED: filtered}
+    if facts.taken_out is not None:
+        conditions[Outcome.DEAD_LETTER] = known["_taken_out"].notnull()
     if facts.campaigns is not None:
         unknown = known["_active"].isnull()
         conditions[Outcome.WAITING] = unknown & (closes < CLOSES_TO_WAIT)
@@ -169,8 +194,8 @@ def _looked_at(rule: FactRule, facts: Facts) -> list[str]:
 
 
 def _beside(records: ir.Table, facts: Facts, cut: datetime) -> ir.Table:
-    """Records with what is known of their campaign (`_active`), and whether they were downloaded
-    (`_downloaded`).
+    """Records with what is known of their campaign (`_active`), whether they were downloaded
+    (`_downloaded`) and, if any was, taken out (`_taken_out`).
     """
     if facts.campaigns is not None:
         campaigns = facts.campaigns.select("campaignId", _active=is_active(facts.campaigns, cut))
@@ -178,12 +203,17 @@ def _beside(records: ir.Table, facts: Facts, cut: datetime) -> ir.Table:
     if facts.downloaded is not None:
         downloaded = facts.downloaded.select("interactionId", _downloaded=ibis.literal(True))
         records = records.left_join(downloaded, "interactionId").drop("interactionId_right")
+    if facts.taken_out is not None:
+        places = facts.taken_out.select(*POSITION, _taken_out=ibis.literal(True))
+        joined = records.left_join(places, POSITION)
+        records = joined.select(*records.columns, "_taken_out")
     return records
 
 
 def _judge_firsts(judged: ir.Table) -> ir.Table:
     """Let those that contend and aren't first have that outcome; tell the first clicks."""
-    late = judged["_contends"] & judged["_not_first"]
+    dead = judged["outcome"] == int(Outcome.DEAD_LETTER)
+    late = judged["_contends"] & judged["_not_first"] & ~dead
     outcome = late.ifelse(ibis.literal(int(Outcome.NOT_FIRST), "int8"), judged["outcome"])
     if "_first_click" not in judged.columns:
         return judged.mutate(outcome=outcome)

@@ -17,6 +17,7 @@ from typing import Any, Final
 import duckdb
 import ibis.expr.types as ir
 
+from schemas.errors import UnreadableFilesError
 from schemas.events import KINDS
 from schemas.topics import Topic
 from sinks.closing.selection import Selection
@@ -32,6 +33,7 @@ from sinks.state.engine import fetched
 from sinks.tracing.evidence import Evidence
 from sinks.tracing.finding import Place, Stored
 from sinks.tracing.why import Reason, of_initial, reason_of
+from streams.layout import TakenOutPath
 
 __all__ = ["BEGUN", "EARLIER", "HELD", "NOT_CLOSED", "REMOVED", "Fate", "Fates"]
 
@@ -187,7 +189,11 @@ class Fates:
                 continue
             try:
                 yield from self._judged(closes, together, counting)
-            except (OSError, duckdb.IOException):  # what the close read was removed since
+            except (
+                OSError,
+                duckdb.IOException,
+                UnreadableFilesError,
+            ):  # what the close read was removed since
                 yield from ((event.place, _at(closes[:1], REMOVED)) for event in together)
 
     def _window_of(self, name: str, event: Stored, instants: Sequence[dt.datetime]) -> int | None:
@@ -238,7 +244,11 @@ class Fates:
                 return {event.place: _initial(event.ids[key], key, rows) for event in events}
             days = self._selection.firsts_days
             evidence = Evidence(judged, one.intent, one.export, narrowed, days)
-            return {event.place: _verdict(event, evidence) for event in events}
+            return {event.place: _verdict(event, evidence) for event in events} | {
+                event.place: _Verdict(Outcome.DEAD_LETTER.label, _TAKEN_OUT)
+                for event in events
+                if TakenOutPath(event.owner, event.offset) in one.intent.taken_out
+            }
 
     def _line(self, one: _Close, event: Stored) -> int:
         """Count the lines before an exported event's own, the header among them."""
@@ -266,6 +276,9 @@ class Fates:
                 export = Export.from_json(intent.definition_json())
                 known[name, instant] = _Close(export, intent, latest[1] if latest else None)
         return known[name, instant]
+
+
+_TAKEN_OUT: Final = Reason("Balance: dead letter", "it can't be read, and was taken out (SPEC §6)")
 
 
 def _verdict(event: Stored, evidence: Evidence) -> _Verdict:

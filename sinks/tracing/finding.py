@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -20,11 +21,13 @@ import pyarrow.parquet as pq
 from schemas.events import KINDS, Kind
 from schemas.tables import TableKind
 from schemas.topics import Topic
+from sinks.closing.unreadable import Read, explain_unreadable
 from sinks.state.engine import Engine, parquet_scan
-from streams.layout import StreamFilePath, TopicPartition
-from streams.partitions import META, Chosen
+from streams.layout import StreamFilePath, TakenOutPath, TopicPartition
+from streams.partitions import META, Chosen, FileSlice
 from streams.setup import Streams
 from streams.stream import builtin_name
+from streams.taken_out import TakenOut
 
 __all__ = ["Days", "Finder", "Place", "Stored"]
 
@@ -50,7 +53,7 @@ class Days:
 @dataclass(frozen=True, slots=True)
 class Stored:
     """An event where it is stored. ids: the ids that it names; files: relative to the root, its
-    built-in stream's first.
+    built-in stream's first. taken_out: that it was, and why.
     """
 
     topic: Topic
@@ -63,6 +66,7 @@ class Stored:
     appended_at: dt.datetime
     ids: Mapping[str, int]
     files: tuple[str, ...]
+    taken_out: TakenOut | None = None
 
     @property
     def place(self) -> Place:
@@ -102,10 +106,12 @@ class Finder:
         with Engine.opened(self._memory_limit, self._scratch) as (engine, _):
             for oldest, files in self._in_steps(self._files(everything, days)):
                 everywhere = [path for paths in files.values() for path in paths]
-                hits = self._matching(engine, everywhere, wanted)
+                with self._explained(files):
+                    hits = self._matching(engine, everywhere, wanted)
                 for topic in files:
                     own = [path for path in hits if path.stream in _streams_of(topic)]
-                    found += self._stored(topic, self._hits(engine, topic, own, wanted))
+                    with self._explained({topic: own}):
+                        found += self._stored(topic, self._hits(engine, topic, own, wanted))
                 if found and oldest <= _oldest_repeated(found, repeat_hours):
                     break
         return sorted(found, key=_by_time)
@@ -126,7 +132,8 @@ class Finder:
         with Engine.opened(self._memory_limit, self._scratch) as (engine, _):
             for _, files in self._in_steps(self._files(told, days)):
                 for topic, paths in files.items():
-                    found += self._stored(topic, self._hits(engine, topic, paths, wanted))
+                    with self._explained({topic: paths}):
+                        found += self._stored(topic, self._hits(engine, topic, paths, wanted))
                 if len(found) >= most:
                     break
         return sorted(found, key=_by_time)[-most:]
@@ -182,6 +189,18 @@ class Finder:
         rows = engine.ask(query).read_all().to_pylist()
         return [_Hit(by_location[row["filename"]], row) for row in rows]
 
+    def _explained(
+        self, files: Mapping[Topic, Iterable[StreamFilePath]]
+    ) -> AbstractContextManager[None]:
+        """See `explain_unreadable`, of files that are looked through whole."""
+        return explain_unreadable(
+            lambda: [
+                Read(topic.name, FileSlice(self._location(path), ()))
+                for topic, paths in files.items()
+                for path in paths
+            ]
+        )
+
     def _names(self, topic: Topic) -> list[str]:
         return [*_HEADER, *(name for name in _IDS if name in self._fields(topic))]
 
@@ -220,6 +239,7 @@ class Finder:
             told["_appended_at"],
             ids,
             (str(hit.path), *self._of_users(topic, hit, chosen)),
+            self._partitions.taken_out.of(TakenOutPath(owner, told["_offset"])),
         )
 
     def _of_users(self, topic: Topic, hit: _Hit, chosen: Chosen) -> Iterator[str]:
@@ -231,7 +251,10 @@ class Finder:
                 place = [("_partition", "=", partition), ("_offset", "=", offset)]
                 location = self._partitions.store.location(file.path)
                 columns = ["_offset"]
-                rows = pq.read_table(location, columns=columns, filters=place, partitioning=None)
+                with self._explained({topic: [StreamFilePath.parse(file.path)]}):
+                    rows = pq.read_table(
+                        location, columns=columns, filters=place, partitioning=None
+                    )
                 if rows.num_rows:
                     yield file.path
 

@@ -62,9 +62,10 @@ class Traced:
             "appended_at": _utc(event.appended_at),
             "event_type": event.event_type,
             "source": event.source,
-            "occurred_at": _utc(event.occurred_at),
+            "occurred_at": None if _is_unknown(event) else _utc(event.occurred_at),
             **event.ids,
             "files": list(event.files),
+            "taken_out": _taken_out_dict(event),
             "exports": [_fate_dict(fate) for fate in self.fates],
         }
 
@@ -101,10 +102,14 @@ class Trace:
         event = one.event
         ids = ", ".join(f"{name} {number}" for name, number in event.ids.items())
         yield f"{event.event_id}  {event.topic.local} {event.event_type}, {ids}"
-        yield f"  occurred  {_utc(event.occurred_at)}, source {event.source}"
+        occurred = "unreadable" if _is_unknown(event) else _utc(event.occurred_at)
+        yield f"  occurred  {occurred}, source {event.source}"
         place = f"{event.topic.name}/{event.owner.partition}, offset {event.offset}"
         yield f"  appended  {_utc(event.appended_at)}, {place}"
         yield from (f"  stored    {file}" for file in event.files)
+        if taken := event.taken_out:
+            columns = f" (unreadable: {', '.join(taken.columns)})" if taken.columns else ""
+            yield f"  taken out {taken.taken_out_at}{columns}: {taken.reason}"
         if not one.fates:
             yield "  no export is fed by it: it counts as state only, if any reads its topic"
         width = max((len(fate.export) for fate in one.fates), default=0)
@@ -204,6 +209,22 @@ def _fates(sinks: Sinks, until: dt.datetime | None = None) -> Fates:
 def _traced(sinks: Sinks, events: Sequence[Stored], fates: Mapping[Any, Sequence[Fate]]) -> Trace:
     traced = tuple(Traced(event, tuple(fates[event.place])) for event in events)
     return Trace(traced, {export.name: export.zone_name for export in sinks.exports})
+
+
+def _is_unknown(event: Stored) -> bool:
+    """Whether nobody knows when an event occurred: its row was taken out, and made readable."""
+    return event.taken_out is not None and "occurredAt" in event.taken_out.columns
+
+
+def _taken_out_dict(event: Stored) -> dict[str, Any] | None:
+    taken = event.taken_out
+    if taken is None:
+        return None
+    return {
+        "reason": taken.reason,
+        "taken_out_at": taken.taken_out_at,
+        "columns": list(taken.columns),
+    }
 
 
 def _fate_dict(fate: Fate) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from schemas.errors import PartitionError
 from schemas.kafka_settings import KafkaSettings
 from streams.layout import CoveragePath
 from streams.range_reader import RangeReader
+from streams.restoring import Restorer
 from tests.faults import raw_worker
 from tests.faults.rig import Site, assert_exactly, create_topic, numbered, producer, publish
 
@@ -42,6 +43,21 @@ def test_what_no_worker_read_is_mended(site: Site) -> None:
     assert site.mend() == 2
 
     assert_exactly(site, range(5_000))
+
+
+def test_a_file_that_was_lost_is_read_again_with_the_same_rows(site: Site) -> None:
+    publish(site.kafka, site.topic, numbered(5_000))
+    site.mend()
+    record = site.partitions.record(paths(site)[0])
+    file = record.files[0].path
+    (site.root / file).unlink()
+    writer = raw_worker.writer(site.topic, site.root, site.kafka)
+    reader = RangeReader(KafkaSettings(bootstrap_servers=site.kafka))
+
+    Restorer(site.partitions, {site.topic: writer}, reader).restore(site.owner(0), [file])
+
+    assert_exactly(site, range(5_000))
+    assert len(paths(site)) == 2
 
 
 def test_a_hole_between_two_batches_is_mended_and_nothing_else(site: Site) -> None:

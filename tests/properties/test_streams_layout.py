@@ -17,6 +17,7 @@ from streams.layout import (
     CoveragePath,
     SetAsidePath,
     StreamFilePath,
+    TakenOutPath,
     TombstonesPath,
     TopicPartition,
 )
@@ -64,6 +65,14 @@ def test_a_tombstones_path_is_parsed_as_it_was_formatted(path: TombstonesPath) -
 
 
 @settings(deadline=None)
+@given(st.builds(TakenOutPath, owners, offsets))
+def test_the_path_of_a_row_that_was_taken_out_is_parsed_as_it_was_formatted(
+    path: TakenOutPath,
+) -> None:
+    assert TakenOutPath.parse(str(path)) == path
+
+
+@settings(deadline=None)
 @given(owners, st.lists(st.tuples(offsets, offsets, batches), max_size=10))
 def test_the_order_of_names_is_the_order_of_offsets(
     owner: TopicPartition, some: list[tuple[int, int, str]]
@@ -88,11 +97,16 @@ def test_the_order_of_names_is_the_order_of_offsets(
         "set-aside/t/000001",
         "set-aside/t~x/000001",
         "set-aside/t~00000000-0000-0000-0000-000000000001/.aside-01",
+        "taken-out/t~00000000-0000-0000-0000-000000000001/000000/1.json",
+        "taken-out/t~1/000000/00000000000000000001.json",
     ],
 )
-@pytest.mark.parametrize("kind", [CoveragePath, SetAsidePath, StreamFilePath, TombstonesPath])
+@pytest.mark.parametrize(
+    "kind", [CoveragePath, SetAsidePath, StreamFilePath, TombstonesPath, TakenOutPath]
+)
 def test_what_is_no_path_is_refused(
-    kind: type[CoveragePath | SetAsidePath | StreamFilePath | TombstonesPath], wrong: str
+    kind: type[CoveragePath | SetAsidePath | StreamFilePath | TombstonesPath | TakenOutPath],
+    wrong: str,
 ) -> None:
     with pytest.raises(PartitionError, match="is not the name of"):
         kind.parse(wrong)

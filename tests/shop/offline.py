@@ -247,6 +247,14 @@ class Log:
             if any(text.encode() in row.value for text in texts)
         ]
 
+    def fetched(self, partition: TopicPartition, first: int, end: int) -> Chunk:
+        """Fetch a range again, as the range reader does; what isn't kept is refused."""
+        if first < self.kept_from[partition.topic]:
+            raise OffsetsGoneError(
+                what="offsets are no longer in Kafka", hint="raise the retention"
+            )
+        return self.chunk(partition.topic, first, end, partition.partition)
+
     def read(self, writer: BatchWriter, partition: TopicPartition, first: int, end: int) -> int:
         """Read a range again, as the range reader does; what isn't kept is refused."""
         if first < self.kept_from[partition.topic]:

@@ -1,0 +1,59 @@
+"""The command `take-out`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from schemas.errors import Fault, WrongInputError
+from schemas.settings import load_settings
+from sinks.commands.release import read_reason
+from sinks.repair.taking_out import TakeOut
+from streams.restoring import Restorer
+from streams.setup import Streams
+
+__all__ = ["take_out"]
+
+NOT_ALL: Final = 3
+"""Exit code where a file of the partition can't be read at all."""
+
+
+def take_out(
+    topic: Annotated[str, typer.Argument(help="The topic, as the message names it.")],
+    partition: Annotated[int, typer.Argument(help="Its partition.")],
+    offsets: Annotated[
+        list[int] | None, typer.Argument(metavar="[OFFSET]...", help="The rows' offsets.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Why; it is kept, and told by trace.")] = None,
+    all_unreadable: Annotated[
+        bool,
+        typer.Option("--all-unreadable", help="All of the partition that can't be read."),
+    ] = False,
+    config: Annotated[Path | None, typer.Option(help="The settings' file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Take out stored rows that can't be read, so that closes go on without them; record why.
+
+    They count as dead letters in every drop of which nothing was delivered yet; recorded drops
+    stay. Rows that can be read are refused. Safe to run again. Exits with 0 if they are taken out,
+    2 if one is refused: then nothing is done; 3 if a file can't be read at all. With
+    --all-unreadable such files are read again from Kafka, while it has their events.
+    """
+    why = read_reason(reason or "", kept="`deltadrop trace` tells it")
+    usage = "take-out TOPIC PARTITION OFFSET --reason TEXT, or --all-unreadable in OFFSET's place"
+    if bool(offsets) == all_unreadable:
+        what = "and --all-unreadable are both given" if offsets else "is missing"
+        raise WrongInputError([Fault("OFFSET", what, usage)])
+    streams = Streams.of(load_settings(config))
+    restorer = Restorer(streams.partitions, streams.writers, streams.range_reader)
+    work = TakeOut(streams.partitions, restorer)
+    done = (
+        work.rows(topic, partition, offsets, why)
+        if offsets
+        else work.all_unreadable(topic, partition, why)
+    )
+    typer.echo(done.to_json() if as_json else str(done))
+    if done.left:
+        raise typer.Exit(NOT_ALL)

@@ -1,0 +1,277 @@
+"""Take out stored rows that can't be read (SPEC §6, *One trouble, one place*).
+
+A record comes first, then the files are made readable; a run that was killed in between is run
+again. Rows that can be read are refused: whoever wants to keep a fact back must not do it here.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from schemas.definitions import choices
+from schemas.errors import DeltadropError, Fault, UnreadableFilesError, WrongInputError
+from sinks.wording import counted
+from streams.layout import CoveragePath, TakenOutPath, TopicPartition
+from streams.partitions import Partitions
+from streams.restoring import Restorer
+from streams.taken_out import TakenOut
+from streams.unreadable import Scanned, make_readable, offsets_in, scanned
+
+__all__ = ["Result", "TakeOut"]
+
+log = structlog.get_logger(__name__)
+
+_RESTORE: Final = "restore it from a backup of the root, then run again what failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of it: the rows that are taken out now, those that were before, the files that were
+    made readable, those that were read again from Kafka, and those that can't be (`left` says why).
+    """
+
+    place: str
+    rows: tuple[TakenOut, ...]
+    before: tuple[TakenOut, ...]
+    files: tuple[str, ...]
+    restored: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """Serialise, for scripts."""
+        told = [_fields(row, before=False) for row in self.rows]
+        told += [_fields(row, before=True) for row in self.before]
+        files = {
+            "files": list(self.files),
+            "restored": list(self.restored),
+            "left": list(self.left),
+        }
+        return json.dumps({"rows": told, **files}, indent=2)
+
+    def __str__(self) -> str:
+        """For people."""
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        for row in self.rows:
+            columns = ", ".join(row.columns)
+            yield f"{self.place}, offset {row.path.offset} ({columns}): taken out: {row.reason}"
+        for row in self.before:
+            offset, when = row.path.offset, row.taken_out_at
+            yield f"{self.place}, offset {offset}: was taken out before, {when}: {row.reason}"
+        if not (self.rows or self.before or self.restored or self.left):
+            yield f"{self.place}: all rows can be read, nothing is taken out"
+        elif self.rows:
+            one, many = "it counts as a dead letter", "they count as dead letters"
+            counts = one if len(self.rows) == 1 else many
+            yield f"{counts} in each drop of which nothing was delivered yet"
+        if self.files:
+            yield f"made readable: {counted(len(self.files), 'file')}"
+        for file in self.restored:
+            yield f"read again from Kafka: {file}"
+        for told in self.left:
+            yield f"NOT DONE: {told}"
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOut:
+    """Takes rows out. restorer: reads files again of which nothing can be read."""
+
+    partitions: Partitions
+    restorer: Restorer
+
+    def rows(self, topic: str, partition: int, offsets: Iterable[int], reason: str) -> Result:
+        """Take out these rows; doing it again is safe, and finishes what was killed.
+
+        Raises WrongInputError, with nothing done, where one of them isn't stored, is a dead letter,
+        or can be read; UnreadableFilesError where a file can't be read at all.
+        """
+        owners, faults = self._owners(topic, partition), []
+        look = _Look(self.partitions)
+        found: dict[TakenOutPath, _Found] = {}
+        for offset in sorted(set(offsets)):
+            told = [look.at(TakenOutPath(owner, offset)) for owner in owners]
+            ours = [one for one in told if not one.fault]
+            if ours:
+                found[ours[0].path] = ours[0]
+            else:
+                where = f"{topic}/{partition}, offset {offset}"
+                faults.append(Fault(where, told[0].fault, told[0].hint))
+        if faults:
+            raise WrongInputError(faults)
+        return self._take_out(f"{topic}/{partition}", found, reason)
+
+    def all_unreadable(self, topic: str, partition: int, reason: str) -> Result:
+        """Take out every row of a partition that can't be read; all its files are looked through.
+        Those that are missing or broken are read again from Kafka, while that has their events;
+        those that can't be are told.
+
+        Raises WrongInputError where no such partition is stored.
+        """
+        found: dict[TakenOutPath, _Found] = {}
+        restored: list[str] = []
+        left: list[str] = []
+        for owner in self._owners(topic, partition):
+            look = _Look(self.partitions)
+            for offset in look.unreadable(owner):
+                one = look.at(TakenOutPath(owner, offset))
+                found[one.path] = one
+            for file, why in look.broken.items():
+                try:
+                    self.restorer.restore(owner, [file])
+                    restored.append(file)
+                except DeltadropError as error:
+                    left.append(f"{file}: {why}; {error.reason(told=file)}; {_RESTORE}")
+        done = self._take_out(f"{topic}/{partition}", found, reason)
+        return replace(done, restored=tuple(restored), left=tuple(left))
+
+    def _owners(self, topic: str, partition: int) -> list[TopicPartition]:
+        """The partition in each incarnation of its topic."""
+        stored = self.partitions.partitions_of(topic)
+        if not stored:
+            hint = choices(topic, sorted(self.restorer.writers))
+            raise WrongInputError([Fault("TOPIC", f"nothing is stored of topic '{topic}'", hint)])
+        owners = [
+            TopicPartition(topic, UUID(topic_id), partition)
+            for topic_id, numbers in sorted(stored.items())
+            if partition in numbers
+        ]
+        if not owners:
+            numbers = ", ".join(map(str, sorted(set().union(*stored.values()))))
+            what = f"nothing is stored of partition {partition} of topic '{topic}'"
+            raise WrongInputError([Fault("PARTITION", what, f"choose from {numbers}")])
+        return owners
+
+    def _take_out(self, place: str, found: dict[TakenOutPath, _Found], reason: str) -> Result:
+        rows, before = [], []
+        by_file: dict[tuple[str, int], list[int]] = defaultdict(list)
+        for path, one in found.items():
+            recorded = self.partitions.taken_out.of(path)
+            if recorded is not None:
+                before.append(recorded)
+            else:
+                taken = TakenOut(path, reason, _now(), one.columns)
+                rows.append(self.partitions.taken_out.record(taken))
+                log.info("row taken out", row=str(path), columns=one.columns, reason=reason)
+            for file in one.files:
+                by_file[file, path.partition.partition].append(path.offset)
+        store = self.partitions.store
+        mended = [
+            file
+            for (file, partition), offsets in sorted(by_file.items())
+            if make_readable(store, file, partition, offsets)
+        ]
+        return Result(place, tuple(rows), tuple(before), tuple(dict.fromkeys(mended)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A row: in which files, and in which columns, it can't be read; or why it isn't taken out."""
+
+    path: TakenOutPath
+    columns: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    fault: str = ""
+    hint: str = ""
+
+
+class _Look:
+    """Looks at what is stored; at each file once. `broken`: why some can't be read at all."""
+
+    def __init__(self, partitions: Partitions) -> None:
+        self.broken: dict[str, str] = {}
+        self._partitions = partitions
+        self._scanned = cache(self._scan)
+        self._coverage = cache(partitions.coverage)
+        self._offsets = cache(self._read_offsets)
+
+    def at(self, path: TakenOutPath) -> _Found:
+        """Look at one row; see `_Found`."""
+        owner, offset = path.partition, path.offset
+        records = [one for one in self._coverage(owner) if one.first <= offset < one.next]
+        if not records:
+            return _Found(path, fault="isn't stored", hint="`deltadrop status` says up to where")
+        files: list[str] = []
+        columns: list[str] = []
+        for file in self._files(records):
+            for row in self._scanned(file).rows:
+                if (row.partition, row.offset) == (owner.partition, offset):
+                    files.append(file)
+                    columns += row.columns
+        if files or self._partitions.taken_out.of(path) is not None:
+            return _Found(path, tuple(dict.fromkeys(columns)), tuple(files))
+        return self._readable(path, records)
+
+    def unreadable(self, owner: TopicPartition) -> list[int]:
+        """The offsets of all rows of a partition that can't be read."""
+        files = self._files(self._coverage(owner))
+        rows = (row for file in files for row in self._scanned(file).rows)
+        return sorted({row.offset for row in rows if row.partition == owner.partition})
+
+    def _readable(self, path: TakenOutPath, records: Sequence[CoveragePath]) -> _Found:
+        owner, offset = path.partition, path.offset
+        files = [file for file in self._files(records) if file not in self.broken]
+        if any(offset in self._offsets(file, owner) for file in files):
+            hint = "only what can't be read is taken out; `deltadrop trace` says where it went"
+            return _Found(path, fault="can be read", hint=hint)
+        for record in records:
+            for letter in self._partitions.record(record).dead_letters:
+                if letter.offset == offset:
+                    hint = "it is in no drop; `deltadrop dead-letters show` has it"
+                    return _Found(
+                        path, fault=f"is a dead letter already: {letter.reason}", hint=hint
+                    )
+        if self.broken:
+            raise UnreadableFilesError(
+                what="; ".join(f"{file}: {why}" for file, why in self.broken.items()),
+                where=f"{owner.topic}/{owner.partition}, offset {offset}",
+                hint=f"to read it again from Kafka: --all-unreadable instead; or {_RESTORE}",
+            )
+        return _Found(path, fault="has no event", hint="Kafka has offsets that hold none")
+
+    def _files(self, records: Iterable[CoveragePath]) -> list[str]:
+        """The files that coverage records name, of all streams."""
+        named = (
+            file.path
+            for record in records
+            for file in self._partitions.record(record).files
+            if file.rows
+        )
+        return list(dict.fromkeys(named))
+
+    def _scan(self, file: str) -> Scanned:
+        found = scanned(self._partitions.store.location(file))
+        if found.broken:
+            self.broken[file] = found.broken
+        return found
+
+    def _read_offsets(self, file: str, owner: TopicPartition) -> frozenset[int]:
+        found = offsets_in(self._partitions.store.location(file), owner.partition)
+        return frozenset(found.tolist())
+
+
+def _fields(row: TakenOut, *, before: bool) -> dict[str, object]:
+    owner = row.path.partition
+    return {
+        "topic": owner.topic,
+        "topic_id": str(owner.topic_id),
+        "partition": owner.partition,
+        "offset": row.path.offset,
+        "columns": list(row.columns),
+        "reason": row.reason,
+        "taken_out_at": row.taken_out_at,
+        "was_taken_out_before": before,
+    }
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
