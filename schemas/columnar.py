@@ -41,8 +41,8 @@ PADDING = 32
 position.
 """
 
-_MOST_REASON = 300
-"""Characters of a reason: it goes with every dead letter, and may hold names that others chose."""
+_MOST_REASON = 299
+"""Characters of a reason; with an ellipsis they are as many as a dead letter takes."""
 
 
 class Flags:
