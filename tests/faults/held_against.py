@@ -32,12 +32,12 @@ def drops_are_the_truth(
     of the others the test says little. instants_of: the closes of an export, by its definition.
     """
     exported: set[str] = set()
-    database = Database.load(SHOP / "tables" / "shop.yaml")
-    tables = tables_in(SHOP / "tables", database.name)
     history = History(records)
     for file in sorted((folder / "exports").glob("*.yaml")):
         definition = yaml.safe_load(file.read_text(encoding="utf-8"))
         name, instants = definition["export"], instants_of(definition)
+        database = Database.load(folder / "tables" / f"{definition['database']}.yaml")
+        tables = tables_in(folder / "tables", database.name)
         cuts = [cut_at(records, instant) for instant in instants]
         ledgers = [folder / "ledger" / "exports" / name / stamp(instant) for instant in instants]
         closes = [
