@@ -47,8 +47,10 @@ _TOMBSTONE = "null value (a tombstone)"
 _MOST_PLANS = 1_000
 """Plans of writers' schemas that are kept: of those used last."""
 
-_CHUNK_BYTES = 512 * 1024 * 1024
-"""And their bytes at most: Arrow's string views address 2 GiB."""
+_CHUNK_BYTES = 8 << 20
+"""And their bytes at most: what is made of them on the way takes up to ten times as many, where
+a list has an item a byte.
+"""
 
 
 @dataclass(frozen=True, slots=True)

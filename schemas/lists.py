@@ -7,10 +7,12 @@ comes out.
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.columnar import Cursor, IntArray, read_long
@@ -26,20 +28,50 @@ _MOST_EMPTY_ITEMS: Final = 1_000
 """Items without bytes in one array that is read: nothing else bounds them."""
 
 
+_MOST_LANES: Final = 1 << 18
+"""Items whose beginnings are kept before they are read: some megabytes."""
+
+
+@dataclass(slots=True)
+class _Lanes:
+    """Where items begin, and how many of them each row has."""
+
+    rows: list[int] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+    starts: array[int] = field(default_factory=lambda: array("q"))
+
+    def add(self, row: int, starts: array[int]) -> None:
+        """Add a row's items."""
+        self.rows.append(row)
+        self.counts.append(len(starts))
+        self.starts.extend(starts)
+
+
 @dataclass(slots=True)
 class _Found:
     """How many items each row has, and the items: of which rows, in the order they were read."""
 
     counts: IntArray
-    rows: list[IntArray] = field(default_factory=list)
+    rows: list[npt.NDArray[np.int32]] = field(default_factory=list)
     items: list[pa.Array] = field(default_factory=list)
 
     def add(self, rows: IntArray, items: pa.Array | None) -> None:
         """Add an item for each of `rows`, which may be named several times."""
         if items is not None and rows.size:
             self.counts += np.bincount(rows, minlength=len(self.counts))
-            self.rows.append(rows)
+            self.rows.append(rows.astype(np.int32))
             self.items.append(items)
+
+    def in_order(self, none: pa.Array) -> pa.Array:
+        """The items of the first row, then of the second, and so on; `none` if there are none."""
+        if not self.items:
+            return none
+        items = self.items[0] if len(self.items) == 1 else pa.concat_arrays(self.items)
+        rows = np.concatenate(self.rows)
+        if (rows[1:] >= rows[:-1]).all():
+            return items
+        # A stable sort by row keeps the order in which a row's items were read.
+        return items.take(pa.array(np.argsort(rows, kind="stable").astype(np.int32)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +136,9 @@ class Lists:
 
     def _rest(self, cursor: Cursor, rows: IntArray, left: IntArray, found: _Found) -> None:
         """Read all that is left of some rows' arrays, `left` items in the blocks that are begun."""
-        lanes: list[int] = []
-        starts: list[int] = []
+        lanes = _Lanes()
         for row, count in zip(rows.tolist(), left.tolist(), strict=True):
-            begins: list[int] = []
+            begins = array("q")
             try:
                 cursor.position[row] = self._walk_rest(cursor, row, count, begins)
             except MalformedError as error:
@@ -115,17 +146,24 @@ class Lists:
                 cursor.flags.refuse(cursor.rows[row : row + 1], f"{error.what} in {what}")
                 cursor.position[row] = cursor.end[row]
                 continue
-            if isinstance(self.item, Refuses):
-                del begins[1:]
-            lanes += [row] * len(begins)
-            starts += begins
-        if starts and self.target is not None:
-            of = np.array(lanes, np.int64)
-            at = np.array(starts, np.int64)
-            each = Cursor(cursor.windows, cursor.rows[of], at, cursor.end[of], cursor.flags)
-            found.add(of, self.item.read(each))
+            if self.target is None:
+                continue
+            lanes.add(row, begins[:1] if isinstance(self.item, Refuses) else begins)
+            if len(lanes.starts) >= _MOST_LANES:
+                self._read_lanes(cursor, lanes, found)
+                lanes = _Lanes()
+        self._read_lanes(cursor, lanes, found)
 
-    def _walk_rest(self, cursor: Cursor, row: int, left: int, begins: list[int]) -> int:
+    def _read_lanes(self, cursor: Cursor, lanes: _Lanes, found: _Found) -> None:
+        """Read items whose beginnings are known, all at once."""
+        if not lanes.starts:
+            return
+        of = np.repeat(lanes.rows, lanes.counts)
+        at = np.frombuffer(lanes.starts, np.int64).copy()
+        each = Cursor(cursor.windows, cursor.rows[of], at, cursor.end[of], cursor.flags)
+        found.add(of, self.item.read(each))
+
+    def _walk_rest(self, cursor: Cursor, row: int, left: int, begins: array[int]) -> int:
         """Move behind a row's array; `begins` gets where each item begins."""
         data, end = cursor.windows.data, int(cursor.end[row])
         at, count, goes_on = int(cursor.position[row]), left, True
@@ -143,12 +181,5 @@ class Lists:
         assert self.target is not None
         offsets = np.zeros(len(found.counts) + 1, np.int32)
         np.cumsum(found.counts, out=offsets[1:])
-        if not found.items:
-            values = pa.nulls(0, self.target.value_type)
-        elif len(found.items) == 1:
-            values = found.items[0]
-        else:
-            # A stable sort by row keeps the order in which a row's items were read.
-            order = np.argsort(np.concatenate(found.rows), kind="stable")
-            values = pa.concat_arrays(found.items).take(pa.array(order))
+        values = found.in_order(pa.nulls(0, self.target.value_type))
         return pa.ListArray.from_arrays(pa.array(offsets), values, type=self.target)
