@@ -54,7 +54,7 @@ class Assault:
     is_long: bool = False
 
 
-SHORT = Assault(rounds=1, events=1_500, seconds=10, workers=1, windows=2)
+SHORT = Assault(rounds=1, events=800, seconds=10, workers=1, windows=2)
 LONG = Assault(rounds=4, events=30_000, seconds=180, workers=2, windows=4, is_long=True)
 
 
