@@ -16,7 +16,9 @@ from schemas.errors import CloseError
 __all__ = [
     "EDITION",
     "FIRST_EDITION",
+    "LATEST_DELETIONS",
     "UPDATES_AT_CREATION",
+    "WAITED_ARE_LATE",
     "Mended",
     "named",
     "refuse_later",
@@ -48,7 +50,21 @@ UPDATES_AT_CREATION: Final = Mended(
 row's creationMoment: in no window, so that it was in no drop.
 """
 
-EDITION: Final = UPDATES_AT_CREATION.edition
+LATEST_DELETIONS: Final = Mended(
+    3, "SPEC §3, Readings settled", "a row's latest deletion is the one that occurred last"
+)
+"""Earlier editions took the one that was appended last: a deletion that was recorded late ended a
+life that began after it, too.
+"""
+
+WAITED_ARE_LATE: Final = Mended(
+    3, "SPEC §3, Readings settled", "facts that waited for their campaign count as late rows"
+)
+"""Earlier editions counted late rows among the records between the cuts only. It changes no drop's
+bytes: its manifest alone.
+"""
+
+EDITION: Final = LATEST_DELETIONS.edition
 """Today's."""
 
 

@@ -3,7 +3,9 @@
 The erase pass records the deletions that it finds, a file a pass, created if absent; files are
 numbered, and a later one says the last word on a profile. A fact is *gone* by SPEC §3 (*People who
 are gone*) if its profile's latest deletion was appended at or after it, or it occurred at or before
-a deletion, or nothing was recorded of the profile since.
+that deletion, or nothing was recorded of the profile since. The latest deletion is the one that
+occurred last (*Readings settled*). Where it was recorded only after another life had begun, of the
+profile's own events those of this life stay.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import pyarrow.parquet as pq
 from streams.layout import TombstonesPath, tombstones_folder
 from streams.store import Store
 
-__all__ = ["TOMBSTONES", "Facts", "Found", "Mask", "TombstoneFiles", "Tombstones"]
+__all__ = ["NOWHERE", "TOMBSTONES", "Facts", "Found", "Mask", "TombstoneFiles", "Tombstones"]
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Integers: TypeAlias = npt.NDArray[np.int64]
@@ -30,14 +32,24 @@ Integers: TypeAlias = npt.NDArray[np.int64]
 TOMBSTONES: Final = pa.schema(
     [
         ("profileId", pa.int64()),
-        ("appended_at", pa.int64()),  # UTC milliseconds, of the deletion that was appended last
-        ("occurred_at", pa.int64()),  # UTC milliseconds, the latest of any deletion
-        ("partition", pa.int64()),  # where the deletion that was appended last stands
+        ("appended_at", pa.int64()),  # UTC milliseconds, of the latest deletion
+        ("occurred_at", pa.int64()),  # UTC milliseconds, of the same
+        ("partition", pa.int64()),  # where it stands
         ("offset", pa.int64()),
         ("revived", pa.bool_()),  # whether another life began since
+        ("life_appended_at", pa.int64()),  # UTC milliseconds, of the event that began this life,
+        ("life_partition", pa.int64()),  # where it was appended before the deletion; else NOWHERE
+        ("life_offset", pa.int64()),
     ]
 )
-"""Columns of a file of tombstones: each row is all that is known of one profile's deletions."""
+"""Columns of a file of tombstones: each row is all that is known of one profile's deletions. An
+older release wrote none of the last three.
+"""
+
+NOWHERE: Final = -1
+"""In place of a position, and of its time."""
+
+_LIFE: Final = ("life_appended_at", "life_partition", "life_offset")
 
 _METADATA: Final = b"deltadrop"
 
@@ -80,6 +92,9 @@ class Found:
         rows = pq.read_table(pa.BufferReader(content))
         told = json.loads((rows.schema.metadata or {})[_METADATA])
         looked = {int(partition): int(offset) for partition, offset in told["looked_up_to"]}
+        for name in _LIFE:
+            if name not in rows.column_names:
+                rows = rows.append_column(name, pa.repeat(NOWHERE, rows.num_rows))
         return cls(UUID(told["topic_id"]), looked, rows.replace_schema_metadata(None))
 
 
@@ -97,6 +112,9 @@ class Tombstones:
     partition: Integers
     offset: Integers
     revived: Mask
+    life_appended_at: Integers
+    life_partition: Integers
+    life_offset: Integers
     number: Integers
     topic: Integers
     topic_ids: tuple[UUID, ...]
@@ -105,7 +123,20 @@ class Tombstones:
     def none(cls) -> Tombstones:
         """No deletion is known."""
         empty = np.zeros(0, np.int64)
-        return cls(empty, empty, empty, empty, empty, empty.astype(bool), empty, empty, ())
+        return cls(
+            profile_ids=empty,
+            appended_at=empty,
+            occurred_at=empty,
+            partition=empty,
+            offset=empty,
+            revived=empty.astype(bool),
+            life_appended_at=empty,
+            life_partition=empty,
+            life_offset=empty,
+            number=empty,
+            topic=empty,
+            topic_ids=(),
+        )
 
     def __len__(self) -> int:
         return len(self.profile_ids)
@@ -146,15 +177,27 @@ class Tombstones:
         return has & gone
 
     def _appended_before(self, facts: Facts, index: Integers) -> Mask:
-        """Whether the deletion was appended at or after a fact."""
-        by_clock: Mask = facts.appended_at <= self.appended_at[index]
+        """Whether the deletion was appended at or after a fact: after a profile's own event, too,
+        that isn't of the life that goes on.
+        """
         if facts.positions is None:
+            by_clock: Mask = facts.appended_at <= self.appended_at[index]
             return by_clock
         topic_id, partition, offset = facts.positions
         own = self.topic_ids.index(topic_id) if topic_id in self.topic_ids else -1
-        same = (self.topic[index] == own) & (self.partition[index] == partition)
-        by_offset: Mask = offset <= self.offset[index]
-        return np.where(same, by_offset, by_clock)
+        goes_on = self.goes_on
+        last_partition = np.where(goes_on, self.life_partition, self.partition)
+        last_offset = np.where(goes_on, self.life_offset - 1, self.offset)
+        last_appended = np.where(goes_on, self.life_appended_at - 1, self.appended_at)
+        same = (self.topic[index] == own) & (last_partition[index] == partition)
+        by_offset: Mask = offset <= last_offset[index]
+        return np.where(same, by_offset, facts.appended_at <= last_appended[index])
+
+    @property
+    def goes_on(self) -> Mask:
+        """Whose life goes on that had begun when the deletion was recorded."""
+        begun: Mask = self.life_offset != NOWHERE
+        return begun
 
 
 _ARRAYS: Final = (
@@ -164,6 +207,7 @@ _ARRAYS: Final = (
     "partition",
     "offset",
     "revived",
+    *_LIFE,
     "number",
     "topic",
 )
@@ -226,15 +270,18 @@ def _merged(files: Sequence[tuple[int, Found]]) -> Tombstones:
     unique, from_behind = np.unique(profile_ids[::-1], return_index=True)
     last = len(profile_ids) - 1 - from_behind
     return Tombstones(
-        unique,
-        _integers(rows, "appended_at")[last],
-        _integers(rows, "occurred_at")[last],
-        _integers(rows, "partition")[last],
-        _integers(rows, "offset")[last],
-        rows["revived"].to_numpy()[last].astype(np.bool_),
-        number[last],
-        topic[last],
-        topic_ids,
+        profile_ids=unique,
+        appended_at=_integers(rows, "appended_at")[last],
+        occurred_at=_integers(rows, "occurred_at")[last],
+        partition=_integers(rows, "partition")[last],
+        offset=_integers(rows, "offset")[last],
+        revived=rows["revived"].to_numpy()[last].astype(np.bool_),
+        life_appended_at=_integers(rows, "life_appended_at")[last],
+        life_partition=_integers(rows, "life_partition")[last],
+        life_offset=_integers(rows, "life_offset")[last],
+        number=number[last],
+        topic=topic[last],
+        topic_ids=topic_ids,
     )
 
 

@@ -19,21 +19,23 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.errors import DeltadropError, PartitionError
-from schemas.events import KINDS, EventType
+from schemas.events import KINDS, EventType, Kind
 from schemas.tables import Catalog
 from schemas.topics import Topic
 from sinks.closing.cut import Cuts, TopicCut
 from sinks.closing.losses import Losses
 from sinks.closing.source import EventSource, clip, taken_out_of
 from sinks.closing.unreadable import explain_unreadable
+from sinks.editions import EDITION
 from sinks.ledger.ledger import Choice
 from sinks.state import POSITION, repeats
-from sinks.state.engine import Engine, streamed
+from sinks.state.engine import Engine, fetched, kept, streamed
+from sinks.state.lives import among_deletions
 from sinks.state.order import in_append_order
 from sinks.state.repeats import without_repeats
 from streams.layout import CoveragePath, TombstonesPath, TopicPartition
 from streams.partitions import Partitions
-from streams.tombstones import TOMBSTONES, Found, TombstoneFiles, Tombstones
+from streams.tombstones import NOWHERE, TOMBSTONES, Found, TombstoneFiles, Tombstones
 
 __all__ = ["Deletions", "Recorded"]
 
@@ -124,25 +126,69 @@ class Deletions:
     def _find(
         self, topic: Topic, ranges: Sequence[_Range], known: Tombstones
     ) -> tuple[pa.Table, int]:
-        choices = [self._choice(one) for one in ranges]
+        choices = [self._choice(one, one.begin) for one in ranges]
         bounds = {one.owner: (one.first, one.next) for one in ranges}
-        types = KINDS[topic.kind].event_types
         with Engine.opened(self.memory_limit, self.scratch) as (engine, scratch):
-            taken_out = taken_out_of(self.partitions, choices)
-            parts = (engine, self.partitions, self.catalog, scratch)
-            source = EventSource(*parts, taken_out=taken_out)
-            prior = source.carried(topic, types, choices)
-            repeated = repeats(
-                prior.select("eventId", *POSITION, "_appended_at"), self.repeat_hours
-            )
-            window = source.events(topic, types, clip(choices, bounds))
+            source = self._source(engine, scratch, choices)
+            told = self._records(source, topic, choices, clip(choices, bounds))
             before = engine.create_table("known", _as_table(known), temp=True)
             with explain_unreadable(lambda: source.read):
-                found = streamed(_told(without_repeats(window, repeated), before)).read_all()
+                found = streamed(_told(told, before)).read_all()
+            found = self._with_late(engine, scratch, topic, ranges, found)
         return _rows(found, known)
 
-    def _choice(self, one: _Range) -> Choice:
-        return Choice(one.owner, self.partitions.choose(one.owner, one.begin, one.next, {}).tiling)
+    def _source(self, engine: Engine, scratch: Path, choices: Sequence[Choice]) -> EventSource:
+        taken_out = taken_out_of(self.partitions, choices)
+        parts = (engine, self.partitions, self.catalog, scratch)
+        return EventSource(*parts, taken_out=taken_out)
+
+    def _records(
+        self,
+        source: EventSource,
+        topic: Topic,
+        choices: Sequence[Choice],
+        within: Sequence[Choice],
+    ) -> ir.Table:
+        """A topic's records within some of the choices, without the repeats among all of them."""
+        prior = source.carried(topic, _TYPES, choices)
+        repeated = repeats(prior.select("eventId", *POSITION, "_appended_at"), self.repeat_hours)
+        return without_repeats(source.events(topic, _TYPES, within), repeated)
+
+    def _with_late(
+        self,
+        engine: Engine,
+        scratch: Path,
+        topic: Topic,
+        ranges: Sequence[_Range],
+        found: pa.Table,
+    ) -> pa.Table:
+        """What the new records tell, but of profiles that were created after their latest deletion
+        occurred, before the range where it was recorded: what became of their lives, all of their
+        events tell.
+        """
+        deleted = found.filter(found["deleted"]).select(["profileId", "occurred_at"])
+        if not deleted.num_rows:
+            return found
+        everything = [self._choice(one, self._stored_from(one)) for one in ranges]
+        source = self._source(engine, scratch, everything)
+        before = clip(everything, {one.owner: (0, one.first) for one in ranges})
+        created = source.events(topic, [EventType.CREATED], before)
+        with explain_unreadable(lambda: source.read):
+            late = _created_later(created, engine.create_table("deleted", deleted, temp=True))
+            if not fetched(late.limit(1)):
+                return found
+            records = self._records(source, topic, everything, everything)
+            nobody = engine.create_table("nobody", _as_table(Tombstones.none()), temp=True)
+            anew = streamed(_told(records.semi_join(late, "profileId"), nobody)).read_all()
+        others = ~np.isin(found["profileId"].to_numpy(), anew["profileId"].to_numpy())
+        return pa.concat_tables([found.filter(pa.array(others)), anew])
+
+    def _stored_from(self, one: _Range) -> int:
+        """The first offset of a partition that is stored."""
+        return min((path.first for path in self.partitions.coverage(one.owner)), default=one.first)
+
+    def _choice(self, one: _Range, first: int) -> Choice:
+        return Choice(one.owner, self.partitions.choose(one.owner, first, one.next, {}).tiling)
 
     def _begins(
         self, owners: Sequence[TopicPartition], known: Mapping[int, int]
@@ -224,6 +270,7 @@ class _Range:
 
 
 _MOMENT: Final = pa.timestamp("ms", tz="UTC")
+_TYPES: Final = KINDS[Kind.PROFILE].event_types
 
 
 def _as_table(known: Tombstones) -> pa.Table:
@@ -232,33 +279,60 @@ def _as_table(known: Tombstones) -> pa.Table:
     return pa.table({"profileId": ids, "_known_until": until})
 
 
+def _created_later(created: ir.Table, deleted: ir.Table) -> ir.Table:
+    """The profiles that were created after their deletion occurred; kept.
+
+    deleted: profileId, occurred_at.
+    """
+    first = fetched(deleted.agg(first=deleted["occurred_at"].min()))[0]["first"]
+    later = created.filter(created["occurredAt"] > ibis.literal(first))
+    joined = later.select("profileId", "occurredAt").inner_join(deleted, "profileId")
+    return kept(joined.filter(joined["occurredAt"] > joined["occurred_at"]).select("profileId"))
+
+
 def _told(told: ir.Table, known: ir.Table) -> ir.Table:
     """What the records tell of each profile that was ever deleted, by TOMBSTONES, and whether they
-    hold a deletion (`deleted`).
+    hold its latest deletion (`deleted`).
     """
     deletion = told["eventType"] == EventType.DELETED.value
     suspects = told.filter(deletion).select("profileId").union(known.select("profileId"))
-    narrow = told.select(
-        "profileId", "occurredAt", "_appended_at", *POSITION, _deletion=deletion
-    ).semi_join(suspects, "profileId")
-    records = in_append_order(narrow, "profileId")
-    ends, order = records["_deletion"], records["_seq"]
+    narrow = told.select("profileId", "eventType", "occurredAt", "_appended_at", *POSITION)
+    records = in_append_order(narrow.semi_join(suspects, "profileId"), "profileId")
+    was = known.select("profileId", _was_dead_until=known["_known_until"])
+    records = records.left_join(was, "profileId").drop("profileId_right")
+    records = records.mutate(_was_live=False, _was_began=ibis.null(records["occurredAt"].type()))
+    records = among_deletions(records, "profileId", EDITION)
     of_profile = ibis.window(group_by="profileId")
+    order, latest, ends = records["_seq"], records["_latest"], records["_ends"]
     records = records.mutate(
+        _last=order.max(where=latest).over(of_profile),
         _end=order.max(where=ends).over(of_profile).fill_null(-1),
-        _until=records["occurredAt"].max(where=ends).over(of_profile),
+        _until=records["_dead"].max().over(of_profile),
     )
-    joined = records.left_join(known, "profileId").drop("profileId_right")
-    records = joined.mutate(_until=ibis.greatest(joined["_until"], joined["_known_until"]))
-    ends, order = records["_deletion"], records["_seq"]
-    lives = ~ends & (order > records["_end"]) & (records["occurredAt"] > records["_until"])
+    return _of_profiles(records)
+
+
+def _of_profiles(records: ir.Table) -> ir.Table:
+    order, last = records["_seq"], records["_seq"] == records["_last"]
+    lives = ~records["_deletes"] & (order > records["_end"])
+    lives &= (records["occurredAt"] > records["_until"]).fill_null(True)
+    created = lives & (records["eventType"] == EventType.CREATED.value)
+    # The deletion was recorded later than the life began, and ended an earlier one.
+    begins = created & (records["_end"] < records["_last"]) & (order < records["_last"])
+
+    def of_life(name: str) -> ir.Value:
+        return records[name].argmax(order, where=begins)
+
     return records.group_by("profileId").agg(
-        appended_at=records["_appended_at"].argmax(order, where=ends),
+        appended_at=records["_appended_at"].argmax(order, where=last),
         occurred_at=records["_until"].max(),
-        partition=records["_partition"].argmax(order, where=ends),
-        offset=records["_offset"].argmax(order, where=ends),
+        partition=records["_partition"].argmax(order, where=last),
+        offset=records["_offset"].argmax(order, where=last),
         revived=lives.any(),
-        deleted=ends.any(),
+        life_appended_at=of_life("_appended_at"),
+        life_partition=of_life("_partition").fill_null(NOWHERE),
+        life_offset=of_life("_offset").fill_null(NOWHERE),
+        deleted=last.any().fill_null(False),
     )
 
 
@@ -278,10 +352,14 @@ def _rows(found: pa.Table, known: Tombstones) -> tuple[pa.Table, int]:
         "partition": known.partition,
         "offset": known.offset,
         "revived": np.ones(len(known), np.bool_),
+        "life_appended_at": known.life_appended_at,
+        "life_partition": known.life_partition,
+        "life_offset": known.life_offset,
     }
     alive = pa.table({name: pa.array(values[index[again]]) for name, values in before.items()})
     told = found.select(TOMBSTONES.names).filter(pa.array(deleted))
-    for name in ("appended_at", "occurred_at"):
+    for name in ("appended_at", "occurred_at", "life_appended_at"):
         place = told.schema.get_field_index(name)
-        told = told.set_column(place, name, told[name].cast(_MOMENT).cast(pa.int64()))
+        moments = told[name].cast(_MOMENT).cast(pa.int64())
+        told = told.set_column(place, name, moments.fill_null(NOWHERE))
     return pa.concat_tables([told.cast(TOMBSTONES), alive.cast(TOMBSTONES)]), told.num_rows

@@ -8,7 +8,6 @@ from typing import Final
 
 import ibis
 import ibis.expr.types as ir
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -16,7 +15,8 @@ from schemas.events import KINDS, EventType, Kind
 from schemas.topics import Topic
 from sinks.closing.bases import Bases
 from sinks.closing.source import EventSource, clip
-from sinks.ledger.ledger import Choice
+from sinks.editions import EDITION
+from sinks.ledger.ledger import Choice, Deletion
 from sinks.state import (
     POSITION,
     Firsts,
@@ -80,8 +80,11 @@ class Reading:
         topic: Topic,
         before: Before | None = None,
         attributes: Collection[str] | None = None,
+        edition: int = EDITION,
     ) -> ir.Table:
         """Return the profiles, or the rows of a custom table, at the cut or before a window.
+
+        edition: of the rules.
 
         attributes: those that will be looked at, None for all. The others are left unread: that
         can't be told later, as the engine reads records whole where tables are joined.
@@ -90,7 +93,8 @@ class Reading:
         if attributes is not None:
             base = None if base is None else _narrowed(base, attributes)
             since = _narrowed(since, attributes)
-        return fold_rows(base, since, self.repeated(topic), KINDS[topic.kind].key_field)
+        key = KINDS[topic.kind].key_field
+        return fold_rows(base, since, self.repeated(topic), key, edition)
 
     def campaigns(self, topic: Topic) -> ir.Table:
         """Return the campaigns at the cut."""
@@ -133,11 +137,12 @@ class Reading:
         """Return a Parquet file's rows."""
         return self.source.file(path)
 
-    def ids(self, name: str, ids: Iterable[int]) -> ir.Table:
-        """Return a table of these ids, each once: column `name`."""
-        file = self._scratch / f"{name}.parquet"
-        column = pa.array(np.unique(np.fromiter(ids, np.int64)))
-        pq.write_table(pa.Table.from_arrays([column], [name]), file)
+    def deletions(self, deletions: Sequence[Deletion]) -> ir.Table:
+        """Return a table of deletions of profiles: profileId, occurredAt."""
+        file = self._scratch / "deletions.parquet"
+        ids = pa.array([one.profile_id for one in deletions], pa.int64())
+        moments = pa.array([one.occurred_at for one in deletions], pa.timestamp("ms", tz="UTC"))
+        pq.write_table(pa.table({"profileId": ids, "occurredAt": moments}), file)
         return self.file(file)
 
     def stored(self, name: str, table: ir.Table, by: Sequence[str]) -> bytes:

@@ -6,6 +6,7 @@ The plan runs on embedded DuckDB, with a memory limit and a folder to spill to.
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,7 +30,7 @@ from sinks.closing.reading import Reading
 from sinks.closing.source import EventSource, Narrowed, taken_out_of
 from sinks.closing.unreadable import explain_unreadable
 from sinks.columns import EVENT_ID, Column, Origin
-from sinks.editions import refuse_later
+from sinks.editions import WAITED_ARE_LATE, refuse_later
 from sinks.exports.export import Export
 from sinks.instants import milliseconds
 from sinks.ledger.ledger import Choice, Deletion, Intent, Ledger
@@ -250,7 +251,8 @@ class _Drop:
         events = self._reading.source.events(
             self._own, KINDS[self._own.kind].event_types, self._window
         )
-        before = self._reading.rows(self._own, self._intent.window[self._own.name])
+        edition, bounds = self._intent.edition, self._intent.window[self._own.name]
+        before = self._reading.rows(self._own, bounds, edition=edition)
         return drop_of_rows(rule, self._row_facts(events, before), self._columns), events
 
     def _rows(self, rule: RowRule) -> Selected:
@@ -269,7 +271,8 @@ class _Drop:
 
     def _initial_drop(self) -> RowDrop:
         nothing = self._reading.source.events(self._own, [], ())
-        return initial_drop(self._row_facts(nothing, self._reading.rows(self._own)), self._columns)
+        rows = self._reading.rows(self._own, edition=self._intent.edition)
+        return initial_drop(self._row_facts(nothing, rows), self._columns)
 
     def _initial(self) -> Selected:
         drop = self._initial_drop()
@@ -304,6 +307,7 @@ class _Drop:
             waiting=self._waiting() if self._campaigns else None,
             deleted_later=self._deleted_later(),
             sources=None if sources is None else frozenset(map(str, sources)),
+            edition=self._intent.edition,
         )
 
     def _fact_drop(self, rule: FactRule, facts: Facts) -> FactDrop:
@@ -314,7 +318,7 @@ class _Drop:
     def _facts(self, rule: FactRule) -> Selected:
         facts = self._fact_input(rule)
         told = self._input(facts.counted)
-        late = _late(facts.counted, self._intent.window_start)
+        late = self._late_facts(facts)
         drop = self._fact_drop(rule, facts)
         waited = _count(facts.waiting) if facts.waiting is not None else 0
         outcomes = self._outcomes(drop)
@@ -328,12 +332,21 @@ class _Drop:
             late,
         )
 
+    def _late_facts(self, facts: Facts) -> dict[dt.date, int]:
+        """Count all input that occurred before the window, what waited for its campaign too."""
+        late = Counter(_late(facts.counted, self._intent.window_start))
+        if facts.waiting is not None and self._intent.edition >= WAITED_ARE_LATE.edition:
+            late.update(_late(facts.waiting, self._intent.window_start))
+        return dict(sorted(late.items()))
+
     def _beside(self) -> ir.Table | None:
         """The profiles that lines are about, with what the columns take from them."""
         if self._profiles is None:
             return None
         return self._reading.rows(
-            self._profiles, attributes=members_of(self._columns, Origin.PROFILE, "attributes")
+            self._profiles,
+            attributes=members_of(self._columns, Origin.PROFILE, "attributes"),
+            edition=self._intent.edition,
         )
 
     def _input(self, events: ir.Table) -> int:
@@ -359,8 +372,8 @@ class _Drop:
         return self._reading.file(ledger.store.location(name))
 
     def _deleted_later(self) -> ir.Table | None:
-        ids = [deletion.profile_id for deletion in self._intent.deletions]
-        return self._reading.ids("profileId", ids) if ids else None
+        found = self._intent.deletions
+        return self._reading.deletions(found) if found else None
 
 
 def _count(table: ir.Table) -> int:

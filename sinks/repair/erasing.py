@@ -31,7 +31,7 @@ from streams.erasing import BatchErasure, Erased, GoneRows, erase_in_file
 from streams.partitions import Partitions
 from streams.personal import PersonalData, facts_of, judged_columns, numbers, owners_of
 from streams.store import Store
-from streams.tombstones import Facts, Mask, Tombstones
+from streams.tombstones import Facts, Integers, Mask, Tombstones
 from streams.unreadable import why_broken
 
 __all__ = ["Places", "Touched"]
@@ -173,20 +173,40 @@ def _ours(store: Store, name: str) -> Iterator[str]:
 
 
 def _ended_since(store: Store, name: str, base: Base, tombstones: Tombstones) -> Mask:
-    """The profiles of a base whose deletion was recorded after its cut: their life has ended."""
+    """The profiles of a base whose life has ended since: their deletion was recorded after its cut,
+    and no other life had begun before the cut.
+    """
     with pq.ParquetFile(store.location(name)) as file:
         ids = file.read(columns=["profileId"])["profileId"].to_numpy()
     index, has = tombstones.found(ids)
-    ends = np.array([*base.cut.offsets, 0], np.int64)  # partitions that are newer begin after it
-    partition = np.minimum(tombstones.partition, len(ends) - 1)
-    same = np.array([one == base.cut.topic_id for one in (*tombstones.topic_ids, None)])
-    later = np.where(
-        same[tombstones.topic],
-        tombstones.offset >= ends[partition],
-        tombstones.appended_at >= milliseconds(base.cut.instant),
+    ended = _recorded_since(
+        base, tombstones, tombstones.partition, tombstones.offset, tombstones.appended_at
     )
-    gone: Mask = has & later[index]
+    ended &= ~tombstones.goes_on | _recorded_since(
+        base,
+        tombstones,
+        tombstones.life_partition,
+        tombstones.life_offset,
+        tombstones.life_appended_at,
+    )
+    gone: Mask = has & ended[index]
     return gone
+
+
+def _recorded_since(
+    base: Base,
+    tombstones: Tombstones,
+    partition: Integers,
+    offset: Integers,
+    appended_at: Integers,
+) -> Mask:
+    """Which of the events, one of each tombstone's topic, were recorded after a base's cut."""
+    ends = np.array([*base.cut.offsets, 0], np.int64)  # partitions that are newer begin after it
+    place = np.minimum(partition, len(ends) - 1)
+    same = np.array([one == base.cut.topic_id for one in (*tombstones.topic_ids, None)])
+    by_clock = appended_at >= milliseconds(base.cut.instant)
+    since: Mask = np.where(same[tombstones.topic], offset >= ends[place], by_clock)
+    return since
 
 
 def _of_the_gone(

@@ -146,9 +146,9 @@ class Reviser:
             return None
         decided, before = latest
         then = self._intent_now(decided, definition or self._everywhere(decided))
-        now = self._by_todays_rules(then) if mended else then
+        now, changed = self._by_todays_rules(then, mended)
         told = [reason or (DELETED_SINCE if now.deletions != decided.deletions else "")]
-        told += [named(mended)] if now != then else []
+        told += [named(changed)] if changed else []
         numbers = self.ledger.revisions(export, instant)
         revision = Revision(max(numbers, default=0) + 1, "; ".join(filter(None, told)), now)
         as_it_is = Export.from_json(now.definition_json())
@@ -166,10 +166,23 @@ class Reviser:
         log.info("drop revised", drop=outcome.drop_id, file=outcome.file, reason=why)
         return Revised(outcome.drop_id, outcome.file, revision.number, why)
 
-    def _by_todays_rules(self, intent: Intent) -> Intent:
-        """The same by today's edition of the rules, where that gives other bytes."""
-        today = replace(intent, edition=EDITION)
-        return intent if self._sha256(today) == self._sha256(intent) else today
+    def _by_todays_rules(
+        self, intent: Intent, mended: Sequence[Mended]
+    ) -> tuple[Intent, Sequence[Mended]]:
+        """The same by today's edition of the rules, where that gives other bytes, and the mended
+        rules that change them.
+        """
+        if not mended:
+            return intent, ()
+        today, before = replace(intent, edition=EDITION), self._sha256(intent)
+        if self._sha256(today) == before:
+            return intent, ()
+        changed = []
+        for one in sorted(mended, key=lambda rule: rule.edition):
+            after = self._sha256(replace(intent, edition=one.edition))
+            changed += [one] if after != before else []
+            before = after
+        return today, changed
 
     def _sha256(self, intent: Intent) -> str:
         with self.closer.made(Export.from_json(intent.definition_json()), intent) as drop:

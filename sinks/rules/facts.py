@@ -15,7 +15,7 @@ import ibis
 import ibis.expr.types as ir
 
 from sinks.columns import Column, Origin
-from sinks.editions import Mended
+from sinks.editions import EDITION, LATEST_DELETIONS, Mended
 from sinks.rules.campaigns import CLOSES_TO_WAIT, is_active
 from sinks.rules.lines import origins_of, state_fields, values_of
 from sinks.rules.outcome import Outcome, first_that_applies
@@ -46,8 +46,8 @@ class FactRule:
 
     @property
     def mended(self) -> tuple[Mended, ...]:
-        """The rules of it that were mended since there are drops by it: none."""
-        return ()
+        """The rules of it that were mended since there are drops by it."""
+        return (LATEST_DELETIONS,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,10 @@ class Facts:
     window: the records between the cuts, of the event types that feed the export. repeated: see
     `repeats`. profiles, campaigns: their state as of the cut; none where facts have none. firsts:
     as of the window's start; downloaded: interactionId, as of the cut; only where the rule asks for
-    them. waiting: what an earlier drop left in `waiting`. deleted_later: profileId of deletions
-    recorded after the cut. sources: those that the export's filter lets pass; None for all.
-    taken_out: positions of records that count as dead letters, though they carry their eventIds and
-    use up firsts; None if there are none.
+    them. waiting: what an earlier drop left in `waiting`. deleted_later: profileId and occurredAt
+    of deletions recorded after the cut. edition: of the rules. sources: those that the export's
+    filter lets pass; None for all. taken_out: positions of records that count as dead letters,
+    though they carry their eventIds and use up firsts; None if there are none.
     """
 
     window: ir.Table
@@ -72,6 +72,7 @@ class Facts:
     waiting: ir.Table | None = None
     deleted_later: ir.Table | None = None
     sources: frozenset[str] | None = None
+    edition: int = EDITION
     taken_out: ir.Table | None = None
 
     @property
@@ -234,7 +235,7 @@ def _people(facts: Facts, exported: ir.Table, columns: Sequence[Column]) -> Peop
     if facts.profiles is None:
         return None
     fields = state_fields(facts.profiles, Origin.PROFILE, columns)
-    return People.of(exported, facts.profiles, fields, facts.deleted_later)
+    return People.of(exported, facts.profiles, fields, facts.deleted_later, facts.edition)
 
 
 def _with(facts: Facts, records: ir.Table, chosen: ir.Table) -> ir.Table:

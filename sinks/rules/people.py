@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import ibis
 import ibis.expr.types as ir
 
+from sinks.editions import EDITION, LATEST_DELETIONS
 from sinks.state.engine import fetched, kept
 
 __all__ = ["People"]
@@ -20,8 +21,8 @@ class People:
     """What is known of the profiles that a drop's lines are about; kept.
 
     known: profileId, what ended their lives, and the fields that lines take from them.
-    deleted_later: profileId of the deletions that were recorded after the cut, before the file is
-    written.
+    deleted_later: profileId and occurredAt of the deletions that were recorded after the cut,
+    before the file is written; only those that were the latest. edition: of the rules.
     """
 
     known: ir.Table
@@ -35,15 +36,17 @@ class People:
         profiles: ir.Table,
         fields: Mapping[str, ir.Value],
         deleted_later: ir.Table | None,
+        edition: int = EDITION,
     ) -> People:
         """Look up the facts' people; the others, millions of them, are left unread.
 
         facts: with profileId. profiles: their state as of the cut; fields: values of it by name.
         """
         touched = profiles.semi_join(facts.select("profileId"), "profileId")
-        return cls(
-            kept(touched.select("profileId", *_LIFE, **fields)), tuple(fields), deleted_later
-        )
+        known = kept(touched.select("profileId", *_LIFE, **fields))
+        if deleted_later is not None and edition >= LATEST_DELETIONS.edition:
+            deleted_later = _latest(deleted_later, known)
+        return cls(known, tuple(fields), deleted_later)
 
     def beside(self, facts: ir.Table) -> ir.Table:
         """Give each fact the fields of its profile, and tell whether its person is gone (`_gone`).
@@ -51,7 +54,7 @@ class People:
         facts: with profileId, occurredAt, _appended_at.
 
         A fact is gone if its profile's latest deletion was appended at or after it, or it occurred
-        at or before a deletion of it, or no event since the deletion brought the profile back.
+        at or before that deletion, or the profile doesn't live.
         """
         person = facts.left_join(self.known, "profileId")
         gone = (
@@ -73,3 +76,10 @@ class People:
         if self.deleted_later is not None:
             unseen = unseen.anti_join(self.deleted_later, "profileId")
         return int(fetched(unseen.agg(facts=unseen.count()))[0]["facts"])
+
+
+def _latest(deletions: ir.Table, known: ir.Table) -> ir.Table:
+    """Those after which no other deletion that is known of the profile occurred."""
+    joined = deletions.left_join(known.select("profileId", "_dead_until"), "profileId")
+    is_latest = (joined["occurredAt"] >= joined["_dead_until"]).fill_null(True)
+    return joined.filter(is_latest).select(*deletions.columns)

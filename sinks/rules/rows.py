@@ -15,12 +15,12 @@ import ibis.expr.types as ir
 
 from schemas.events import EventType
 from sinks.columns import Column, Origin
-from sinks.editions import EDITION, UPDATES_AT_CREATION, Mended
+from sinks.editions import EDITION, LATEST_DELETIONS, UPDATES_AT_CREATION, Mended
 from sinks.rules.lines import state_fields, values_of
 from sinks.rules.outcome import Outcome, first_that_applies
 from sinks.rules.people import People
 from sinks.state.engine import fetched, kept
-from sinks.state.lives import fold_rows
+from sinks.state.lives import among_deletions, fold_rows, with_beginnings
 from sinks.state.order import POSITION, in_append_order
 from sinks.state.ordered import Ordered, in_order
 from sinks.state.repeats import is_repeat
@@ -42,7 +42,8 @@ class RowRule:
     @property
     def mended(self) -> tuple[Mended, ...]:
         """The rules of it that were mended since there are drops by it."""
-        return (UPDATES_AT_CREATION,) if EventType.UPDATED in self.makes_lines else ()
+        updates = (UPDATES_AT_CREATION,) if EventType.UPDATED in self.makes_lines else ()
+        return (*updates, LATEST_DELETIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,8 @@ class RowFacts:
     window: the records between the cuts, of all four event types. repeated: see `repeats`. before:
     the state at the window's start; None if nothing is known. key: profileId, or id for custom
     tables; origin: what the columns call these rows. profiles: as of the cut, for rows that belong
-    to one each. deleted_later: profileId of the deletions recorded after the cut. edition: of the
-    rules.
+    to one each. deleted_later: profileId and occurredAt of the deletions recorded after the cut.
+    edition: of the rules.
     """
 
     window: ir.Table
@@ -97,7 +98,7 @@ def drop_of_rows(rule: RowRule, facts: RowFacts, columns: Sequence[Column]) -> R
 
     columns: those of the export, as `sinks.types` declares them.
     """
-    state = fold_rows(facts.before, facts.window, facts.repeated, facts.key)
+    state = fold_rows(facts.before, facts.window, facts.repeated, facts.key, facts.edition)
     verdicts = kept(_judge([kind.value for kind in rule.makes_lines], facts, state))
     exported = verdicts.filter(verdicts["outcome"] == int(Outcome.EXPORTED)).select(
         facts.key, *_FACT
@@ -143,7 +144,7 @@ def _lines(rows: ir.Table, facts: RowFacts, columns: Sequence[Column]) -> tuple[
         told = rows.select(_order=rows[facts.key], **fields)
         return in_order(values_of(columns, told), told, ["_order"]), 0
     of_profile = state_fields(facts.profiles, Origin.PROFILE, columns)
-    people = People.of(rows, facts.profiles, of_profile, facts.deleted_later)
+    people = People.of(rows, facts.profiles, of_profile, facts.deleted_later, facts.edition)
     told = rows.select("profileId", "occurredAt", "_appended_at", _order=rows[facts.key], **fields)
     beside = people.beside(told)
     lines = in_order(values_of(columns, beside, beside["_gone"]), beside, ["_order"])
@@ -200,16 +201,14 @@ def _placed_in_lives(facts: RowFacts, state: ir.Table) -> ir.Table:
     key = facts.key
     narrow = facts.window.select(key, "eventType", "occurredAt", "_appended_at", *POSITION)
     ordered = in_append_order(is_repeat(narrow, facts.repeated), key)
-    at_cut = state.select(key, "_live", "_dead_until", "creationMoment", "updateMoment")
-    records = (
-        _judge_later(_judge_before(ordered, facts), facts)
-        .left_join(at_cut, key)
-        .drop(f"{key}_right")
-    )
+    at_cut = state.select(key, "_live", "_dead_until", "_began", "creationMoment", "updateMoment")
+    joined = _judge_before(ordered, facts).left_join(at_cut, key).drop(f"{key}_right")
+    records = _judge_later(joined, facts)
     ended = (records["occurredAt"] <= records["_dead_until"]).fill_null(False)
-    records = _among_deletions(records.mutate(_ended=ended), key)
+    records = _in_lives(records.mutate(_ended=ended), key, facts.edition)
+    creates = records["_tells"] & (records["eventType"] == CREATED)
     records = records.mutate(
-        _creates=records["_tells"] & (records["eventType"] == CREATED),
+        _creates=creates,
         _survives=records["_tells"]
         & (records["_ends"] == records["_ends"].max().over(group_by=key)),
     )
@@ -219,46 +218,58 @@ def _placed_in_lives(facts: RowFacts, state: ir.Table) -> ir.Table:
         .over(group_by=key),
         _first=records["_seq"].min(where=records["_tells"]).over(group_by=[key, "_ends"]),
     )
-    lived = (records["_seq"] > records["_first"]) | (
-        records["_lived_before"] & (records["_ends"] == 0)
-    )
+    lived = (records["_seq"] > records["_first"]) | (records["_was_live"] & (records["_ends"] == 0))
     return records.mutate(
         _current=records["_survives"] & (records["_seq"] >= records["_born"]).fill_null(True),
         _missed=records["_creates"] & lived,
     )
 
 
-def _among_deletions(records: ir.Table, key: str) -> ir.Table:
-    """Tell of each record how many deletions of its row came before it in the window (`_ends`), and
-    whether it told of a life when it came (`_tells`): it is no repeat, and occurred after them all.
+def _in_lives(records: ir.Table, key: str, edition: int) -> ir.Table:
+    """Tell of each record how many lives of its row were ended before it in the window (`_ends`),
+    and whether it told of a life when it came (`_tells`): it is no repeat, and occurred after all
+    deletions known then.
     """
-    deletes = ~records["_repeat"] & (records["eventType"] == DELETED)
+    placed = among_deletions(records.filter(~records["_repeat"]), key, edition)
+    repeats = records.filter(records["_repeat"]).mutate(_tells=False, _ends=False)
+    columns = [*records.columns, "_tells", "_ends"]
+    records = placed.select(columns).union(repeats.select(columns))
     before = ibis.cumulative_window(group_by=key, order_by="_seq")
-    dead = deletes.ifelse(records["occurredAt"], ibis.null(records["occurredAt"].type()))
-    records = records.mutate(_ends=deletes.sum().over(before), _dead=dead.max().over(before))
-    dead_then = ibis.greatest(records["_dead"], records["_was_dead_until"])
-    after = (records["occurredAt"] > dead_then).fill_null(True)
-    return records.mutate(_tells=~records["_repeat"] & (records["eventType"] != DELETED) & after)
+    return records.mutate(_ends=records["_ends"].sum().fill_null(0).over(before))
 
 
 def _judge_before(records: ir.Table, facts: RowFacts) -> ir.Table:
-    """Tell of each record what its row was at the window's start: `_lived_before`, and till when it
-    was dead (`_was_dead_until`).
+    """Tell of each record what its row was at the window's start: `_was_live`, till when it was
+    dead (`_was_dead_until`), and when its life began (`_was_began`).
     """
     if facts.before is None:
         never = ibis.null(records["occurredAt"].type())
-        return records.mutate(_lived_before=False, _was_dead_until=never)
-    known = facts.before.select(
-        facts.key, _was_live=facts.before["_live"], _was_dead_until=facts.before["_dead_until"]
+        return records.mutate(_was_live=False, _was_dead_until=never, _was_began=never)
+    before = with_beginnings(facts.before)
+    known = before.select(
+        facts.key,
+        _lived=before["_live"],
+        _was_dead_until=before["_dead_until"],
+        _was_began=before["_began"],
     )
     joined = records.left_join(known, facts.key).drop(f"{facts.key}_right")
-    return joined.mutate(_lived_before=joined["_was_live"].fill_null(False)).drop("_was_live")
+    return joined.mutate(_was_live=joined["_lived"].fill_null(False)).drop("_lived")
 
 
 def _judge_later(records: ir.Table, facts: RowFacts) -> ir.Table:
-    """Mark the records of rows whose deletion was recorded after the cut: `_later`."""
+    """Mark the records of rows whose deletion was recorded after the cut, and ended the life that
+    goes on there: `_later`.
+
+    records: with `_dead_until` and `_began` at the cut.
+    """
     if facts.gone_rows is None:
         return records.mutate(_later=False)
-    later = facts.gone_rows.select(facts.key, _deleted_later=True).distinct()
-    joined = records.left_join(later, facts.key).drop(f"{facts.key}_right")
-    return joined.mutate(_later=joined["_deleted_later"].fill_null(False)).drop("_deleted_later")
+    deletions = facts.gone_rows.select(facts.key, _deleted_of=facts.gone_rows["occurredAt"])
+    last = deletions.group_by(facts.key).agg(_deleted_of=deletions["_deleted_of"].max())
+    joined = records.left_join(last, facts.key).drop(f"{facts.key}_right")
+    deleted = joined["_deleted_of"]
+    is_latest = (deleted >= joined["_dead_until"]).fill_null(True)
+    goes_on = (joined["_began"] > deleted).fill_null(False)
+    if facts.edition < LATEST_DELETIONS.edition:
+        return joined.mutate(_later=deleted.notnull()).drop("_deleted_of")
+    return joined.mutate(_later=deleted.notnull() & is_latest & ~goes_on).drop("_deleted_of")

@@ -3,6 +3,12 @@
 Each event carries the whole row, and the latest state is what was appended last. A life runs from a
 row's creation to its deletion; what occurred at or before a deletion belongs to a life that ended,
 and changes nothing. A CREATED for an id that lives begins a new life: a deletion was missed.
+
+The latest deletion is the one that occurred last (ties: appended last). One that is recorded later,
+and occurred earlier, changes nothing. The latest one ends the life that is known when it is
+recorded, unless it occurred in an earlier life. That is sure only where the creation of the life
+was recorded, and all of it occurred after the deletion: in doubt the life has ended, so that
+nothing of a deleted person is shown.
 """
 
 from __future__ import annotations
@@ -13,18 +19,20 @@ import ibis
 import ibis.expr.types as ir
 
 from schemas.events import EventType
+from sinks.editions import EDITION, LATEST_DELETIONS
 from sinks.state.engine import kept
 from sinks.state.order import POSITION, in_append_order
 from sinks.state.repeats import without_repeats
 
-__all__ = ["LIFE", "TOLD", "fold_rows", "value_fields"]
+__all__ = ["LIFE", "TOLD", "among_deletions", "fold_rows", "value_fields", "with_beginnings"]
 
-LIFE: Final = ("_live", "_deleted_at", "_dead_until", "creationMoment", "updateMoment")
+LIFE: Final = ("_live", "_deleted_at", "_dead_until", "_began", "creationMoment", "updateMoment")
 """What a state knows of each id beside its values.
 
-`_live`: whether a life goes on. `_deleted_at`: append time of the deletion that was appended last;
-`_dead_until`: the latest moment at which any deletion occurred; both null if none did. The moments
-are those of the life that goes on.
+`_live`: whether a life goes on. `_deleted_at`: append time of the latest deletion; `_dead_until`:
+when it occurred; both null if there is none. `_began`: the earliest moment at which anything of the
+life occurred, null where its creation wasn't recorded. The other moments are those of the life that
+goes on.
 """
 
 TOLD: Final = ("_told_at", "_told_of")
@@ -39,17 +47,22 @@ def value_fields(events: ir.Table, key: str) -> tuple[str, ...]:
 
 
 def fold_rows(
-    base: ir.Table | None, since: ir.Table, repeated: ir.Table, key: str = "profileId"
+    base: ir.Table | None,
+    since: ir.Table,
+    repeated: ir.Table,
+    key: str = "profileId",
+    edition: int = EDITION,
 ) -> ir.Table:
     """The rows at a cut: `key`, LIFE, TOLD and values of every id that was ever heard of.
 
     since: the records after the base, of all four event types. key: profileId, or the id of a
-    custom table's row. What the records touch is computed at once, on narrow columns; values are
-    taken from the records when read.
+    custom table's row. edition: of the rules. What the records touch is computed at once, on narrow
+    columns; values are taken from the records when read.
     """
+    base = None if base is None else with_beginnings(base)
     values = (*TOLD, *value_fields(since, key))
     told = without_repeats(since, repeated)
-    folded = kept(_fold(base, told, key))
+    folded = kept(_fold(base, told, key, edition))
     of_record = {"_told_at": told["_appended_at"], "_told_of": told["occurredAt"]}
     sources = told.select(*POSITION, *value_fields(since, key), **of_record)
     from_since = (
@@ -65,7 +78,48 @@ def fold_rows(
     return untouched.union(carried_on).union(from_since)
 
 
-def _fold(base: ir.Table | None, told: ir.Table, key: str) -> ir.Table:
+def with_beginnings(base: ir.Table) -> ir.Table:
+    """A base by LIFE: an earlier release didn't say when its lives began."""
+    if "_began" in base.columns:
+        return base
+    return base.mutate(_began=base["creationMoment"])
+
+
+def among_deletions(records: ir.Table, key: str, edition: int) -> ir.Table:
+    """Tell of each record what the deletions of its row recorded up to then make of it.
+
+    records: none of them a repeat, with `_seq`, and of the state before them `_was_live`,
+    `_was_dead_until`, `_was_began`.
+
+    `_tells`: whether it told of a life when it came: it occurred after all deletions known then.
+    `_latest`: whether it is a deletion, and the latest one known then. `_ends`: whether it is a
+    deletion that ended what lived then.
+    """
+    so_far = ibis.cumulative_window(group_by=key, order_by="_seq")
+    occurred, deletes = records["occurredAt"], records["eventType"] == EventType.DELETED.value
+    nothing = ibis.null(occurred.type())
+    dead = deletes.ifelse(occurred, nothing).max().over(so_far)
+    records = records.mutate(
+        _deletes=deletes, _dead=ibis.greatest(dead, records["_was_dead_until"])
+    )
+    occurred, deletes = records["occurredAt"], records["_deletes"]
+    tells = ~deletes & (occurred > records["_dead"]).fill_null(True)
+    records = records.mutate(_tells=tells, _latest=deletes & (occurred == records["_dead"]))
+    if edition < LATEST_DELETIONS.edition:
+        return records.mutate(_latest=deletes, _ends=deletes)
+    creates = records["_tells"] & (records["eventType"] == EventType.CREATED.value)
+    records = records.mutate(_born=records["_seq"].max(where=creates).over(so_far))
+    in_life = ibis.cumulative_window(group_by=[key, "_born"], order_by="_seq")
+    earliest = records["occurredAt"].min(where=records["_tells"]).over(in_life)
+    records = records.mutate(_earliest=earliest)
+    went_on = records["_was_live"] & records["_was_began"].notnull()
+    of_base = went_on.ifelse(ibis.least(records["_earliest"], records["_was_began"]), nothing)
+    began = records["_born"].notnull().ifelse(records["_earliest"], of_base)
+    goes_on = (began > records["occurredAt"]).fill_null(False)
+    return records.mutate(_ends=records["_latest"] & ~goes_on).drop("_born", "_earliest")
+
+
+def _fold(base: ir.Table | None, told: ir.Table, key: str, edition: int) -> ir.Table:
     """The ids that the records touch: `key`, LIFE, the position of the record that holds the
     values.
 
@@ -75,7 +129,7 @@ def _fold(base: ir.Table | None, told: ir.Table, key: str) -> ir.Table:
         key, "eventType", "occurredAt", "creationMoment", "updateMoment", "_appended_at", *POSITION
     )
     ordered = in_append_order(narrow, key)
-    ids = _ended(base, ordered, key)
+    ids = _ended(base, ordered, key, edition)
     lives = _lives(ordered, ids, key)
     joined = ids.left_join(lives, key).drop(f"{key}_right")
     goes_on, told_more = joined["_went_on"], joined["_offset"].notnull()
@@ -85,6 +139,10 @@ def _fold(base: ir.Table | None, told: ir.Table, key: str) -> ir.Table:
     update = joined["_touched_at"].fill_null(
         goes_on.ifelse(joined["_base_update"], joined["_told_update"])
     )
+    began = joined["_base_began"]
+    of_base = (goes_on & began.notnull()).ifelse(
+        ibis.least(began, joined["_earliest"]), ibis.null(began.type())
+    )
     return joined.select(
         key,
         *POSITION,
@@ -92,23 +150,27 @@ def _fold(base: ir.Table | None, told: ir.Table, key: str) -> ir.Table:
         "_dead_until",
         _live=goes_on | told_more,
         _as_in_base=goes_on & ~told_more,
+        _began=joined["_born_at"].notnull().ifelse(joined["_earliest"], of_base),
         creationMoment=creation,
         updateMoment=update,
     )
 
 
-def _ended(base: ir.Table | None, ordered: ir.Table, key: str) -> ir.Table:
-    """What ended the lives of the ids: their deletions, and whether the base's life went on
-    (`_went_on`).
+def _ended(base: ir.Table | None, ordered: ir.Table, key: str, edition: int) -> ir.Table:
+    """What ended the lives of the ids: their latest deletion, after which record what counts has
+    come (`_end`), and whether the base's life went on (`_went_on`).
     """
-    deletions = ordered.filter(ordered["eventType"] == EventType.DELETED.value)
-    ends = deletions.group_by(key).agg(
-        _end=deletions["_seq"].max(),
-        _ended_at=deletions["_appended_at"].argmax(deletions["_seq"]),
-        _ended_until=deletions["occurredAt"].max(),
+    ids = ordered.select(key).distinct()
+    known = _known(base, ordered, key)
+    deletes = ordered["eventType"] == EventType.DELETED.value
+    suspects = ordered.semi_join(ordered.filter(deletes), key).left_join(_was(known, key), key)
+    placed = among_deletions(suspects, key, edition)
+    ends = placed.group_by(key).agg(
+        _end=placed["_seq"].max(where=placed["_ends"]),
+        _ended_at=placed["_appended_at"].argmax(placed["_seq"], where=placed["_latest"]),
+        _ended_until=placed["occurredAt"].max(where=placed["_latest"]),
     )
-    ids = ordered.select(key).distinct().left_join(ends, key).drop(f"{key}_right")
-    known = _known(base, ids, key)
+    ids = ids.left_join(ends, key).drop(f"{key}_right")
     before = ids.left_join(known, key)
     return before.select(
         key,
@@ -116,18 +178,29 @@ def _ended(base: ir.Table | None, ordered: ir.Table, key: str) -> ir.Table:
         _deleted_at=ibis.coalesce(before["_ended_at"], before["_deleted_at"]),
         _dead_until=ibis.greatest(before["_ended_until"], before["_dead_until"]),
         _went_on=before["_live"].fill_null(False) & before["_end"].isnull(),
+        _base_began=before["_began"],
         _base_creation=before["creationMoment"],
         _base_update=before["updateMoment"],
     )
 
 
-def _known(base: ir.Table | None, ids: ir.Table, key: str) -> ir.Table:
+def _was(known: ir.Table, key: str) -> ir.Table:
+    """What is known of the ids before the records, as `among_deletions` reads it."""
+    return known.select(
+        key,
+        _was_live=known["_live"],
+        _was_dead_until=known["_dead_until"],
+        _was_began=known["_began"],
+    )
+
+
+def _known(base: ir.Table | None, records: ir.Table, key: str) -> ir.Table:
     """What the base knows of the ids: LIFE."""
     if base is not None:
         return base.select(key, *LIFE)
-    moment = ibis.null(ids["_ended_at"].type())
+    moment = ibis.null(records["occurredAt"].type())
     life = {name: ibis.null("boolean") if name == "_live" else moment for name in LIFE}
-    return ids.select(key, **life).limit(0)
+    return records.select(key, **life).limit(0)
 
 
 def _lives(ordered: ir.Table, ids: ir.Table, key: str) -> ir.Table:
@@ -150,6 +223,7 @@ def _lives(ordered: ir.Table, ids: ir.Table, key: str) -> ir.Table:
         _partition=life["_partition"].argmax(life["_seq"]),
         _offset=life["_offset"].argmax(life["_seq"]),
         _born_at=life["occurredAt"].max(where=life["eventType"] == EventType.CREATED.value),
+        _earliest=life["occurredAt"].min(),
         _touched_at=life["occurredAt"].argmax(
             life["_seq"], where=life["eventType"] != EventType.SNAPSHOT.value
         ),

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from schemas.events import KINDS, Kind
+from schemas.events import KINDS, EventType, Kind
 from schemas.topics import Topic
+from sinks.closing.reading import Before
 from sinks.closing.selection import Judged
 from sinks.closing.source import Narrowed
+from sinks.editions import LATEST_DELETIONS
 from sinks.exports.export import Export
 from sinks.ledger.ledger import Intent
 from sinks.rules import Outcome
@@ -100,17 +102,48 @@ class Evidence:
 
     @property
     def dead_until(self) -> Mapping[int, dt.datetime | None]:
-        """Of rows, by id: the latest moment at which a deletion occurred, of all before the cut."""
+        """Of rows, by id: when the latest deletion before the cut occurred."""
         return {key: row["_dead_until"] for key, row in self._lives.items()}
 
     def is_live(self, key: int) -> bool:
         """Whether a row lives at the cut."""
         return key in self._lives and bool(self._lives[key]["_live"])
 
+    def ends(self, key: int) -> list[Seen]:
+        """The deletions in the window that ended what lived then, as they were appended: see
+        `sinks.state.lives`.
+        """
+        was = self._lives_before.get(key, {})
+        dead_until, ends = was.get("_dead_until"), []
+        began = was.get("_began") if was.get("_live") else None
+        for one in (seen for seen in self.of_key(key) if not seen.is_before):
+            if one.event_type == EventType.DELETED:
+                if self.intent.edition < LATEST_DELETIONS.edition:
+                    ends.append(one)
+                elif dead_until is None or one.occurred_at >= dead_until:
+                    dead_until = one.occurred_at
+                    if began is None or began <= dead_until:
+                        ends.append(one)
+                        began = None
+            elif dead_until is None or one.occurred_at > dead_until:
+                if one.event_type == EventType.CREATED:
+                    began = one.occurred_at
+                began = None if began is None else min(began, one.occurred_at)
+        return ends
+
     @cached_property
     def _lives(self) -> Mapping[int, Mapping[str, Any]]:
-        rows = self._judged.reading.rows(self.topic).select(self.key, "_dead_until", "_live")
-        return {row[self.key]: row for row in fetched(rows)}
+        return self._states(None)
+
+    @cached_property
+    def _lives_before(self) -> Mapping[int, Mapping[str, Any]]:
+        return self._states(self.intent.window[self.topic.name])
+
+    def _states(self, before: Before | None) -> Mapping[int, Mapping[str, Any]]:
+        reading, edition = self._judged.reading, self.intent.edition
+        rows = reading.rows(self.topic, before, edition=edition)
+        known = rows.select(self.key, "_dead_until", "_live", "_began")
+        return {row[self.key]: row for row in fetched(known)}
 
     @cached_property
     def remembered_since(self) -> Mapping[int, dt.datetime]:

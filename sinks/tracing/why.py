@@ -228,7 +228,7 @@ class _Asked:
             last = [one for one in deletions if one.occurred_at == dead_until]
             what = "it occurred at or before the row's latest deletion"
             return self._by(LIFE, what, last[-1] if last else None)
-        after = self._after(deletions)
+        after = self._after(self._evidence.ends(self._key))
         if after or not self._evidence.is_live(self._key):
             what = "the row was deleted before the close"
             return self._by(CURRENT, what, after[0] if after else None)
@@ -240,8 +240,9 @@ class _Asked:
 
     def superseded(self) -> Reason:
         dead_until = self._evidence.dead_until.get(self._key)
+        ends = self._evidence.ends(self._key)
         for one in self._after(self._own()):
-            if one.event_type == EventType.DELETED:
+            if one in ends:
                 return self._by(CURRENT, "its life was ended by a deletion", one)
             begins = dead_until is None or one.occurred_at > dead_until
             if one.event_type == EventType.CREATED and begins:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
+from types import MappingProxyType
 from typing import Any
 
 import ibis
@@ -132,7 +133,7 @@ class Closer:
         records: Sequence[Record],
         start: CutAt,
         cut: CutAt,
-        deleted_later: Iterable[int] = (),
+        deleted_later: Mapping[int, int] = MappingProxyType({}),
         base: CutAt | None = None,
     ) -> Closed:
         """Close the window between two cuts. base: a cut not after `start` at which bases were
@@ -140,7 +141,7 @@ class Closer:
         """
         columns = columns_on_offer(self.type, self.increment, self.subject)
         told = Told(self, records, base)
-        later = self.table(pa.table({"profileId": pa.array(deleted_later, pa.int64())}))
+        later = self._later(deleted_later)
         match self.increment.rule:
             case RowRule() as rule:
                 rows = drop_of_rows(rule, self._row_facts(told, start, cut, later), columns)
@@ -154,17 +155,26 @@ class Closer:
                 return _closed(drop.verdicts, drop.lines, drop.never_seen)
 
     def close_initially(
-        self, records: Sequence[Record], cut: CutAt, deleted_later: Iterable[int] = ()
+        self,
+        records: Sequence[Record],
+        cut: CutAt,
+        deleted_later: Mapping[int, int] = MappingProxyType({}),
     ) -> Closed:
         """Make an initial drop at a cut; no record of the window has an outcome there."""
         columns = columns_on_offer(self.type, self.increment, self.subject)
-        later = self.table(pa.table({"profileId": pa.array(deleted_later, pa.int64())}))
+        later = self._later(deleted_later)
         facts = self._row_facts(Told(self, records, None), cut, cut, later)
         drop = initial_drop(facts, columns)
         lines = drop.lines.reader().read_all()
         counted = {outcome.label: number for outcome, number in balance(drop.verdicts).items()}
         assert counted["exported"] == len(lines)
         return Closed({}, lines, counted, drop.never_seen)
+
+    def _later(self, deleted: Mapping[int, int]) -> ibis.Table:
+        """The deletions recorded after a cut: by profile, when the last occurred (UTC ms)."""
+        moments = pa.array(deleted.values(), pa.timestamp("ms", tz="UTC"))
+        ids = pa.array(deleted, pa.int64())
+        return self.table(pa.table({"profileId": ids, "occurredAt": moments}))
 
     def _row_facts(self, told: Told, start: CutAt, cut: CutAt, later: ibis.Table) -> RowFacts:
         own = self.own

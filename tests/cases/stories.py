@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ import yaml
 from schemas.events import SOURCE_GROUPS, Kind
 from schemas.tables import Catalog
 from schemas.topics import Topic
+from sinks.instants import milliseconds
 from sinks.state.engine import Engine
 from tests.cases.closes import EPOCH, NOTHING, Closed, Closer, CutAt, Record
 
@@ -161,7 +162,7 @@ def ending(case: Case, catalog: Catalog, zone: str = "UTC") -> Ending:
     for number, (asserted, step) in enumerate(steps):
         if "close" in step:
             cut = _cut(records, moment(step["close"]))
-            later = step.get("deleted_later", ())
+            later = _deletions(step.get("deleted_later", ()), cut)
             if step.get("initial"):
                 closed = closer.close_initially(records, cut, later)
             else:
@@ -212,6 +213,13 @@ def _record(
         event.setdefault("attributes", key)
     appended_at = (at - EPOCH) // timedelta(milliseconds=1)
     return Record(topic, partition, offset, appended_at, event)
+
+
+def _deletions(told: Iterable[int] | Mapping[int, str], cut: CutAt) -> dict[int, int]:
+    """By profile when its deletion occurred (UTC ms): at the cut, if nothing is said."""
+    if isinstance(told, Mapping):
+        return {profile: milliseconds(moment(text)) for profile, text in told.items()}
+    return dict.fromkeys(told, cut.instant)
 
 
 def _cut(records: Sequence[Record], instant: datetime) -> CutAt:

@@ -12,7 +12,7 @@ import yaml
 
 from sinks.instants import stamp
 from tests.faults.truth import cut_at
-from tests.model.closes import Close
+from tests.model.closes import Close, latest_of
 from tests.model.definition import export_of
 from tests.model.drops import drops_of
 from tests.model.history import Cut, History, Recorded
@@ -41,7 +41,7 @@ def drops_are_the_truth(
         cuts = [cut_at(records, instant) for instant in instants]
         ledgers = [folder / "ledger" / "exports" / name / stamp(instant) for instant in instants]
         closes = [
-            Close(cut, {database.name: frozenset(d[0] for d in _deletions(ledger))})
+            Close(cut, {database.name: latest_of(d[:2] for d in _deletions(ledger))})
             for cut, ledger in zip(cuts, ledgers, strict=True)
         ]
         export = export_of(definition, database, prefix, tables)

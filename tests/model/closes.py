@@ -1,6 +1,6 @@
 """Closes, and which records one has to judge (SPEC §3, *Facts* and *Balance*)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.model.exports import Export
@@ -11,11 +11,19 @@ from tests.model.outcomes import DEAD_LETTER, DUPLICATE
 @dataclass(frozen=True)
 class Close:
     """One close: its cut, and by database the profiles whose deletion was recorded between cut and
-    writing.
+    writing: by id, when the last of these deletions occurred (UTC milliseconds).
     """
 
     cut: Cut
-    deleted_since: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    deleted_since: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+
+
+def latest_of(deletions: Iterable[Sequence[int]]) -> dict[int, int]:
+    """By profile, when the last of its deletions occurred. deletions: pairs of both."""
+    latest: dict[int, int] = {}
+    for profile, occurred in deletions:
+        latest[profile] = max(occurred, latest.get(profile, occurred))
+    return latest
 
 
 def inputs(history: History, export: Export, start: Cut, end: Cut) -> list[Recorded]:

@@ -18,7 +18,7 @@ def row_drops(
 ) -> Iterator[Drop]:
     for number, close in enumerate(closes):
         rows = rows_at(history, export.topic, close.cut)
-        gone_since = _rows_gone_since(export, close)
+        gone_since = _rows_gone_since(export, close, rows)
         if initial and number == 0:
             live = [row.life[-1] for row in rows.values() if row.is_live]
             outcomes = [
@@ -39,11 +39,14 @@ def row_drops(
         start = close.cut
 
 
-def _rows_gone_since(export: Export, close: Close) -> frozenset[int]:
-    """A profile's deletion takes its line out of profile drops; elsewhere it empties columns."""
+def _rows_gone_since(export: Export, close: Close, rows: Mapping[int, Row]) -> frozenset[int]:
+    """A profile's deletion takes its line out of profile drops, if it ends the life that goes on;
+    elsewhere it empties columns.
+    """
     if export.type != "profile":
         return frozenset()
-    return close.deleted_since.get(export.database.name, frozenset())
+    deleted = close.deleted_since.get(export.database.name, {})
+    return frozenset(one for one in deleted if one in rows and rows[one].is_ended_by(deleted[one]))
 
 
 def _line(history: History, export: Export, close: Close, fact: Recorded, row: Row) -> Line:

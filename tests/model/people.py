@@ -34,19 +34,21 @@ def person_of(
     if profile_id is None:
         return NOBODY
     profile = rows_at(history, export.profile_topic, close.cut).get(profile_id)
-    deleted_since = profile_id in close.deleted_since.get(export.database.name, ())
+    deleted_since = close.deleted_since.get(export.database.name, {}).get(profile_id)
     if any(is_gone(fact, profile, deleted_since) for fact in facts):
         return Person(gone=True)
     return Person(profile, never_seen=profile is None)
 
 
-def is_gone(fact: Recorded, profile: Row | None, deleted_since: bool) -> bool:
+def is_gone(fact: Recorded, profile: Row | None, deleted_since: int | None = None) -> bool:
     """Whether a fact's person is gone.
 
-    profile: the person's row at the cut, None if never heard of; deleted_since: a deletion of it
-    was recorded after the cut, before the drop was written.
+    profile: the person's row at the cut, None if never heard of; deleted_since: when
+    a deletion of it occurred that was recorded after the cut, before the drop was written. If that
+    is its latest, it was appended after the fact.
     """
-    if deleted_since:
+    known = None if profile is None else profile.dead_until
+    if deleted_since is not None and (known is None or deleted_since >= known):
         return True
     if profile is None or profile.deletion is None:
         return False

@@ -153,7 +153,8 @@ class Judged:
             return Reason("Rows: life", latest[-1])
         if not row.is_live:
             after = [one for one in deletions if own.index(one) > own.index(record)]
-            return Reason("Rows: Only the current life counts", after[0])
+            ends = [one for one in after if _ended_a_life(one, own)]
+            return Reason("Rows: Only the current life counts", ends[0])
         return Reason("People who are gone: again when the file is written")
 
     def _download(self, record: Recorded) -> Recorded:
@@ -172,7 +173,7 @@ class Judged:
             ends = [
                 one
                 for one in later
-                if one.type == "DELETED"
+                if (one.type == "DELETED" and _ended_a_life(one, own))
                 or (one.type == "CREATED" and not row.is_of_ended_life(one))
             ]
             return Reason("Rows: Only the current life counts", ends[0])
@@ -212,3 +213,9 @@ def reasons(
                 found[record.position] = number, outcome, judged.reason(record, outcome)
         start = close.cut
     return found
+
+
+def _ended_a_life(deletion: Recorded, own: list[Recorded]) -> bool:
+    """Whether a row lived when a deletion was recorded, and not any more then."""
+    number = own.index(deletion)
+    return row_of(own[:number]).is_live and not row_of(own[: number + 1]).is_live

@@ -1,6 +1,6 @@
 """Rows and their lives at a cut (SPEC §3, *Rows*); a profile is a row of its database."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,14 +12,13 @@ class Row:
     """One row as its events before a cut leave it.
 
     `life` holds the events of the life that goes on at the cut, in order of appending: none if
-    there is no such life. `deletion` is the one appended last; `dead_until` the latest moment at
-    which any deletion occurred (UTC milliseconds): what occurred up to then belongs to a life that
-    ended. `births_of_the_living`: where the id was created though it lived.
+    there is no such life. `deletion` is the latest one: the one that occurred last, of those that
+    occurred together the one appended last. `births_of_the_living`: where the id was created though
+    it lived.
     """
 
     life: tuple[Recorded, ...]
     deletion: Recorded | None
-    dead_until: int | None
     births_of_the_living: frozenset[tuple[int, int]] = frozenset()
 
     @property
@@ -54,30 +53,44 @@ class Row:
         """Whether the event occurred at or before the row's latest deletion."""
         return self.dead_until is not None and event.occurred_at <= self.dead_until
 
+    def is_ended_by(self, occurred_at: int) -> bool:
+        """Whether one more deletion, that occurred then, ends the life that goes on."""
+        is_latest = self.dead_until is None or occurred_at >= self.dead_until
+        return is_latest and not _began_after(occurred_at, self.life)
+
+    @property
+    def dead_until(self) -> int | None:
+        """When the latest deletion occurred (UTC milliseconds)."""
+        return None if self.deletion is None else self.deletion.occurred_at
+
 
 def row_of(events: Iterable[Recorded]) -> Row:
     """Read one row's events, in the order in which they were appended."""
-    deletion, dead_until = None, None
-    since: list[Recorded] = []
+    latest: Recorded | None = None
+    life: list[Recorded] = []
     births: list[tuple[int, int]] = []
     for event in events:
         if event.type == "DELETED":
-            deletion = event
-            dead_until = (
-                event.occurred_at if dead_until is None else max(dead_until, event.occurred_at)
-            )
-            since = []
-        elif dead_until is None or event.occurred_at > dead_until:
-            if event.type == "CREATED" and since:
+            if latest is None or event.occurred_at >= latest.occurred_at:
+                latest = event
+                if not _began_after(event.occurred_at, life):
+                    life = []
+        elif latest is None or event.occurred_at > latest.occurred_at:
+            if event.type == "CREATED" and life:
                 births.append(event.position)
-                since = []
-            since.append(event)
-    return Row(
-        life=tuple(since),
-        deletion=deletion,
-        dead_until=dead_until,
-        births_of_the_living=frozenset(births),
-    )
+                life = []
+            life.append(event)
+    return Row(life=tuple(life), deletion=latest, births_of_the_living=frozenset(births))
+
+
+def _began_after(deleted: int, life: Sequence[Recorded]) -> bool:
+    """Whether a life that is known when a deletion is recorded goes on: the deletion occurred in an
+    earlier one. That is sure only of a life whose creation was recorded, and of which all occurred
+    after the deletion.
+    """
+    if not life or life[0].type != "CREATED":
+        return False
+    return all(event.occurred_at > deleted for event in life)
 
 
 @lru_cache(maxsize=64)

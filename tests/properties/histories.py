@@ -14,6 +14,7 @@ from schemas.events import FILE_CHANNELS, KINDS, CampaignKind, Channel, Kind, So
 from schemas.statuses import STATUS_RULES
 from schemas.tables import Catalog, DatabaseDefinition, TableDefinition
 from tests.model import Cut, Database, History, Recorded, Table, topic_name
+from tests.model.closes import latest_of
 
 START = 1_772_323_200_000
 """2026-03-01, UTC."""
@@ -166,7 +167,7 @@ class Teller:
             if earlier and self.chance.random() < 0.15:
                 first = self.chance.choice(earlier)
                 body = self.chance.choice([dict(first), body | {"eventId": first["eventId"]}])
-            body["occurredAt"] = iso(now - self.chance.choice(LATE))
+            body["occurredAt"] = iso(now - self.chance.choice(self.lateness(body)))
             place = (topic, self.chance.choice([0, 0, 0, 1]))
             offset = ends.get(place, 0)
             ends[place] = offset + self.chance.choice([1, 1, 2])
@@ -175,6 +176,10 @@ class Teller:
                 now += 1
                 cuts.append(Cut(now, dict(ends)))
         return records, [*cuts, Cut(now + 1, dict(ends))]
+
+    def lateness(self, body: Document) -> Sequence[int]:
+        """How late a record may come: a deletion often after the creation of another life."""
+        return (*LATE, *LATE[-2:] * 3) if body["eventType"] == "DELETED" else LATE
 
     def event(self) -> dict[str, Any]:
         kind = self.chance.choice(self.kinds)
@@ -342,14 +347,14 @@ def can_happen(kind: Kind, shop: Sequence[Document]) -> bool:
     return kind not in needs or needs[kind] in shop[0]
 
 
-def deletions_since(records: Sequence[Recorded], cut: Cut, hours: float) -> frozenset[int]:
+def deletions_since(records: Sequence[Recorded], cut: Cut, hours: float) -> Mapping[int, int]:
     """The profiles whose deletion is recorded within so many hours after a cut, whose drop is
-    written only then.
+    written only then: by id, when the last of these deletions occurred.
     """
     history = History(records)
     profiles = history.records(topic_name("profile", "shop"))
-    return frozenset(
-        one.body["profileId"]
+    return latest_of(
+        (one.body["profileId"], one.occurred_at)
         for one in profiles
         if one.type == "DELETED"
         and not cut.is_after(one)

@@ -10,7 +10,7 @@ import gc
 import io
 import json
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
@@ -34,6 +34,7 @@ from sinks.night.lanes import Lanes
 from sinks.night.scheduler import Scheduler
 from tests.faults.truth import cut_at, event_of
 from tests.model import Close, Cut, Database, Drop, History, Recorded, drops_of, export_of
+from tests.model.closes import latest_of
 from tests.shop.offline import DEFINITIONS, OfflineShop
 
 SETTINGS = """root: data
@@ -168,7 +169,7 @@ class World:
     shop: OfflineShop
     now: datetime
     asked: bool = False
-    deletions: dict[tuple[str, datetime], frozenset[int]] = field(default_factory=dict)
+    deletions: dict[tuple[str, datetime], Mapping[int, int]] = field(default_factory=dict)
     closed: list[tuple[str, datetime]] = field(default_factory=list)
 
     def clock(self) -> datetime:
@@ -182,8 +183,8 @@ class World:
 
     def delivered(self, export: Export, instant: datetime, outcome: Outcome) -> None:
         self.closed.append((export.name, instant))
-        self.deletions[export.name, instant] = frozenset(
-            one.body["profileId"]
+        self.deletions[export.name, instant] = latest_of(
+            (one.body["profileId"], one.occurred_at)
             for one in self.stored("deltadrop.shop.profile")
             if one.type == "DELETED" and one.appended_at >= instant.timestamp() * 1000
         )

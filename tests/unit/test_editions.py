@@ -14,7 +14,13 @@ import pytest
 from schemas.errors import CloseError
 from schemas.events import Kind
 from sinks.commands import redrop as redrop_command
-from sinks.editions import EDITION, FIRST_EDITION, UPDATES_AT_CREATION
+from sinks.editions import (
+    EDITION,
+    FIRST_EDITION,
+    LATEST_DELETIONS,
+    UPDATES_AT_CREATION,
+    WAITED_ARE_LATE,
+)
 from sinks.ledger.ledger import Intent
 from sinks.repair.redrop import Redrop, Redropper
 from sinks.setup import Sinks
@@ -143,6 +149,29 @@ def test_a_revision_for_deleted_people_keeps_to_the_closes_own_rules(shop: Offli
     assert ids(shop, f"{FILE}-r2") == ["1"]
 
 
+def test_a_redrop_names_the_mended_rules_that_change_its_bytes_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = OfflineShop(tmp_path / "late", definitions=with_exports("profiles"))
+    shop.tell(Kind.PROFILE, "CREATED", at(3), profileId=1)
+    shop.tell(Kind.PROFILE, "DELETED", at(4), at(2), profileId=1)
+    shop.store_all()
+    with monkeypatch.context() as older:
+        earlier = partial(Intent, edition=UPDATES_AT_CREATION.edition)
+        older.setattr("sinks.closing.intent.Intent", earlier)
+        shop.close("profiles", at(6))
+    first = "profiles_20260327_0600"
+    assert ids(shop, first) == [], "the deletion that was appended last counted"
+    (shop.root / "ledger/exports/profiles/20260327T060000.000Z/outcome.json").unlink()
+    shop.again().close("profiles", at(6))
+    assert ids(shop, first) == [], "begun, it is finished by its own edition"
+
+    done = Redropper(shop.sinks.reviser).redrop("profiles", at(6))
+
+    assert done.reason == f"made again by a mended rule: {LATEST_DELETIONS}"
+    assert ids(shop, f"{first}-r1") == ["1"]
+
+
 def test_what_a_later_release_has_decided_is_refused_by_name(shop: OfflineShop) -> None:
     file = shop.root / "ledger/exports/profiles/20260328T060000.000Z/intent.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "edition": EDITION + 1}))
@@ -154,4 +183,6 @@ def test_what_a_later_release_has_decided_is_refused_by_name(shop: OfflineShop) 
 
 
 def test_the_todays_edition_is_that_of_the_last_mended_rule() -> None:
-    assert UPDATES_AT_CREATION.edition == EDITION > FIRST_EDITION
+    editions = [UPDATES_AT_CREATION.edition, LATEST_DELETIONS.edition, WAITED_ARE_LATE.edition]
+    assert min(editions) > FIRST_EDITION
+    assert max(editions) == EDITION

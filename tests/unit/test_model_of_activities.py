@@ -337,7 +337,8 @@ def test_a_fact_of_the_life_after_the_deletion_is_not_gone() -> None:
 
 def test_a_deletion_recorded_before_the_file_is_written_empties_personal_columns() -> None:
     story = known_profile().tell(email("SENT", 6))
-    close = Close(story.cut(), {"shop": frozenset({1})})
+    cut = story.cut()
+    close = Close(cut, {"shop": {1: cut.instant}})
     [drop] = drops_of(History(story.records), GONE, OF_NOTHING, [close])
     assert drop.lines == [ALL_BUT_TECHNICAL]
 

@@ -137,7 +137,8 @@ def test_a_row_that_moved_is_about_the_person_of_its_values() -> None:
 
 def test_a_deletion_recorded_before_the_file_is_written_leaves_the_row_in() -> None:
     story = Story().tell(profile("CREATED", -60), row("CREATED", 1))
-    close = Close(story.cut(), {"shop": frozenset({1})})
+    cut = story.cut()
+    close = Close(cut, {"shop": {1: cut.instant}})
     [drop] = drops_of(History(story.records), GONE_ROW, OF_NOTHING, [close])
     assert drop.lines == [["7", "1", "N7", None, None]]
 

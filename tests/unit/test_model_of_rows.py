@@ -240,7 +240,8 @@ def test_across_partitions_the_latest_is_by_append_time_but_by_offset_within_one
 
 def test_a_deletion_recorded_before_the_file_is_written_takes_the_row_out() -> None:
     story = Story().tell(profile("CREATED", 0, 1), profile("CREATED", 0, 2))
-    close = Close(story.cut(), {"shop": frozenset({1})})
+    cut = story.cut()
+    close = Close(cut, {"shop": {1: cut.instant}})
     [drop] = drops_of(History(story.records), profiles(), OF_NOTHING, [close])
     assert ids(drop) == ["2"]
     assert told(drop) == {"row gone": 1, "exported": 1}
