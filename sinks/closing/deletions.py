@@ -243,18 +243,6 @@ class Deletions:
         if new and before and (appended := self.partitions.record(before).appended) is not None:
             yield appended[1]
 
-    def _beginning(self, owner: TopicPartition) -> int:
-        """Where a partition begins that no pass has looked at: what Kafka has and nobody has
-        stored may tell of deletions too.
-        """
-        stored = min((path.first for path in self.partitions.coverage(owner)), default=0)
-        if not stored:
-            return 0
-        try:
-            return min(stored, self.log_start(owner))
-        except DeltadropError:  # the next pass looks again from where this one begins
-            return stored
-
 
 @dataclass(frozen=True, slots=True)
 class _Range:
