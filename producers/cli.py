@@ -29,7 +29,7 @@ Config: TypeAlias = Annotated[Path | None, typer.Option(help="The settings' file
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
 _STDIN = Path("-")
-_TELL_SECONDS = 2.0
+_TELL_SECONDS = 5.0
 """How often a plain line tells of progress where there is no terminal."""
 
 Tell: TypeAlias = Callable[[str, int], None]
