@@ -101,7 +101,7 @@ def test_a_readers_own_schema_is_never_beyond_the_bound() -> None:
 def test_records_that_double_cost_no_more_than_their_text() -> None:
     writer = record({"name": "much", "type": doubling(30)}, TEXT)
 
-    texts, refused = within_seconds(5, lambda: reading(writer, bytes(100_000), GOOD))
+    texts, refused = within_seconds(30, lambda: reading(writer, bytes(100_000), GOOD))
 
     assert texts == []
     assert refused[0].startswith("cut short in much.")
@@ -120,7 +120,7 @@ def test_items_without_bytes_cost_nothing_to_read_past() -> None:
     )
     block = varint(2_000) + (varint(1 << 60) + b"\0") * 2_000 + b"\0"
 
-    texts, _ = within_seconds(5, lambda: reading(writer, block + GOOD))
+    texts, _ = within_seconds(30, lambda: reading(writer, block + GOOD))
 
     assert texts == ["a"]
 
@@ -170,7 +170,7 @@ def test_a_thousand_reasons_are_each_their_own() -> None:
     which = RecordDecoder(Nothing(), READER, arrow_schema_of(READER))
     values = [wire_header(index) for index in range(1, 40_001)]
 
-    _, _, refused = within_seconds(20, lambda: decoded(which, values))
+    _, _, refused = within_seconds(60, lambda: decoded(which, values))
 
     assert refused == {index: f"unknown schema id {index + 1}" for index in range(40_000)}
 
