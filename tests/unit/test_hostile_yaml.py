@@ -73,7 +73,7 @@ def test_what_isnt_plain_is_refused_with_its_line(
         read(file)
     assert str(refused.value.faults[0]).removeprefix(str(file)).lstrip(":").startswith(told)
     assert len(refused.value.faults) == 1
-    assert time.process_time() - begun < 10  # some of them would take for ever
+    assert time.process_time() - begun < 30  # some of them would take for ever
 
 
 def test_a_hundred_megabytes_arent_read(tmp_path: Path) -> None:

@@ -337,7 +337,7 @@ def test_many_keys_are_read_in_linear_time(keys: str) -> None:
     text = f'{{{named}, "{"k199999" if keys == "twice" else "other"}": 1}}'.encode()
     begun = time.process_time()
     reason = fault(text)
-    assert time.process_time() - begun < 5  # an hour where it's quadratic
+    assert time.process_time() - begun < 30  # an hour where it's quadratic
     assert reason == (
         "isn't JSON: key 'k199999' is there twice"
         if keys == "twice"
