@@ -30,6 +30,7 @@ from streams.store import LocalStore
 from tests.faults import raw_worker
 from tests.faults.raw_worker import BOMB
 from tests.faults.rig import (
+    MIB,
     Site,
     assert_exactly,
     create_topic,
@@ -136,9 +137,11 @@ def test_a_topic_created_again_is_read_from_its_start_and_nothing_of_the_old_one
 ) -> None:
     ill, well = make_sites(kafka, 2)
     publish(ill.kafka, ill.topic, numbered(1_000))
-    worker = ill.start_and_wait(topics=[ill.topic, well.topic], limits={"batch_seconds": 600.0})
+    # With room for all of it, so that it is gathered, and nothing is stored.
+    limits = {"batch_seconds": 600.0, "bytes_in_flight": 64 * MIB}
+    worker = ill.start_and_wait(topics=[ill.topic, well.topic], limits=limits)
     publish(well.kafka, well.topic, numbered(1_000))
-    time.sleep(3)  # all of it is gathered, nothing is stored
+    time.sleep(3)
     assert ill.holes()
 
     delete_topic(ill.kafka, ill.topic)
@@ -147,9 +150,11 @@ def test_a_topic_created_again_is_read_from_its_start_and_nothing_of_the_old_one
     publish(ill.kafka, ill.topic, numbered(500, 3_000))
     wait_until(lambda: "deleted and created again: the new one is read" in ill.said(), 40, "it")
     publish(ill.kafka, ill.topic, numbered(500, 3_500))
-    time.sleep(3)
     terminate(worker)
+    ill.start_and_wait(topics=[ill.topic, well.topic])  # what it hadn't read, another reads
 
+    until_stored(ill)
+    until_stored(well)
     assert_exactly(ill, range(3_000, 4_000))
     assert_exactly(well, range(1_000))
 
