@@ -135,7 +135,7 @@ def tile(records: Iterable[CoveragePath], first: int, end: int) -> Tiling:
     depends on nothing but the names.
     """
     candidates = sorted(r for r in records if r.next > first and r.first < end)
-    lost = [record for record in candidates if record.is_passed_over]
+    lost = [record for record in candidates if record.is_passed_over and record.next > record.first]
     if not lost:
         return _furthest(candidates, first, end)
     stored = [record for record in candidates if not record.is_passed_over]

@@ -65,7 +65,7 @@ class RangeReader:
     async def _fetched(self, partition: TopicPartition, first: int, end: int) -> Chunk:
         records: list[pa.RecordBatch] = []
         try:
-            async for chunk in self._chunks(partition, first, end):
+            async for chunk in self._chunks(_tp(partition), first, end):
                 records += chunk.records
         except KafkaError as error:
             raise self._not_read(error) from error
