@@ -98,15 +98,16 @@ def event_of(topic: str, datum: Any) -> dict[str, Any]:
     it.
     """
     kind = topic.split(".")
-    return {"kind": kind[0] if kind[0] == "campaign" else kind[1], **_plain(datum)}
+    return {"kind": kind[0] if kind[0] == "campaign" else kind[1], **plain(datum)}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A decoded value as JSON: moments and dates in ISO 8601, decimals and UUIDs as text."""
     match value:
         case dict():
-            return {name: _plain(inner) for name, inner in value.items()}
+            return {name: plain(inner) for name, inner in value.items()}
         case list():
-            return [_plain(inner) for inner in value]
+            return [plain(inner) for inner in value]
         case datetime():
             return value.astimezone(UTC).isoformat(timespec="milliseconds")
         case date():

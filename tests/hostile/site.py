@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, date, datetime
-from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
-from uuid import UUID
 
 import yaml
 
@@ -28,7 +25,6 @@ __all__ = [
     "declared",
     "hostile_site",
     "own_schema",
-    "plain",
 ]
 
 SHOP: Final = Path("deploy/demo")
@@ -78,19 +74,3 @@ def hostile_site(
                 copy.write_text(copy.read_text().replace('yyyyMMdd"', 'yyyyMMdd-HHmmss"'))
     workspace.run("topics", "create")
     return workspace
-
-
-def plain(value: Any) -> Any:
-    """A decoded value as JSON: moments and dates in ISO 8601, decimals and UUIDs as text."""
-    match value:
-        case dict():
-            return {name: plain(inner) for name, inner in value.items()}
-        case list():
-            return [plain(inner) for inner in value]
-        case datetime():
-            return value.astimezone(UTC).isoformat(timespec="milliseconds")
-        case date():
-            return value.isoformat()
-        case UUID() | Decimal():
-            return str(value)
-    return value

@@ -18,11 +18,12 @@ from schemas.derive import AvroSchema
 from schemas.errors import UnknownSchemaError
 from schemas.events import Kind
 from schemas.topics import Topic, topics_of
+from tests.faults.truth import plain
 from tests.hostile.cases import CORPUS, DEAD, USABLE, Case, CaseError, Message, load_cases
 from tests.hostile.expressions import KEYS
 from tests.hostile.naive import naive_event
 from tests.hostile.regular import datum_of, regular_event
-from tests.hostile.site import catalog, own_schema, plain
+from tests.hostile.site import catalog, own_schema
 
 README = CORPUS.parent / "README.md"
 FEWEST = 80
