@@ -21,6 +21,9 @@ __all__ = ["CorruptRecordsError", "columns_at", "columns_of", "read_varint", "wh
 
 _LONGEST_VARINT: Final = 10
 
+_STEPS: Final = tuple(2 + ((first & 0x7F) >> 1) for first in range(256))
+"""How far the next record is by the first of two bytes of a length, which zigzag has doubled."""
+
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
 
@@ -127,6 +130,7 @@ def _walk(data: bytes, at: int, count: int, found: Callable[[int], None]) -> int
 
     The only loop over records: the usual lengths, of one to three bytes, are read without another.
     """
+    steps = _STEPS
     for _ in range(count):
         found(at)
         first = data[at]
@@ -135,7 +139,7 @@ def _walk(data: bytes, at: int, count: int, found: Callable[[int], None]) -> int
             continue
         second = data[at + 1]
         if second < 0x80:
-            at += 2 + ((first & 0x7F | second << 7) >> 1)
+            at += steps[first] + (second << 6)
             continue
         third = data[at + 2]
         if third < 0x80:
