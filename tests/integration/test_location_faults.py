@@ -55,6 +55,11 @@ def at(server: Server, tmp_path: Path, **more: Any) -> Location:
     return located(tmp_path, settings_of(server, folder=f"in-{tmp_path.name}", **more))
 
 
+def long_content(server: Server) -> bytes:
+    """More than a server takes in the time that a busy machine needs to see that some has come."""
+    return os.urandom(MIB) * (64 if isinstance(server, SftpServer) else 256)
+
+
 def files(server: Server, tmp_path: Path) -> dict[str, bytes]:
     """What a partner sees who leaves names that begin with a dot alone."""
     seen = seen_in(root_of(server) / f"in-{tmp_path.name}")(FOLDER)
@@ -266,7 +271,7 @@ def test_a_connection_that_is_cut_in_mid_file_goes_on_from_there(
 ) -> None:
     server: SftpServer | FtpsServer = request.getfixturevalue(kind)
     secrets(monkeypatch, server)
-    location, content = at(server, tmp_path), os.urandom(64 * MIB)
+    location, content = at(server, tmp_path), long_content(server)
     root = server.home / f"in-{tmp_path.name}"
 
     watch = when_some_has_come(server.process, lambda: cut(server.process))
@@ -289,7 +294,7 @@ def test_a_connection_that_is_cut_in_mid_file_goes_on_from_there(
 def test_what_an_earlier_attempt_left_is_used_only_if_its_the_beginning(
     sftp: SftpServer, tmp_path: Path
 ) -> None:
-    location, content = at(sftp, tmp_path), os.urandom(64 * MIB)
+    location, content = at(sftp, tmp_path), long_content(sftp)
     root = sftp.home / f"in-{tmp_path.name}"
     watch = when_some_has_come(sftp.process, lambda: cut(sftp.process))
     refused(location, tmp_path, content)
@@ -307,7 +312,7 @@ def test_an_endpoint_that_dies_in_mid_file(
 ) -> None:
     with running_gateway(tmp_path / "s3") as server:
         secrets(monkeypatch, server)
-        location, content = at(server, tmp_path, **parts), os.urandom(48 * MIB)
+        location, content = at(server, tmp_path, **parts), long_content(server)
 
         watch = when_some_has_come(server.process, server.process.kill)
         refusal = refused(location, tmp_path, content)
@@ -332,7 +337,7 @@ def test_a_server_that_hangs(tmp_path: Path, server: Server) -> None:
 
 
 def test_a_server_that_hangs_in_mid_file(tmp_path: Path, server: Server) -> None:
-    location, content = at(server, tmp_path, timeout_seconds=1), os.urandom(64 * MIB)
+    location, content = at(server, tmp_path, timeout_seconds=1), long_content(server)
     held = threading.Event()
 
     def hold() -> None:

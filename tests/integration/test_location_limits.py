@@ -121,7 +121,7 @@ def test_an_upload_in_parts_goes_on_where_it_was_cut(
 ) -> None:
     with running_gateway(tmp_path / "s3") as server:
         secrets(monkeypatch, server)
-        location, content = at(server, tmp_path, part_bytes=5 * MIB), os.urandom(64 * MIB)
+        location, content = at(server, tmp_path, part_bytes=5 * MIB), os.urandom(MIB) * 192
         watch = when_some_has_come(server.process, server.process.kill, after=40 * MIB)
         refusal = refused(location, tmp_path, content)
         watch.join()
@@ -142,7 +142,7 @@ def test_an_upload_in_parts_that_is_gone_begins_anew(
 ) -> None:
     with running_gateway(tmp_path / "s3") as server:
         secrets(monkeypatch, server)
-        location, content = at(server, tmp_path, part_bytes=5 * MIB), os.urandom(32 * MIB)
+        location, content = at(server, tmp_path, part_bytes=5 * MIB), os.urandom(MIB) * 128
         watch = when_some_has_come(server.process, server.process.kill)
         refused(location, tmp_path, content)
         watch.join()
