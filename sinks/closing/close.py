@@ -164,8 +164,9 @@ class Closer:
                 # The name within an archive stays: the same lines give the same bytes.
                 inner_name = export.inner_name(intent.instant)
                 file = folder / name
+                layout = replace(export.layout, block_bytes=intent.block_bytes)
                 with step(export.name, Step.RENDER), file.open("wb") as out:
-                    rendered = render(selected.lines, export.layout, out, inner_name=inner_name)
+                    rendered = render(selected.lines, layout, out, inner_name=inner_name)
                 manifest = manifest_of(
                     export, intent, name, selected, rendered, revision, self._released(intent)
                 )

@@ -21,6 +21,7 @@ from uuid import UUID
 from schemas.errors import LedgerError
 from sinks.editions import EDITION, FIRST_EDITION
 from sinks.instants import parse_stamp, stamp
+from sinks.rendering.compress import BLOCK_BYTES
 from streams.coverage import Hole, Tile, Tiling
 from streams.layout import CoveragePath, TakenOutPath, TopicPartition
 from streams.store import Store
@@ -68,6 +69,8 @@ class Intent:
     loss: str = ""  # why a person let the drop go without the offsets that its choices lack
     edition: int = EDITION  # of the rules that its drop is made by
     warnings: tuple[str, ...] = ()  # what its manifest warns of, known when it was decided
+    # Bytes of a block that is compressed by itself; None where only its rows were limited.
+    block_bytes: int | None = BLOCK_BYTES
     taken_out: tuple[TakenOutPath, ...] = ()  # rows that count as dead letters, of all topics read
 
     @property
@@ -95,6 +98,7 @@ class Intent:
             "initial": self.initial,
             **({"loss": self.loss} if self.loss else {}),
             **({"edition": self.edition} if self.edition != FIRST_EDITION else {}),
+            **({"block_bytes": self.block_bytes} if self.block_bytes else {}),
             **({"warnings": self.warnings} if self.warnings else {}),
             **({"taken_out": list(map(str, self.taken_out))} if self.taken_out else {}),
         }
@@ -121,6 +125,7 @@ class Intent:
             fields.get("loss", ""),
             fields.get("edition", FIRST_EDITION),
             tuple(fields.get("warnings", ())),
+            fields.get("block_bytes"),
             tuple(map(TakenOutPath.parse, fields.get("taken_out", ()))),
         )
 

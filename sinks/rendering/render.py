@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 
 from sinks.rendering import compress
 from sinks.rendering.archive import archive
-from sinks.rendering.compress import Compression
+from sinks.rendering.compress import BLOCK_BYTES, Compression
 from sinks.rendering.formats import Mask, ValueFormats, format_values
 from sinks.wording import counted
 from streams.slices import row_bytes
@@ -48,9 +48,9 @@ _CHUNK_ROWS: Final = 65_536
 """Rows that one thread formats at a time: some 10 MB of text, small enough to stay near the
 processor's caches.
 """
-_CHUNK_BYTES: Final = 64 << 20
-"""Bytes of their values: rows of more than 1 kB come in smaller chunks."""
-_AHEAD_BYTES: Final = 2 * _CHUNK_BYTES
+_BLOCK_WITHOUT_LIMIT: Final = 3 << 29
+"""No block that was ever written has more: an array of texts ends at 2 GiB."""
+_AHEAD_BYTES: Final = 2 * BLOCK_BYTES
 """Bytes of the chunks that are worked on together: each is in memory some four times, as values, as
 fields, as lines and compressed.
 """
@@ -83,12 +83,17 @@ class RenderedColumn:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """All that decides how rows become bytes."""
+    """All that decides how rows become bytes.
+
+    block_bytes: of the values that are compressed together; None: of 65,536 rows, however wide they
+    are, as in drops that were decided before blocks had a limit.
+    """
 
     columns: Sequence[RenderedColumn]
     formats: ValueFormats = field(default_factory=ValueFormats)
     separator: Separator = Separator.COMMA
     compression: Compression = Compression.NONE
+    block_bytes: int | None = BLOCK_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,7 @@ def render(
     pool, writer, hasher = _Pool(threads or os.cpu_count() or 1), _Pool(1), _Pool(1)
     totals, written = _Totals(), _Written(out)
     try:
-        chunks = _chunks(batches, [column.name for column in layout.columns])
+        chunks = _chunks(batches, [column.name for column in layout.columns], _chunk_bytes(layout))
         parts = _parts(pool, chunks, layout, totals, inner_name)
         for _ in hasher.in_order(written.hash, writer.in_order(written.write, parts)):
             pass
@@ -261,8 +266,15 @@ def _needing_quotes(text: pa.StringArray, separator: str) -> Mask | None:
     return need if need.any() else None
 
 
+def _chunk_bytes(layout: Layout) -> int:
+    """Bytes of a chunk's values: where nothing is compressed, the file doesn't depend on it."""
+    if layout.compression is Compression.NONE:
+        return BLOCK_BYTES
+    return _BLOCK_WITHOUT_LIMIT if layout.block_bytes is None else layout.block_bytes
+
+
 def _chunks(
-    batches: Iterable[pa.RecordBatch | pa.Table], columns: list[str]
+    batches: Iterable[pa.RecordBatch | pa.Table], columns: list[str], most_bytes: int
 ) -> Iterator[pa.RecordBatch]:
     """The rows of `batches`, only `columns` of them, in chunks of a fixed number of rows, fewer
     where they are wide. Where a chunk ends doesn't depend on where a batch does.
@@ -273,7 +285,7 @@ def _chunks(
         ends = np.append(0, np.cumsum(row_bytes(piece)))
         at = 0
         while at < piece.num_rows:
-            room = int(ends[at]) + _CHUNK_BYTES - size
+            room = int(ends[at]) + most_bytes - size
             end = min(int(np.searchsorted(ends, room, side="right")) - 1, at + _CHUNK_ROWS - rows)
             if end <= at and not rows:
                 end = at + 1  # a row that is larger than a chunk

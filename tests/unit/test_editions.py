@@ -5,6 +5,7 @@ today's, as a revision that names them.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,13 @@ def test_an_intent_without_an_edition_is_of_the_first() -> None:
     today = Intent("profiles", LATER, at(6), None, {}, {}, (), {})
     assert json.loads(today.to_json())["edition"] == EDITION
     assert Intent.from_json("profiles", LATER, today.to_json()) == today
+
+
+def test_an_intent_without_bytes_of_a_block_has_no_limit_for_them() -> None:
+    old = Intent("profiles", LATER, at(6), None, {}, {}, (), {}, block_bytes=None)
+    assert "block_bytes" not in json.loads(old.to_json())
+    assert Intent.from_json("profiles", LATER, old.to_json()) == old
+    assert json.loads(replace(old, block_bytes=64).to_json())["block_bytes"] == 64
 
 
 def test_a_redrop_that_a_mended_rule_changes_is_a_revision_that_names_it(

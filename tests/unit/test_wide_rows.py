@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.events import Kind
+from sinks.rendering.compress import BLOCK_BYTES
 from sinks.rendering.render import Compression, Layout, RenderedColumn, render
 from sinks.state.engine import Engine, rejoined, streamed
 from sinks.state.ordered import Ordered, _slice_of
@@ -78,19 +79,22 @@ def test_a_file_is_the_same_however_its_wide_rows_are_batched(compression: Compr
     rng = np.random.default_rng(1)
     texts = [None if n % 7 == 0 else "ab,c" * int(rng.integers(0, 60)) for n in range(300)]
     rows = pa.table({"a": texts, "b": list(range(300))})
-    layout = Layout([RenderedColumn("a", "a"), RenderedColumn("b", "b")], compression=compression)
+    columns = [RenderedColumn("a", "a"), RenderedColumn("b", "b")]
 
-    def written(batch_rows: int, threads: int) -> bytes:
+    def written(batch_rows: int, threads: int, block_bytes: int | None) -> bytes:
+        layout = Layout(columns, compression=compression, block_bytes=block_bytes)
         out = io.BytesIO()
-        batches = rows.to_batches(batch_rows)
-        render(batches, layout, out, inner_name="x", threads=threads)
+        render(rows.to_batches(batch_rows), layout, out, inner_name="x", threads=threads)
         return out.getvalue()
 
-    with patch("sinks.rendering.render._CHUNK_BYTES", 500):
-        files = {written(batch, threads) for batch in (1, 7, 300) for threads in (1, 3)}
-    assert len(files) == 1
-    if compression is Compression.NONE:
-        assert files == {written(300, 2)}
+    def all_written(block_bytes: int | None) -> set[bytes]:
+        return {written(batch, threads, block_bytes) for batch in (1, 7, 300) for threads in (1, 3)}
+
+    with patch("sinks.rendering.render.BLOCK_BYTES", 500):
+        (bounded,) = all_written(500)
+        (unbounded,) = all_written(None)
+    assert unbounded == written(300, 2, BLOCK_BYTES), "as before blocks had a limit"
+    assert (bounded == unbounded) is (compression is Compression.NONE)
 
 
 WIDE = """
