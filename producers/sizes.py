@@ -9,12 +9,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from kafka import KafkaAdminClient
-from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import KafkaError
 from kafka.record.default_records import DefaultRecordBatchBuilder
 
-from schemas.kafka_access import client_options
+from schemas.kafka_access import BATCH_BYTES_SETTING, largest_batch_bytes
 from schemas.kafka_settings import KafkaSettings
 
 __all__ = ["MAX_REQUEST_BYTES", "SizeLimits", "batch_bytes", "client_bytes"]
@@ -23,9 +20,6 @@ MAX_REQUEST_BYTES: Final = 16 << 20
 """What the client sends at most of one event, however much its topic takes: half of what may be on
 its way.
 """
-_DEFAULT_BYTES: Final = 1_048_588
-"""Kafka's own default of `max.message.bytes`."""
-
 _BATCH_HEADER: Final = 61
 """Bytes of a record batch before its records (KIP-98)."""
 
@@ -60,7 +54,7 @@ class SizeLimits:
         if size > most:
             return (
                 f"the event takes {size} bytes in Kafka,"
-                f" topic {topic} up to {most} (max.message.bytes)"
+                f" topic {topic} up to {most} ({BATCH_BYTES_SETTING})"
             )
         size = client_bytes(key, value)
         if size > MAX_REQUEST_BYTES:
@@ -70,19 +64,5 @@ class SizeLimits:
     def most(self, topic: str) -> int:
         """Return the most bytes of a batch; Kafka's default where it doesn't say."""
         if topic not in self._most:
-            self._most[topic] = self._asked(topic)
+            self._most[topic] = largest_batch_bytes(self._kafka, topic)
         return self._most[topic]
-
-    def _asked(self, topic: str) -> int:
-        resources = [ConfigResource(ConfigResourceType.TOPIC, topic)]
-        try:
-            admin = KafkaAdminClient(**client_options(self._kafka))
-        except (KafkaError, OSError):
-            return _DEFAULT_BYTES
-        try:
-            answer = admin.describe_configs(resources, config_filter="all")
-            return int(answer["topic"][topic]["max.message.bytes"]["value"])
-        except (KafkaError, OSError, KeyError):  # not allowed to ask, or there is no such topic
-            return _DEFAULT_BYTES
-        finally:
-            admin.close()

@@ -20,6 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from schemas.reasons import reason_text
+
 __all__ = [
     "PADDING",
     "BoolArray",
@@ -40,9 +42,6 @@ PADDING = 32
 """Bytes before the first and after the last datum: more than any window that is read around a
 position.
 """
-
-_MOST_REASON = 299
-"""Characters of a reason; with an ellipsis they are as many as a dead letter takes."""
 
 
 class Flags:
@@ -67,15 +66,10 @@ class Flags:
     def refused(self) -> Sequence[tuple[int, str]]:
         """(row, reason) of every refused row, in order; reasons in one line of bounded length."""
         rows = np.flatnonzero(self._codes)
-        reasons = [_in_one_line(reason) for reason in self._reasons]
+        reasons = [reason_text(reason) for reason in self._reasons]
         return [
             (int(row), reasons[code]) for row, code in zip(rows, self._codes[rows], strict=True)
         ]
-
-
-def _in_one_line(reason: str) -> str:
-    shown = reason if len(reason) <= _MOST_REASON else f"{reason[:_MOST_REASON]}…"
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in shown)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,9 @@ import pyarrow as pa
 
 from schemas.bounds import FIRST_MOMENT_MS, LAST_MOMENT_MS
 from schemas.errors import PartitionError
+from schemas.reasons import reason_text
 from streams.coverage import CoverageRecord, DeadLetter
-from streams.dead_letters import DeadLetters, Poison, reason_text
+from streams.dead_letters import DeadLetters, Poison
 from streams.layout import Batch, CoveragePath, TopicPartition
 from streams.partitions import (
     META,

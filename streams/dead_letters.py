@@ -16,14 +16,13 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from schemas.errors import PartitionError
-from schemas.kafka_access import client_options
+from schemas.kafka_access import client_options, largest_batch_bytes
 from schemas.kafka_settings import KafkaSettings
-from streams.kafka import largest_message
+from schemas.reasons import reason_text
 from streams.record_stream import KEPT_BYTES
 from streams.records import Part
 
 __all__ = [
-    "CUT",
     "DeadLetterTopic",
     "DeadLetters",
     "Poison",
@@ -31,11 +30,7 @@ __all__ = [
     "letter_within",
     "origin_of",
     "part_in",
-    "reason_text",
 ]
-
-CUT: Final = "…"
-"""Ends a reason that was too long to be told whole."""
 
 _SEND_SECONDS: Final = 30
 _TOGETHER: Final = 1_000
@@ -48,7 +43,6 @@ _SIZES: Final = (64 << 10, 8 << 10, 2 << 10)
 _BATCH_BYTES: Final = 16 << 10  # letters that travel together, as by the client's default
 _NO_LIMIT: Final = 1 << 31
 _KEY_BYTES: Final = 1 << 10  # a longer key isn't part of a letter that was cut
-_REASON: Final = 300  # characters
 _SHORT_REASON: Final = 60
 _FRAME_BYTES: Final = 100  # around a record: its batch's header, lengths and times
 _HEADER_BYTES: Final = 10  # around a header: its lengths
@@ -159,7 +153,7 @@ class DeadLetterTopic:
 
     def _connected(self) -> KafkaProducer:
         if self._producer is None:
-            self._most = min(self._most, largest_message(self._kafka, self.topic))
+            self._most = min(self._most, largest_batch_bytes(self._kafka, self.topic))
             self._producer = KafkaProducer(
                 **client_options(self._kafka),
                 acks="all",
@@ -206,20 +200,6 @@ def origin_of(event: Poison) -> list[tuple[str, bytes]]:
 def part_in(headers: dict[str, bytes]) -> Part | None:
     """What the headers of a letter say of the whole value; None where the letter has it whole."""
     return Part(int(headers[_SIZE]), headers[_SHA256].decode()) if _SIZE in headers else None
-
-
-def reason_text(reason: str, most: int = _REASON) -> str:
-    """A reason as it may be told: one line of at most `most` characters, all of them printable.
-
-    It may name a field or a symbol of a writer's schema, and those may be anything.
-    """
-    if len(reason) <= most and reason.isprintable():
-        return reason
-    escaped = "".join(
-        one if one.isprintable() else one.encode("unicode_escape").decode()
-        for one in reason[: most + 1]
-    )
-    return escaped if len(escaped) <= most else f"{escaped[: most - len(CUT)]}{CUT}"
 
 
 def _letter_bytes(event: Poison) -> int:

@@ -16,10 +16,11 @@ import pyarrow as pa
 from schemas.columnar import Flags
 from schemas.decode import Decoder, RecordDecoder
 from schemas.derive import arrow_schema, avro_schema
+from schemas.reasons import CUT, reason_text
 from schemas.registry import SchemaSource
 from schemas.tables import Catalog
 from schemas.topics import Topic
-from streams.dead_letters import CUT, Poison, reason_text
+from streams.dead_letters import Poison
 from streams.personal import PersonalData
 
 __all__ = ["HIDDEN", "Shown", "Usable"]

@@ -7,22 +7,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
 from uuid import UUID
 
 from kafka import KafkaAdminClient, KafkaConsumer
-from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError
 
 from schemas.errors import PartitionError
 from schemas.kafka_access import client_options
 from schemas.kafka_settings import KafkaSettings
 from schemas.reach import KAFKA_HINT, wait_until_reachable
-
-DEFAULT_MESSAGE_BYTES: Final = 1_048_588
-"""Kafka's own default of `max.message.bytes`, in bytes of a batch as it is sent."""
-
-_MESSAGE_BYTES: Final = "max.message.bytes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +101,6 @@ class Topics:
         if self._admin is not None:
             self._admin.close()
             self._admin = None
-
-
-def largest_message(kafka: KafkaSettings, topic: str) -> int:
-    """Ask how many bytes a batch of a topic may have; Kafka's default where that isn't told.
-
-    It takes the right to describe the topic's configuration, which nothing else here needs.
-    """
-    try:
-        admin = KafkaAdminClient(**client_options(kafka))
-        try:
-            resource = ConfigResource(ConfigResourceType.TOPIC, topic)
-            answer = admin.describe_configs([resource], config_filter="all")
-            return int(answer["topic"][topic][_MESSAGE_BYTES]["value"])
-        finally:
-            admin.close()
-    except (KafkaError, LookupError, TypeError, ValueError):
-        return DEFAULT_MESSAGE_BYTES
 
 
 @contextmanager

@@ -150,7 +150,7 @@ def test_a_limit_that_isnt_told_is_found_by_trying(
 ) -> None:
     prefix = own_prefix("letter-tried")
     letters = topic_of(kafka, prefix, **{"max.message.bytes": "3000"})
-    monkeypatch.setattr("streams.dead_letters.largest_message", lambda *_: 1_048_588)
+    monkeypatch.setattr("streams.dead_letters.largest_batch_bytes", lambda *_: 1_048_588)
     event = Poison(f"{prefix}.events", 0, 7, 1_000, b"1", b"v" * 900_000, "why")
 
     with closing(DeadLetterTopic(letters, settings_of(kafka))) as sender:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from schemas.derive import avro_schema
 from schemas.events import Kind
+from schemas.reasons import reason_text
 from streams import cli_dead_letters
-from streams.dead_letters import Poison, headers_of, letter_within, reason_text
+from streams.dead_letters import Poison, headers_of, letter_within
 from streams.dead_letters_read import Letter, identity_of
 from streams.dead_letters_show import HIDDEN, Shown, Usable
 from streams.partitions import Partitions
