@@ -43,7 +43,6 @@ _PROTOCOLS = {
 """What is spoken at a listener of each name."""
 
 _JVM_OPTIONS = (
-    "-Xmx1g",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS",
 )
@@ -86,16 +85,18 @@ def kafka_on_java(
     *,
     properties: Mapping[str, str] | None = None,
     listeners: Iterable[Listener] = (),
+    heap: str = "1g",
 ) -> Iterator[KafkaBroker]:
     """Run a Kafka of our own on Java, whatever the environment says: it may be killed.
 
-    Arguments as for ``running_kafka``, and further ``listeners`` beside the plain one. It's gone
-    when the context ends, and also when this process is killed.
+    Arguments as for ``running_kafka``, further ``listeners`` beside the plain one, and the most
+    memory of the JVM's ``heap``. It's gone when the context ends, and also when this process is
+    killed.
     """
     with tempfile.TemporaryDirectory(prefix="deltadrop-kafka-") as temporary:
         home = directory or Path(temporary)
         home.mkdir(parents=True, exist_ok=True)
-        process, port = _broker_process(home.resolve(), properties or {}, tuple(listeners))
+        process, port = _broker_process(home.resolve(), properties or {}, tuple(listeners), heap)
         try:
             process.start()
             yield KafkaBroker(f"{HOST}:{port}", process)
@@ -104,7 +105,7 @@ def kafka_on_java(
 
 
 def _broker_process(
-    home: Path, properties: Mapping[str, str], listeners: tuple[Listener, ...]
+    home: Path, properties: Mapping[str, str], listeners: tuple[Listener, ...], heap: str
 ) -> tuple[ServerProcess, int]:
     port, controller_port = free_port(), free_port()
     settings = home / "server.properties"
@@ -120,7 +121,7 @@ def _broker_process(
     _format([launcher, *QUICK_START_OPTIONS, *options], settings, users)
     process = ServerProcess(
         "Kafka",
-        [launcher, *_JVM_OPTIONS, *options, "kafka.Kafka", str(settings)],
+        [launcher, f"-Xmx{heap}", *_JVM_OPTIONS, *options, "kafka.Kafka", str(settings)],
         home / "kafka.log",
         lambda logged: "Kafka Server started" in logged,
     )

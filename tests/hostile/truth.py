@@ -20,6 +20,9 @@ from tests.model.history import Recorded
 __all__ = ["HostileTruth"]
 
 _SECONDS: Final = 60
+_LARGEST_BYTES: Final = 1 << 30
+"""Of a batch as it is inflated: the largest here has 400 MB."""
+
 _SURELY_UNKNOWN: Final = 2_000_000_000
 """Ids from here on: no registry of a test has so many schemas."""
 
@@ -91,6 +94,7 @@ def _records_of(bootstrap_servers: str, topic: str) -> Iterator[Message]:
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "isolation.level": "read_committed",
+            "receive.message.max.bytes": _LARGEST_BYTES,
         }
     )
     try:
