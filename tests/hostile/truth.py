@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
+from aiokafka import AIOKafkaConsumer
+from aiokafka import TopicPartition as Place
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
 from tests.faults.truth import Truth
@@ -20,9 +23,6 @@ from tests.model.history import Recorded
 __all__ = ["HostileTruth"]
 
 _SECONDS: Final = 60
-_LARGEST_BYTES: Final = 1 << 30
-"""Of a batch as it is inflated: the largest here has 400 MB."""
-
 _SURELY_UNKNOWN: Final = 2_000_000_000
 """Ids from here on: no registry of a test has so many schemas."""
 
@@ -52,16 +52,15 @@ class HostileTruth(Truth):
 
     def _records(self, topic: str) -> Iterator[Recorded]:
         for record in _records_of(self._bootstrap_servers, topic):
-            origin = (topic, int(record.partition() or 0), int(record.offset() or 0))
+            origin = (topic, record.partition, record.offset)
             if origin not in self._lost:
-                appended_at = record.timestamp()[1]
-                yield Recorded(*origin, appended_at, self._event_at(origin, record))
+                yield Recorded(*origin, record.appended_at, self._event_at(origin, record))
 
-    def _event_at(self, origin: Origin, record: Message) -> dict[str, Any] | None:
+    def _event_at(self, origin: Origin, record: _Record) -> dict[str, Any] | None:
         if origin in self._refused:
             return None
         local = origin[0].removeprefix(self._topics_prefix)
-        event = naive_event(local, record.key(), record.value(), self._schema)
+        event = naive_event(local, record.key, record.value, self._schema)
         return None if event is None else dict(event)
 
     def _fetch_schema(self, schema_id: int) -> Any:
@@ -85,7 +84,15 @@ class HostileTruth(Truth):
             return loaded
 
 
-def _records_of(bootstrap_servers: str, topic: str) -> Iterator[Message]:
+class _Record(NamedTuple):
+    partition: int
+    offset: int
+    appended_at: int
+    key: bytes | None
+    value: bytes | None
+
+
+def _records_of(bootstrap_servers: str, topic: str) -> Iterator[_Record]:
     """All records of a topic up to its last stable offsets."""
     consumer = Consumer(
         {
@@ -94,23 +101,54 @@ def _records_of(bootstrap_servers: str, topic: str) -> Iterator[Message]:
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "isolation.level": "read_committed",
-            "receive.message.max.bytes": _LARGEST_BYTES,
         }
     )
     try:
         partitions = consumer.list_topics(topic, _SECONDS).topics[topic].partitions
         consumer.assign([TopicPartition(topic, one, OFFSET_BEGINNING) for one in partitions])
-        left = len(partitions)
-        while left:
+        behind = dict.fromkeys(partitions, 0)
+        while behind:
             record = consumer.poll(_SECONDS)
             assert record is not None, f"nothing came of {topic}"
-            if (error := record.error()) is None:
-                yield record
-            else:
-                assert error.code() == KafkaError._PARTITION_EOF, error
-                left -= 1
+            partition = int(record.partition() or 0)
+            for read in _read(record, bootstrap_servers, behind[partition]):
+                yield read
+                behind[partition] = read.offset + 1
+            if (error := record.error()) is not None:
+                if error.code() == KafkaError._PARTITION_EOF:
+                    del behind[partition]
+                else:
+                    consumer.seek(TopicPartition(topic, partition, behind[partition]))
     finally:
         consumer.close()
+
+
+def _read(record: Message, bootstrap_servers: str, offset: int) -> Iterable[_Record]:
+    """The record; where librdkafka gives up on a batch, as it is too large, those of the batch."""
+    partition, error = int(record.partition() or 0), record.error()
+    if error is None:
+        at = record.timestamp()[1]
+        return [_Record(partition, int(record.offset() or 0), at, record.key(), record.value())]
+    if error.code() == KafkaError._PARTITION_EOF:
+        return []
+    assert error.code() == KafkaError._BAD_COMPRESSION, error
+    return asyncio.run(_batch_at(bootstrap_servers, str(record.topic()), partition, offset))
+
+
+async def _batch_at(servers: str, topic: str, partition: int, offset: int) -> list[_Record]:
+    """The records of a batch of any size, and of those that are fetched with it."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=servers, isolation_level="read_committed", check_crcs=False
+    )
+    await consumer.start()
+    try:
+        place = Place(topic, partition)
+        consumer.assign([place])
+        consumer.seek(place, offset)
+        fetched = await consumer.getmany(place, timeout_ms=_SECONDS * 1000)
+    finally:
+        await consumer.stop()
+    return [_Record(partition, r.offset, r.timestamp, r.key, r.value) for r in fetched[place]]
 
 
 def _version_of(reference: Mapping[str, Any]) -> str:
