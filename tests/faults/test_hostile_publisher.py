@@ -288,10 +288,11 @@ def assert_letters(night: Night) -> None:
         if one.case.verdict == DEAD and reasons.get(one.origin) != one.reason
     }
     assert not wrong, f"seed {night.seed}: {len(wrong)}: {dict(list(wrong.items())[:20])}"
+    # Letters tell the topic's name, offsets begin again in the one that was created again.
     refused = {
         one.case.name: reasons[one.origin]
         for one in night.sent
-        if one.case.verdict == USABLE and one.origin in reasons
+        if one.case.verdict == USABLE and one.case.topic != RECREATED and one.origin in reasons
     }
     assert not refused, f"seed {night.seed}: {refused}"
 
