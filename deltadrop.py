@@ -41,7 +41,7 @@ COMMANDS = {
     "json-schema": "sinks.commands.exports:json_schema",
     "history": "sinks.commands.closes:history",
     "trace": "sinks.commands.trace:trace",
-    "dead-letters": "streams.cli_dead_letters:dead_letters",
+    "dead-letters": "streams.dead_letters.cli:dead_letters",
     "sweep": "sinks.commands.sweep:sweep",
     "erase": "sinks.commands.erase:erase",
     "verify": "sinks.commands.files:verify",

@@ -17,17 +17,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.derive import arrow_schema
-from schemas.settings import CloseSettings, Settings
+from schemas.settings.settings import CloseSettings, Settings
 from schemas.topics import Topic
 from sinks.closing.cut import Cuts
 from sinks.closing.offsets import Found, Runs
 from sinks.setup import Sinks
-from streams.coverage import CoverageRecord
-from streams.kafka import TopicIdentity
-from streams.layout import CoveragePath, TopicPartition
-from streams.partitions import META
-from streams.records import new_batch
-from streams.stream import builtin_streams
+from streams.reading.kafka import TopicIdentity
+from streams.reading.records import new_batch
+from streams.storage.coverage import CoverageRecord
+from streams.storage.layout import CoveragePath, TopicPartition
+from streams.storage.partitions import META
+from streams.storage.stream import builtin_streams
 
 Ints = npt.NDArray[np.int64]
 

@@ -18,7 +18,7 @@ from kafka.admin import KafkaAdminClient, NewTopic
 from benchmarks.job import DATABASE, EVENT_TYPES, PARTITIONS, SOURCES
 from schemas.derive import avro_schema
 from schemas.events import EventType, Source
-from schemas.registry import Registry, wire_header
+from schemas.registry.registry import Registry, wire_header
 from schemas.tables import Catalog, load_catalog
 from schemas.topics import Topic
 

@@ -20,7 +20,7 @@ from producers.lines import bounded_lines
 from producers.publisher import Publisher
 from producers.topics import TopicKeeper, TopicsReport, wanted_topics
 from schemas.errors import Fault, WrongInputError
-from schemas.settings import Settings, load_settings
+from schemas.settings.settings import Settings, load_settings
 from schemas.tables import load_catalog
 
 __all__ = ["publish", "topics"]

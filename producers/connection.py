@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from kafka.errors import KafkaError
 
 from schemas.errors import DeltadropError
-from schemas.reach import KAFKA_HINT
+from schemas.settings.reachable import KAFKA_HINT
 
 __all__ = ["explained", "translated"]
 

@@ -1,8 +1,8 @@
 """Events into keys and Avro datums, refused where they break their schema or contract.
 
 Fields are checked one by one with messages for people; then the datums are decoded again and put
-through the contract by the very code that the workers use (`schemas/decode.py`), so that nothing is
-sent that would end as a dead letter.
+through the contract by the very code that the workers use (`schemas/decoding/decode.py`), so that
+nothing is sent that would end as a dead letter.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from schemas.avro_types import (
     parse_type,
     split_nullable,
 )
-from schemas.contract import closed_lists
-from schemas.decode import Decoder
-from schemas.definitions import choices
+from schemas.decoding.contract import closed_lists
+from schemas.decoding.decode import Decoder
+from schemas.definitions.definitions import choices
 from schemas.derive import AvroSchema, avro_schema
 from schemas.errors import DeltadropError
 from schemas.events import HEADER_FIELDS, KINDS, EventType, Kind
-from schemas.registry import wire_header
+from schemas.registry.registry import wire_header
 from schemas.tables import Catalog
 from schemas.topics import Topic, topics_of
 

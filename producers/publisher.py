@@ -28,11 +28,11 @@ from producers.leaves import PYTHON_LEAVES
 from producers.sizes import MAX_REQUEST_BYTES, SizeLimits
 from schemas.derive import avro_schema
 from schemas.errors import PublishError
-from schemas.kafka_access import client_options
-from schemas.kafka_settings import KafkaSettings
-from schemas.reach import wait_until_reachable
-from schemas.registry import Registry, wire_header
-from schemas.settings import RegistrySettings, Settings
+from schemas.registry.registry import Registry, wire_header
+from schemas.settings.kafka import KafkaSettings
+from schemas.settings.kafka_access import client_options
+from schemas.settings.reachable import wait_until_reachable
+from schemas.settings.settings import RegistrySettings, Settings
 from schemas.tables import Catalog
 from schemas.topics import Topic
 

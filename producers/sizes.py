@@ -11,8 +11,8 @@ from typing import Final
 
 from kafka.record.default_records import DefaultRecordBatchBuilder
 
-from schemas.kafka_access import BATCH_BYTES_SETTING, largest_batch_bytes
-from schemas.kafka_settings import KafkaSettings
+from schemas.settings.kafka import KafkaSettings
+from schemas.settings.kafka_access import BATCH_BYTES_SETTING, largest_batch_bytes
 
 __all__ = ["MAX_REQUEST_BYTES", "SizeLimits", "batch_bytes", "client_bytes"]
 

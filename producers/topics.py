@@ -17,9 +17,9 @@ from kafka.errors import InvalidReplicationFactorError
 
 from producers.connection import translated
 from schemas.errors import TopicError
-from schemas.kafka_access import client_options
-from schemas.kafka_settings import KafkaSettings
-from schemas.reach import wait_until_reachable
+from schemas.settings.kafka import KafkaSettings
+from schemas.settings.kafka_access import client_options
+from schemas.settings.reachable import wait_until_reachable
 from schemas.tables import Catalog
 from schemas.topics import dead_letter_topic, topics_of
 

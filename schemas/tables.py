@@ -15,8 +15,8 @@ from typing import Annotated, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from schemas.definitions import AtError, Faults, Loaded, choices, read_models
-from schemas.patterns import worded
+from schemas.definitions.definitions import AtError, Faults, Loaded, choices, read_models
+from schemas.definitions.patterns import worded
 
 __all__ = [
     "ALWAYS_PERSONAL",

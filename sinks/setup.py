@@ -7,32 +7,32 @@ from dataclasses import dataclass
 from typing import Final
 
 from schemas.errors import PartitionError
-from schemas.settings import Settings
+from schemas.settings.settings import Settings
 from sinks.closing.bases import Bases
 from sinks.closing.close import Closer
 from sinks.closing.completeness import Completeness
 from sinks.closing.cut import Cuts
-from sinks.closing.deletions import Deletions, Mend
 from sinks.closing.deliveries import Deliveries
 from sinks.closing.intent import Intentions
 from sinks.closing.offsets import KafkaOffsets
 from sinks.closing.rebase import Rebase
 from sinks.closing.selection import Selection
+from sinks.erasure.deletions import Deletions, Mend
+from sinks.erasure.eraser import Eraser
 from sinks.exports.export import Export, load_exports
 from sinks.ledger.ledger import Ledger
 from sinks.ledger.receipts import Receipts
 from sinks.locations import TRANSFERBOX, Transferbox, load_locations, terms_of
-from sinks.repair.erase import Eraser
 from sinks.repair.leftovers import Leftovers
 from sinks.repair.retention import Retention
 from sinks.repair.revise import Reviser
 from sinks.repair.sweep import Sweeper
-from streams.coverage import tile
-from streams.fetch import UnreadableBatchError
-from streams.kafka import TopicMissingError
-from streams.layout import TopicPartition
-from streams.set_aside import SetAsides, set_aside_by
+from streams.reading.fetch import UnreadableBatchError
+from streams.reading.kafka import TopicMissingError
+from streams.recovery.set_aside import SetAsides, set_aside_by
 from streams.setup import Streams
+from streams.storage.coverage import tile
+from streams.storage.layout import TopicPartition
 
 _NOWHERE: Final = (1 << 63) - 1
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from schemas.settings import load_settings
-from streams.gather import Limits
+from schemas.settings.settings import load_settings
+from streams.reading.gather import Limits
 from streams.serving import served
 from streams.setup import Streams
 from streams.worker import Worker, WorkerOptions

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streams.coverage import CoverageRecord
-from streams.records import Chunk, made_at, moment_text
+from streams.reading.records import Chunk, made_at, moment_text
+from streams.storage.coverage import CoverageRecord
 
 __all__ = ["ClockFault", "ClockWatch", "WrongTimes", "clock_faults"]
 

@@ -19,12 +19,12 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from schemas.definitions import Faults, Loaded, choices, load_yaml_models
+from schemas.definitions.definitions import Faults, Loaded, choices, load_yaml_models
+from schemas.definitions.patterns import FOLDER_PATTERN
 from schemas.errors import DefinitionError, Fault
 from schemas.events import KINDS, SOURCE_GROUPS, EventType, Source, SourceGroup
-from schemas.patterns import FOLDER_PATTERN
 from schemas.topics import Topic
-from streams.stream import Stream, builtin_streams
+from streams.storage.stream import Stream, builtin_streams
 
 __all__ = ["StreamDefinition", "user_streams"]
 

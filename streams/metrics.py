@@ -14,9 +14,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from streams.batch import Written
 from streams.clocks import WrongTimes
 from streams.serving import Health
+from streams.writing.batch import Written
 
 __all__ = ["Standing", "WorkerMetrics"]
 

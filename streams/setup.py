@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from schemas.decode import Decoder
+from schemas.decoding.decode import Decoder
 from schemas.events import Kind
-from schemas.registry import Registry
-from schemas.settings import Settings
+from schemas.registry.registry import Registry
+from schemas.settings.settings import Settings
 from schemas.tables import Catalog, load_catalog
 from schemas.topics import Topic, dead_letter_topic, topics_of
-from streams.batch import BatchWriter
-from streams.dead_letters import DeadLetterTopic
 from streams.definition import user_streams
-from streams.kafka import Topics
-from streams.partitions import Partitions
-from streams.personal import PersonalData, Writes
-from streams.range_reader import RangeReader
-from streams.store import LocalStore
-from streams.stream import Stream, builtin_streams
-from streams.tombstones import TombstoneFiles
+from streams.erasure.personal import PersonalData, Writes
+from streams.erasure.tombstones import TombstoneFiles
+from streams.reading.kafka import Topics
+from streams.recovery.range_reader import RangeReader
+from streams.storage.partitions import Partitions
+from streams.storage.store import LocalStore
+from streams.storage.stream import Stream, builtin_streams
+from streams.writing.batch import BatchWriter
+from streams.writing.dead_letter_topic import DeadLetterTopic
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,16 +29,16 @@ from structlog.contextvars import bound_contextvars
 from yarl import URL
 
 from schemas.errors import DeltadropError, PartitionError
-from schemas.kafka_settings import KafkaSettings
-from streams.batch import BatchWriter, Written
+from schemas.settings.kafka import KafkaSettings
 from streams.clocks import ClockWatch
-from streams.gather import Limits
-from streams.kafka import TopicIdentity, TopicMissingError, TopicRecreatedError, Topics
-from streams.kafka_access import faust_credentials
 from streams.metrics import Standing, WorkerMetrics
-from streams.records import Chunk, Flush, FlushPart
-from streams.setting_aside import SettingAside
-from streams.transport import BatchApp, BatchConsumer
+from streams.reading.faust_transport import BatchApp, BatchConsumer
+from streams.reading.gather import Limits
+from streams.reading.kafka import TopicIdentity, TopicMissingError, TopicRecreatedError, Topics
+from streams.reading.kafka_access import faust_credentials
+from streams.reading.records import Chunk, Flush, FlushPart
+from streams.recovery.setting_aside import SettingAside
+from streams.writing.batch import BatchWriter, Written
 
 log = structlog.get_logger(__name__)
 

@@ -19,20 +19,20 @@ from faust.types import TP
 from benchmarks.job import EVENT_TYPES, SOURCES, Job
 from benchmarks.stopwatch import Stopwatch
 from benchmarks.topic import catalog
-from schemas.decode import Decoder
-from schemas.kafka_settings import KafkaSettings
-from schemas.registry import Registry
+from schemas.decoding.decode import Decoder
+from schemas.registry.registry import Registry
+from schemas.settings.kafka import KafkaSettings
 from schemas.topics import dead_letter_topic
-from streams import transport
-from streams.batch import BatchWriter, Written
-from streams.dead_letters import DeadLetterTopic
-from streams.gather import Gather, Limits
-from streams.kafka import Topics
-from streams.partitions import Partitions
-from streams.records import Flush
-from streams.store import LocalStore
-from streams.stream import Stream, builtin_streams
+from streams.reading import faust_transport as transport
+from streams.reading.gather import Gather, Limits
+from streams.reading.kafka import Topics
+from streams.reading.records import Flush
+from streams.storage.partitions import Partitions
+from streams.storage.store import LocalStore
+from streams.storage.stream import Stream, builtin_streams
 from streams.worker import Worker, WorkerOptions
+from streams.writing.batch import BatchWriter, Written
+from streams.writing.dead_letter_topic import DeadLetterTopic
 
 BUILTIN: Final = "builtin"
 """Second argument of a run that stores all events in the built-in streams, as production does."""

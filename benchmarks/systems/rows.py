@@ -18,7 +18,7 @@ from fastavro import parse_schema, schemaless_reader
 from benchmarks.job import EVENT_TYPES, SOURCES, Job
 from benchmarks.topic import catalog
 from schemas.derive import arrow_schema
-from schemas.registry import WIRE_HEADER, Registry
+from schemas.registry.registry import WIRE_HEADER, Registry
 
 Row: TypeAlias = dict[str, Any]
 """An event as fastavro gives it."""

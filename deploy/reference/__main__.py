@@ -11,7 +11,7 @@ from sinks.authoring.reference import types_reference
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs" / "exports.md"
 SCHEMAS: Final = ROOT / "schemas" / "json"
-BEGIN: Final = "<!-- Made from sinks/types.py by `make reference`. -->\n"
+BEGIN: Final = "<!-- Made from sinks/exports/types.py by `make reference`. -->\n"
 END: Final = "<!-- So far. -->\n"
 
 

@@ -30,7 +30,7 @@ from examples.cdnow.expected import (
 from examples.cdnow.source import SourceError, read, source_file
 from producers import Publisher
 from schemas.errors import DeltadropError
-from schemas.settings import load_settings
+from schemas.settings.settings import load_settings
 from schemas.tables import load_catalog
 
 HERE = Path(__file__).parent

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from schemas.definitions import Document, Faults, build
+from schemas.definitions.definitions import Document, Faults, build
 from schemas.errors import DefinitionError, Fault, WrongInputError
 from schemas.tables import Catalog
 from sinks.exports.definition import ExportDefinition

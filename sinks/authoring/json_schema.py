@@ -27,13 +27,13 @@ from schemas.tables import (
 )
 from schemas.topics import topics_of
 from sinks.authoring.reference import PLACEHOLDERS, any_subject
-from sinks.columns import WHY_MISSING, Column, Subject
 from sinks.exports.definition import ExportDefinition
+from sinks.exports.types import EXPORT_TYPES, ExportType, Increment, columns_on_offer
 from sinks.rendering.compress import Compression
 from sinks.rendering.formats import MOMENT_FORMATS
 from sinks.rendering.render import Separator
 from sinks.rendering.zones import zone_names
-from sinks.types import EXPORT_TYPES, ExportType, Increment, columns_on_offer
+from sinks.rules.columns import WHY_MISSING, Column, Subject
 from streams.definition import StreamDefinition
 
 __all__ = ["KINDS_OF_FILES", "JsonSchema", "json_schemas", "schema_line", "written"]

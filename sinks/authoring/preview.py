@@ -21,9 +21,9 @@ from sinks.rendering.excerpt import LINES, excerpt
 from sinks.rendering.zones import zone
 from sinks.rules import Outcome
 from sinks.setup import Sinks
-from streams.layout import TopicPartition
-from streams.partitions import Partitions
-from streams.records import moment_of
+from streams.reading.records import moment_of
+from streams.storage.layout import TopicPartition
+from streams.storage.partitions import Partitions
 
 __all__ = ["LINES", "Preview", "Stored", "preview_of"]
 

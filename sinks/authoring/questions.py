@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from schemas.definitions import choices
+from schemas.definitions.definitions import choices
 from schemas.errors import Fault, WrongInputError
 from schemas.events import SOURCE_GROUPS, Source
 from schemas.tables import AttributeType, TableKind
 from sinks.authoring.draft import Answer, Draft
-from sinks.columns import Column, Subject
 from sinks.exports.definition import (
     USUAL_NAME,
     ExportDefinition,
@@ -23,10 +22,11 @@ from sinks.exports.definition import (
     FormatsDefinition,
     WhenEmpty,
 )
+from sinks.exports.types import EXPORT_TYPES, ExportType, columns_on_offer
 from sinks.rendering.compress import Compression
 from sinks.rendering.formats import MOMENT_FORMATS, BooleanFormat, DatePattern
 from sinks.rendering.render import Separator
-from sinks.types import EXPORT_TYPES, ExportType, columns_on_offer
+from sinks.rules.columns import Column, Subject
 
 __all__ = ["QUESTIONS", "Interviewer", "Offer", "Question", "flag_of", "interview"]
 

@@ -20,8 +20,8 @@ from schemas.tables import (
     SegmentationKind,
     TableDefinition,
 )
-from sinks.columns import Column, Origin, Subject
-from sinks.types import EXPORT_TYPES, ExportType, Increment, Line, columns_on_offer
+from sinks.exports.types import EXPORT_TYPES, ExportType, Increment, Line, columns_on_offer
+from sinks.rules.columns import Column, Origin, Subject
 
 __all__ = ["PLACEHOLDERS", "any_subject", "columns_of", "types_reference"]
 

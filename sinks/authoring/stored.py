@@ -19,9 +19,9 @@ from sinks.closing.cut import Cuts, Span, TopicCut, spans
 from sinks.instants import milliseconds
 from sinks.ledger.ledger import Choice, Intent, Ledger
 from sinks.setup import Sinks
-from streams.coverage import Fingerprint, Hole
-from streams.layout import TopicPartition
 from streams.setup import Streams
+from streams.storage.coverage import Fingerprint, Hole
+from streams.storage.layout import TopicPartition
 
 __all__ = ["AsCovered", "StoredCuts", "Unrecorded"]
 

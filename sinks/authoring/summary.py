@@ -15,12 +15,12 @@ from typing import Final
 
 from schemas.events import CAMPAIGN_CHANNELS_OF_KIND, FILE_CHANNELS, CampaignKind, Channel, Kind
 from schemas.tables import AttributeType
-from sinks.columns import HeadedColumn
 from sinks.exports.export import Export
+from sinks.exports.schedule import next_close
+from sinks.exports.types import Line
 from sinks.rendering.zones import zone
 from sinks.rules.campaigns import CAMPAIGN_LIFE
-from sinks.schedule import next_close
-from sinks.types import Line
+from sinks.rules.columns import HeadedColumn
 
 __all__ = ["Field", "Format", "General", "Parameters", "Section", "Summary", "Target", "summary_of"]
 

@@ -20,10 +20,10 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from sinks.closing.offsets import Found, IntArray, Offsets, Runs
-from sinks.closing.unreadable import Read, explain_unreadable
-from streams.coverage import Hole, Tile, tile
-from streams.layout import CoveragePath, TopicPartition
-from streams.partitions import FileSlice, Partitions
+from sinks.engine.unreadable import Read, explain_unreadable
+from streams.storage.coverage import Hole, Tile, tile
+from streams.storage.layout import CoveragePath, TopicPartition
+from streams.storage.partitions import FileSlice, Partitions
 
 __all__ = ["AppendTimes", "Beginning"]
 

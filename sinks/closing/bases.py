@@ -18,10 +18,10 @@ import pyarrow as pa
 
 from sinks.closing.cut import TopicCut
 from sinks.instants import parse_stamp, stamp
-from streams.layout import TakenOutPath, TopicPartition
-from streams.parquet import parquet_writer, write_rows
-from streams.store import Store
-from streams.taken_out import TakenOutRows
+from streams.storage.layout import TakenOutPath, TopicPartition
+from streams.storage.parquet import parquet_writer, write_rows
+from streams.storage.store import Store
+from streams.storage.taken_out import TakenOutRows
 
 _FORMAT: Final = "v2"
 _ROW_GROUP: Final = 64 * 1024  # small: a close skips the groups whose ids its window doesn't touch

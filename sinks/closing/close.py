@@ -20,12 +20,12 @@ import structlog
 from schemas.errors import CloseError
 from sinks.closing.completeness import Lag
 from sinks.closing.deliveries import Deliveries, Parcel
+from sinks.closing.file_names import closed_with, taken_name
 from sinks.closing.guards import Figures, broken, rows_of_weekday
 from sinks.closing.intent import Intentions
+from sinks.closing.manifest_of import manifest_of
+from sinks.closing.observer import Step, decided, entering, step
 from sinks.closing.selection import Selection
-from sinks.closing.taken import closed_with, taken_name
-from sinks.closing.telling import manifest_of
-from sinks.closing.watch import Step, decided, entering, step
 from sinks.drops.manifest import Manifest, Released
 from sinks.exports.export import Export
 from sinks.instants import stamp

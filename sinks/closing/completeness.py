@@ -18,11 +18,11 @@ from schemas.errors import DeltadropError, HeldError, LostOffsetsError, WaitingE
 from sinks.closing.cut import Span
 from sinks.closing.losses import Losses, lost_of_window
 from sinks.ledger.ledger import Choice
-from streams.coverage import Fingerprint, Hole
-from streams.kafka import OffsetsGoneError
-from streams.layout import TopicPartition
-from streams.partitions import Chosen, Partitions
-from streams.set_aside import SetAsides
+from streams.reading.kafka import OffsetsGoneError
+from streams.recovery.set_aside import SetAsides
+from streams.storage.coverage import Fingerprint, Hole
+from streams.storage.layout import TopicPartition
+from streams.storage.partitions import Chosen, Partitions
 
 log = structlog.get_logger(__name__)
 

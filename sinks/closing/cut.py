@@ -21,10 +21,10 @@ from schemas.errors import HeldError
 from sinks.closing.append_times import AppendTimes, Beginning
 from sinks.closing.offsets import Found, Offsets
 from sinks.instants import milliseconds, parse_stamp, stamp
-from streams.kafka import Topics
-from streams.layout import TopicPartition
-from streams.partitions import Partitions
-from streams.store import Store
+from streams.reading.kafka import Topics
+from streams.storage.layout import TopicPartition
+from streams.storage.partitions import Partitions
+from streams.storage.store import Store
 
 log = structlog.get_logger(__name__)
 

@@ -20,7 +20,7 @@ from typing import Final, TypeAlias, TypeVar
 import structlog
 
 from schemas.errors import CloseError, DeltadropError
-from sinks.closing.unforeseen import told_of
+from sinks.closing.unexpected import told_of
 from sinks.drops.manifest import MANIFEST_ENDING, Manifest
 from sinks.ledger.receipts import Consignment, Receipts
 from sinks.locations.base import DeliveryError, Folder, PassingError, Receipt, Terms

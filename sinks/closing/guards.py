@@ -15,11 +15,11 @@ from typing import Final
 from sinks.drops.manifest import Manifest
 from sinks.exports.definition import GuardRailsDefinition
 from sinks.exports.export import Export
+from sinks.exports.schedule import first_start
 from sinks.instants import close_instant
 from sinks.ledger.ledger import Intent, Ledger
 from sinks.rendering.zones import zone
 from sinks.rules import Outcome
-from sinks.schedule import first_start
 from sinks.wording import counted
 
 __all__ = ["Figures", "broken", "rows_of_weekday"]

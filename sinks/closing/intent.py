@@ -21,17 +21,17 @@ from sinks.closing.bases import Base, Bases
 from sinks.closing.completeness import Completeness, Lag, Need
 from sinks.closing.cut import Cuts, Span, TopicCut, spans
 from sinks.closing.losses import lost_of_intent
-from sinks.closing.source import taken_out_of
+from sinks.engine.event_source import taken_out_of
 from sinks.exports.export import Export
+from sinks.exports.schedule import first_start
+from sinks.exports.types import EXPORT_TYPES, Line
 from sinks.instants import milliseconds, stamp
 from sinks.ledger.held import Holds
 from sinks.ledger.ledger import Choice, Deletion, Intent, Ledger
-from sinks.schedule import first_start
-from sinks.types import EXPORT_TYPES, Line
 from streams.clocks import clock_faults
-from streams.layout import TakenOutPath
-from streams.partitions import Partitions
-from streams.personal import profile_topic
+from streams.erasure.personal import profile_topic
+from streams.storage.layout import TakenOutPath
+from streams.storage.partitions import Partitions
 
 log = structlog.get_logger(__name__)
 

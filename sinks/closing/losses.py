@@ -18,10 +18,10 @@ from itertools import pairwise
 
 from sinks.closing.cut import Span
 from sinks.ledger.ledger import Choice, Intent
-from streams.coverage import Hole, PassedOver
-from streams.layout import TopicPartition
-from streams.partitions import Partitions
-from streams.store import Store
+from streams.storage.coverage import Hole, PassedOver
+from streams.storage.layout import TopicPartition
+from streams.storage.partitions import Partitions
+from streams.storage.store import Store
 
 __all__ = ["Losses", "PassedSpan", "lost_of_intent", "lost_of_window", "passed_over_of_intent"]
 

@@ -20,9 +20,9 @@ from kafka.consumer.fetcher import Fetcher
 from kafka.errors import KafkaError
 
 from schemas.errors import CloseError
-from schemas.kafka_settings import KafkaSettings
-from schemas.reach import KAFKA_HINT, wait_until_reachable
-from streams.kafka import plain_consumer
+from schemas.settings.kafka import KafkaSettings
+from schemas.settings.reachable import KAFKA_HINT, wait_until_reachable
+from streams.reading.kafka import plain_consumer
 
 __all__ = ["Found", "IntArray", "KafkaOffsets", "Offsets", "Runs"]
 

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 from schemas.events import KINDS, EventType, Kind
 from schemas.topics import Topic
 from sinks.closing.bases import Bases
-from sinks.closing.source import EventSource, clip
 from sinks.editions import EDITION
+from sinks.engine.event_source import EventSource, clip
+from sinks.engine.ordered import Ordered
 from sinks.ledger.ledger import Choice, Deletion
 from sinks.state import (
     POSITION,
@@ -26,8 +27,7 @@ from sinks.state import (
     fold_rows,
     repeats,
 )
-from sinks.state.ordered import Ordered
-from streams.layout import TakenOutPath
+from streams.storage.layout import TakenOutPath
 
 __all__ = ["Before", "Reading"]
 

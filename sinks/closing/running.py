@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from schemas.errors import DeltadropError
 from sinks.closing.close import Closer, Progress
-from sinks.closing.unforeseen import told_of
-from sinks.closing.watch import begun
+from sinks.closing.observer import begun
+from sinks.closing.unexpected import told_of
 from sinks.exports.export import Export
 from sinks.ledger.ledger import Outcome
 
@@ -25,7 +25,7 @@ def attempt(
     initial: bool = False,
 ) -> Outcome:
     """Close a window; raises only DeltadropError, so that one export that fails in a way nobody
-    foresaw doesn't keep the others from closing. Who watches (`sinks.closing.watch`) is told.
+    foresaw doesn't keep the others from closing. Who watches (`sinks.closing.observer`) is told.
     """
     with begun(export.name, instant), foreseen(export.name, instant):
         return closer.close(export, instant, progress, initial=initial)

@@ -27,10 +27,10 @@ from sinks.closing.intent import topics_read
 from sinks.closing.losses import PassedSpan, passed_over_of_intent
 from sinks.closing.planning import planning
 from sinks.closing.reading import Reading
-from sinks.closing.source import EventSource, Narrowed, taken_out_of
-from sinks.closing.unreadable import explain_unreadable
-from sinks.columns import EVENT_ID, Column, Origin
 from sinks.editions import WAITED_ARE_LATE, refuse_later
+from sinks.engine.duckdb import Engine, asked, fetched
+from sinks.engine.event_source import EventSource, Narrowed, taken_out_of
+from sinks.engine.unreadable import explain_unreadable
 from sinks.exports.export import Export
 from sinks.instants import milliseconds
 from sinks.ledger.ledger import Choice, Deletion, Intent, Ledger
@@ -48,11 +48,11 @@ from sinks.rules import (
     initial_drop,
     members_of,
 )
+from sinks.rules.columns import EVENT_ID, Column, Origin
 from sinks.state import POSITION
-from sinks.state.engine import Engine, asked, fetched
 from sinks.wording import counted
-from streams.layout import TakenOutPath, TopicPartition
-from streams.partitions import Partitions
+from streams.storage.layout import TakenOutPath, TopicPartition
+from streams.storage.partitions import Partitions
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 
 import typer
 
-from schemas.definitions import choices
+from schemas.definitions.definitions import choices
 from schemas.errors import (
     CloseError,
     DefinitionError,
@@ -24,7 +24,7 @@ from schemas.errors import (
     WaitingError,
     WrongInputError,
 )
-from schemas.settings import load_settings
+from schemas.settings.settings import load_settings
 from sinks.closing.completeness import Lag
 from sinks.closing.deliveries import Deliveries
 from sinks.closing.running import attempt
@@ -33,14 +33,14 @@ from sinks.commands.release import known_export
 from sinks.commands.telling import reporter_of
 from sinks.commands.unsent import unsent
 from sinks.exports.export import Export
+from sinks.exports.schedule import Due, closed_until, due_closes, initial_closes
 from sinks.instants import parse_zoned
 from sinks.ledger.ledger import Ledger
-from sinks.night.glance import at_a_glance
 from sinks.night.lanes import Lanes
 from sinks.night.observing import writing_metrics
 from sinks.night.status import status_of
+from sinks.night.status_text import at_a_glance
 from sinks.reports import Reporter
-from sinks.schedule import Due, closed_until, due_closes, initial_closes
 from sinks.setup import Sinks
 
 __all__ = ["close", "history", "status"]

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from schemas.definitions import choices
+from schemas.definitions.definitions import choices
 from schemas.errors import Fault, WrongInputError
-from schemas.settings import Settings, load_settings
+from schemas.settings.settings import Settings, load_settings
 from schemas.tables import Catalog, load_catalog
 from sinks.authoring.json_schema import json_schemas, written
 from sinks.authoring.summary import Section, Summary, summary_of

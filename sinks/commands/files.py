@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from schemas.definitions import Faults, read_models
+from schemas.definitions.definitions import Faults, read_models
 from schemas.errors import DefinitionError
-from schemas.settings import Settings, load_settings
+from schemas.settings.settings import Settings, load_settings
 from schemas.tables import load_catalog
 from sinks.commands.unsent import unsent
 from sinks.drops.verify import verify as verify_drop

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from schemas.errors import Fault
-from schemas.settings import load_settings
+from schemas.settings.settings import load_settings
 from schemas.tables import load_catalog
 from sinks.authoring.draft import Answer, Draft, write_definition
 from sinks.authoring.json_schema import schema_line

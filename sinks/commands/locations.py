@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from schemas.definitions import choices
+from schemas.definitions.definitions import choices
 from schemas.errors import Fault, WrongInputError
-from schemas.settings import load_settings
+from schemas.settings.settings import load_settings
 from sinks.locations import DeliveryError, load_locations
 
 __all__ = ["check_location"]

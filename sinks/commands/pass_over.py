@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from schemas.settings import load_settings
+from schemas.settings.settings import load_settings
 from sinks.commands.release import read_reason
 from sinks.repair.pass_over import PassingOver
 from sinks.setup import Sinks

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from schemas.settings import load_settings
+from schemas.settings.settings import load_settings
 from sinks.commands.exports import named
 from sinks.commands.lines import close_line, outcome_fields
 from sinks.commands.release import known_export, read_instant, read_reason

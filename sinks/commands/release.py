@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from schemas.definitions import choices
+from schemas.definitions.definitions import choices
 from schemas.errors import Fault, WrongInputError
-from schemas.settings import load_settings
+from schemas.settings.settings import load_settings
 from sinks.closing.completeness import Lag
 from sinks.commands.exports import named
 from sinks.commands.lines import close_line, outcome_fields

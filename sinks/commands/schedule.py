@@ -13,13 +13,13 @@ from typing import Annotated, Final
 import structlog
 import typer
 
-from schemas.settings import Settings, load_settings
-from sinks.closing.watch import watching
+from schemas.settings.settings import Settings, load_settings
+from sinks.closing.observer import watching
 from sinks.commands.unsent import unsent
 from sinks.instants import utc_now
-from sinks.lease import Keeper, Lease, process_name
-from sinks.night.installed import Installed
+from sinks.ledger.lease import Keeper, Lease, process_name
 from sinks.night.observing import SchedulerWatch
+from sinks.night.reload import Installed
 from sinks.night.scheduler import LEASE, Scheduler
 from sinks.reports import Reporter, channels_of
 from sinks.setup import Sinks

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from schemas.settings import load_settings
+from schemas.settings.settings import load_settings
 from sinks.commands.telling import telling_revisions
 from sinks.setup import Sinks
 

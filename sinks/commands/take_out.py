@@ -8,10 +8,10 @@ from typing import Annotated, Final
 import typer
 
 from schemas.errors import Fault, WrongInputError
-from schemas.settings import load_settings
+from schemas.settings.settings import load_settings
 from sinks.commands.release import read_reason
 from sinks.repair.taking_out import TakeOut
-from streams.restoring import Restorer
+from streams.recovery.restoring import Restorer
 from streams.setup import Streams
 
 __all__ = ["take_out"]

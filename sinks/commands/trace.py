@@ -10,15 +10,15 @@ from uuid import UUID
 
 import typer
 
-from schemas.definitions import choices
+from schemas.definitions.definitions import choices
 from schemas.errors import Fault, WrongInputError
-from schemas.settings import load_settings
+from schemas.settings.settings import load_settings
 from schemas.topics import dead_letter_topic
 from sinks.instants import parse_zoned
 from sinks.setup import Sinks
 from sinks.tracing.finding import Days
 from sinks.tracing.trace import Asked, trace_event, trace_profile
-from streams.dead_letters_read import LetterReader
+from streams.dead_letters.read import LetterReader
 
 __all__ = ["trace"]
 

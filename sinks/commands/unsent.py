@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from schemas.errors import Fault
-from schemas.settings import Settings
+from schemas.settings.settings import Settings
 from sinks.exports.export import Export
 
 __all__ = ["unsent"]

@@ -16,11 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from schemas.errors import CloseError, HeldError
 from schemas.tables import AttributeType
-from sinks.columns import HeadedColumn
 from sinks.exports.export import Export
 from sinks.instants import close_instant
 from sinks.rendering import zones
 from sinks.rendering.render import Compression, Rendered
+from sinks.rules.columns import HeadedColumn
 from sinks.wording import counted
 
 __all__ = [

@@ -22,9 +22,9 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.definitions import AtError, choices
+from schemas.definitions.definitions import AtError, choices
+from schemas.definitions.patterns import ADDRESS_PATTERN, FOLDER_PATTERN
 from schemas.events import SOURCE_GROUPS, Source, SourceGroup
-from schemas.patterns import ADDRESS_PATTERN, FOLDER_PATTERN
 from sinks.rendering import zones
 from sinks.rendering.formats import MOMENT_FORMATS, BooleanFormat, DatePattern
 from sinks.rendering.names import NamePattern, PatternError

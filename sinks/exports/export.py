@@ -16,20 +16,20 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from schemas.definitions import Document, Faults, build, read_models
+from schemas.definitions.definitions import Document, Faults, build, read_models
 from schemas.errors import Fault
 from schemas.tables import Catalog, DatabaseDefinition, TableDefinition
 from schemas.topics import Topic
-from sinks.columns import HeadedColumn, Subject
 from sinks.editions import Mended
 from sinks.exports.definition import ExportDefinition
 from sinks.exports.fitting import fit
+from sinks.exports.types import EXPORT_TYPES, ExportType, Increment
 from sinks.locations import TRANSFERBOX, Terms
 from sinks.rendering import zones
 from sinks.rendering.formats import ValueFormats
 from sinks.rendering.names import FileName
 from sinks.rendering.render import Layout, RenderedColumn, Separator
-from sinks.types import EXPORT_TYPES, ExportType, Increment
+from sinks.rules.columns import HeadedColumn, Subject
 
 __all__ = ["LOCATIONS", "Export", "Identity", "load_exports"]
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from schemas.definitions import Document, Faults, Location, choices
+from schemas.definitions.definitions import Document, Faults, Location, choices
 from schemas.tables import Catalog
-from sinks.columns import WHY_MISSING, Column, HeadedColumn, Subject, profile_columns
 from sinks.exports.definition import (
     USUAL_NAME,
     USUAL_PLACES,
@@ -23,11 +22,12 @@ from sinks.exports.definition import (
     WhenEmpty,
     placeholders,
 )
+from sinks.exports.types import EXPORT_TYPES, ExportType, Increment, Line, columns_on_offer
 from sinks.locations import Terms
 from sinks.rendering.compress import Compression
 from sinks.rendering.names import FileName, NamePattern, PatternError
 from sinks.rendering.render import Separator
-from sinks.types import EXPORT_TYPES, ExportType, Increment, Line, columns_on_offer
+from sinks.rules.columns import WHY_MISSING, Column, HeadedColumn, Subject, profile_columns
 
 __all__ = ["Fitted", "fit"]
 

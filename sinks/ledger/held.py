@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass, replace
 from schemas.errors import HeldError, LedgerError, LostOffsetsError, UnreadableError
 from sinks.instants import stamp
 from sinks.ledger.ledger import Deletion, Intent, entry_name, read_entry
-from streams.layout import TakenOutPath
-from streams.store import Store
+from streams.storage.layout import TakenOutPath
+from streams.storage.store import Store
 
 __all__ = ["Held", "Holds", "Release"]
 

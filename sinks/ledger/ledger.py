@@ -22,9 +22,9 @@ from schemas.errors import LedgerError
 from sinks.editions import EDITION, FIRST_EDITION
 from sinks.instants import parse_stamp, stamp
 from sinks.rendering.compress import BLOCK_BYTES
-from streams.coverage import Hole, Tile, Tiling
-from streams.layout import CoveragePath, TakenOutPath, TopicPartition
-from streams.store import Store
+from streams.storage.coverage import Hole, Tile, Tiling
+from streams.storage.layout import CoveragePath, TakenOutPath, TopicPartition
+from streams.storage.store import Store
 
 T = TypeVar("T")
 

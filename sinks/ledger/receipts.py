@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from sinks.instants import stamp
 from sinks.ledger.ledger import entry_name, read_entry
 from sinks.locations.base import Delivered, Receipt
-from streams.store import Store
+from streams.storage.store import Store
 
 __all__ = ["Consignment", "Receipts"]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from schemas.definitions import Document, Faults, build, choices
-from schemas.settings import Settings
+from schemas.definitions.definitions import Document, Faults, build, choices
+from schemas.settings.settings import Settings
 from sinks.locations.base import Location, Terms
 from sinks.locations.ftps import FtpsSettings
 from sinks.locations.s3 import S3Settings

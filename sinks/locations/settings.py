@@ -13,9 +13,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from schemas.definitions import AtError
-from schemas.patterns import worded
-from schemas.receiver_settings import ReadyFile
+from schemas.definitions.definitions import AtError
+from schemas.definitions.patterns import worded
+from schemas.settings.receivers import ReadyFile
 from sinks.locations.base import DeliveryError, Location, Step, Terms
 
 __all__ = ["LocationSettings", "RemoteSettings", "ServerFolder", "Text", "secret"]

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sinks.setup import Sinks
-from streams.kafka import TopicIdentity
-from streams.layout import CoveragePath
-from streams.partitions import Partitions
-from streams.set_aside import SetAsides
+from streams.reading.kafka import TopicIdentity
+from streams.recovery.set_aside import SetAsides
+from streams.storage.layout import CoveragePath
+from streams.storage.partitions import Partitions
 
 __all__ = ["PassedOverStatus", "SetAsideStatus", "passed_over_of", "set_aside_of", "trouble_of"]
 

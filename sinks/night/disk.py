@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 
-from schemas.settings import Settings
+from schemas.settings.settings import Settings
 
 __all__ = ["DiskStatus", "disk_status"]
 

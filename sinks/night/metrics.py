@@ -17,7 +17,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from sinks.closing.watch import Result, Step
+from sinks.closing.observer import Result, Step
 from sinks.night.standing import Standing, standing_of
 from sinks.rules.outcome import Outcome as RowOutcome
 from sinks.setup import Sinks
@@ -33,7 +33,7 @@ _TROUBLES: Final = "deltadrop_export_trouble"
 
 
 class CloseMetrics:
-    """The figures of exports and of the closes of this process: a `sinks.closing.watch.Watcher`.
+    """The figures of exports and of the closes of this process: a `sinks.closing.observer.Watcher`.
 
     sinks: the parts of the installation, asked from any thread. now: the clock, which says UTC.
     """

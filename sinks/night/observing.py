@@ -14,9 +14,9 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, write_to_textfile
 
-from sinks.closing.watch import Result, Step, watching
+from sinks.closing.observer import Result, Step, watching
 from sinks.instants import utc_now
-from sinks.lease import Keeper
+from sinks.ledger.lease import Keeper
 from sinks.night.metrics import CloseMetrics
 from sinks.night.scheduler import Stop
 from sinks.setup import Sinks

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from schemas.settings import ScheduleSettings
+from schemas.settings.settings import ScheduleSettings
 
 __all__ = ["Retries"]
 

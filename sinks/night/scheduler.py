@@ -17,19 +17,19 @@ from typing import Final, Protocol
 import structlog
 
 from schemas.errors import DeltadropError, HeldError, LedgerError, WaitingError
-from schemas.settings import Settings
+from schemas.settings.settings import Settings
 from sinks.closing.close import Closer
 from sinks.closing.completeness import Lag
 from sinks.closing.deliveries import Deliveries
 from sinks.closing.running import attempt
 from sinks.exports.export import Export
-from sinks.lease import Keeper
+from sinks.exports.schedule import Due, closed_until, due_closes, next_close
+from sinks.ledger.lease import Keeper
 from sinks.ledger.ledger import Outcome
-from sinks.night.installed import Installed
 from sinks.night.lanes import Lanes
+from sinks.night.reload import Installed
 from sinks.night.retries import Retries
 from sinks.repair.sweep import Sweeper
-from sinks.schedule import Due, closed_until, due_closes, next_close
 from sinks.setup import Sinks
 
 __all__ = ["LEASE", "Scheduler", "Stop"]

@@ -6,9 +6,9 @@ import datetime as dt
 from dataclasses import dataclass
 
 from sinks.exports.export import Export
+from sinks.exports.schedule import closed_until, due_closes, next_close, window_begin
 from sinks.ledger.ledger import Ledger, Outcome
 from sinks.reports.report import deliver_by
-from sinks.schedule import closed_until, due_closes, next_close, window_begin
 
 __all__ = ["Standing", "standing_of"]
 

@@ -12,8 +12,9 @@ from schemas.errors import DeltadropError, LedgerError
 from sinks.closing.intent import topics_read
 from sinks.closing.offsets import Found
 from sinks.exports.export import Export
+from sinks.exports.schedule import closed_until, due_closes, next_close
 from sinks.instants import milliseconds
-from sinks.lease import latest_grant
+from sinks.ledger.lease import latest_grant
 from sinks.night.aside import (
     PassedOverStatus,
     SetAsideStatus,
@@ -25,13 +26,12 @@ from sinks.night.disk import DiskStatus, disk_status
 from sinks.night.scheduler import LEASE
 from sinks.night.unsettled import Unsettled, unsettled_of
 from sinks.reports import Outbox, Unsent, channels_of, deliver_by, latest_trouble
-from sinks.schedule import closed_until, due_closes, next_close
 from sinks.setup import Sinks
 from streams.clocks import clock_faults
-from streams.coverage import tile
-from streams.kafka import TopicIdentity
-from streams.layout import CoveragePath, TopicPartition
-from streams.records import moment_text
+from streams.reading.kafka import TopicIdentity
+from streams.reading.records import moment_text
+from streams.storage.coverage import tile
+from streams.storage.layout import CoveragePath, TopicPartition
 
 _LATEST: Final = 100
 """Coverage records of each partition whose append times are looked at: 100 minutes of a worker."""

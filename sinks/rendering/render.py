@@ -29,7 +29,7 @@ from sinks.rendering.archive import archive
 from sinks.rendering.compress import BLOCK_BYTES, Compression
 from sinks.rendering.formats import Mask, ValueFormats, format_values
 from sinks.wording import counted
-from streams.slices import row_bytes
+from streams.storage.slices import row_bytes
 
 __all__ = [
     "Compression",

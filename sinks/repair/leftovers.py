@@ -15,7 +15,7 @@ import structlog
 from sinks.closing.bases import Bases
 from sinks.locations import Transferbox
 from sinks.scratch import is_in_use
-from streams.partitions import Partitions
+from streams.storage.partitions import Partitions
 
 __all__ = ["Leftovers"]
 

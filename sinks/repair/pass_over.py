@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
 
-from schemas.definitions import choices
+from schemas.definitions.definitions import choices
 from schemas.errors import Fault, WrongInputError
 from sinks.closing.offsets import KafkaOffsets
 from sinks.wording import counted
-from streams.coverage import CoverageRecord
-from streams.kafka import TopicIdentity, Topics
-from streams.layout import TopicPartition
-from streams.partitions import Partitions
-from streams.set_aside import SetAside, SetAsides, pass_over
+from streams.reading.kafka import TopicIdentity, Topics
+from streams.recovery.set_aside import SetAside, SetAsides, pass_over
+from streams.storage.coverage import CoverageRecord
+from streams.storage.layout import TopicPartition
+from streams.storage.partitions import Partitions
 
 __all__ = ["PassedOverNow", "PassingOver"]
 

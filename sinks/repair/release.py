@@ -19,7 +19,7 @@ from sinks.exports.export import Export
 from sinks.instants import stamp
 from sinks.ledger.held import Release
 from sinks.ledger.ledger import Intent, Outcome
-from sinks.repair.held_drop import HeldDrop, look_at
+from sinks.repair.held_preview import HeldDrop, look_at
 from sinks.repair.revise import Reviser
 
 __all__ = ["Releaser"]

@@ -17,14 +17,14 @@ from uuid import UUID
 
 import structlog
 
-from schemas.definitions import choices
+from schemas.definitions.definitions import choices
 from schemas.errors import DeltadropError, Fault, UnreadableFilesError, WrongInputError
 from sinks.wording import counted
-from streams.layout import CoveragePath, TakenOutPath, TopicPartition
-from streams.partitions import Partitions
-from streams.restoring import Restorer
-from streams.taken_out import TakenOut
-from streams.unreadable import Scanned, make_readable, offsets_in, scanned
+from streams.recovery.restoring import Restorer
+from streams.recovery.unreadable import Scanned, make_readable, offsets_in, scanned
+from streams.storage.layout import CoveragePath, TakenOutPath, TopicPartition
+from streams.storage.partitions import Partitions
+from streams.storage.taken_out import TakenOut
 
 __all__ = ["Result", "TakeOut"]
 

@@ -21,7 +21,7 @@ from typing import Any, Final
 import structlog
 
 from schemas.errors import ReportError
-from schemas.report_settings import MailSettings
+from schemas.settings.reports import MailSettings
 from sinks.reports.channel import PartlySentError, RefusedError, UnreachableError, trusting
 from sinks.reports.deadline import Deadline
 from sinks.reports.report import Report

@@ -26,7 +26,7 @@ from sinks.reports.channel import (
     UnreachableError,
 )
 from sinks.reports.report import Kind, Report
-from streams.store import Store
+from streams.storage.store import Store
 
 __all__ = ["Outbox", "Unsent", "latest_trouble"]
 

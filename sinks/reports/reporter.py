@@ -10,10 +10,11 @@ from typing import Final
 import structlog
 
 from schemas.errors import DeltadropError
-from schemas.settings import Settings
+from schemas.settings.settings import Settings
 from sinks.exports.export import Export
+from sinks.exports.schedule import window_begin
 from sinks.instants import utc_now
-from sinks.lease import Lease, process_name
+from sinks.ledger.lease import Lease, process_name
 from sinks.ledger.ledger import Ledger, Outcome
 from sinks.reports.channel import Channel
 from sinks.reports.mail import Mail
@@ -21,7 +22,6 @@ from sinks.reports.outbox import Outbox
 from sinks.reports.report import Kind, Report, deliver_by
 from sinks.reports.told import let_go, revised_since
 from sinks.reports.webhook import Webhook
-from sinks.schedule import window_begin
 
 __all__ = ["Reporter", "channels_of"]
 

@@ -25,7 +25,7 @@ from http.client import (
 from typing import IO, Any, Final
 
 from schemas.errors import ReportError
-from schemas.report_settings import WebhookSettings
+from schemas.settings.reports import WebhookSettings
 from sinks.reports.channel import UnreachableError, trusting
 from sinks.reports.deadline import Deadline
 from sinks.reports.report import Report

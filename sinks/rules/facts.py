@@ -14,16 +14,16 @@ from datetime import datetime
 import ibis
 import ibis.expr.types as ir
 
-from sinks.columns import Column, Origin
 from sinks.editions import EDITION, LATEST_DELETIONS, Mended
+from sinks.engine.duckdb import fetched, kept
+from sinks.engine.ordered import Ordered, in_order
 from sinks.rules.campaigns import CLOSES_TO_WAIT, is_active
+from sinks.rules.columns import Column, Origin
 from sinks.rules.lines import origins_of, state_fields, values_of
 from sinks.rules.outcome import Outcome, first_that_applies
 from sinks.rules.people import People
-from sinks.state.engine import fetched, kept
 from sinks.state.firsts import FIRSTS_DAYS, Firsts
 from sinks.state.order import POSITION
-from sinks.state.ordered import Ordered, in_order
 from sinks.state.repeats import is_repeat
 
 __all__ = ["FactDrop", "FactRule", "Facts", "drop_of_facts"]
@@ -120,8 +120,8 @@ def drop_of_facts(
 ) -> FactDrop:
     """Select one drop; the verdicts are computed at once, lines and waiting facts when read.
 
-    columns: those of the export, as `sinks.types` declares them. cut: the instant at which the
-    window ends, in UTC.
+    columns: those of the export, as `sinks.exports.types` declares them. cut: the instant at which
+    the window ends, in UTC.
     """
     records = _records(facts)
     verdicts = _judge_alone(rule, records, facts, cut)

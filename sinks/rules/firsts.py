@@ -16,7 +16,7 @@ from typing import Final
 import ibis
 import ibis.expr.types as ir
 
-from sinks.state.engine import kept, lasting
+from sinks.engine.duckdb import kept, lasting
 from sinks.state.firsts import Firsts
 from sinks.state.order import POSITION
 

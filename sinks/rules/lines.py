@@ -1,5 +1,5 @@
 """The values of a drop's lines, column by column, from where each is declared to come (SPEC §2;
-`sinks.columns`).
+`sinks.rules.columns`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Final
 import ibis
 import ibis.expr.types as ir
 
-from sinks.columns import Column, Origin
+from sinks.rules.columns import Column, Origin
 
 __all__ = ["members_of", "origins_of", "state_fields", "values_of"]
 

@@ -8,7 +8,7 @@ from typing import Final
 import ibis
 import ibis.expr.types as ir
 
-from sinks.state.engine import fetched
+from sinks.engine.duckdb import fetched
 
 __all__ = ["Outcome", "balance", "first_that_applies"]
 

@@ -9,7 +9,7 @@ import ibis
 import ibis.expr.types as ir
 
 from sinks.editions import EDITION, LATEST_DELETIONS
-from sinks.state.engine import fetched, kept
+from sinks.engine.duckdb import fetched, kept
 
 __all__ = ["People"]
 

@@ -14,15 +14,15 @@ import ibis
 import ibis.expr.types as ir
 
 from schemas.events import EventType
-from sinks.columns import Column, Origin
 from sinks.editions import EDITION, LATEST_DELETIONS, UPDATES_AT_CREATION, Mended
+from sinks.engine.duckdb import fetched, kept
+from sinks.engine.ordered import Ordered, in_order
+from sinks.rules.columns import Column, Origin
 from sinks.rules.lines import state_fields, values_of
 from sinks.rules.outcome import Outcome, first_that_applies
 from sinks.rules.people import People
-from sinks.state.engine import fetched, kept
 from sinks.state.lives import among_deletions, fold_rows, with_beginnings
 from sinks.state.order import POSITION, in_append_order
-from sinks.state.ordered import Ordered, in_order
 from sinks.state.repeats import is_repeat
 
 __all__ = ["RowDrop", "RowFacts", "RowRule", "drop_of_rows", "initial_drop"]
@@ -96,7 +96,7 @@ class RowDrop:
 def drop_of_rows(rule: RowRule, facts: RowFacts, columns: Sequence[Column]) -> RowDrop:
     """Select one drop; the verdicts are computed at once, the lines when they are read.
 
-    columns: those of the export, as `sinks.types` declares them.
+    columns: those of the export, as `sinks.exports.types` declares them.
     """
     state = fold_rows(facts.before, facts.window, facts.repeated, facts.key, facts.edition)
     verdicts = kept(_judge([kind.value for kind in rule.makes_lines], facts, state))

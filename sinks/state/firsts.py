@@ -15,7 +15,7 @@ import ibis
 import ibis.expr.types as ir
 
 from schemas.events import EventType
-from sinks.state.engine import asked, fetched, kept, lasting
+from sinks.engine.duckdb import asked, fetched, kept, lasting
 from sinks.state.repeats import without_repeats
 
 __all__ = ["FIRSTS_DAYS", "Firsts", "fold_firsts"]

@@ -14,7 +14,7 @@ from typing import Final
 import ibis
 import ibis.expr.types as ir
 
-from sinks.state.engine import kept, lasting
+from sinks.engine.duckdb import kept, lasting
 from sinks.state.order import POSITION, at_latest
 
 __all__ = ["REPEAT_HOURS", "is_repeat", "repeats", "without_repeats"]

@@ -13,10 +13,10 @@ from uuid import UUID
 
 from schemas.errors import DeltadropError
 from sinks.setup import Sinks
-from streams.coverage import PassedOver, tile
-from streams.dead_letters_read import Letter, LetterReader, identity_of
-from streams.layout import TopicPartition
-from streams.records import moment_text
+from streams.dead_letters.read import Letter, LetterReader, identity_of
+from streams.reading.records import moment_text
+from streams.storage.coverage import PassedOver, tile
+from streams.storage.layout import TopicPartition
 
 __all__ = ["NOWHERE", "Elsewhere", "Lost", "Unstored", "look_elsewhere"]
 

@@ -16,13 +16,13 @@ from schemas.events import KINDS, EventType, Kind
 from schemas.topics import Topic
 from sinks.closing.reading import Before
 from sinks.closing.selection import Judged
-from sinks.closing.source import Narrowed
 from sinks.editions import LATEST_DELETIONS
+from sinks.engine.duckdb import fetched
+from sinks.engine.event_source import Narrowed
 from sinks.exports.export import Export
 from sinks.ledger.ledger import Intent
 from sinks.rules import Outcome
 from sinks.state import POSITION
-from sinks.state.engine import fetched
 
 __all__ = ["Evidence", "Position", "Seen"]
 

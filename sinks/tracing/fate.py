@@ -21,19 +21,19 @@ from schemas.errors import UnreadableFilesError
 from schemas.events import KINDS
 from schemas.topics import Topic
 from sinks.closing.selection import Selection
-from sinks.closing.source import Narrowed
+from sinks.engine.duckdb import fetched
+from sinks.engine.event_source import Narrowed
 from sinks.exports.export import Export
+from sinks.exports.schedule import next_close
 from sinks.ledger.ledger import Intent
 from sinks.ledger.ledger import Outcome as Closed
 from sinks.repair.revise import Reviser
 from sinks.rules import Outcome, RowRule
 from sinks.rules.campaigns import CLOSES_TO_WAIT
-from sinks.schedule import next_close
-from sinks.state.engine import fetched
 from sinks.tracing.evidence import Evidence
 from sinks.tracing.finding import Place, Stored
 from sinks.tracing.why import Reason, of_initial, reason_of
-from streams.layout import TakenOutPath
+from streams.storage.layout import TakenOutPath
 
 __all__ = ["BEGUN", "EARLIER", "HELD", "NOT_CLOSED", "REMOVED", "Fate", "Fates"]
 

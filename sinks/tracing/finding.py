@@ -21,13 +21,13 @@ import pyarrow.parquet as pq
 from schemas.events import KINDS, Kind
 from schemas.tables import TableKind
 from schemas.topics import Topic
-from sinks.closing.unreadable import Read, explain_unreadable
-from sinks.state.engine import Engine, parquet_scan
-from streams.layout import StreamFilePath, TakenOutPath, TopicPartition
-from streams.partitions import META, Chosen, FileSlice
+from sinks.engine.duckdb import Engine, parquet_scan
+from sinks.engine.unreadable import Read, explain_unreadable
 from streams.setup import Streams
-from streams.stream import builtin_name
-from streams.taken_out import TakenOut
+from streams.storage.layout import StreamFilePath, TakenOutPath, TopicPartition
+from streams.storage.partitions import META, Chosen, FileSlice
+from streams.storage.stream import builtin_name
+from streams.storage.taken_out import TakenOut
 
 __all__ = ["Days", "Finder", "Place", "Stored"]
 

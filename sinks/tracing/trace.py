@@ -19,7 +19,7 @@ from sinks.setup import Sinks
 from sinks.tracing.elsewhere import NOWHERE, Elsewhere, look_elsewhere
 from sinks.tracing.fate import HELD, REMOVED, Fate, Fates
 from sinks.tracing.finding import Days, Finder, Stored
-from streams.dead_letters_read import LetterReader
+from streams.dead_letters.read import LetterReader
 
 __all__ = ["Asked", "Trace", "Traced", "trace_event", "trace_profile"]
 

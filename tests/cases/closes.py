@@ -19,7 +19,9 @@ from schemas.derive import arrow_schema
 from schemas.events import KINDS, Kind
 from schemas.tables import Catalog, TableKind
 from schemas.topics import Topic
-from sinks.columns import Origin, Subject
+from sinks.engine.duckdb import fetched, streamed
+from sinks.engine.ordered import Ordered
+from sinks.exports.types import EXPORT_TYPES, ExportType, Increment, Line, columns_on_offer
 from sinks.rules import (
     FactRule,
     Facts,
@@ -31,6 +33,7 @@ from sinks.rules import (
     drop_of_rows,
     initial_drop,
 )
+from sinks.rules.columns import Origin, Subject
 from sinks.state import (
     Firsts,
     fold_campaigns,
@@ -39,9 +42,6 @@ from sinks.state import (
     fold_rows,
     repeats,
 )
-from sinks.state.engine import fetched, streamed
-from sinks.state.ordered import Ordered
-from sinks.types import EXPORT_TYPES, ExportType, Increment, Line, columns_on_offer
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NAMESPACE = uuid.UUID(int=0)

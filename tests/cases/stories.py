@@ -15,8 +15,8 @@ import yaml
 from schemas.events import SOURCE_GROUPS, Kind
 from schemas.tables import Catalog
 from schemas.topics import Topic
+from sinks.engine.duckdb import Engine
 from sinks.instants import milliseconds
-from sinks.state.engine import Engine
 from tests.cases.closes import EPOCH, NOTHING, Closed, Closer, CutAt, Record
 
 HERE = Path(__file__).parent

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from sinks.ledger.ledger import Ledger
-from streams.store import LocalStore
+from streams.storage.store import LocalStore
 from tests.faults.closing import EXPORT, Ended, close
 from tests.faults.injected import Fault
 from tests.faults.partners import PLACES, Held, Reader, Server, held, located, secrets_of

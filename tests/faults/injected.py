@@ -22,9 +22,9 @@ from sinks.locations import Transferbox
 from sinks.locations.ftps import Ftps, FtpsSession
 from sinks.locations.s3 import S3
 from sinks.locations.sftp import Sftp, SftpSession
-from streams.partitions import Partitions
-from streams.range_reader import RangeReader
-from streams.store import LocalStore
+from streams.recovery.range_reader import RangeReader
+from streams.storage.partitions import Partitions
+from streams.storage.store import LocalStore
 from tests.faults.disk import fill
 
 _GONE_SECONDS: Final = 10

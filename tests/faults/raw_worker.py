@@ -20,15 +20,15 @@ import pyarrow.compute as pc
 
 from benchmarks.stopwatch import peak_memory_mb
 from schemas.errors import DeltadropError
-from schemas.kafka_settings import KafkaSettings
-from streams.batch import BatchWriter
-from streams.dead_letters import DeadLetterTopic
-from streams.gather import Limits
-from streams.kafka import Topics
-from streams.partitions import Partitions
-from streams.store import LocalStore
-from streams.stream import Stream
+from schemas.settings.kafka import KafkaSettings
+from streams.reading.gather import Limits
+from streams.reading.kafka import Topics
+from streams.storage.partitions import Partitions
+from streams.storage.store import LocalStore
+from streams.storage.stream import Stream
 from streams.worker import Worker, WorkerOptions
+from streams.writing.batch import BatchWriter
+from streams.writing.dead_letter_topic import DeadLetterTopic
 
 POISON = b"poison"
 BOMB = b"bomb"

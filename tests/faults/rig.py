@@ -23,13 +23,13 @@ from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka import TopicPartition as ConfluentPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from schemas.kafka_settings import KafkaSettings
-from streams.coverage import tile
-from streams.kafka import Topics
-from streams.layout import TopicPartition
-from streams.partitions import Chosen, Partitions
-from streams.range_reader import RangeReader
-from streams.store import LocalStore
+from schemas.settings.kafka import KafkaSettings
+from streams.reading.kafka import Topics
+from streams.recovery.range_reader import RangeReader
+from streams.storage.coverage import tile
+from streams.storage.layout import TopicPartition
+from streams.storage.partitions import Chosen, Partitions
+from streams.storage.store import LocalStore
 from tests.faults import raw_worker
 
 MIB = 1 << 20

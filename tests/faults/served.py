@@ -20,9 +20,9 @@ from producers.event import Event
 from producers.publisher import Publisher
 from producers.topics import TopicKeeper, wanted_topics
 from schemas.events import Kind
-from schemas.settings import Settings, load_settings
+from schemas.settings.settings import Settings, load_settings
 from sinks.setup import Sinks
-from streams.layout import TopicPartition
+from streams.storage.layout import TopicPartition
 from tests.faults.closed import Site
 from tests.faults.closing import EXPORT
 from tests.faults.injected import Running

@@ -11,11 +11,11 @@ import pytest
 
 from deploy.parts import KafkaBroker
 from schemas.errors import PartitionError
-from schemas.kafka_settings import KafkaSettings
-from streams import range_reader
-from streams.batch import BatchWriter
-from streams.layout import TopicPartition
-from streams.range_reader import RangeReader
+from schemas.settings.kafka import KafkaSettings
+from streams.recovery import range_reader
+from streams.recovery.range_reader import RangeReader
+from streams.storage.layout import TopicPartition
+from streams.writing.batch import BatchWriter
 from tests.faults import raw_worker
 from tests.faults.rig import Site, create_topic, numbered, publish
 

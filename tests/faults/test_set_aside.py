@@ -21,12 +21,12 @@ from confluent_kafka.admin import (
 
 from deploy.parts import KafkaBroker
 from deploy.parts.kafka import kafka_on_java
-from schemas.kafka_settings import KafkaSettings
-from streams.fetch import UnreadableBatchError
-from streams.partitions import Partitions
-from streams.range_reader import RangeReader
-from streams.set_aside import SetAside, SetAsides, pass_over
-from streams.store import LocalStore
+from schemas.settings.kafka import KafkaSettings
+from streams.reading.fetch import UnreadableBatchError
+from streams.recovery.range_reader import RangeReader
+from streams.recovery.set_aside import SetAside, SetAsides, pass_over
+from streams.storage.partitions import Partitions
+from streams.storage.store import LocalStore
 from tests.faults import raw_worker
 from tests.faults.raw_worker import BOMB
 from tests.faults.rig import (

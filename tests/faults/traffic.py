@@ -15,7 +15,7 @@ from deploy.demo.generator import day_of_events
 from deploy.demo.workspace import Workspace
 from producers.jsonl import publish_lines
 from producers.publisher import Publisher
-from schemas.settings import load_settings
+from schemas.settings.settings import load_settings
 from schemas.tables import load_catalog
 
 PIECE = 500

@@ -18,7 +18,7 @@ from deploy.parts.gateway import Gateway
 from deploy.parts.process import ServerProcess
 from deploy.parts.sshd import SftpServer
 from deploy.parts.vsftpd import FtpsServer
-from schemas.settings import load_settings
+from schemas.settings.settings import load_settings
 from sinks.locations import Folder, Location, Locations, load_locations
 from tests.location_contract import Seen, files_in
 

@@ -13,11 +13,11 @@ from kafka.admin import NewTopic
 from deploy.demo.report import Drop
 from deploy.demo.workspace import COMMAND, Workspace, next_second
 from deploy.parts import KafkaBroker, SchemaRegistry
-from schemas.kafka_settings import KafkaSettings
-from streams import dead_letters_replay
-from streams.dead_letters import DeadLetterTopic, Poison
-from streams.dead_letters_read import LetterReader
-from streams.dead_letters_replay import Replayer
+from schemas.settings.kafka import KafkaSettings
+from streams.dead_letters import replay as dead_letters_replay
+from streams.dead_letters.read import LetterReader
+from streams.dead_letters.replay import Replayer
+from streams.writing.dead_letter_topic import DeadLetterTopic, Poison
 from tests.shop.site import own_prefix, site_settings
 
 SHOP = Path("deploy/demo")

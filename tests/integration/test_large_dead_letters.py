@@ -14,12 +14,12 @@ from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
 from deploy.parts import KafkaBroker
-from schemas.kafka_settings import KafkaSettings
-from streams.dead_letters import DeadLetterTopic, Poison
-from streams.dead_letters_read import LetterReader
-from streams.dead_letters_replay import Replayer
-from streams.record_stream import MOST_RECORD_BYTES
-from streams.records import Part
+from schemas.settings.kafka import KafkaSettings
+from streams.dead_letters.read import LetterReader
+from streams.dead_letters.replay import Replayer
+from streams.reading.record_stream import MOST_RECORD_BYTES
+from streams.reading.records import Part
+from streams.writing.dead_letter_topic import DeadLetterTopic, Poison
 from tests.integration.test_dead_letters_replay import All, records
 from tests.shop.site import own_prefix
 
@@ -150,7 +150,9 @@ def test_a_limit_that_isnt_told_is_found_by_trying(
 ) -> None:
     prefix = own_prefix("letter-tried")
     letters = topic_of(kafka, prefix, **{"max.message.bytes": "3000"})
-    monkeypatch.setattr("streams.dead_letters.largest_batch_bytes", lambda *_: 1_048_588)
+    monkeypatch.setattr(
+        "streams.writing.dead_letter_topic.largest_batch_bytes", lambda *_: 1_048_588
+    )
     event = Poison(f"{prefix}.events", 0, 7, 1_000, b"1", b"v" * 900_000, "why")
 
     with closing(DeadLetterTopic(letters, settings_of(kafka))) as sender:

@@ -15,12 +15,12 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from deploy.parts import KafkaBroker
-from schemas.kafka_settings import KafkaSettings
+from schemas.settings.kafka import KafkaSettings
 from sinks.closing.cut import Cuts
 from sinks.closing.offsets import KafkaOffsets
-from streams.kafka import Topics
-from streams.partitions import Partitions
-from streams.store import LocalStore
+from streams.reading.kafka import Topics
+from streams.storage.partitions import Partitions
+from streams.storage.store import LocalStore
 from tests.model.cuts import cut_of
 from tests.model.history import DAY, HOUR
 

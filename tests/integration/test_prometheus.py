@@ -27,9 +27,9 @@ from deploy.parts.ports import HOST, free_port
 from deploy.parts.prometheus import promtool, running_prometheus
 from schemas.events import Kind
 from sinks.night.observing import writing_metrics
-from streams.batch import Written
 from streams.metrics import Standing, WorkerMetrics
 from streams.serving import served
+from streams.writing.batch import Written
 from tests.shop.observed import health, page, served_series, serves
 from tests.shop.offline import DEFINITIONS, OfflineShop
 from tests.shop.scheduling import Clock, SchedulerProcess, keep_log

@@ -32,11 +32,11 @@ from producers.leaves import PYTHON_LEAVES
 from producers.publisher import Publisher
 from producers.sizes import SizeLimits, batch_bytes
 from producers.topics import TopicKeeper, wanted_topics
-from schemas.decode import Decoder
+from schemas.decoding.decode import Decoder
 from schemas.errors import IncompatibleSchemaError, PublishError, TopicError
 from schemas.events import KINDS, Kind
-from schemas.registry import Registry
-from schemas.settings import KafkaSettings
+from schemas.registry.registry import Registry
+from schemas.settings.settings import KafkaSettings
 from schemas.tables import AttributeDefinition, AttributeType, Catalog
 from schemas.topics import Topic, topics_of
 from tests.shop.events import CATALOG, EVERY_EVENT_TYPE, NOON, TABLES, event

@@ -11,10 +11,10 @@ from confluent_kafka.admin import AdminClient
 
 from deploy.parts import KafkaBroker
 from schemas.errors import PartitionError
-from schemas.kafka_settings import KafkaSettings
-from streams.layout import CoveragePath
-from streams.range_reader import RangeReader
-from streams.restoring import Restorer
+from schemas.settings.kafka import KafkaSettings
+from streams.recovery.range_reader import RangeReader
+from streams.recovery.restoring import Restorer
+from streams.storage.layout import CoveragePath
 from tests.faults import raw_worker
 from tests.faults.rig import Site, assert_exactly, create_topic, numbered, producer, publish
 

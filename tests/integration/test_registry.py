@@ -12,12 +12,12 @@ import pytest
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from deploy.parts import SchemaRegistry
-from schemas import registry as registry_module
-from schemas.decode import Decoder
+from schemas.decoding.decode import Decoder
 from schemas.derive import AvroSchema, avro_schema
 from schemas.errors import IncompatibleSchemaError, RegistryError, UnknownSchemaError
 from schemas.events import Kind
-from schemas.registry import Registry, wire_header
+from schemas.registry import registry as registry_module
+from schemas.registry.registry import Registry, wire_header
 from schemas.tables import AttributeDefinition, AttributeType, Catalog, DatabaseDefinition
 from schemas.topics import Topic
 from tests.shop.events import CATALOG, written

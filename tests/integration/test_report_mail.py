@@ -20,8 +20,8 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from schemas.errors import DefinitionError, ReportError
-from schemas.report_settings import MailSettings, WebhookSettings
-from schemas.settings import load_settings
+from schemas.settings.reports import MailSettings, WebhookSettings
+from schemas.settings.settings import load_settings
 from sinks.reports import Kind, Mail, Reporter, Webhook, channels_of
 from sinks.reports.channel import PartlySentError, UnreachableError
 from tests.shop.mail_server import GREYLISTED, PASSWORD, REFUSED, USER, Mailbox, mail_server

@@ -27,19 +27,19 @@ from deploy.parts.listeners import (
     unencrypted_login_listener,
 )
 from producers.topics import TopicKeeper, wanted_topics
-from schemas import reach
 from schemas.errors import DefinitionError, PartitionError
-from schemas.kafka_settings import KafkaSettings
-from schemas.reach import wait_until_reachable
-from schemas.settings import load_settings
+from schemas.settings import reachable as reach
+from schemas.settings.kafka import KafkaSettings
+from schemas.settings.reachable import wait_until_reachable
+from schemas.settings.settings import load_settings
 from schemas.tables import load_catalog
 from sinks.closing.offsets import KafkaOffsets
-from streams.dead_letters import DeadLetterTopic, Poison
-from streams.dead_letters_read import LetterReader
-from streams.dead_letters_replay import Replayer
-from streams.kafka import Topics
-from streams.layout import TopicPartition
-from streams.range_reader import RangeReader
+from streams.dead_letters.read import LetterReader
+from streams.dead_letters.replay import Replayer
+from streams.reading.kafka import Topics
+from streams.recovery.range_reader import RangeReader
+from streams.storage.layout import TopicPartition
+from streams.writing.dead_letter_topic import DeadLetterTopic, Poison
 from tests.shop.site import own_prefix, site_settings
 
 SHOP = Path("deploy/demo")

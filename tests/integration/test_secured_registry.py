@@ -20,8 +20,8 @@ from deploy.parts.certificates import Certificate, self_signed
 from schemas.derive import avro_schema
 from schemas.errors import RegistryError
 from schemas.events import Kind
-from schemas.registry import Registry
-from schemas.settings import RegistrySettings
+from schemas.registry.registry import Registry
+from schemas.settings.settings import RegistrySettings
 from schemas.topics import Topic
 from tests.shop.events import CATALOG
 
@@ -111,7 +111,7 @@ def test_who_logs_in_registers_and_finds_schemas(
     found = Registry(told).schema(registered(told))
 
     assert found["type"] == "record"
-    warned = [one.getMessage() for one in caplog.records if one.name == "schemas.registry"]
+    warned = [one.getMessage() for one in caplog.records if one.name == "schemas.registry.registry"]
     unencrypted = f"registry {door.url}: the login travels unencrypted"
     assert [one.partition(";")[0] for one in warned] == [unencrypted] * (not door.certificate)
 

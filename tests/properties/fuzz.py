@@ -28,7 +28,7 @@ from schemas.avro_types import (
     parse_type,
 )
 from schemas.derive import AvroSchema, avro_schema
-from schemas.registry import wire_header
+from schemas.registry.registry import wire_header
 from schemas.topics import Topic
 from tests.shop.events import CATALOG
 

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sinks.closing.cut import Cuts
-from streams.coverage import CoverageRecord, CoveredFile
-from streams.kafka import Topics
-from streams.layout import CoveragePath, TopicPartition
-from streams.partitions import META, Partitions
-from streams.store import LocalStore
+from streams.reading.kafka import Topics
+from streams.storage.coverage import CoverageRecord, CoveredFile
+from streams.storage.layout import CoveragePath, TopicPartition
+from streams.storage.partitions import META, Partitions
+from streams.storage.store import LocalStore
 from tests.model.cuts import cut_of
 from tests.shop.offline import TOPIC_ID, Log, Record
 

@@ -19,11 +19,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.columnar import Flags
-from schemas.decode import RecordDecoder
+from schemas.decoding.columnar import Flags
+from schemas.decoding.decode import RecordDecoder
 from schemas.derive import AvroSchema, arrow_schema_of
 from schemas.errors import UnknownSchemaError
-from schemas.registry import wire_header
+from schemas.registry.registry import wire_header
 
 EXACT = Context(prec=60)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from schemas.events import Kind
-from sinks.repair.erase import Eraser
+from sinks.erasure.eraser import Eraser
 from tests.shop.killed import CountedStore, KilledError, Steps, counted
 from tests.shop.offline import OfflineShop, at
 from tests.shop.planted import BOB, delete, finds, live, state

@@ -17,10 +17,10 @@ from aiokafka.record.util import calc_crc32c
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams import fetch, record_stream
-from streams.fetch import ColumnRecords, UnreadableBatchError
-from streams.record_batches import KafkaBatches
-from streams.records import RECORDS
+from streams.reading import fetch, record_stream
+from streams.reading.fetch import ColumnRecords, UnreadableBatchError
+from streams.reading.record_batches import KafkaBatches
+from streams.reading.records import RECORDS
 
 TP = TopicPartition("shop.profile", 3)
 LOG_APPEND_TIME = 0x08

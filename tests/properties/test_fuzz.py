@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from schemas.decode import Decoded, Decoder
+from schemas.decoding.decode import Decoded, Decoder
 from schemas.events import Kind
 from tests.properties.fuzz import Drawn, draw
 from tests.shop.events import CATALOG, OneSchema, topic

@@ -27,10 +27,10 @@ from schemas.errors import DeltadropError
 from schemas.events import Kind
 from schemas.topics import Topic
 from sinks.exports.export import Export
-from sinks.lease import Keeper, Lease
+from sinks.ledger.lease import Keeper, Lease
 from sinks.ledger.ledger import Outcome
-from sinks.night.installed import Installed
 from sinks.night.lanes import Lanes
+from sinks.night.reload import Installed
 from sinks.night.scheduler import Scheduler
 from tests.faults.truth import cut_at, event_of
 from tests.model import Close, Cut, Database, Drop, History, Recorded, drops_of, export_of

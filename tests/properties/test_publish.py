@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from producers.encode import EventEncoder
 from producers.event import Event
 from producers.leaves import PYTHON_LEAVES
-from schemas.decode import Decoder
+from schemas.decoding.decode import Decoder
 from schemas.derive import avro_schema
 from schemas.events import (
     CAMPAIGN_CHANNELS_OF_KIND,
@@ -24,7 +24,7 @@ from schemas.events import (
     Source,
     SubscriptionChange,
 )
-from schemas.registry import wire_header
+from schemas.registry.registry import wire_header
 from schemas.statuses import STATUS_RULES
 from schemas.tables import (
     AttributeDefinition,

@@ -11,7 +11,7 @@ from schemas.events import Kind
 from sinks.ledger.ledger import Ledger
 from sinks.repair.redrop import Redropper
 from sinks.reports import Report, Reporter
-from streams.store import LocalStore
+from streams.storage.store import LocalStore
 from tests.shop.killed import CountedStore, KilledError, Steps, counted
 from tests.shop.offline import OfflineShop, at, with_exports
 from tests.shop.told import Sent

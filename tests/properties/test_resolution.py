@@ -13,7 +13,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.registry import wire_header
+from schemas.registry.registry import wire_header
 from tests.properties.resolutions import (
     READ,
     REFUSED,

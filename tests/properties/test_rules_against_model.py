@@ -23,10 +23,10 @@ from hypothesis import strategies as st
 from schemas.events import Kind
 from schemas.tables import Catalog
 from schemas.topics import Topic
-from sinks.columns import Column, Subject
+from sinks.engine.duckdb import Engine
+from sinks.exports.types import EXPORT_TYPES, columns_on_offer
 from sinks.rendering.render import Layout, RenderedColumn, render
-from sinks.state.engine import Engine
-from sinks.types import EXPORT_TYPES, columns_on_offer
+from sinks.rules.columns import Column, Subject
 from tests.cases.closes import NAMESPACE, Closer, CutAt, Record
 from tests.model import Close, Cut, Drop, Export, History, Recorded, drops_of
 from tests.model.outcomes import DEAD_LETTER, OUTCOMES

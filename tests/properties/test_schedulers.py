@@ -12,7 +12,7 @@ import pytest
 
 from schemas.events import Kind
 from sinks.instants import stamp
-from sinks.lease import latest_grant
+from sinks.ledger.lease import latest_grant
 from tests.shop.mail_server import PASSWORD, USER, Mailbox, mail_server
 from tests.shop.offline import OfflineShop, at, with_exports
 from tests.shop.scheduling import Clock, SchedulerProcess, keep_log

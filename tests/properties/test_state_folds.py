@@ -8,7 +8,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from schemas.topics import Topic
-from sinks.state.engine import Engine, fetched
+from sinks.engine.duckdb import Engine, fetched
 from tests.cases.closes import Closer, CutAt, Record, Told
 from tests.properties.histories import SHOPS, Teller, catalog_of
 from tests.properties.test_rules_against_model import at

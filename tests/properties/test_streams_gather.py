@@ -7,8 +7,8 @@ from faust.types import TP
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.gather import BATCH_RECORDS, Gather, Limits
-from streams.records import RECORDS, Flush
+from streams.reading.gather import BATCH_RECORDS, Gather, Limits
+from streams.reading.records import RECORDS, Flush
 
 PARTITIONS = [TP("a", 0), TP("a", 1), TP("b", 0)]
 LIMITS = Limits(batch_bytes=200, batch_seconds=10.0, bytes_in_flight=1000)

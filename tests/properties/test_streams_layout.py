@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import PartitionError
-from streams.coverage import tile
-from streams.layout import (
+from streams.reading.records import new_batch
+from streams.storage.coverage import tile
+from streams.storage.layout import (
     PASSED_OVER,
     CoveragePath,
     SetAsidePath,
@@ -21,7 +22,6 @@ from streams.layout import (
     TombstonesPath,
     TopicPartition,
 )
-from streams.records import new_batch
 
 MOST = 2**63 - 1
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from schemas.events import Kind
 from sinks.instants import milliseconds
-from streams.tombstones import Facts
+from streams.erasure.tombstones import Facts
 from tests.model.history import History, Recorded, by_entity
 from tests.model.people import is_gone
 from tests.model.rows import row_of

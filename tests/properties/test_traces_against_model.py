@@ -23,13 +23,13 @@ from hypothesis import given, settings
 from producers.encode import EventEncoder
 from producers.jsonl import read_event
 from producers.leaves import JSON_LEAVES
-from schemas.registry import wire_header
+from schemas.registry.registry import wire_header
 from schemas.topics import DEFAULT_PREFIX, Topic
 from sinks.instants import milliseconds
 from sinks.tracing.fate import Fate, Fates
 from sinks.tracing.finding import Stored
-from streams.layout import TopicPartition
-from streams.records import moment_of
+from streams.reading.records import moment_of
+from streams.storage.layout import TopicPartition
 from tests.model import Close, Cut, Export, History, Recorded, drops_of
 from tests.model.outcomes import DUPLICATE, EXPORTED, FILTERED, ROW_GONE, SUPERSEDED
 from tests.model.reasons import Reason, reasons

@@ -11,11 +11,11 @@ from uuid import UUID, uuid4
 import fastavro
 
 from producers.event import Event
-from schemas.decode import Decoded, Decoder
+from schemas.decoding.decode import Decoded, Decoder
 from schemas.derive import AvroSchema, avro_schema
 from schemas.errors import UnknownSchemaError
 from schemas.events import KINDS, Kind
-from schemas.registry import wire_header
+from schemas.registry.registry import wire_header
 from schemas.tables import load_catalog
 from schemas.topics import Topic
 

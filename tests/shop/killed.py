@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from sinks.locations import TRANSFERBOX, Destination, Folder, Receipt, Terms, Transferbox
 from sinks.repair.revise import Reviser
-from streams.store import LocalStore
+from streams.storage.store import LocalStore
 
 __all__ = ["CountedStore", "CountedTransferbox", "KilledError", "Steps", "counted"]
 

@@ -21,29 +21,29 @@ import fastavro
 import numpy as np
 import pyarrow as pa
 
-from schemas.decode import Decoder
+from schemas.decoding.decode import Decoder
 from schemas.derive import AvroSchema, avro_schema
 from schemas.events import KINDS, Kind
-from schemas.registry import wire_header
-from schemas.settings import Settings, load_settings
+from schemas.registry.registry import wire_header
+from schemas.settings.settings import Settings, load_settings
 from schemas.tables import Catalog
 from schemas.topics import Topic
 from sinks.closing.offsets import Found, KafkaOffsets, Runs
 from sinks.instants import milliseconds
 from sinks.ledger.ledger import Outcome
 from sinks.setup import Sinks
-from streams.batch import BatchWriter
-from streams.dead_letters import DeadLetters, Poison
-from streams.fetch import UnreadableBatchError
-from streams.kafka import OffsetsGoneError, TopicIdentity, Topics
-from streams.layout import TopicPartition
-from streams.personal import PersonalData, Writes
-from streams.range_reader import RangeReader
-from streams.records import RECORDS, Chunk, Flush
+from streams.erasure.personal import PersonalData, Writes
+from streams.erasure.tombstones import TombstoneFiles
+from streams.reading.fetch import UnreadableBatchError
+from streams.reading.kafka import OffsetsGoneError, TopicIdentity, Topics
+from streams.reading.records import RECORDS, Chunk, Flush
+from streams.recovery.range_reader import RangeReader
 from streams.setup import Streams
-from streams.store import Store
-from streams.stream import Stream
-from streams.tombstones import TombstoneFiles
+from streams.storage.layout import TopicPartition
+from streams.storage.store import Store
+from streams.storage.stream import Stream
+from streams.writing.batch import BatchWriter
+from streams.writing.dead_letter_topic import DeadLetters, Poison
 from tests.shop.events import OneSchema, payload
 
 TOPIC_ID = UUID(int=7)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from streams.dead_letters import Poison
+from streams.writing.dead_letter_topic import Poison
 from tests.shop.offline import Log, OfflineShop, Record
 
 __all__ = ["FIXTURES", "MENDED_RULES", "OldRoot", "TakenLetters", "kept_in", "taken_out_of"]

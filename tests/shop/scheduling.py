@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from deltadrop import _configure_logs
-from schemas.settings import load_settings
+from schemas.settings.settings import load_settings
 from sinks.commands.schedule import serve
 from tests.shop.offline import OfflineShop
 

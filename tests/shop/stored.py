@@ -10,16 +10,16 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from schemas.decode import Decoder
+from schemas.decoding.decode import Decoder
 from schemas.derive import avro_schema
 from schemas.events import Kind
 from schemas.topics import Topic
-from streams.batch import BatchWriter
-from streams.dead_letters import Poison
-from streams.partitions import Partitions
-from streams.records import RECORDS, Chunk, Flush
-from streams.store import LocalStore
-from streams.stream import builtin_streams
+from streams.reading.records import RECORDS, Chunk, Flush
+from streams.storage.partitions import Partitions
+from streams.storage.store import LocalStore
+from streams.storage.stream import builtin_streams
+from streams.writing.batch import BatchWriter
+from streams.writing.dead_letter_topic import Poison
 from tests.shop.events import CATALOG, OneSchema, topic, written
 
 TOPIC_ID = UUID(int=7)

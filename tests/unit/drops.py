@@ -7,7 +7,6 @@ from pathlib import Path
 import pyarrow as pa
 
 from schemas.tables import AttributeDefinition, DatabaseDefinition
-from sinks.columns import HeadedColumn, Subject
 from sinks.drops.manifest import (
     MANIFEST_ENDING,
     Balance,
@@ -21,8 +20,9 @@ from sinks.drops.manifest import (
 )
 from sinks.exports.definition import ExportDefinition, FileDefinition, ScheduleDefinition
 from sinks.exports.export import Export
+from sinks.exports.types import EXPORT_TYPES, columns_on_offer
 from sinks.rendering.render import Compression, render
-from sinks.types import EXPORT_TYPES, columns_on_offer
+from sinks.rules.columns import HeadedColumn, Subject
 
 SHOP = DatabaseDefinition(
     database="shop",

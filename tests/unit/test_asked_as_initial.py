@@ -10,8 +10,8 @@ import pytest
 from schemas.errors import HeldError, WrongCloseError
 from schemas.events import Kind
 from sinks.commands import closes
+from sinks.exports.schedule import Due, due_closes
 from sinks.ledger.ledger import Ledger
-from sinks.schedule import Due, due_closes
 from sinks.setup import Sinks
 from tests.shop.commands import exit_code_of
 from tests.shop.killed import KilledError

@@ -15,11 +15,11 @@ from structlog.testing import capture_logs
 import deltadrop
 from schemas.errors import DefinitionError, LedgerError
 from schemas.events import Kind
-from schemas.settings import load_settings
+from schemas.settings.settings import load_settings
 from sinks.commands import closes, schedule
 from sinks.commands.unsent import unsent
-from sinks.night.glance import at_a_glance
 from sinks.night.status import status_of
+from sinks.night.status_text import at_a_glance
 from sinks.setup import Sinks
 from streams.setup import Streams
 from tests.shop.commands import exit_code_of

@@ -10,10 +10,10 @@ import pytest
 from schemas.errors import CloseError, DefinitionError
 from schemas.events import Kind
 from sinks.closing.running import attempt
+from sinks.exports.schedule import Due, due_closes
 from sinks.instants import stamp
 from sinks.ledger.ledger import Choice
 from sinks.repair.redrop import Redropper
-from sinks.schedule import Due, due_closes
 from tests.shop.offline import OfflineShop, at, with_exports
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from schemas.tables import DatabaseDefinition, TableDefinition
-from sinks.columns import Column, Subject
 from sinks.exports.definition import ExportDefinition
+from sinks.exports.types import EXPORT_TYPES, columns_on_offer
 from sinks.rendering.formats import ISO_WITH_OFFSET, BooleanFormat, DatePattern
 from sinks.rendering.render import Separator
-from sinks.types import EXPORT_TYPES, columns_on_offer
+from sinks.rules.columns import Column, Subject
 from tests.golden.cases import Case, cases
 
 CREATED_OR_UPDATED = ("CREATION", "UPDATE", "CREATION_OR_UPDATE")

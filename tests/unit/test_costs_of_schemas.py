@@ -11,12 +11,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from schemas import decode
-from schemas.columnar import Flags
-from schemas.decode import RecordDecoder
+from schemas.decoding import decode
+from schemas.decoding.columnar import Flags
+from schemas.decoding.decode import RecordDecoder
 from schemas.derive import AvroSchema, arrow_schema_of
 from schemas.errors import UnknownSchemaError
-from schemas.registry import wire_header
+from schemas.registry.registry import wire_header
 from tests.properties.resolutions import datum_of, record, varint
 from tests.properties.test_decode import Known, decoded, decoder
 

@@ -6,10 +6,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from deploy.parts.certificates import Certificate, self_signed
-from schemas.credentials import password_of, tls_context
 from schemas.errors import DefinitionError
-from schemas.kafka_access import client_options
-from schemas.kafka_settings import KafkaSecurity, KafkaSettings
+from schemas.settings.credentials import password_of, tls_context
+from schemas.settings.kafka import KafkaSecurity, KafkaSettings
+from schemas.settings.kafka_access import client_options
 
 
 @pytest.fixture

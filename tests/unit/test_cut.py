@@ -10,9 +10,9 @@ import pytest
 from schemas.errors import HeldError
 from sinks.closing.cut import Cuts, TopicCut, spans
 from sinks.closing.offsets import Found
-from streams.kafka import TopicIdentity
-from streams.partitions import Partitions
-from streams.store import LocalStore
+from streams.reading.kafka import TopicIdentity
+from streams.storage.partitions import Partitions
+from streams.storage.store import LocalStore
 
 TOPIC = "deltadrop.shop.profile"
 ID = UUID(int=1)

@@ -12,10 +12,10 @@ import typer
 from schemas.derive import avro_schema
 from schemas.errors import DeltadropError
 from schemas.events import Kind
-from streams import cli_dead_letters
-from streams.dead_letters import Poison
-from streams.dead_letters_read import Letter, Replay, identity_of
-from streams.dead_letters_show import HIDDEN, Shown, Usable
+from streams.dead_letters import cli as cli_dead_letters
+from streams.dead_letters.read import Letter, Replay, identity_of
+from streams.dead_letters.show import HIDDEN, Shown, Usable
+from streams.writing.dead_letter_topic import Poison
 from tests.shop.events import CATALOG, OneSchema, topic, written
 
 PERSONAL = "ann@shop.example"

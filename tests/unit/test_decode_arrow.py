@@ -6,10 +6,10 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.decode import Decoder
+from schemas.decoding.decode import Decoder
 from schemas.derive import AvroSchema, avro_schema
 from schemas.events import Kind
-from schemas.registry import wire_header
+from schemas.registry.registry import wire_header
 from schemas.tables import Catalog
 from schemas.topics import Topic
 from tests.properties.test_decode import written

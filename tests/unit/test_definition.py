@@ -9,12 +9,12 @@ import pytest
 from schemas.errors import DefinitionError
 from schemas.events import Kind, Source
 from schemas.tables import Catalog, TableKind, load_catalog
-from sinks.columns import Origin
 from sinks.exports.definition import ExportDefinition, ScheduleDefinition
 from sinks.exports.export import Export, load_exports
+from sinks.exports.types import EXPORT_TYPES
 from sinks.rendering.formats import MOMENT_FORMATS
 from sinks.rendering.render import Compression, Separator
-from sinks.types import EXPORT_TYPES
+from sinks.rules.columns import Origin
 
 OPENINGS = """\
 export: openings

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from deltadrop import COMMANDS
-from schemas.settings import Settings, load_settings
+from schemas.settings.settings import Settings, load_settings
 from streams.worker import WorkerOptions
 
 ROOT = Path(__file__).parents[2]

@@ -6,9 +6,9 @@ from pathlib import Path
 import yaml
 from prometheus_client import generate_latest
 
-from schemas.observe_settings import ObserveSettings
-from schemas.settings import load_settings
-from sinks.lease import Keeper, Lease
+from schemas.settings.observe import ObserveSettings
+from schemas.settings.settings import load_settings
+from sinks.ledger.lease import Keeper, Lease
 from sinks.night.observing import SchedulerWatch, writing_metrics
 from streams.metrics import WorkerMetrics
 from tests.shop.offline import OfflineShop, at, with_exports

@@ -7,7 +7,7 @@ import pytest
 
 from producers.jsonl import LineReader
 from schemas.events import HEADER_FIELDS, KINDS, Kind, Source
-from schemas.settings import KafkaSecurity, KafkaSettings
+from schemas.settings.settings import KafkaSecurity, KafkaSettings
 from tests.shop.events import CATALOG
 
 PAGE = (Path(__file__).parents[2] / "docs" / "publishing.md").read_text(encoding="utf-8")

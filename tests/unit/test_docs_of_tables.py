@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from producers.jsonl import LineReader
-from schemas.settings import Settings, load_settings
+from schemas.settings.settings import Settings, load_settings
 from schemas.tables import (
     AttributeDefinition,
     AttributeType,

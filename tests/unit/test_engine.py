@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sinks.state.engine import Engine, asked, fetched, kept
+from sinks.engine.duckdb import Engine, asked, fetched, kept
 
 
 @pytest.fixture

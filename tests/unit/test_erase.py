@@ -13,7 +13,7 @@ import pytest
 
 from schemas.events import Kind
 from sinks.drops.verify import verify
-from streams.layout import TopicPartition
+from streams.storage.layout import TopicPartition
 from tests.shop.offline import TOPIC_ID, OfflineShop, at
 from tests.shop.planted import deleted, finds, state, told
 

@@ -19,9 +19,9 @@ from schemas.events import KINDS, Kind
 from sinks.exports.export import Export
 from sinks.locations import Folder
 from sinks.locations.base import OtherBytesError
-from streams.erasing import Erased
-from streams.layout import TopicPartition
-from streams.stream import Stream
+from streams.erasure.files import Erased
+from streams.storage.layout import TopicPartition
+from streams.storage.stream import Stream
 from tests.shop.events import EVERY_EVENT_TYPE, decode, written
 from tests.shop.offline import TOPIC_ID, OfflineShop, at
 from tests.shop.planted import ANN, BOB, PLANTED, attributes, delete, finds, live

@@ -8,8 +8,8 @@ import pytest
 from schemas.errors import CloseError, HeldError, WrongInputError
 from schemas.events import Kind
 from sinks.commands import closes
-from sinks.night.glance import at_a_glance
 from sinks.night.status import status_of
+from sinks.night.status_text import at_a_glance
 from sinks.repair.release import Releaser
 from sinks.setup import Sinks
 from tests.shop.offline import OfflineShop, at, with_exports

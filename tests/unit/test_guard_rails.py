@@ -15,7 +15,7 @@ from sinks.closing.guards import Figures, broken, rows_of_weekday
 from sinks.exports.definition import GuardRailsDefinition
 from sinks.ledger.held import Holds
 from sinks.ledger.ledger import Intent, Ledger, Outcome
-from streams.store import LocalStore
+from streams.storage.store import LocalStore
 from tests.shop.offline import OfflineShop, at, with_exports
 from tests.unit.drops import export
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from schemas.decode import Decoded, Decoder
+from schemas.decoding.decode import Decoded, Decoder
 from schemas.derive import AvroSchema
 from schemas.errors import UnknownSchemaError
 from schemas.events import Kind

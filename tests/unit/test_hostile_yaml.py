@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from schemas.documents import MAX_BYTES, MAX_DEPTH, MAX_VALUES
+from schemas.definitions.documents import MAX_BYTES, MAX_DEPTH, MAX_VALUES
 from schemas.errors import DefinitionError
-from schemas.settings import load_settings
+from schemas.settings.settings import load_settings
 from schemas.tables import load_catalog
 from tests.shop.commands import exit_code_of
 

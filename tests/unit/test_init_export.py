@@ -23,7 +23,7 @@ from sinks.authoring.json_schema import json_schemas
 from sinks.authoring.questions import QUESTIONS, Interviewer, Offer, Question, interview
 from sinks.exports.definition import ExportDefinition
 from sinks.exports.export import LOCATIONS, load_exports
-from sinks.types import EXPORT_TYPES
+from sinks.exports.types import EXPORT_TYPES
 from tests.shop.events import CATALOG, TABLES
 
 ROOT = Path(__file__).parents[2]

@@ -10,10 +10,10 @@ from schemas.events import Kind
 from schemas.tables import load_catalog
 from sinks.commands import closes
 from sinks.exports.export import Export, load_exports
+from sinks.exports.schedule import Due, due_closes, initial_closes
 from sinks.ledger.ledger import Intent, Ledger
-from sinks.schedule import Due, due_closes, initial_closes
 from sinks.setup import Sinks
-from streams.store import LocalStore
+from streams.storage.store import LocalStore
 from tests.shop.offline import OfflineShop, at, with_exports
 
 NOW = dt.datetime(2026, 11, 25, 14, 30, 5, 250_000, tzinfo=dt.UTC)

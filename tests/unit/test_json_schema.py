@@ -14,13 +14,13 @@ from jsonschema import Draft7Validator
 from typer.testing import CliRunner
 
 from deltadrop import app
-from schemas.definitions import Document, Faults, build
+from schemas.definitions.definitions import Document, Faults, build
 from schemas.errors import DefinitionError
 from schemas.tables import Catalog, DatabaseDefinition, TableDefinition
 from schemas.topics import topics_of
 from sinks.authoring.json_schema import JsonSchema, json_schemas, written
 from sinks.exports.export import LOCATIONS, load_exports
-from sinks.types import EXPORT_TYPES
+from sinks.exports.types import EXPORT_TYPES
 from streams.definition import StreamDefinition, user_streams
 from tests.shop.events import CATALOG, TABLES
 

@@ -16,12 +16,12 @@ from aiokafka import TopicPartition, codec
 from aiokafka.consumer.fetcher import READ_COMMITTED
 from aiokafka.record.util import calc_crc32c
 
-from streams import record_stream
-from streams.fetch import ColumnRecords, UnreadableBatchError
-from streams.inflate import InflateError, inflated_if_small, opened
-from streams.record_batches import KafkaBatches
-from streams.record_stream import KEPT_BYTES, MOST_RECORD_BYTES
-from streams.records import Part
+from streams.reading import record_stream
+from streams.reading.fetch import ColumnRecords, UnreadableBatchError
+from streams.reading.inflate import InflateError, inflated_if_small, opened
+from streams.reading.record_batches import KafkaBatches
+from streams.reading.record_stream import KEPT_BYTES, MOST_RECORD_BYTES
+from streams.reading.records import Part
 
 MIB = 1 << 20
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from schemas.derive import avro_schema
 from schemas.events import Kind
 from schemas.reasons import reason_text
-from streams import cli_dead_letters
-from streams.dead_letters import Poison, headers_of, letter_within
-from streams.dead_letters_read import Letter, identity_of
-from streams.dead_letters_show import HIDDEN, Shown, Usable
-from streams.partitions import Partitions
-from streams.records import Chunk, Flush, Part
-from streams.store import LocalStore
+from streams.dead_letters import cli as cli_dead_letters
+from streams.dead_letters.read import Letter, identity_of
+from streams.dead_letters.show import HIDDEN, Shown, Usable
+from streams.reading.records import Chunk, Flush, Part
+from streams.storage.partitions import Partitions
+from streams.storage.store import LocalStore
+from streams.writing.dead_letter_topic import Poison, headers_of, letter_within
 from tests.shop.events import CATALOG, OneSchema, topic, written
 from tests.unit.test_streams_batch import TOPIC, TOPIC_ID, Letters, owner, records, writer
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sinks.lease import Grant, Keeper, Lease, latest_grant, process_name
-from streams.store import LocalStore
+from sinks.ledger.lease import Grant, Keeper, Lease, latest_grant, process_name
+from streams.storage.store import LocalStore
 
 START = dt.datetime(2026, 3, 28, 5, tzinfo=dt.UTC)
 

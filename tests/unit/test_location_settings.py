@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import deltadrop
 from schemas.errors import DefinitionError
-from schemas.settings import load_settings
+from schemas.settings.settings import load_settings
 from schemas.tables import load_catalog
 from sinks.exports.export import load_exports
 from sinks.locations import KINDS, TRANSFERBOX, Locations, Terms, load_locations, terms_of

@@ -10,16 +10,16 @@ from uuid import UUID
 import pytest
 
 from deploy.parts.ports import free_port
-from schemas import reach
 from schemas.errors import CloseError, DeltadropError, HeldError, PartitionError, RegistryError
 from schemas.events import Kind
-from schemas.kafka_settings import KafkaSettings
-from schemas.reach import KAFKA_HINT
+from schemas.settings import reachable as reach
+from schemas.settings.kafka import KafkaSettings
+from schemas.settings.reachable import KAFKA_HINT
 from sinks.closing.offsets import KafkaOffsets
-from streams.batch import BatchWriter
-from streams.kafka import OffsetsGoneError
-from streams.layout import TopicPartition
-from streams.range_reader import RangeReader
+from streams.reading.kafka import OffsetsGoneError
+from streams.recovery.range_reader import RangeReader
+from streams.storage.layout import TopicPartition
+from streams.writing.batch import BatchWriter
 from tests.shop.offline import OfflineShop, at, with_exports
 
 

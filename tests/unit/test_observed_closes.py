@@ -17,9 +17,9 @@ from deltadrop import app
 from deploy.parts.ports import HOST, free_port
 from schemas.errors import DeltadropError, HeldError, WaitingError
 from schemas.events import Kind
+from sinks.closing.observer import Step, begun, watching
 from sinks.closing.running import attempt
-from sinks.closing.watch import Step, begun, watching
-from sinks.lease import Keeper
+from sinks.ledger.lease import Keeper
 from sinks.night.metrics import CloseMetrics
 from sinks.night.observing import SchedulerWatch, writing_metrics
 from sinks.night.standing import standing_of

@@ -7,9 +7,9 @@ import pytest
 
 from deploy.parts.ports import HOST, free_port
 from schemas.errors import DefinitionError
-from streams.batch import Written
 from streams.metrics import Standing, WorkerMetrics
 from streams.serving import served
+from streams.writing.batch import Written
 from tests.shop.observed import health, page, served_series
 
 TOPIC, OTHER = "deltadrop.shop.profile", "deltadrop.campaign"

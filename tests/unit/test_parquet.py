@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from streams.parquet import parquet_writer
+from streams.storage.parquet import parquet_writer
 
 MOMENT = pa.timestamp("ms", "UTC")
 NAMES = pa.dictionary(pa.int32(), pa.string())

@@ -15,14 +15,14 @@ import pytest
 from schemas.errors import HeldError
 from schemas.events import Kind
 from sinks.commands import pass_over as command
-from sinks.night.glance import at_a_glance
 from sinks.night.status import status_of
+from sinks.night.status_text import at_a_glance
 from sinks.setup import Sinks
 from sinks.tracing.finding import Days
 from sinks.tracing.trace import trace_event
-from streams.dead_letters_read import LetterReader
-from streams.layout import PASSED_OVER, CoveragePath, TopicPartition
-from streams.set_aside import SetAside, SetAsides, passed_over_until
+from streams.dead_letters.read import LetterReader
+from streams.recovery.set_aside import SetAside, SetAsides, passed_over_until
+from streams.storage.layout import PASSED_OVER, CoveragePath, TopicPartition
 from tests.shop import offline
 from tests.shop.commands import exit_code_of
 from tests.shop.offline import OfflineShop, at, with_exports

@@ -10,8 +10,8 @@ from typing import Any
 import ibis
 import pytest
 
-from sinks.state.engine import Engine, fetched, kept
-from sinks.state.plans import _compiled
+from sinks.engine.duckdb import Engine, fetched, kept
+from sinks.engine.plans import _compiled
 
 
 @pytest.fixture

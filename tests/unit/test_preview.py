@@ -12,13 +12,13 @@ from typer.testing import CliRunner
 
 from deltadrop import app
 from schemas.events import Kind
-from schemas.settings import load_settings
+from schemas.settings.settings import load_settings
 from sinks.authoring.preview import LINES, Preview, preview_of
 from sinks.authoring.stored import AsCovered, StoredCuts
 from sinks.closing.intent import topics_read
+from sinks.exports.types import EXPORT_TYPES
 from sinks.instants import stamp
 from sinks.setup import Sinks
-from sinks.types import EXPORT_TYPES
 from tests.shop.events import CATALOG, TABLES
 from tests.shop.stored import Storage
 

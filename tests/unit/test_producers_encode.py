@@ -12,7 +12,7 @@ from producers.encode import EventEncoder, WrongEventError
 from producers.event import Event
 from producers.leaves import PYTHON_LEAVES
 from schemas.events import EventType, Kind
-from schemas.registry import wire_header
+from schemas.registry.registry import wire_header
 from tests.shop.events import CATALOG, EVERY_EVENT_TYPE, NOON, decode, event
 
 ID = UUID(int=7)

@@ -16,7 +16,7 @@ from producers.lines import MAX_LINE_BYTES, bounded_lines, printable, read_event
 from producers.publisher import Publisher
 from schemas.errors import WrongInputError
 from schemas.events import Kind
-from schemas.registry import wire_header
+from schemas.registry.registry import wire_header
 from tests.shop.events import CATALOG, decode
 
 HEADER = {"database": "shop", "source": "API", "occurredAt": "2026-03-28T13:00:00+01:00"}

@@ -9,10 +9,10 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from schemas import reach
 from schemas.errors import PublishError
-from schemas.kafka_settings import KafkaSettings
-from schemas.reach import wait_until_reachable
+from schemas.settings import reachable as reach
+from schemas.settings.kafka import KafkaSettings
+from schemas.settings.reachable import wait_until_reachable
 
 GREETED = b"\x00\x00\x00\x06" + b"\x00\x00\x00\x12" + b"\x00\x00"
 """Six bytes, to request 18, without an error."""

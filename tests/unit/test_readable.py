@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.bounds import FIRST_MOMENT_MS, LAST_MOMENT_MS
-from streams.batch import BatchWriter
-from streams.partitions import META, Partitions
-from streams.readable import readable, unreadable_columns
-from streams.records import Flush
-from streams.store import LocalStore
-from streams.stream import Stream
-from streams.unreadable import UnreadableRow, make_readable, scanned
+from streams.reading.records import Flush
+from streams.recovery.unreadable import UnreadableRow, make_readable, scanned
+from streams.storage.partitions import META, Partitions
+from streams.storage.readable import readable, unreadable_columns
+from streams.storage.store import LocalStore
+from streams.storage.stream import Stream
+from streams.writing.batch import BatchWriter
 from tests.faults.raw_worker import RawDecoder
 from tests.unit.test_streams_batch import ALL, TOPIC, TOPIC_ID, Letters, chunk, owner
 

@@ -12,11 +12,11 @@ from urllib.parse import unquote
 import pytest
 from fastavro import parse_schema
 
-from schemas.decode import Decoder
+from schemas.decoding.decode import Decoder
 from schemas.derive import avro_schema
 from schemas.errors import RegistryError, UnknownSchemaError, UnusableSchemaError
 from schemas.events import Kind
-from schemas.registry import Registry, wire_header
+from schemas.registry.registry import Registry, wire_header
 from tests.shop.events import CATALOG, topic, written
 
 
@@ -134,8 +134,8 @@ def test_a_registry_that_fails_decides_nothing_and_what_it_told_before_stays(
 def test_what_is_remembered_of_unknown_ids_is_bounded(
     served: _Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("schemas.registry._MOST_REFUSED", 10)
-    monkeypatch.setattr("schemas.registry._MOST_SCHEMAS", 2)
+    monkeypatch.setattr("schemas.registry.registry._MOST_REFUSED", 10)
+    monkeypatch.setattr("schemas.registry.registry._MOST_SCHEMAS", 2)
     known = Registry(served.url)
     for one in (1, 2, 3):
         served.has(one, record("R"))

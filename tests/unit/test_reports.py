@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from schemas.errors import CloseError, DeltadropError, HeldError, PartitionError, ReportError
 from schemas.events import Kind as EventKind
 from sinks.closing.running import foreseen
-from sinks.lease import Lease
+from sinks.ledger.lease import Lease
 from sinks.ledger.ledger import Ledger
 from sinks.repair.redrop import Redropper
 from sinks.repair.release import Releaser
@@ -20,7 +20,7 @@ from sinks.reports import Kind, Outbox, Report, Reporter, Unsent, channels_of
 from sinks.reports.channel import PartlySentError, RefusedError, UnreachableError
 from sinks.reports.text import html, plain, subject
 from sinks.reports.webhook import body_of
-from streams.store import LocalStore
+from streams.storage.store import LocalStore
 from tests.shop.offline import OfflineShop, at, with_exports
 from tests.shop.planted import delete
 from tests.shop.told import Sent, report

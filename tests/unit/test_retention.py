@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from schemas.events import Kind
-from schemas.settings import load_settings
+from schemas.settings.settings import load_settings
 from sinks.repair.retention import Retention
 from tests.shop.offline import OfflineShop, at, with_exports
 

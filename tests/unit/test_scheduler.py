@@ -13,12 +13,12 @@ from structlog.testing import capture_logs
 
 from schemas.errors import CloseError, DeltadropError, HeldError
 from schemas.events import Kind
-from schemas.settings import ScheduleSettings
+from schemas.settings.settings import ScheduleSettings
 from sinks.exports.export import Export
-from sinks.lease import Keeper, Lease
+from sinks.ledger.lease import Keeper, Lease
 from sinks.ledger.ledger import Outcome
-from sinks.night.installed import Installed
 from sinks.night.lanes import Lanes
+from sinks.night.reload import Installed
 from sinks.night.retries import Retries
 from sinks.night.scheduler import Scheduler
 from sinks.night.status import status_of

@@ -184,7 +184,7 @@ def test_a_value_that_cant_be_used_says_why(value: bytes | None, expected: str) 
 
 
 def test_a_value_of_another_record_is_refused() -> None:
-    from schemas.decode import Decoder
+    from schemas.decoding.decode import Decoder
     from schemas.derive import avro_schema
     from tests.shop.events import CATALOG, OneSchema, topic
 
@@ -194,7 +194,7 @@ def test_a_value_of_another_record_is_refused() -> None:
 
 
 def test_a_null_key_is_refused() -> None:
-    from schemas.decode import Decoder
+    from schemas.decoding.decode import Decoder
     from schemas.derive import avro_schema
     from tests.shop.events import CATALOG, OneSchema, topic
 

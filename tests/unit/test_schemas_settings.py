@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from schemas.credentials import password_of
 from schemas.errors import DefinitionError
-from schemas.kafka_access import client_options
-from schemas.settings import load_settings
-from streams.kafka_access import faust_credentials
+from schemas.settings.credentials import password_of
+from schemas.settings.kafka_access import client_options
+from schemas.settings.settings import load_settings
+from streams.reading.kafka_access import faust_credentials
 
 LOGIN = "protocol: SASL_PLAINTEXT, mechanism: PLAIN, username: us"
 

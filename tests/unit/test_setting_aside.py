@@ -13,14 +13,14 @@ from aiokafka.errors import RecordTooLargeError, TopicAuthorizationFailedError
 from faust.types import TP
 from structlog.testing import capture_logs
 
-from streams.fetch import UnreadableBatchError
-from streams.fetch_thread import Trouble, _trouble
-from streams.layout import PASSED_OVER, CoveragePath, TopicPartition
-from streams.partitions import Partitions
-from streams.set_aside import SetAside, SetAsides, pass_over, passed_over_until
-from streams.setting_aside import SettingAside
-from streams.store import LocalStore
-from streams.transport import BatchConsumer
+from streams.reading.faust_transport import BatchConsumer
+from streams.reading.fetch import UnreadableBatchError
+from streams.reading.fetch_thread import Trouble, _trouble
+from streams.recovery.set_aside import SetAside, SetAsides, pass_over, passed_over_until
+from streams.recovery.setting_aside import SettingAside
+from streams.storage.layout import PASSED_OVER, CoveragePath, TopicPartition
+from streams.storage.partitions import Partitions
+from streams.storage.store import LocalStore
 
 ILL = TP("shop.profile", 0)
 IDS = {ILL.topic: UUID(int=7)}

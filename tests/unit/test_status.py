@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, cast
 
 from schemas.errors import PartitionError
 from sinks.night.disk import DiskStatus
-from sinks.night.glance import at_a_glance
 from sinks.night.status import (
     ExportStatus,
     PartitionStatus,
@@ -17,11 +16,12 @@ from sinks.night.status import (
     Status,
     status_of,
 )
+from sinks.night.status_text import at_a_glance
 from sinks.reports import Unsent
 from tests.shop.offline import OfflineShop, at, with_exports
 
 if TYPE_CHECKING:
-    from streams.kafka import Topics
+    from streams.reading.kafka import Topics
 
 NOW = datetime(2026, 3, 29, 6, 30, tzinfo=UTC)
 DUE, NEXT = "2026-03-29T06:00:00+00:00", "2026-03-30T06:00:00+00:00"

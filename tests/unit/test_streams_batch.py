@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.errors import PartitionError
-from streams.batch import BatchWriter
-from streams.coverage import CoverageRecord, CoveredFile, DeadLetter
-from streams.dead_letters import Poison
-from streams.layout import CoveragePath, TopicPartition
-from streams.partitions import FileSlice, Partitions
-from streams.records import RECORDS, Chunk, Flush, moment_of, moment_text, placed
-from streams.store import LocalStore
-from streams.stream import Stream
+from streams.reading.records import RECORDS, Chunk, Flush, moment_of, moment_text, placed
+from streams.storage.coverage import CoverageRecord, CoveredFile, DeadLetter
+from streams.storage.layout import CoveragePath, TopicPartition
+from streams.storage.partitions import FileSlice, Partitions
+from streams.storage.store import LocalStore
+from streams.storage.stream import Stream
+from streams.writing.batch import BatchWriter
+from streams.writing.dead_letter_topic import Poison
 from tests.faults.raw_worker import POISON, RawDecoder
 
 TOPIC = "shop.profile"

@@ -12,7 +12,7 @@ from schemas.events import Kind
 from schemas.topics import Topic
 from streams import definition
 from streams.definition import user_streams
-from streams.stream import Stream
+from streams.storage.stream import Stream
 
 EMAIL = Topic(Kind.EMAIL_ACTIVITY, "shop")
 PROFILE = Topic(Kind.PROFILE, "shop")

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import pytest
 
 from schemas.errors import PartitionError
-from streams.store import LocalStore
+from streams.storage.store import LocalStore
 
 
 @pytest.fixture

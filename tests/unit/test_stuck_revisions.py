@@ -13,11 +13,11 @@ from schemas.errors import CloseError
 from schemas.events import Kind as EventKind
 from sinks.commands import closes
 from sinks.commands import erase as erase_command
-from sinks.night.glance import at_a_glance
-from sinks.night.installed import Installed
 from sinks.night.lanes import Lanes
+from sinks.night.reload import Installed
 from sinks.night.scheduler import Scheduler
 from sinks.night.status import status_of
+from sinks.night.status_text import at_a_glance
 from sinks.reports import Kind, Outbox, Report, Reporter, channels_of
 from sinks.reports.text import plain, subject
 from sinks.setup import Sinks
@@ -26,7 +26,7 @@ from tests.shop.partner import PARTNER, delivering, opened_again
 from tests.shop.planted import delete
 
 if TYPE_CHECKING:
-    from sinks.lease import Keeper
+    from sinks.ledger.lease import Keeper
 
 CLOSED, STAMP = at(6, 28), "20260328T060000.000Z"
 DROP = f"profiles@{STAMP}"

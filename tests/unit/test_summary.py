@@ -12,7 +12,7 @@ from deltadrop import app
 from schemas.errors import WrongInputError
 from sinks.authoring.summary import summary_of
 from sinks.exports.export import Export, load_exports
-from sinks.types import EXPORT_TYPES, Line
+from sinks.exports.types import EXPORT_TYPES, Line
 from tests.shop.events import CATALOG, TABLES
 
 NOW = datetime(2026, 3, 28, 12, tzinfo=UTC)

@@ -32,9 +32,9 @@ from sinks.rules import Outcome
 from sinks.setup import Sinks
 from sinks.tracing.finding import Days
 from sinks.tracing.trace import Asked, trace_event, trace_profile
-from streams.layout import TopicPartition
-from streams.restoring import Restorer
+from streams.recovery.restoring import Restorer
 from streams.setup import Streams
+from streams.storage.layout import TopicPartition
 from tests.shop.commands import exit_code_of
 from tests.shop.offline import DEFINITIONS, TOPIC_ID, OfflineShop, at
 from tests.shop.planted import campaign

@@ -24,9 +24,9 @@ from sinks.setup import Sinks
 from sinks.tracing.fate import BEGUN, EARLIER, HELD, NOT_CLOSED, REMOVED, Fate
 from sinks.tracing.finding import Days
 from sinks.tracing.trace import Asked, Trace, trace_event, trace_profile
-from streams.dead_letters import Poison
-from streams.dead_letters_read import Letter, LetterReader, identity_of
-from streams.stream import Stream
+from streams.dead_letters.read import Letter, LetterReader, identity_of
+from streams.storage.stream import Stream
+from streams.writing.dead_letter_topic import Poison
 from tests.shop.offline import DEFINITIONS, OfflineShop, at, with_exports
 from tests.shop.planted import BOB, DELETION, PLANTED, campaign, deleted, told
 

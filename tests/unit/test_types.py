@@ -4,8 +4,8 @@ import pytest
 
 from schemas.events import KINDS
 from schemas.tables import AttributeDefinition, DatabaseDefinition
-from sinks.columns import EVENT_ID, Column, Origin, Subject
-from sinks.types import EXPORT_TYPES, ExportType, Increment, columns_on_offer
+from sinks.exports.types import EXPORT_TYPES, ExportType, Increment, columns_on_offer
+from sinks.rules.columns import EVENT_ID, Column, Origin, Subject
 
 SHOP = Subject(
     DatabaseDefinition(

@@ -18,12 +18,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.events import Kind
+from sinks.engine.duckdb import Engine, rejoined, streamed
+from sinks.engine.ordered import Ordered, _slice_of
 from sinks.rendering.compress import BLOCK_BYTES
 from sinks.rendering.render import Compression, Layout, RenderedColumn, render
-from sinks.state.engine import Engine, rejoined, streamed
-from sinks.state.ordered import Ordered, _slice_of
-from streams.parquet import parquet_writer, write_rows
-from streams.slices import row_bytes, slices
+from streams.storage.parquet import parquet_writer, write_rows
+from streams.storage.slices import row_bytes, slices
 from tests.shop.offline import OfflineShop, at, with_exports
 
 ROWS: dict[str, Any] = {
@@ -108,7 +108,7 @@ def test_rows_wider_than_the_engine_sorts_come_in_order(engine: Engine, batch_by
     rows = engine.table_of(WIDE)
     with pytest.raises(duckdb.OutOfMemoryException):
         streamed(rows.order_by("p", "o")).read_all()
-    with patch("sinks.state.ordered.BATCH_BYTES", batch_bytes):
+    with patch("sinks.engine.ordered.BATCH_BYTES", batch_bytes):
         batches = list(Ordered(rows, ("p", "o"), ("p", "o", "t")).batches())
     found = pa.Table.from_batches(batches)
     assert found["p"].to_pylist() == [n // 1500 for n in range(3000)]
@@ -120,7 +120,7 @@ def test_rows_with_one_key_are_in_one_slice(engine: Engine) -> None:
     rows = engine.table_of(
         "SELECT i // 700 AS k, lpad(i::VARCHAR, 9, '0') AS t FROM range(5000) r(i)"
     )
-    with patch("sinks.state.ordered.BATCH_BYTES", 2_000):
+    with patch("sinks.engine.ordered.BATCH_BYTES", 2_000):
         batches = list(Ordered(rows, ("k",), ("k", "t"), ("t",)).batches())
     found = pa.Table.from_batches(batches)
     assert found["t"].to_pylist() == [f"{n:09}" for n in range(5000)]
@@ -156,9 +156,9 @@ def test_a_close_of_wide_rows_gives_the_bytes_of_one_that_has_room(
     other = shop.copied(tmp_path / "other")
     usual = shop.close(export, at(30))
     with (
-        patch("sinks.state.ordered.BATCH_BYTES", 10_000),
-        patch("sinks.state.ordered.VECTOR_ROWS", 5),
-        patch("sinks.state.ordered._slice_of", wraps=_slice_of) as slices_made,
+        patch("sinks.engine.ordered.BATCH_BYTES", 10_000),
+        patch("sinks.engine.ordered.VECTOR_ROWS", 5),
+        patch("sinks.engine.ordered._slice_of", wraps=_slice_of) as slices_made,
     ):
         sliced = other.close(export, at(30))
     assert slices_made.call_count > 5

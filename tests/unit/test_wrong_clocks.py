@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 
 from schemas.events import Kind
-from sinks.night.glance import at_a_glance
 from sinks.night.status import status_of
+from sinks.night.status_text import at_a_glance
 from streams.clocks import ClockWatch, WrongTimes
-from streams.records import RECORDS, Chunk
+from streams.reading.records import RECORDS, Chunk
 from tests.shop.offline import OfflineShop, at, with_exports
 
 OFFERS = "deltadrop.shop.subscription-update"

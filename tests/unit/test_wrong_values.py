@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import DefinitionError
-from schemas.settings import load_settings
+from schemas.settings.settings import load_settings
 from schemas.tables import load_catalog
 from sinks.exports.export import load_exports
 from sinks.locations import load_locations

@@ -16,7 +16,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
-from schemas.definitions import AtError
+from schemas.definitions.definitions import AtError
 from sinks.locations.ftps.session import FtpsSession
 from sinks.locations.limits import Limit
 from sinks.locations.remote import RemoteLocation

@@ -17,8 +17,8 @@ from uuid import uuid4
 
 from pydantic import Field, StringConstraints, model_validator
 
-from schemas.definitions import AtError
-from schemas.patterns import worded
+from schemas.definitions.definitions import AtError
+from schemas.definitions.patterns import worded
 from sinks.locations.base import (
     Delivered,
     DeliveryError,

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from schemas.definitions import AtError
-from schemas.patterns import worded
+from schemas.definitions.definitions import AtError
+from schemas.definitions.patterns import worded
 from sinks.locations.base import DeliveryError, PassingError, Step
 from sinks.locations.limits import ended_after
 from sinks.locations.remote import RemoteLocation

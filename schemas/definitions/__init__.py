@@ -1,0 +1,1 @@
+"""Definitions that people write in YAML: reading them, and explaining a mistake."""

@@ -1,0 +1,1 @@
+"""The schema registry: schemas by id, with those that they refer to."""

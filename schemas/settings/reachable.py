@@ -1,0 +1,70 @@
+"""Whether Kafka answers where it should be and lets us in, asked before its clients are."""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import cache
+
+from schemas.errors import DeltadropError
+from schemas.settings.kafka import KafkaSettings
+from schemas.settings.kafka_probe import RefusedError, greet
+
+__all__ = ["KAFKA_HINT", "wait_until_reachable"]
+
+KAFKA_HINT = (
+    "check kafka.bootstrap_servers or KAFKA_BOOTSTRAP_SERVERS, kafka.security, and that Kafka is up"
+)
+
+_WAIT_SECONDS = 10
+"""How long to wait for the first answer: a broker that restarts is back by then."""
+_RETRY_SECONDS = 0.25
+
+log = logging.getLogger(__name__)
+
+
+def wait_until_reachable(kafka: KafkaSettings, kind: type[DeltadropError]) -> None:
+    """Wait, some seconds at most, until a server lets us in; raises `kind` if none does.
+
+    A server that refuses us isn't asked again. DefinitionError: a file of the settings can't be
+    used.
+
+    kafka-python waits too, but logs every try, and leaves its sockets open when it gives up.
+    """
+    _warn_where_unencrypted(kafka)
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
+        reasons = []
+        refused: tuple[str, RefusedError] | None = None
+        for server in kafka.servers:
+            try:
+                greet(server, kafka)
+                return
+            except RefusedError as refusal:
+                refused = server, refusal
+            except (OSError, ValueError) as error:
+                reasons.append(str(error))
+        waited = time.monotonic() >= deadline
+        if refused is not None and (waited or not reasons):
+            server, why = refused
+            raise kind(why.what, where=f"Kafka {server}", hint=why.hint) from why
+        if waited:
+            where = f"Kafka {kafka.bootstrap_servers}"
+            raise kind(f"can't be reached ({'; '.join(reasons)})", where=where, hint=KAFKA_HINT)
+        time.sleep(_RETRY_SECONDS)
+
+
+def _warn_where_unencrypted(kafka: KafkaSettings) -> None:
+    if kafka.security.protocol == "SASL_PLAINTEXT":
+        _warn_once(kafka.bootstrap_servers)
+
+
+@cache
+def _warn_once(servers: str) -> None:
+    """Once a process, where kafka-python does for each connection."""
+    logging.getLogger("kafka.net.sasl").setLevel(logging.ERROR)
+    log.warning(
+        "Kafka %s: login and events travel unencrypted (kafka.security.protocol: SASL_PLAINTEXT);"
+        " use SASL_SSL outside a network that you trust",
+        servers,
+    )

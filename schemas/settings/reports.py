@@ -1,0 +1,125 @@
+"""Settings of those who are told: the mail server and the webhook (SPEC §4, *Report*)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+
+from schemas.definitions.patterns import ADDRESS_PATTERN
+
+__all__ = ["MailSettings", "Section", "WebhookSettings", "secret_of"]
+
+_TOTAL_SECONDS: Final = 45.0
+"""For one sending, however often the server says something: less than the reports' lease lasts."""
+_URL: Final = re.compile(r"https?://[^\s/]+\S*")
+
+
+class Section(BaseModel):
+    """A section of the settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def secret_of(given: SecretStr | None, file: Path | None) -> str | None:
+    """Return a secret, read from its file if it is in one; raises OSError."""
+    if file is not None:
+        return file.read_text(encoding="utf-8").strip()
+    return given.get_secret_value() if given else None
+
+
+class MailSettings(Section):
+    """Where report mails are handed over; without a host there are none.
+
+    Certificates are verified (there is no way not to). The password is never in the settings' file:
+    it comes from DELTADROP_MAIL__PASSWORD or a file of its own.
+    """
+
+    host: str | None = None
+    port: Annotated[int, Field(gt=0, lt=65536)] = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    sender: Annotated[str, StringConstraints(pattern=ADDRESS_PATTERN)] = "deltadrop@localhost"
+    username: str | None = None
+    password: SecretStr | None = None
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    timeout_seconds: Annotated[float, Field(gt=0)] = 20
+    total_seconds: Annotated[float, Field(gt=0)] = _TOTAL_SECONDS
+
+    @model_validator(mode="after")
+    def _a_password_is_never_sent_in_the_clear(self) -> Self:
+        if self.username is not None and self.security == "none":
+            raise ValueError("a login needs `security: starttls` or `tls`")
+        return self
+
+    def secret(self) -> str | None:
+        """The password, read from its file if it is in one."""
+        return secret_of(self.password, self.password_file)
+
+
+class WebhookSettings(Section):
+    """Where reports are posted as JSON, signed; without a url they aren't.
+
+    The secret is never in the settings' file: it comes from DELTADROP_WEBHOOK__SECRET or a file.
+    A url that lets in whoever knows it may come from a file of its own, too, or from
+    DELTADROP_WEBHOOK__URL.
+    """
+
+    url: SecretStr | None = None
+    url_file: Path | None = None
+    secret: SecretStr | None = None
+    secret_file: Path | None = None
+    ca_file: Path | None = None
+    timeout_seconds: Annotated[float, Field(gt=0)] = 20
+    total_seconds: Annotated[float, Field(gt=0)] = _TOTAL_SECONDS
+
+    @field_validator("url")
+    @classmethod
+    def _is_of_the_web(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not _URL.fullmatch(url.get_secret_value()):
+            raise ValueError("is of the form https://host/path")
+        return url
+
+    @model_validator(mode="after")
+    def _what_is_posted_is_signed(self) -> Self:
+        if self.url is not None and self.url_file is not None:
+            raise ValueError("url_file: url says where it is already")
+        if self.is_set_up and self.secret is None and self.secret_file is None:
+            raise ValueError("needs a secret: DELTADROP_WEBHOOK__SECRET, or secret_file")
+        return self
+
+    @property
+    def is_set_up(self) -> bool:
+        """Whether there is anywhere to post to."""
+        return self.url is not None or self.url_file is not None
+
+    def address(self) -> str:
+        """The URL, read from its file if it is in one; raises OSError, ValueError."""
+        url = secret_of(self.url, self.url_file) or ""
+        if not _URL.fullmatch(url):
+            raise ValueError(f"what {self.url_file} holds isn't of the form https://host/path")
+        return url
+
+    def shown(self) -> str:
+        """The URL for people, who may read it in a log: without its path, which may be a secret."""
+        try:
+            parts = urlsplit(self.address())
+            port = f":{parts.port}" if parts.port else ""
+        except (OSError, ValueError):
+            return f"webhook.url_file {self.url_file}" if self.url_file else "webhook.url"
+        return f"{parts.scheme}://{parts.hostname}{port}"
+
+    def key(self) -> bytes:
+        """The secret that bodies are signed with."""
+        return (secret_of(self.secret, self.secret_file) or "").encode()

@@ -1,0 +1,302 @@
+"""deltadrop's settings: one YAML file, and the environment above it.
+
+Order, the first wins: `KAFKA_BOOTSTRAP_SERVERS` and `SCHEMA_REGISTRY_URL`;
+`DELTADROP_<SECTION>__<FIELD>` (as `DELTADROP_CLOSE__WAIT_SECONDS`); the file; the defaults.
+Relative paths are relative to the file's folder.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import (
+    BaseModel,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from pydantic_settings.exceptions import SettingsError
+
+from schemas.definitions.definitions import (
+    Document,
+    Faults,
+    Location,
+    explain,
+    location_of,
+    read_document,
+)
+from schemas.definitions.patterns import FOLDER_PATTERN, worded
+from schemas.errors import DefinitionError, Fault
+from schemas.settings.kafka import KafkaSecurity, KafkaSettings
+from schemas.settings.observe import ObserveSettings
+from schemas.settings.receivers import ReadyFile
+from schemas.settings.registry import RegistrySettings
+from schemas.settings.reports import MailSettings, Section, WebhookSettings
+
+__all__ = [
+    "CloseSettings",
+    "KafkaSecurity",
+    "KafkaSettings",
+    "MailSettings",
+    "ObserveSettings",
+    "RegistrySettings",
+    "ScheduleSettings",
+    "Settings",
+    "TransferboxSettings",
+    "WebhookSettings",
+    "WorkerSettings",
+    "load_settings",
+]
+
+DEFAULT_FILE = Path("deltadrop.yaml")
+_ENVIRONMENT = "DELTADROP_"
+_PLAIN_VARIABLES = {
+    "KAFKA_BOOTSTRAP_SERVERS": ("kafka", "bootstrap_servers"),
+    "SCHEMA_REGISTRY_URL": ("registry", "url"),
+}
+_MEMORY = worded(r"(?i)^\d+(\.\d+)? *[kmgt]i?b$", "write it as 800MB or 1.5GB")
+"""As DuckDB takes it: `800MB`, `1.5 GiB`."""
+_SECRETS = (
+    ("kafka", "security", "password"),
+    ("registry", "password"),
+    ("mail", "password"),
+    ("webhook", "secret"),
+)
+_MIB = 1024 * 1024
+
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(ge=0)]
+LocationName = Annotated[str, StringConstraints(pattern=FOLDER_PATTERN, max_length=80)]
+
+
+class WorkerSettings(Section):
+    """How workers batch what they read."""
+
+    group: Annotated[str, StringConstraints(min_length=1)] = "deltadrop"
+    batch_bytes: Positive = 64 * _MIB
+    batch_seconds: Annotated[float, Field(gt=0)] = 60
+    max_bytes_in_flight: Positive = 96 * _MIB
+    session_timeout_seconds: Annotated[float, Field(gt=0)] = 30
+
+
+class CloseSettings(Section):
+    """How windows are closed."""
+
+    delay_seconds: Seconds = Field(
+        default=30, description="after the instant, before the cut is taken"
+    )
+    wait_seconds: Seconds = Field(default=900, description="for the workers to pass the cut")
+    memory_limit: Annotated[str, StringConstraints(pattern=_MEMORY)] = "1GB"
+    firsts_days: Positive = 400
+    repeat_hours: Positive = 48
+
+
+class TransferboxSettings(Section):
+    """The transferbox, and what a receiver gets there beside the file, as at other locations."""
+
+    retention_days: Positive | None = Field(
+        default=None, description="after its delivery a drop is removed; none keeps it for ever"
+    )
+    manifests: bool = True
+    ready_file: ReadyFile | None = None
+
+
+class ScheduleSettings(Section):
+    """How `deltadrop schedule` shares the work and tries again."""
+
+    lease_seconds: Annotated[float, Field(gt=0)] = Field(
+        default=60, description="without a sign of life, before another scheduler takes over"
+    )
+    retry_seconds: Annotated[float, Field(gt=0)] = Field(
+        default=10, description="before a close is tried again; doubled each time"
+    )
+    retry_limit_seconds: Annotated[float, Field(gt=0)] = Field(default=900, description="at most")
+
+
+class Settings(BaseSettings):
+    """All settings; `load_settings` reads them."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=_ENVIRONMENT,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+    )
+
+    root: Path = Path("var")
+    tables: Path = Path("tables")
+    streams: Path = Path("streams.d")
+    exports: Path = Path("exports")
+    kafka: KafkaSettings = KafkaSettings()
+    registry: RegistrySettings = RegistrySettings()
+    worker: WorkerSettings = WorkerSettings()
+    close: CloseSettings = CloseSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    mail: MailSettings = MailSettings()
+    webhook: WebhookSettings = WebhookSettings()
+    observe: ObserveSettings = ObserveSettings()
+    transferbox: TransferboxSettings = TransferboxSettings()
+    locations: dict[LocationName, dict[str, object]] = Field(
+        default={}, description="by name; each kind of location reads its own (sinks.locations)"
+    )
+    _told_by: Document = PrivateAttr(default=Document(DEFAULT_FILE, {}, {}))
+
+    def check_root(self) -> None:
+        """Make the root's folder, if it isn't there; raises DefinitionError where it can't be."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            where = _variable_of(("root",)) or self._told_by.where(("root",))
+            what = f"field 'root': the folder {self.root} can't be made: {error.strerror}"
+            hint = "name a folder on a disk of this machine that deltadrop may write to"
+            raise DefinitionError([Fault(where, what, hint)]) from error
+
+    @property
+    def told_by(self) -> Document:
+        """The file that they were read from; an empty one where there was none."""
+        return self._told_by
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the file, whose values come as arguments."""
+        return _PlainVariables(settings_cls), env_settings, init_settings
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Read the settings; raises DefinitionError with every fault.
+
+    path: the file, else that of the variable DELTADROP_CONFIG, else `deltadrop.yaml` here, which
+    may be missing.
+    """
+    named = path or (
+        Path(os.environ["DELTADROP_CONFIG"]) if os.environ.get("DELTADROP_CONFIG") else None
+    )
+    file = named or DEFAULT_FILE
+    faults = Faults()
+    _refuse_unknown_variables(faults)
+    document = Document(file, {}, {})
+    if named is not None or os.path.lexists(file):  # a link to nothing isn't "no file"
+        document = read_document(file, faults) or document
+        _refuse_secrets(document, faults)
+    faults.raise_if_any()
+    settings = _validated(document, faults)
+    faults.raise_if_any()
+    assert settings is not None
+    settings._told_by = document
+    return _anchored(settings, file.parent)
+
+
+def _validated(document: Document, faults: Faults) -> Settings | None:
+    try:
+        return Settings(**dict(document.data))  # type: ignore[arg-type]
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            location = location_of(detail)
+            variable = _variable_of(location)
+            source = None if variable else document.sources.get(location)
+            what, hint = explain(detail, Settings, source)
+            faults.add(variable or document.where(location), what, hint)
+    except SettingsError as error:
+        faults.add("environment", str(error), f"write {_ENVIRONMENT}<SECTION>__<FIELD>=value")
+    return None
+
+
+class _PlainVariables(PydanticBaseSettingsSource):
+    """The two variables that every tool around Kafka knows."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[object, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for variable, (section, name) in _PLAIN_VARIABLES.items():
+            if value := os.environ.get(variable):
+                found[section] = {name: value}
+        return found
+
+
+def _variable_of(location: Location) -> str | None:
+    """The environment variable that gave the value at `location`, if one did."""
+    plain = next((name for name, place in _PLAIN_VARIABLES.items() if place == location), None)
+    for variable in (
+        plain,
+        _ENVIRONMENT + "__".join(str(part) for part in location).upper(),
+    ):
+        if variable is not None and os.environ.get(variable):
+            return f"environment variable {variable}"
+    return None
+
+
+def _refuse_unknown_variables(faults: Faults) -> None:
+    """A mistyped variable would otherwise be a setting that silently isn't there."""
+    valid = sorted(_variables(Settings, _ENVIRONMENT))
+    for variable in sorted(os.environ):
+        if variable.startswith(_ENVIRONMENT) and "__" in variable and variable not in valid:
+            nearest = difflib.get_close_matches(variable, valid, n=1, cutoff=0)[0]
+            faults.add(
+                f"environment variable {variable}",
+                "there is no such setting",
+                f"nearest match '{nearest}'",
+            )
+
+
+def _refuse_secrets(document: Document, faults: Faults) -> None:
+    """What many may read holds no secret."""
+    for location in _SECRETS:
+        given: object = document.data
+        for part in location:
+            given = given.get(part) if isinstance(given, dict) else None
+        if given is not None:
+            variable = _ENVIRONMENT + "__".join(location).upper()
+            what = f"field '{'.'.join(location)}': a secret doesn't belong in this file"
+            hint = f"put it in the variable {variable}, or in a file that {location[-1]}_file names"
+            faults.add(document.where(location), what, hint)
+
+
+def _variables(model: type[BaseModel], prefix: str) -> set[str]:
+    names: set[str] = set()
+    for name, info in model.model_fields.items():
+        inner = info.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            names |= _variables(inner, f"{prefix}{name.upper()}__")
+        names.add(f"{prefix}{name.upper()}")
+    return names
+
+
+def _anchored(settings: Settings, folder: Path) -> Settings:
+    """The settings with their paths relative to the file's folder."""
+    places: dict[str, object] = {
+        name: folder / getattr(settings, name) for name in ("root", "tables", "streams", "exports")
+    }
+    for section in ("kafka", "registry", "mail", "webhook", "observe"):
+        places[section] = _section_anchored(getattr(settings, section), folder)
+    return settings.model_copy(update=places)
+
+
+def _section_anchored(section: BaseModel, folder: Path) -> BaseModel:
+    own: dict[str, object] = {}
+    for name in type(section).model_fields:
+        match getattr(section, name):
+            case Path() as path:
+                own[name] = folder / path
+            case BaseModel() as inner:
+                own[name] = _section_anchored(inner, folder)
+    return section.model_copy(update=own)

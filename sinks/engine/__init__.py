@@ -1,0 +1,1 @@
+"""The query engine: events as tables, and rows in order."""

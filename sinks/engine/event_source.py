@@ -1,0 +1,202 @@
+"""Events as tables: what was chosen of a topic's partitions, ready for the plan.
+
+The tables are Ibis expressions on DuckDB over the streams' Parquet files. Files of which only some
+offsets count are clipped; columns that an older file lacks are empty.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.derive import arrow_schema
+from schemas.tables import Catalog
+from schemas.topics import Topic
+from sinks.engine.duckdb import Engine, parquet_scan
+from sinks.engine.unreadable import Read
+from sinks.ledger.ledger import Choice
+from streams.storage.coverage import Tile, Tiling
+from streams.storage.layout import TakenOutPath, TopicPartition
+from streams.storage.partitions import META, FileSlice, Partitions
+from streams.storage.stream import builtin_name
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """The part of a topic that has to do with some keys: their own records, and those that carry
+    the eventIds of these, so that repeats are told.
+    """
+
+    topic: Topic
+    key: str
+    keys: tuple[int, ...]
+    event_ids: tuple[UUID, ...]
+
+    def of(self, topic: Topic, table: ir.Table) -> ir.Table:
+        """Narrow a table of events, or of a state by key; another topic's stays whole."""
+        if topic != self.topic or self.key not in table.columns:
+            return table
+        wanted = table[self.key].isin(self.keys)
+        if "eventId" in table.columns:
+            wanted = wanted.fill_null(False) | table["eventId"].isin(self.event_ids)
+        return table.filter(wanted)
+
+
+class EventSource:
+    """Tables of events on one engine; narrowed: of one topic a part only. taken_out: rows that
+    count as dead letters.
+
+    `read` gathers which files of which topic were asked for.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        partitions: Partitions,
+        catalog: Catalog,
+        scratch: Path,
+        narrowed: Narrowed | None = None,
+        taken_out: Collection[TakenOutPath] = (),
+    ) -> None:
+        self.taken_out = frozenset(taken_out)
+        self.read: list[Read] = []
+        self._engine = engine
+        self._partitions = partitions
+        self._catalog = catalog
+        self._scratch = scratch
+        self._narrowed = narrowed
+
+    def events(
+        self, topic: Topic, event_types: Iterable[str], choices: Sequence[Choice]
+    ) -> ibis.Table:
+        """Return the events of these types that the choices hold: the topic's columns and META.
+
+        Rows come in no order; `eventId` is a UUID, moments are timestamps in UTC. Those that were
+        taken out are left out.
+        """
+        carried = self.carried(topic, event_types, choices)
+        taken_out = [one for choice in choices for one in self._taken_out_of(choice)]
+        if not taken_out:
+            return carried
+        places = [
+            (carried["_partition"] == n) & carried["_offset"].isin(o) for n, o in _by(taken_out)
+        ]
+        return carried.filter(~ibis.or_(*places))
+
+    def carried(
+        self, topic: Topic, event_types: Iterable[str], choices: Sequence[Choice]
+    ) -> ibis.Table:
+        """Return the same with the rows that were taken out: they make repeats, and use firsts."""
+        chosen = [self._partitions.chosen(choice.partition, choice.tiling) for choice in choices]
+        slices = [
+            piece
+            for event_type in sorted(event_types)
+            for piece in self._partitions.slices(builtin_name(topic, event_type), chosen)
+        ]
+        self.read += [Read(topic.name, piece, tuple(chosen)) for piece in slices]
+        return self.narrowed(topic, self._engine.table_of(_query(self._empty(topic), slices)))
+
+    def narrowed(self, topic: Topic, table: ir.Table) -> ir.Table:
+        """Return what is asked for of a topic's table."""
+        return table if self._narrowed is None else self._narrowed.of(topic, table)
+
+    def file(self, path: Path) -> ibis.Table:
+        """Return a Parquet file's rows."""
+        self.read.append(Read("", FileSlice(path, ())))
+        return self._engine.table_of(f"SELECT * FROM {_files([path])}")
+
+    def dead_letters(self, choices: Sequence[Choice]) -> int:
+        """Count the dead letters that the choices hold, the rows that were taken out among them."""
+        return sum(len(self._dead(choice)) for choice in choices)
+
+    def _dead(self, choice: Choice) -> set[int]:
+        chosen = self._partitions.chosen(choice.partition, choice.tiling)
+        taken_out = {one.offset for one in self._taken_out_of(choice)}
+        return {offset for offset, _ in chosen.dead_letters} | taken_out
+
+    def _taken_out_of(self, choice: Choice) -> list[TakenOutPath]:
+        return [
+            one
+            for one in self.taken_out
+            if one.partition == choice.partition
+            and any(piece.first <= one.offset < piece.next for piece in choice.tiling.tiles)
+        ]
+
+    def _empty(self, topic: Topic) -> Path:
+        """Name a file without rows: it gives the types, and the columns that others lack."""
+        path = self._scratch / f"none-{topic.local}.parquet"
+        if not path.exists():
+            schema = pa.schema([*arrow_schema(topic, self._catalog), *META])
+            # Not `empty_table`: it imports pandas where that is installed, half a second's work.
+            none = [pa.nulls(0, field.type) for field in schema]
+            pq.write_table(pa.Table.from_arrays(none, schema=schema), path)
+        return path
+
+
+def taken_out_of(partitions: Partitions, choices: Iterable[Choice]) -> tuple[TakenOutPath, ...]:
+    """Return the rows that were taken out by now, before the ends of some choices; also those from
+    before their beginnings: a fact that waits may stand there.
+    """
+    return partitions.taken_out.within({c.partition: c.tiling.next for c in choices})
+
+
+def _by(rows: Iterable[TakenOutPath]) -> list[tuple[int, list[int]]]:
+    """Offsets by partition."""
+    offsets: dict[int, list[int]] = defaultdict(list)
+    for one in sorted(rows):
+        offsets[one.partition.partition].append(one.offset)
+    return list(offsets.items())
+
+
+def clip(
+    choices: Iterable[Choice], bounds: Mapping[TopicPartition, tuple[int, int]]
+) -> tuple[Choice, ...]:
+    """Return the part of each choice within its bounds `[first, next)`; none without bounds."""
+    return tuple(
+        Choice(choice.partition, _clip(choice.tiling, *bounds[choice.partition]))
+        for choice in choices
+        if choice.partition in bounds
+    )
+
+
+def _clip(tiling: Tiling, first: int, end: int) -> Tiling:
+    low, high = (
+        max(tiling.first, first),
+        max(min(tiling.next, end), tiling.first, first),
+    )
+    tiles = tuple(
+        Tile(piece.record, max(piece.first, low), min(piece.next, high))
+        for piece in tiling.tiles
+        if piece.first < high and piece.next > low
+    )
+    return Tiling(low, high, tiles, ())
+
+
+def _query(empty: Path, slices: Sequence[FileSlice]) -> str:
+    whole = [piece.path for piece in slices if not piece.clips]
+    selects = [f"SELECT * FROM {_files([empty, *whole])}"]
+    selects.extend(
+        f"SELECT * FROM {_files([piece.path])} WHERE {_within(piece)}"
+        for piece in slices
+        if piece.clips
+    )
+    return "\nUNION ALL BY NAME\n".join(selects)
+
+
+def _files(paths: Sequence[Path]) -> str:
+    return parquet_scan(paths, "union_by_name")
+
+
+def _within(piece: FileSlice) -> str:
+    return " OR ".join(
+        f"(_partition = {partition} AND _offset >= {first} AND _offset < {end})"
+        for partition, first, end in piece.clips
+    )

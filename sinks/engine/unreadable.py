@@ -1,0 +1,177 @@
+"""What is stored and can't be read: found when the engine fails on it, and told with the command
+that settles it (SPEC §6, *One trouble, one place*).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from schemas.errors import UnreadableError, UnreadableFilesError, UnreadableRowsError
+from schemas.full_disk import what_is_full
+from sinks.wording import counted
+from streams.recovery.unreadable import UnreadableRow, scanned, why_broken
+from streams.storage.partitions import Chosen, FileSlice
+
+__all__ = ["Read", "error_of", "explain_unreadable", "found_in", "take_out_command"]
+
+_SHOWN: Final = 3
+"""Rows, files and partitions that a message names."""
+_FOLDERS: Final = frozenset({"streams", "bases", "ledger"})
+_LISTED: Final = 10
+"""Offsets that a command names; all that can't be read are meant where there are more."""
+_OF_READING: Final = (duckdb.Error, pa.ArrowException, ArithmeticError, ValueError, OSError)
+"""What engine, Arrow and rendering raise where a value or a file can't be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A file of a topic's stream, and what of it was read; of a base, or of facts that wait, where
+    the topic is empty.
+    """
+
+    topic: str
+    piece: FileSlice
+    chosen: tuple[Chosen, ...] = ()
+
+    @property
+    def offsets(self) -> list[tuple[int, int, int]]:
+        """Partition, first and next offset of the coverage that names the file."""
+        return [
+            (choice.partition.partition, piece.first, piece.next)
+            for choice in self.chosen
+            for piece in choice.tiling.tiles
+            if any(
+                file.path == _named(self.piece.path) for file in choice.records[piece.record].files
+            )
+        ]
+
+    def has(self, row: UnreadableRow) -> bool:
+        """Whether a row of the file was read."""
+        return not self.piece.clips or any(
+            row.partition == partition and first <= row.offset < end
+            for partition, first, end in self.piece.clips
+        )
+
+
+@contextmanager
+def explain_unreadable(read: Callable[[], Iterable[Read]]) -> Iterator[None]:
+    """Raise UnreadableError in place of what is raised within the context, if that is of reading
+    and something of what was read can't be.
+
+    read: tells then which files were. All of them are looked through, which takes its time.
+    """
+    try:
+        yield
+    except _OF_READING as error:
+        if isinstance(error, duckdb.OutOfMemoryException) or what_is_full(error):
+            raise
+        told = error_of(read())
+        if told is None:
+            raise
+        raise told from error
+
+
+def error_of(read: Iterable[Read]) -> UnreadableError | None:
+    """Return what to tell of files that were read; None if all of it can be."""
+    rows, files = found_in(read)
+    if rows:
+        return _of_rows(rows)
+    return _of_files(files) if files else None
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    read: Read
+    why: str
+
+    def __str__(self) -> str:
+        told = f"{_named(self.read.piece.path)}: {self.why}"
+        ranges = [f"{a} to {b} of {self.read.topic}/{n}" for n, a, b in self.read.offsets]
+        return f"{told} (offsets {_few(ranges)})" if ranges else told
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Row:
+    topic: str
+    row: UnreadableRow
+    file: str
+
+    def __str__(self) -> str:
+        one = self.row
+        return f"offset {one.offset} of {self.topic}/{one.partition} ({', '.join(one.columns)})"
+
+
+def found_in(read: Iterable[Read]) -> tuple[list[_Row], list[_File]]:
+    """Look through files for rows that can't be read; return these, and the files that can't be at
+    all.
+    """
+    rows: dict[tuple[str, int, int], _Row] = {}
+    files: list[_File] = []
+    by_file: dict[Path, list[Read]] = defaultdict(list)
+    for one in read:
+        by_file[one.piece.path].append(one)
+    for path, together in sorted(by_file.items()):
+        if not together[0].topic:
+            why = why_broken(path)
+            files += [_File(together[0], why)] if why else []
+            continue
+        found, name = scanned(path), _named(path)
+        if found.broken:
+            files.append(_File(together[0], found.broken))
+        for row in found.rows:
+            if any(one.has(row) for one in together):
+                topic = together[0].topic
+                rows.setdefault((topic, row.partition, row.offset), _Row(topic, row, name))
+    return sorted(rows.values()), files
+
+
+def _named(path: Path) -> str:
+    """Name of a file of the store, from the store's own folder on."""
+    parts = path.parts
+    first = max((n for n, part in enumerate(parts) if part in _FOLDERS), default=0)
+    return "/".join(parts[first:])
+
+
+def take_out_command(topic: str, partition: int, offsets: Sequence[int]) -> str:
+    """The command that takes rows of a partition out."""
+    few = 0 < len(offsets) <= _LISTED
+    named = " ".join(map(str, offsets)) if few else "--all-unreadable"
+    return f"deltadrop take-out {topic} {partition} {named} --reason '…'"
+
+
+def _of_rows(rows: Sequence[_Row]) -> UnreadableRowsError:
+    offsets: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for one in rows:
+        offsets[one.topic, one.row.partition].append(one.row.offset)
+    commands = [take_out_command(*place, some) for place, some in offsets.items()]
+    then = "; then the others, which are told next" if len(commands) > _SHOWN else ""
+    return UnreadableRowsError(
+        what=f"{counted(len(rows), 'stored row')} can't be read: {_few(rows)}",
+        where=rows[0].file,
+        hint=f"to go on without: {'; '.join(commands[:_SHOWN])}{then}",
+    )
+
+
+def _of_files(files: Sequence[_File]) -> UnreadableFilesError:
+    places = dict.fromkeys(
+        (one.read.topic, offsets[0]) for one in files for offsets in one.read.offsets[:1]
+    )
+    commands = [f"{take_out_command(*place, ())}" for place in places]
+    again = f"to read it again from Kafka: {'; '.join(commands[:_SHOWN])}; or " if commands else ""
+    return UnreadableFilesError(
+        what=f"{counted(len(files), 'stored file')} can't be read: {_few(files)}",
+        hint=f"{again}restore it from a backup of the root, then run it again",
+    )
+
+
+def _few(some: Sequence[object]) -> str:
+    named = ", ".join(str(one) for one in some[:_SHOWN])
+    return named if len(some) <= _SHOWN else f"{named} and {len(some) - _SHOWN:,} more"

@@ -1,0 +1,1 @@
+"""Deleted people: who they are, which drops hold them, and revisions without them."""

@@ -1,0 +1,106 @@
+"""Which drops may show something of people whose deletion was recorded since they were made.
+
+Only these are made again; whether their bytes change is seen then. A drop that was looked at before
+is judged by the places where an erase pass found newly gone rows. One that is looked at for the
+first time (it may have been made while a pass ran) is judged by the ids in its windows.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from schemas.events import KINDS
+from schemas.topics import Topic
+from sinks.engine.event_source import clip
+from sinks.erasure.places import Touched
+from sinks.erasure.progress import Progress
+from sinks.instants import milliseconds, stamp
+from sinks.ledger.ledger import Intent, Ledger
+from sinks.repair.revise import Reviser
+from streams.erasure.personal import owners_of
+from streams.erasure.tombstones import Integers, Tombstones
+from streams.storage.stream import builtin_name
+
+__all__ = ["may_show"]
+
+_WAITED_CLOSES: Final = 3
+"""A fact comes up to so many closes after its own window, when its campaign is known at last."""
+
+
+def may_show(
+    reviser: Reviser,
+    export: str,
+    instant: dt.datetime,
+    progress: Progress,
+    touched: Touched,
+) -> bool:
+    """Tell whether a drop may hold lines of people who are gone, and were not when it was made."""
+    latest = reviser.latest(export, instant)
+    if latest is None or not latest[1].rows or not reviser.is_there(export, instant):
+        return False
+    intent = latest[0]
+    window = _windows(reviser.ledger, intent)
+    if f"{export}@{stamp(instant)}" in progress.settled.names:
+        return _holds(window, touched)
+    unknown = _unknown(intent, progress.tombstones)
+    return bool(len(unknown)) and _names(reviser, intent, window, unknown)
+
+
+def _windows(ledger: Ledger, intent: Intent) -> Mapping[str, Mapping[int, tuple[int, int]]]:
+    """The drop's window, with those before it whose facts may have waited for this one."""
+    widest = {topic: dict(bounds) for topic, bounds in intent.window.items()}
+    before = [one for one in ledger.closes(intent.export) if one < intent.instant]
+    for instant in before[-_WAITED_CLOSES:]:
+        earlier = ledger.intent(intent.export, instant)
+        for topic, bounds in earlier.window.items() if earlier else ():
+            for partition, (first, _) in bounds.items():
+                own = widest.get(topic, {})
+                if partition in own:
+                    own[partition] = min(first, own[partition][0]), own[partition][1]
+    return widest
+
+
+def _holds(window: Mapping[str, Mapping[int, tuple[int, int]]], touched: Touched) -> bool:
+    return any(
+        bool(np.any((offsets >= first) & (offsets < end)))
+        for topic, bounds in window.items()
+        for gone in touched.get(topic, ())
+        for partition, offsets in gone.items()
+        for first, end in [bounds.get(partition, (0, 0))]
+    )
+
+
+def _unknown(intent: Intent, tombstones: Tombstones) -> Integers:
+    """The profiles whose deletion was appended after the cut and not known when it was decided."""
+    told = {deletion.profile_id: deletion.appended_at for deletion in intent.deletions}
+    later = tombstones.only(tombstones.appended_at >= milliseconds(intent.instant))
+    known = np.array([told.get(int(one), -1) for one in later.profile_ids], np.int64)
+    unknown: Integers = later.profile_ids[known < later.appended_at]
+    return unknown
+
+
+def _names(
+    reviser: Reviser,
+    intent: Intent,
+    window: Mapping[str, Mapping[int, tuple[int, int]]],
+    profile_ids: Integers,
+) -> bool:
+    """Whether any of these profiles is named in the windows' records."""
+    partitions = reviser.closer.selection.partitions
+    for name, bounds in window.items():
+        topic = Topic.parse(name, reviser.prefix)
+        own = [one for one in intent.choices if one.partition.topic == name]
+        within = {o.partition: bounds[o.partition.partition] for o in own}
+        chosen = [partitions.chosen(o.partition, o.tiling) for o in clip(own, within)]
+        for event_type in KINDS[topic.kind].event_types:
+            for piece in partitions.slices(builtin_name(topic, event_type), chosen):
+                with pq.ParquetFile(piece.path) as file:
+                    ids = owners_of(file.read(columns=["profileId"]))
+                if np.isin(ids.drop_null().to_numpy(), profile_ids).any():
+                    return True
+    return False

@@ -1,0 +1,353 @@
+"""Find the deletions of profiles in what workers have stored, and record them as tombstones.
+
+Each pass looks on from where the last one ended, up to the first offset that isn't stored: behind a
+hole, what looks like a deletion might be the repeat of one that was answered by another life.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
+
+from schemas.errors import DeltadropError, PartitionError
+from schemas.events import KINDS, EventType, Kind
+from schemas.tables import Catalog
+from schemas.topics import Topic
+from sinks.closing.cut import Cuts, TopicCut
+from sinks.closing.losses import Losses
+from sinks.editions import EDITION
+from sinks.engine.duckdb import Engine, fetched, kept, streamed
+from sinks.engine.event_source import EventSource, clip, taken_out_of
+from sinks.engine.unreadable import explain_unreadable
+from sinks.ledger.ledger import Choice
+from sinks.state import POSITION, repeats
+from sinks.state.lives import among_deletions
+from sinks.state.order import in_append_order
+from sinks.state.repeats import without_repeats
+from streams.erasure.tombstones import NOWHERE, TOMBSTONES, Found, TombstoneFiles, Tombstones
+from streams.storage.layout import CoveragePath, TombstonesPath, TopicPartition
+from streams.storage.partitions import Partitions
+
+__all__ = ["Deletions", "Recorded"]
+
+_MS_PER_HOUR: Final = 3_600_000
+
+Mend = Callable[[TopicPartition, int, int], object]
+"""Reads a hole's offsets again; raises DeltadropError where it can't."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a pass recorded: how many profiles' deletions, and which offsets it can't look at."""
+
+    profiles: int = 0
+    holes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Deletions:
+    """Records the deletions that profile topics tell of."""
+
+    partitions: Partitions
+    tombstones: TombstoneFiles
+    catalog: Catalog
+    scratch: Path
+    memory_limit: str
+    repeat_hours: int
+    mend: Mend
+    log_start: Callable[[TopicPartition], int]
+    cuts: Cuts
+
+    def record(self, topic: Topic) -> Recorded:
+        """Record what was stored of a profile topic since the last pass.
+
+        Raises PartitionError where another pass records at the same time.
+        """
+        profiles, holes = 0, []
+        for topic_id, numbers in sorted(self.partitions.partitions_of(topic.name).items()):
+            known = self.tombstones.looked_up_to(topic.name, UUID(topic_id))
+            owners = [TopicPartition(topic.name, UUID(topic_id), n) for n in sorted(numbers)]
+            begins, unasked = self._begins(owners, known)
+            holes += unasked
+            ranges = [
+                self._range(owner, known.get(owner.partition), begins[owner.partition])
+                for owner in owners
+                if owner.partition in begins
+            ]
+            holes += [hole for one in ranges if (hole := one.hole)]
+            if any(one.next > one.first for one in ranges):
+                profiles += self._record(topic, UUID(topic_id), ranges)
+        return Recorded(profiles, tuple(holes))
+
+    def _record(self, topic: Topic, topic_id: UUID, ranges: Sequence[_Range]) -> int:
+        path = TombstonesPath(topic.name, self.tombstones.last_number(topic.name) + 1)
+        known = self.tombstones.known(topic.name)
+        rows, deleted = self._find(topic, ranges, known)
+        looked = {one.owner.partition: one.next for one in ranges}
+        if not self.tombstones.add(path, Found(topic_id, looked, rows)):
+            raise PartitionError(
+                what="another erase pass records deletions at the same time",
+                where=topic.name,
+                hint="run it again when that one has ended",
+            )
+        return deleted
+
+    def _range(self, owner: TopicPartition, known: int | None, begin: int) -> _Range:
+        """What is to be looked at of a partition: from where the last pass ended to a hole.
+
+        begin: where to read from for the repeats of what came shortly before.
+        """
+        paths = self.partitions.coverage(owner)
+        first = known if known is not None else begin
+        end = max((path.next for path in paths), default=first)
+        holes = self.partitions.choose(owner, begin, max(end, first), {}).tiling.holes
+        where, told = f"{owner.topic}/{owner.partition}", ""
+        for hole in Losses(self.partitions.store).without(owner, holes):
+            try:
+                self.mend(owner, hole.first, hole.next)
+            except DeltadropError as error:
+                told = (
+                    f"{where}: offsets {hole.first} to {hole.next} are not"
+                    f" stored ({error.reason(where)}); deletions from there on are not erased yet"
+                )
+                end = hole.first
+                break
+        return _Range(owner, begin, first, max(end, first), told)
+
+    def _find(
+        self, topic: Topic, ranges: Sequence[_Range], known: Tombstones
+    ) -> tuple[pa.Table, int]:
+        choices = [self._choice(one, one.begin) for one in ranges]
+        bounds = {one.owner: (one.first, one.next) for one in ranges}
+        with Engine.opened(self.memory_limit, self.scratch) as (engine, scratch):
+            source = self._source(engine, scratch, choices)
+            told = self._records(source, topic, choices, clip(choices, bounds))
+            before = engine.create_table("known", _as_table(known), temp=True)
+            with explain_unreadable(lambda: source.read):
+                found = streamed(_told(told, before)).read_all()
+            found = self._with_late(engine, scratch, topic, ranges, found)
+        return _rows(found, known)
+
+    def _source(self, engine: Engine, scratch: Path, choices: Sequence[Choice]) -> EventSource:
+        taken_out = taken_out_of(self.partitions, choices)
+        parts = (engine, self.partitions, self.catalog, scratch)
+        return EventSource(*parts, taken_out=taken_out)
+
+    def _records(
+        self,
+        source: EventSource,
+        topic: Topic,
+        choices: Sequence[Choice],
+        within: Sequence[Choice],
+    ) -> ir.Table:
+        """A topic's records within some of the choices, without the repeats among all of them."""
+        prior = source.carried(topic, _TYPES, choices)
+        repeated = repeats(prior.select("eventId", *POSITION, "_appended_at"), self.repeat_hours)
+        return without_repeats(source.events(topic, _TYPES, within), repeated)
+
+    def _with_late(
+        self,
+        engine: Engine,
+        scratch: Path,
+        topic: Topic,
+        ranges: Sequence[_Range],
+        found: pa.Table,
+    ) -> pa.Table:
+        """What the new records tell, but of profiles that were created after their latest deletion
+        occurred, before the range where it was recorded: what became of their lives, all of their
+        events tell.
+        """
+        deleted = found.filter(found["deleted"]).select(["profileId", "occurred_at"])
+        if not deleted.num_rows:
+            return found
+        everything = [self._choice(one, self._stored_from(one)) for one in ranges]
+        source = self._source(engine, scratch, everything)
+        before = clip(everything, {one.owner: (0, one.first) for one in ranges})
+        created = source.events(topic, [EventType.CREATED], before)
+        with explain_unreadable(lambda: source.read):
+            late = _created_later(created, engine.create_table("deleted", deleted, temp=True))
+            if not fetched(late.limit(1)):
+                return found
+            records = self._records(source, topic, everything, everything)
+            nobody = engine.create_table("nobody", _as_table(Tombstones.none()), temp=True)
+            anew = streamed(_told(records.semi_join(late, "profileId"), nobody)).read_all()
+        others = ~np.isin(found["profileId"].to_numpy(), anew["profileId"].to_numpy())
+        return pa.concat_tables([found.filter(pa.array(others)), anew])
+
+    def _stored_from(self, one: _Range) -> int:
+        """The first offset of a partition that is stored."""
+        return min((path.first for path in self.partitions.coverage(one.owner)), default=one.first)
+
+    def _choice(self, one: _Range, first: int) -> Choice:
+        return Choice(one.owner, self.partitions.choose(one.owner, first, one.next, {}).tiling)
+
+    def _begins(
+        self, owners: Sequence[TopicPartition], known: Mapping[int, int]
+    ) -> tuple[dict[int, int], list[str]]:
+        """Find where to read each partition from, so that repeats of what came shortly before are
+        recognised, stored or not; where nothing was looked at yet, from its beginning. Also: of
+        which that can't be told now.
+        """
+        begins, unasked = self._beginnings([o for o in owners if o.partition not in known])
+        looked = {o.partition: known[o.partition] for o in owners if o.partition in known}
+        appended = [time for owner in owners for time in self._since_looked(owner, known)]
+        if not appended:
+            return begins | looked, unasked
+        at = min(appended) - self.repeat_hours * _MS_PER_HOUR
+        ends = tuple(looked.get(number, 0) for number in range(max(looked) + 1))
+        now = dt.datetime.now(dt.UTC)
+        found = self.cuts.stored_since(TopicCut(owners[0].topic, owners[0].topic_id, now, ends), at)
+        return begins | {number: found[number].first for number in looked}, unasked
+
+    def _beginnings(self, owners: Sequence[TopicPartition]) -> tuple[dict[int, int], list[str]]:
+        """Where partitions begin that no pass has looked at: what Kafka has and nobody has stored
+        may tell of deletions too.
+        """
+        begins, unasked = {}, []
+        for owner in owners:
+            stored = min(path.first for path in self.partitions.coverage(owner))
+            try:
+                begins[owner.partition] = min(stored, self.log_start(owner)) if stored else 0
+            except DeltadropError as error:
+                where = f"{owner.topic}/{owner.partition}"
+                unasked.append(
+                    f"{where}: what Kafka has before offset {stored} can't be asked"
+                    f" ({error.reason(where)}); its deletions are not erased yet"
+                )
+        return begins, unasked
+
+    def _since_looked(self, owner: TopicPartition, known: Mapping[int, int]) -> Iterator[int]:
+        """The first append times of what came to a partition since the last pass, and the last of
+        what came before, in case that a hole lies between.
+        """
+        first = known.get(owner.partition)
+        if first is None:
+            return
+        before: CoveragePath | None = None
+        new = 0
+        for path in self.partitions.coverage(owner):
+            if path.next <= first:
+                before = path
+            elif (appended := self.partitions.record(path).appended) is not None:
+                new += 1
+                yield appended[0]
+        if new and before and (appended := self.partitions.record(before).appended) is not None:
+            yield appended[1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """Offsets `[first, next)` to look at, read from `begin` on for the repeats of what came before;
+    `hole` tells why not further, if so.
+    """
+
+    owner: TopicPartition
+    begin: int
+    first: int
+    next: int
+    hole: str
+
+
+_MOMENT: Final = pa.timestamp("ms", tz="UTC")
+_TYPES: Final = KINDS[Kind.PROFILE].event_types
+
+
+def _as_table(known: Tombstones) -> pa.Table:
+    until = pa.array(known.occurred_at, pa.int64()).cast(_MOMENT)
+    ids = pa.array(known.profile_ids, pa.int64())
+    return pa.table({"profileId": ids, "_known_until": until})
+
+
+def _created_later(created: ir.Table, deleted: ir.Table) -> ir.Table:
+    """The profiles that were created after their deletion occurred; kept.
+
+    deleted: profileId, occurred_at.
+    """
+    first = fetched(deleted.agg(first=deleted["occurred_at"].min()))[0]["first"]
+    later = created.filter(created["occurredAt"] > ibis.literal(first))
+    joined = later.select("profileId", "occurredAt").inner_join(deleted, "profileId")
+    return kept(joined.filter(joined["occurredAt"] > joined["occurred_at"]).select("profileId"))
+
+
+def _told(told: ir.Table, known: ir.Table) -> ir.Table:
+    """What the records tell of each profile that was ever deleted, by TOMBSTONES, and whether they
+    hold its latest deletion (`deleted`).
+    """
+    deletion = told["eventType"] == EventType.DELETED.value
+    suspects = told.filter(deletion).select("profileId").union(known.select("profileId"))
+    narrow = told.select("profileId", "eventType", "occurredAt", "_appended_at", *POSITION)
+    records = in_append_order(narrow.semi_join(suspects, "profileId"), "profileId")
+    was = known.select("profileId", _was_dead_until=known["_known_until"])
+    records = records.left_join(was, "profileId").drop("profileId_right")
+    records = records.mutate(_was_live=False, _was_began=ibis.null(records["occurredAt"].type()))
+    records = among_deletions(records, "profileId", EDITION)
+    of_profile = ibis.window(group_by="profileId")
+    order, latest, ends = records["_seq"], records["_latest"], records["_ends"]
+    records = records.mutate(
+        _last=order.max(where=latest).over(of_profile),
+        _end=order.max(where=ends).over(of_profile).fill_null(-1),
+        _until=records["_dead"].max().over(of_profile),
+    )
+    return _of_profiles(records)
+
+
+def _of_profiles(records: ir.Table) -> ir.Table:
+    order, last = records["_seq"], records["_seq"] == records["_last"]
+    lives = ~records["_deletes"] & (order > records["_end"])
+    lives &= (records["occurredAt"] > records["_until"]).fill_null(True)
+    created = lives & (records["eventType"] == EventType.CREATED.value)
+    # The deletion was recorded later than the life began, and ended an earlier one.
+    begins = created & (records["_end"] < records["_last"]) & (order < records["_last"])
+
+    def of_life(name: str) -> ir.Value:
+        return records[name].argmax(order, where=begins)
+
+    return records.group_by("profileId").agg(
+        appended_at=records["_appended_at"].argmax(order, where=last),
+        occurred_at=records["_until"].max(),
+        partition=records["_partition"].argmax(order, where=last),
+        offset=records["_offset"].argmax(order, where=last),
+        revived=lives.any(),
+        life_appended_at=of_life("_appended_at"),
+        life_partition=of_life("_partition").fill_null(NOWHERE),
+        life_offset=of_life("_offset").fill_null(NOWHERE),
+        deleted=last.any().fill_null(False),
+    )
+
+
+def _rows(found: pa.Table, known: Tombstones) -> tuple[pa.Table, int]:
+    """The rows to record: profiles that were deleted (and how many), and known ones that live
+    again.
+    """
+    ids = found["profileId"].to_numpy()
+    deleted = found["deleted"].to_numpy().astype(np.bool_)
+    index, has = known.found(ids)
+    again = ~deleted & found["revived"].to_numpy().astype(np.bool_) & has
+    again[again] = ~known.revived[index[again]]
+    before = {
+        "profileId": known.profile_ids,
+        "appended_at": known.appended_at,
+        "occurred_at": known.occurred_at,
+        "partition": known.partition,
+        "offset": known.offset,
+        "revived": np.ones(len(known), np.bool_),
+        "life_appended_at": known.life_appended_at,
+        "life_partition": known.life_partition,
+        "life_offset": known.life_offset,
+    }
+    alive = pa.table({name: pa.array(values[index[again]]) for name, values in before.items()})
+    told = found.select(TOMBSTONES.names).filter(pa.array(deleted))
+    for name in ("appended_at", "occurred_at", "life_appended_at"):
+        place = told.schema.get_field_index(name)
+        moments = told[name].cast(_MOMENT).cast(pa.int64())
+        told = told.set_column(place, name, moments.fill_null(NOWHERE))
+    return pa.concat_tables([told.cast(TOMBSTONES), alive.cast(TOMBSTONES)]), told.num_rows

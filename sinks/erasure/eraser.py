@@ -1,0 +1,241 @@
+"""Erase: the personal data of people whose deletion was recorded goes from all that the product
+keeps (SPEC §5). This is a pass, step by step.
+
+It can be killed anywhere and run again: tombstones come first, and what is settled is written last.
+What was begun before (a close, a revision) is finished first, while its bytes can still be made; a
+drop that is held waits, and its release honours the deletions known then.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import structlog
+
+from schemas.errors import DeltadropError, LedgerError, UnreadableError
+from schemas.events import Kind
+from schemas.tables import Catalog
+from schemas.topics import Topic
+from sinks.closing.bases import Bases
+from sinks.closing.cut import Cuts
+from sinks.closing.running import foreseen
+from sinks.erasure.affected_drops import may_show
+from sinks.erasure.deletions import Deletions, Recorded
+from sinks.erasure.places import Places, Touched
+from sinks.erasure.progress import Progress, SettledFiles
+from sinks.exports.export import Export
+from sinks.instants import milliseconds, stamp
+from sinks.repair.leftovers import Leftovers
+from sinks.repair.revise import Revised, Reviser
+from sinks.repair.told import Told
+from sinks.wording import counted
+from streams.erasure.files import Erased
+from streams.erasure.tombstones import TombstoneFiles
+from streams.storage.partitions import Partitions
+
+__all__ = ["Eraser", "Report"]
+
+log = structlog.get_logger(__name__)
+
+REASON = "erasure of personal data"
+"""Why a drop was made again, as its manifest says."""
+
+
+@dataclass(slots=True)
+class Report(Told):
+    """What a pass did. `left` says what it could not do, and why."""
+
+    deletions: int = 0
+    topics: dict[str, Erased] = field(default_factory=dict)
+    bases: Erased = field(default_factory=Erased)
+    waiting: Erased = field(default_factory=Erased)
+    drops: list[Revised] = field(default_factory=list)
+    leftovers: int = 0
+    left: list[str] = field(default_factory=list)
+
+    def lines(self) -> Iterator[str]:
+        """See Told.lines."""
+        yield f"deletions recorded: {counted(self.deletions, 'profile')}"
+        for topic, erased in sorted(self.topics.items()):
+            if erased.files:
+                yield f"{topic}: {_told(erased)}"
+        yield f"bases: {_told(self.bases)}"
+        yield f"facts waiting for their campaign: {_told(self.waiting)}"
+        yield f"drops made again: {len(self.drops)}"
+        for one in self.drops:
+            waits = f", not delivered to {', '.join(one.awaited)} yet" if one.awaited else ""
+            yield f"  {one.drop}: {one.file or 'no rows are left, no file'}{waits}"
+        yield f"leftovers of killed runs removed: {self.leftovers}"
+        for told in self.left:
+            yield f"NOT DONE: {told}"
+
+
+@dataclass(frozen=True, slots=True)
+class Eraser:
+    """Runs erase passes."""
+
+    prefix: str
+    catalog: Catalog
+    partitions: Partitions
+    tombstones: TombstoneFiles
+    bases: Bases
+    cuts: Cuts
+    deletions: Deletions
+    reviser: Reviser
+    leftovers: Leftovers
+
+    def run(self) -> Report:
+        """Run one pass over all databases.
+
+        Raises DeltadropError where something kept it from going on; it is safe to run it again.
+        """
+        report = Report()
+        self._finish_what_was_begun(report)
+        for database in sorted(self.catalog.databases):
+            self._erase(Topic(Kind.PROFILE, database, prefix=self.prefix), report)
+        report.leftovers = self.leftovers.remove()
+        return report
+
+    def _finish_what_was_begun(self, report: Report) -> None:
+        ledger = self.reviser.ledger
+        for export in ledger.exports():
+            for instant in ledger.closes(export):
+                try:
+                    with foreseen(export, instant):
+                        self._finish(export, instant, report)
+                except DeltadropError as error:
+                    told = f"{export}@{stamp(instant)} can't be finished: {error}"
+                    self._leave(export, instant, report, told, str(error))
+
+    def _finish(self, export: str, instant: dt.datetime, report: Report) -> None:
+        ledger, closer = self.reviser.ledger, self.reviser.closer
+        intent = ledger.intent(export, instant)
+        is_held = closer.holds.waiting(export, instant) is not None
+        if intent and not is_held and ledger.outcome(export, instant) is None:
+            begun = Export.from_json(intent.definition_json())
+            closer.close(begun, instant, lambda _: None)
+        if self.reviser.finish(export, instant):
+            revised = self.reviser.revised(export, instant)
+            report.drops += [revised] if revised else []
+
+    def _erase(self, profiles: Topic, report: Report) -> None:
+        recorded = self._recorded(profiles, report)
+        report.deletions += recorded.profiles
+        report.left += recorded.holes
+        settled = SettledFiles(self.partitions.store)
+        before = settled.read(profiles.name)
+        tombstones = self.tombstones.known(profiles.name)
+        progress = Progress(tombstones, before, self._silent_until(profiles))
+        places = Places(
+            profiles,
+            self.catalog,
+            self.partitions,
+            self.bases,
+            self.reviser.ledger,
+            progress,
+        )
+        for topic, erased in places.partitions().items():
+            report.topics[topic] = erased
+        report.bases += places.bases()
+        report.waiting += places.waiting()
+        report.left += places.left
+        self._revise(profiles, progress, places.touched, report)
+        settled.write(profiles.name, tombstones.last_number, progress.names)
+        log.info("erased", database=profiles.database, deletions=recorded.profiles)
+
+    def _recorded(self, profiles: Topic, report: Report) -> Recorded:
+        """Record the deletions of a database. Where one can't be looked for, as something of the
+        profiles' events can't be read, those that are known are erased all the same.
+        """
+        try:
+            return self.deletions.record(profiles)
+        except UnreadableError as error:
+            database = profiles.database
+            report.left.append(f"new deletions in database '{database}' aren't erased yet: {error}")
+            return Recorded()
+
+    def _revise(
+        self, profiles: Topic, progress: Progress, touched: Touched, report: Report
+    ) -> None:
+        for export, instant in self._closes(profiles, report):
+            name = f"{export}@{stamp(instant)}"
+            try:
+                if may_show(self.reviser, export, instant, progress, touched):
+                    revised = self.reviser.revise(export, instant, REASON)
+                    report.drops += [revised] if revised else []
+            except Exception as error:
+                # One drop that can't be made again, say because its partitions were removed long
+                # ago, doesn't keep the others.
+                told = _why_not(error, name)
+                may_hold = f"{name} may hold data of people who are gone and can't be made again"
+                self._leave(export, instant, report, f"{may_hold}: {told}", told)
+            else:
+                progress.names.add(name)
+
+    def _leave(
+        self, export: str, instant: dt.datetime, report: Report, told: str, why: str
+    ) -> None:
+        """Tell what could not be done of a drop; one that was made again counts, and waits only
+        for its locations. told: of one that wasn't.
+        """
+        revised = None
+        with suppress(LedgerError):  # which is told then
+            revised = self.reviser.unfinished(export, instant)
+        if revised is None:
+            report.left.append(told)
+        elif (revised.drop, revised.revision) not in [
+            (one.drop, one.revision) for one in report.drops
+        ]:
+            report.drops.append(revised)
+            report.left.append(f"{revised.undelivered}: {why}")
+
+    def _closes(self, profiles: Topic, report: Report) -> Iterable[tuple[str, dt.datetime]]:
+        """The closes of a database's exports that were finished; those of which that can't be told
+        are left.
+        """
+        ledger = self.reviser.ledger
+        for export in ledger.exports():
+            for instant in ledger.closes(export):
+                try:
+                    database = self._database(export, instant)
+                except LedgerError as error:
+                    told = f"{export}@{stamp(instant)} may hold data of people who are gone"
+                    report.left.append(f"{told}: {error}")
+                    continue
+                if database == profiles.database:
+                    yield export, instant
+
+    def _database(self, export: str, instant: dt.datetime) -> str | None:
+        """Whose data a finished close's drop holds."""
+        intent = self.reviser.ledger.intent(export, instant)
+        if intent is None or self.reviser.ledger.outcome(export, instant) is None:
+            return None
+        return Export.from_json(intent.definition_json()).definition.database
+
+    def _silent_until(self, profiles: Topic) -> int | None:
+        """The latest cut up to which all events of profiles were looked at, in UTC ms."""
+        for instant in reversed(self.cuts.instants()):
+            cut = self.cuts.recorded(profiles.name, instant)
+            if cut is None:
+                continue
+            looked = self.tombstones.looked_up_to(profiles.name, cut.topic_id)
+            if all(end <= looked.get(number, 0) for number, end in enumerate(cut.offsets)):
+                return milliseconds(instant)
+        return None
+
+
+def _why_not(error: Exception, drop: str) -> str:
+    """Say why a drop isn't made again, or not delivered; the log has what nobody foresaw."""
+    if isinstance(error, DeltadropError):
+        log.error("drop not made again or not delivered", drop=drop, error=str(error))
+        return str(error)
+    log.exception("drop not made again or not delivered", drop=drop)
+    return f"{type(error).__name__}; the log has the details"
+
+
+def _told(erased: Erased) -> str:
+    rows, files = counted(erased.rows, "row"), counted(erased.files, "file")
+    return f"{counted(erased.values, 'value')} in {rows} of {files}"

@@ -1,0 +1,222 @@
+"""Where personal data is kept, and how one erase pass empties it there: partitions, bases, and the
+facts that wait for their campaign.
+
+Everything is judged as closes judge it (SPEC §3, *People who are gone*), so that a close that runs
+at the same time makes the same bytes, whichever version of a file it reads.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.events import Kind
+from schemas.tables import Catalog
+from schemas.topics import Topic
+from sinks.closing.bases import Base, Bases, BaseTable
+from sinks.erasure.progress import Progress
+from sinks.instants import milliseconds
+from sinks.ledger.ledger import Ledger
+from sinks.state.lives import TOLD
+from streams.erasure.files import BatchErasure, Erased, GoneRows, erase_in_file
+from streams.erasure.personal import PersonalData, facts_of, judged_columns, numbers, owners_of
+from streams.erasure.tombstones import Facts, Integers, Mask, Tombstones
+from streams.recovery.unreadable import why_broken
+from streams.storage.partitions import Partitions
+from streams.storage.store import Store
+
+__all__ = ["Places", "Touched"]
+
+Touched = dict[str, list[GoneRows]]
+"""By topic: where the rows stand that were found to be of people who are gone."""
+
+_OF_RULES: Final = frozenset({"isFirstClick"})
+"""Columns of waiting facts that neither events have nor begin with an underscore."""
+_NEVER: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The places of one database's data, in one pass.
+
+    `touched` is filled by `partitions`: where newly gone rows stand. `left` tells what can't be
+    looked through.
+    """
+
+    profiles: Topic
+    catalog: Catalog
+    files: Partitions
+    kept_bases: Bases
+    ledger: Ledger
+    progress: Progress
+    touched: Touched = field(default_factory=lambda: defaultdict(list))
+    left: list[str] = field(default_factory=list)
+
+    @property
+    def store(self) -> Store:
+        """Where all of it is."""
+        return self.files.store
+
+    def partitions(self) -> dict[str, Erased]:
+        """Erase in the streams' files, also of streams and tables that are no longer defined."""
+        erased: dict[str, Erased] = defaultdict(Erased)
+        batches = self.files.files_of_batches()
+        for batch, (name, topic_id) in sorted(self.files.topics_of_batches().items()):
+            topic = self._own(name)
+            tombstones = self.progress.to_apply(batch) if topic else Tombstones.none()
+            if topic and tombstones:
+                work = BatchErasure(
+                    self.files,
+                    topic,
+                    PersonalData(topic, self.catalog),
+                    self.progress.silent_until,
+                    self.progress.settled.number,
+                )
+                files = batches.get(batch, ())
+                with self._passing_over_broken(map(str, files)):
+                    done, gone, last = work.erase(files, topic_id, tombstones)
+                    erased[name] += done
+                    if gone:
+                        self.touched[name].append(gone)
+                    self.progress.applied(batch, last)
+        return dict(erased)
+
+    @contextmanager
+    def _passing_over_broken(self, names: Iterable[str]) -> Iterator[None]:
+        """Go on where one of some files can't be read, and keep in mind what is left."""
+        try:
+            yield
+        except (OSError, pa.ArrowException) as error:
+            found = {name: why_broken(self.store.location(name)) for name in names}
+            broken = [f"{name}: {why}" for name, why in found.items() if why]
+            told = "; ".join(broken) or str(error)
+            self.left.append(f"may hold data of people who are gone: {told}")
+
+    def bases(self) -> Erased:
+        """Erase in the bases of profiles and of rows that belong to them."""
+        erased = Erased()
+        for table in self.kept_bases.tables():
+            topic = self._own(table.topic)
+            if topic and self.kept_bases.is_usable(table):
+                tombstones = self.progress.to_apply(str(table))
+                if tombstones:
+                    with self._passing_over_broken([str(table)]):
+                        erased += self._base(table, topic, tombstones)
+        return erased
+
+    def waiting(self) -> Erased:
+        """Erase in the facts that waited for their campaign after a close."""
+        erased = Erased()
+        for export, instant, name in self.ledger.waiting_files():
+            if name in self.progress.settled.names and not self.progress.to_apply(name):
+                continue
+            intent = self.ledger.intent(export, instant)
+            topic = self._own(next(iter(intent.window))) if intent else None
+            if topic:
+                tombstones = self.progress.to_apply(name)
+                if tombstones:
+                    with self._passing_over_broken([name]):
+                        erased += self._waiting(name, topic, tombstones)
+        return erased
+
+    def _own(self, name: str) -> Topic | None:
+        """A topic of this database, whose rows may belong to a profile."""
+        try:
+            topic = Topic.parse(name, self.profiles.prefix)
+        except ValueError:
+            return None
+        return topic if topic.database == self.profiles.database else None
+
+    def _base(self, table: BaseTable, topic: Topic, tombstones: Tombstones) -> Erased:
+        name = str(table)
+        base = self.kept_bases.base(table.topic, table.base)
+        last = milliseconds(base.cut.instant) - 1
+        if topic.kind is Kind.PROFILE:
+            gone = _ended_since(self.store, name, base, tombstones)
+        elif topic.kind is Kind.ROW:
+            gone, last = _of_the_gone(self.store, name, tombstones, self.progress.silent_until)
+        else:  # interactions and links: ids and addresses of pages
+            gone = np.zeros(0, np.bool_)
+        erased = self._erase(name, topic, gone)
+        self.progress.applied(name, last)
+        return erased
+
+    def _waiting(self, name: str, topic: Topic, tombstones: Tombstones) -> Erased:
+        with pq.ParquetFile(self.store.location(name)) as file:
+            rows = file.read(columns=judged_columns(topic.kind))
+        # They were chosen among the topic's own rows: its id tells nothing more.
+        facts = facts_of(rows, topic.kind, UUID(int=0))
+        gone = tombstones.gone(facts, self.progress.silent_until)
+        erased = self._erase(name, topic, gone)
+        self.progress.applied(name, int(facts.appended_at.max(initial=0)))
+        return erased
+
+    def _erase(self, name: str, topic: Topic, gone: Mask) -> Erased:
+        return erase_in_file(
+            self.store, name, PersonalData(topic, self.catalog), gone, _ours(self.store, name)
+        )
+
+
+def _ours(store: Store, name: str) -> Iterator[str]:
+    """The columns of a state or of waiting facts that rules have added."""
+    names = pq.read_schema(store.location(name)).names
+    return (one for one in names if one.startswith("_") or one in _OF_RULES)
+
+
+def _ended_since(store: Store, name: str, base: Base, tombstones: Tombstones) -> Mask:
+    """The profiles of a base whose life has ended since: their deletion was recorded after its cut,
+    and no other life had begun before the cut.
+    """
+    with pq.ParquetFile(store.location(name)) as file:
+        ids = file.read(columns=["profileId"])["profileId"].to_numpy()
+    index, has = tombstones.found(ids)
+    ended = _recorded_since(
+        base, tombstones, tombstones.partition, tombstones.offset, tombstones.appended_at
+    )
+    ended &= ~tombstones.goes_on | _recorded_since(
+        base,
+        tombstones,
+        tombstones.life_partition,
+        tombstones.life_offset,
+        tombstones.life_appended_at,
+    )
+    gone: Mask = has & ended[index]
+    return gone
+
+
+def _recorded_since(
+    base: Base,
+    tombstones: Tombstones,
+    partition: Integers,
+    offset: Integers,
+    appended_at: Integers,
+) -> Mask:
+    """Which of the events, one of each tombstone's topic, were recorded after a base's cut."""
+    ends = np.array([*base.cut.offsets, 0], np.int64)  # partitions that are newer begin after it
+    place = np.minimum(partition, len(ends) - 1)
+    same = np.array([one == base.cut.topic_id for one in (*tombstones.topic_ids, None)])
+    by_clock = appended_at >= milliseconds(base.cut.instant)
+    since: Mask = np.where(same[tombstones.topic], offset >= ends[place], by_clock)
+    return since
+
+
+def _of_the_gone(
+    store: Store, name: str, tombstones: Tombstones, silent_until: int | None
+) -> tuple[Mask, int]:
+    """The rows of a base that tell of a person who is gone, and when the last was told."""
+    with pq.ParquetFile(store.location(name)) as file:
+        rows = file.read(columns=["profileId", *TOLD])
+    told_at, told_of = (numbers(rows[moment].fill_null(_NEVER)) for moment in TOLD)
+    owners = owners_of(rows)
+    nobodys, ids = owners.is_null().to_numpy(), owners.fill_null(0).to_numpy()
+    gone = tombstones.gone(Facts(ids, told_at, told_of, nobodys), silent_until)
+    return gone, int(told_at.max(initial=0))

@@ -1,0 +1,1 @@
+"""Dead letters: reading, showing and replaying them."""

@@ -1,0 +1,176 @@
+"""Read the dead-letter topic: what was refused and why, and which of it was replayed.
+
+A dead letter's identity is its origin with the time of its append there: one that was sent again
+after a crash is the same. Values can be large and many, so they are read only where they are asked
+for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeAlias
+
+from kafka import KafkaConsumer
+from kafka import TopicPartition as KafkaPartition
+from kafka.errors import KafkaError
+
+from schemas.errors import PartitionError
+from schemas.settings.kafka import KafkaSettings
+from schemas.settings.reachable import KAFKA_HINT, wait_until_reachable
+from streams.reading.kafka import plain_consumer
+from streams.writing.dead_letter_topic import Poison, part_in
+
+__all__ = ["REPLAYED", "Identity", "Letter", "LetterReader", "Replay", "identity_of"]
+
+REPLAYED: Final = "replayed-to"
+"""The header of a record that tells of a replay: partition and offset, with a slash between."""
+
+_POLL_MS: Final = 500
+_IDLE_POLLS: Final = 60  # half a minute without anything of what the broker says it has
+
+Identity: TypeAlias = tuple[str, int, int, int]
+"""Topic, partition and offset where an event stood, and when it was appended there (UTC ms)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """When an event was published again (UTC ms), and where it stands now."""
+
+    at: int
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter without its value: where it stood, why it was refused, its size in bytes.
+
+    is_part: the letter has only the first part of the value, whose size this is.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    appended_at: int  # UTC milliseconds
+    reason: str
+    size: int
+    replay: Replay | None = None
+    is_part: bool = False
+
+    @property
+    def identity(self) -> Identity:
+        """What tells it from others."""
+        return self.topic, self.partition, self.offset, self.appended_at
+
+    @property
+    def origin(self) -> str:
+        """Where it stood, as text."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+
+def identity_of(event: Poison) -> Identity:
+    """What tells a dead letter from others."""
+    return event.topic, event.partition, event.offset, event.appended_at
+
+
+class LetterReader:
+    """Reads the dead-letter topic from its start to its end, by a plain consumer without a group.
+
+    Raises PartitionError where Kafka doesn't answer or the topic doesn't exist.
+    """
+
+    def __init__(self, topic: str, kafka: KafkaSettings) -> None:
+        self._topic = topic
+        self._kafka = kafka
+
+    def letters(self) -> list[Letter]:
+        """All dead letters that the topic still has, by the time of their append, each once."""
+        found: dict[Identity, Letter] = {}
+        replays: dict[Identity, Replay] = {}
+        for event, replay in self._records():
+            identity = identity_of(event)
+            if replay is not None:
+                replays.setdefault(identity, replay)
+            elif identity not in found:
+                size = event.part.size if event.part else len(event.value or b"")
+                is_part = event.part is not None
+                found[identity] = Letter(*identity, event.reason, size, is_part=is_part)
+        letters = [replace(one, replay=replays.get(one.identity)) for one in found.values()]
+        return sorted(letters, key=lambda one: (one.appended_at, one.origin))
+
+    def whole(self, wanted: Container[Identity] | None = None) -> Iterator[Poison]:
+        """Yield dead letters with key and value, each once; all without `wanted`."""
+        seen: set[Identity] = set()
+        for event, replay in self._records():
+            identity = identity_of(event)
+            if replay is None and identity not in seen and (wanted is None or identity in wanted):
+                seen.add(identity)
+                yield event
+
+    def _records(self) -> Iterator[tuple[Poison, Replay | None]]:
+        with self._reading() as consumer:
+            numbers = sorted(consumer.partitions_for_topic(self._topic) or ())
+            if not numbers:
+                raise PartitionError(
+                    what="doesn't exist",
+                    where=f"topic {self._topic}",
+                    hint="create it with `deltadrop topics create`",
+                )
+            for number in numbers:
+                partition = KafkaPartition(self._topic, number)
+                for record in _until_its_end(consumer, partition):
+                    if (told := _read(record)) is not None:
+                        yield told
+
+    @contextmanager
+    def _reading(self) -> Iterator[KafkaConsumer]:
+        wait_until_reachable(self._kafka, PartitionError)
+        try:
+            with plain_consumer(self._kafka) as consumer:
+                yield consumer
+        except KafkaError as error:
+            raise PartitionError(
+                what=f"can't be read: {error!r}", where=f"topic {self._topic}", hint=KAFKA_HINT
+            ) from error
+
+
+def _until_its_end(consumer: KafkaConsumer, partition: KafkaPartition) -> Iterator[Any]:
+    """Yield the records that a partition has now."""
+    consumer.assign([partition])
+    consumer.seek_to_beginning(partition)
+    end = consumer.end_offsets([partition])[partition]
+    idle = 0
+    while consumer.position(partition) < end:
+        records = consumer.poll(timeout_ms=_POLL_MS).get(partition, ())
+        idle = 0 if records else idle + 1
+        if idle > _IDLE_POLLS:
+            raise PartitionError(
+                what=f"nothing came from offset {consumer.position(partition)} on",
+                where=f"{partition.topic}/{partition.partition}",
+                hint="is a transaction still open there? run again when it has ended",
+            )
+        yield from records
+
+
+def _read(record: Any) -> tuple[Poison, Replay | None] | None:
+    """Read a record of the topic; None where it isn't one of ours."""
+    headers = dict(record.headers)
+    try:
+        event = Poison(
+            headers["origin-topic"].decode(),
+            int(headers["origin-partition"]),
+            int(headers["origin-offset"]),
+            int(headers["origin-appended-at"]),
+            headers.get("origin-key"),
+            record.value,
+            headers.get("reason", b"").decode(),
+            part_in(headers),
+        )
+        if REPLAYED not in headers:
+            return event, None
+        partition, offset = headers[REPLAYED].decode().split("/")
+        return event, Replay(record.timestamp, int(partition), int(offset))
+    except (KeyError, ValueError):
+        return None

@@ -1,0 +1,136 @@
+"""What a dead letter may show of itself: fields where it can be decoded, and nothing personal.
+
+A value is shown where its field is known not to be personal and isn't the one that was refused: in
+that may be anything. Of bytes that can't be decoded only length and hash are told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.decoding.columnar import Flags
+from schemas.decoding.decode import Decoder, RecordDecoder
+from schemas.derive import arrow_schema, avro_schema
+from schemas.reasons import CUT, reason_text
+from schemas.registry.registry import SchemaSource
+from schemas.tables import Catalog
+from schemas.topics import Topic
+from streams.erasure.personal import PersonalData
+from streams.writing.dead_letter_topic import Poison
+
+__all__ = ["HIDDEN", "Shown", "Usable"]
+
+HIDDEN: Final = "(not shown)"
+"""Stands for a value that is there, and personal or possibly so."""
+
+_DIGITS: Final = 19
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A dead letter as it may be shown. key: an entity's id; None where it is something else.
+
+    size, sha256: of the whole value. kept: how many of its bytes the letter has, None where that
+    is all. fields: None where the value can't be decoded.
+    """
+
+    origin: str
+    reason: str
+    key: str | None
+    size: int
+    sha256: str
+    fields: Mapping[str, Any] | None
+    kept: int | None = None
+
+
+class Usable:
+    """Looks at dead letters by the definitions of now."""
+
+    def __init__(
+        self, registry: SchemaSource, topics: Mapping[str, Topic], catalog: Catalog
+    ) -> None:
+        self._registry = registry
+        self._topics = topics
+        self._catalog = catalog
+        self._decoders: dict[str, Decoder] = {}
+
+    def refused(self, events: Sequence[Poison]) -> Mapping[int, str]:
+        """Return the index of each event that can't be used now either, and why.
+
+        Raises RegistryError where the registry can't be asked.
+        """
+        found: dict[int, str] = {}
+        for name in sorted({event.topic for event in events}):
+            own = [index for index, event in enumerate(events) if event.topic == name]
+            if name not in self._topics:
+                found |= dict.fromkeys(own, "its topic is no longer defined")
+                continue
+            values = pa.array([events[index].value for index in own], pa.binary())
+            keys = pa.array([events[index].key for index in own], pa.binary())
+            decoded = self._decoder(name).decode(values, keys)
+            found |= {own[one.index]: reason_text(one.reason) for one in decoded.refused}
+        return found
+
+    def shown(self, event: Poison) -> Shown:
+        """Return what may be shown of a dead letter; raises RegistryError."""
+        whole = event.whole
+        return Shown(
+            event.origin,
+            event.reason,
+            _id(event.key),
+            whole.size,
+            whole.sha256,
+            self._fields(event) if event.part is None else None,
+            None if event.part is None else len(event.value or b""),
+        )
+
+    def _decoder(self, name: str) -> Decoder:
+        if name not in self._decoders:
+            topic = self._topics[name]
+            self._decoders[name] = Decoder(self._registry, topic, self._catalog)
+        return self._decoders[name]
+
+    def _fields(self, event: Poison) -> Mapping[str, Any] | None:
+        topic = self._topics.get(event.topic)
+        if topic is None or event.value is None:
+            return None
+        columns = arrow_schema(topic, self._catalog)
+        reader = RecordDecoder(self._registry, avro_schema(topic, self._catalog), columns)
+        batch, _ = reader.decode([event.value], Flags(1))
+        if not batch.num_rows:
+            return None
+        whole = pa.Table.from_batches([batch])
+        personal = PersonalData(topic, self._catalog)
+        everything = np.ones(1, np.bool_)
+        emptied, _ = personal.emptied(whole, everything, personal.columns(whole.schema))
+        return _masked(whole.to_pylist()[0], emptied.to_pylist()[0], event.reason)
+
+
+def _masked(whole: Mapping[str, Any], emptied: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    """The fields that have a value; what is personal, or refused, without it."""
+    told: dict[str, Any] = {}
+    for name, value in whole.items():
+        if value is None:
+            continue
+        if isinstance(value, dict) and isinstance(emptied[name], dict):
+            told[name] = _masked(value, emptied[name], reason)
+        else:
+            is_harmless = emptied[name] == value and not _may_be_refused(name, reason)
+            told[name] = value if is_harmless else HIDDEN
+    return told
+
+
+def _may_be_refused(name: str, reason: str) -> bool:
+    """Whether a reason is about a field, as far as it is told."""
+    return name in reason or reason.endswith(CUT)
+
+
+def _id(key: bytes | None) -> str | None:
+    """A key as text where it is a number, as those of all topics are."""
+    text = (key or b"").decode("ascii", "replace")
+    return text if text.isdigit() and len(text) <= _DIGITS else None

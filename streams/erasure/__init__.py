@@ -1,0 +1,1 @@
+"""Deleted people: their tombstones, and files without their personal data."""

@@ -1,0 +1,54 @@
+"""How aiokafka and Faust get into Kafka, by the settings.
+
+kafka-python: `schemas.settings.kafka_access`.
+
+Faust hands its credentials to its consumer and its producer; there is no other client of its own.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+from faust.auth import Credentials, SASLCredentials, SSLCredentials
+
+from schemas.settings.credentials import password_of, tls_context
+from schemas.settings.kafka import KafkaSecurity, KafkaSettings
+from schemas.settings.kafka_access import SECTION
+
+__all__ = ["aiokafka_options", "faust_credentials"]
+
+
+def aiokafka_options(kafka: KafkaSettings) -> dict[str, Any]:
+    """Options of an aiokafka client; raises DefinitionError where a file can't be used."""
+    security = kafka.security
+    options: dict[str, Any] = {
+        "bootstrap_servers": kafka.servers,
+        "security_protocol": security.protocol,
+        "ssl_context": _context(security),
+    }
+    if security.has_login:
+        options["sasl_mechanism"] = security.mechanism
+        options["sasl_plain_username"] = security.username
+        options["sasl_plain_password"] = password_of(security, SECTION)
+    return options
+
+
+def faust_credentials(kafka: KafkaSettings) -> Credentials | None:
+    """Faust's `broker_credentials`; raises DefinitionError where a file can't be used."""
+    security = kafka.security
+    context = _context(security)
+    if security.has_login:
+        return SASLCredentials(
+            username=security.username,
+            password=password_of(security, SECTION),
+            mechanism=security.mechanism,
+            ssl_context=context,
+        )
+    return SSLCredentials(context) if context is not None else None
+
+
+def _context(security: KafkaSecurity) -> ssl.SSLContext | None:
+    if not security.is_encrypted:
+        return None
+    return tls_context(SECTION, security.ca_file, security.certificate_file, security.key_file)

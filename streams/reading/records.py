@@ -1,0 +1,193 @@
+"""What the transport hands over: raw records of a partition as columns, and batches of them.
+
+A chunk is all that was read of one partition between two flushes; a flush is the chunks of all
+partitions of one topic, which become one batch of files.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import secrets
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import pyarrow as pa
+
+from schemas.bounds import FIRST_MOMENT_MS, LAST_MOMENT_MS
+from streams.storage.layout import Batch
+
+_NEW_BATCH: Final = re.compile("([0-9a-f]{12})[0-9a-f]{12}")
+
+RECORDS: Final = pa.schema(
+    [
+        ("offset", pa.int64()),
+        ("appended_at", pa.int64()),  # UTC milliseconds, by the broker's clock
+        ("key", pa.binary()),
+        ("value", pa.binary()),
+    ]
+)
+"""Columns of raw records of one partition."""
+
+PLACED: Final = RECORDS.append(pa.field("partition", pa.int32()))
+"""Columns of raw records of several partitions."""
+
+
+_SIZE: Final = b"value-size"
+_SHA256: Final = b"value-sha256"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is known of a value whose first part is at hand: its bytes, and their SHA-256 in hex."""
+
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, piece: pa.RecordBatch) -> Part | None:
+        """What a piece of one record says of its value; None where values are whole."""
+        told = piece.schema.metadata or {}
+        return cls(int(told[_SIZE]), told[_SHA256].decode()) if _SIZE in told else None
+
+    def marked(self, piece: pa.RecordBatch) -> pa.RecordBatch:
+        """Say in a piece of one record that its value is a part."""
+        told = {_SIZE: str(self.size).encode(), _SHA256: self.sha256.encode()}
+        return piece.replace_schema_metadata(told)
+
+
+def moment_of(milliseconds: int) -> dt.datetime:
+    """The moment of UTC milliseconds, as records have them; the nearest one that can be told, of
+    those that a broken clock has stamped.
+    """
+    since = dt.timedelta(milliseconds=_as_moment(milliseconds))
+    return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + since
+
+
+def _as_moment(milliseconds: int) -> int:
+    return min(max(milliseconds, FIRST_MOMENT_MS), LAST_MOMENT_MS)
+
+
+def moment_text(milliseconds: int) -> str:
+    """The same as text: ISO 8601 in UTC, with milliseconds."""
+    return moment_of(milliseconds).isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Offsets `[first, next)` of a partition and the records (by RECORDS) read between them.
+
+    The records come in pieces, as they were fetched, in order of offsets. Offsets without a record
+    hold none: compaction or a transaction marker took their place.
+    """
+
+    partition: int
+    first: int
+    next: int
+    records: tuple[pa.RecordBatch, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the records in memory."""
+        return sum(piece.nbytes for piece in self.records)
+
+    @property
+    def appended(self) -> tuple[int, int] | None:
+        """First and last append time in UTC milliseconds, as far as they are moments (SPEC §6);
+        None where there is no record.
+        """
+        times = [piece.column("appended_at").to_numpy() for piece in self.records]
+        if not times:
+            return None
+        least, most = min(t.min() for t in times), max(t.max() for t in times)
+        return _as_moment(int(least)), _as_moment(int(most))
+
+
+@dataclass(slots=True, weakref_slot=True, eq=False)
+class Flush:
+    """The chunks of all partitions of a topic that become one batch; `nbytes` while in memory.
+
+    `is_dropped` says that a rebalance or a seek came between: its offsets are read again, so it
+    must not be acknowledged, whether or not it was written.
+    """
+
+    topic: str
+    chunks: tuple[Chunk, ...]
+    batch: Batch = field(default_factory=lambda: new_batch())  # noqa: PLW0108 - defined below
+    nbytes: int = 0
+    is_dropped: bool = False
+    is_being_written: bool = False
+
+    def __post_init__(self) -> None:
+        self.nbytes = sum(chunk.nbytes for chunk in self.chunks)
+
+    @property
+    def offsets(self) -> dict[int, tuple[int, int]]:
+        """The offsets [first, next) of each partition, until it is released."""
+        return {chunk.partition: (chunk.first, chunk.next) for chunk in self.chunks}
+
+    def drop(self) -> None:
+        """Give up on it: its offsets are going to be read again."""
+        self.is_dropped = True
+        if not self.is_being_written:
+            self.release()
+
+    def release(self) -> None:
+        """Let go of the records: Faust keeps the last event of a stream for long."""
+        self.chunks, self.nbytes = (), 0
+
+
+@dataclass(frozen=True, slots=True)
+class FlushPart:
+    """One partition's part of a flush: what one Faust message carries as its value."""
+
+    flush: Flush
+    partition: int
+    parts: int
+
+
+def placed(chunks: Iterable[Chunk], nbytes: int) -> Iterator[pa.RecordBatch]:
+    """Yield the records of some chunks, by PLACED, joined into pieces of about `nbytes`.
+
+    A quiet topic is fetched in pieces of a few records, and each piece costs the decoder a call. A
+    record whose value is a Part stays alone.
+    """
+    gathered: list[pa.RecordBatch] = []
+    size = 0
+    for chunk in chunks:
+        for records in chunk.records:
+            partition = pa.repeat(pa.scalar(chunk.partition, pa.int32()), len(records))
+            here = pa.RecordBatch.from_arrays([*records.columns, partition], schema=PLACED)
+            part = Part.of(records)
+            if part is not None:
+                if gathered:
+                    yield _joined(gathered)
+                    gathered, size = [], 0
+                yield part.marked(here)
+                continue
+            gathered.append(here)
+            size += records.nbytes
+            if size >= nbytes:
+                yield _joined(gathered)
+                gathered, size = [], 0
+    if gathered:
+        yield _joined(gathered)
+
+
+def _joined(pieces: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return pieces[0] if len(pieces) == 1 else pa.concat_batches(pieces)
+
+
+def new_batch() -> Batch:
+    """Make a batch identifier: names sort by the time they were made."""
+    return f"{int(time.time() * 1000):012x}{secrets.token_hex(6)}"
+
+
+def made_at(batch: Batch) -> int | None:
+    """When a batch was made, by the worker's clock (UTC milliseconds); None where its identifier
+    isn't of `new_batch`.
+    """
+    found = _NEW_BATCH.fullmatch(batch)
+    return int(found[1], 16) if found else None

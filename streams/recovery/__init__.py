@@ -1,0 +1,1 @@
+"""Offsets that are read again, set aside or taken out."""

@@ -1,0 +1,157 @@
+"""Partitions that can't go on: set aside by whoever reads them, told by `status`, and passed over
+by a person's word (SPEC §6, *One trouble, one place*).
+
+Why one is set aside is a small file by the partition's name. It counts until coverage reaches
+beyond the offset that it names, whoever stored that or passed it over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import getpass
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from schemas.errors import PartitionError
+from streams.reading.fetch import UnreadableBatchError
+from streams.storage.coverage import CoverageRecord, PassedOver, tile
+from streams.storage.layout import PASSED_OVER, CoveragePath, SetAsidePath, TopicPartition
+from streams.storage.partitions import Partitions
+
+__all__ = ["SetAside", "SetAsides", "pass_over", "passed_over_until", "set_aside_by"]
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A partition that can't go on from `offset`, and why; `hint` says what would mend it.
+
+    next_offset: behind what is wrong, None where that isn't known. since: ISO 8601, UTC.
+    """
+
+    partition: TopicPartition
+    offset: int
+    next_offset: int | None
+    reason: str
+    hint: str
+    since: str
+
+    @property
+    def where(self) -> str:
+        """Topic and partition, for people."""
+        return f"{self.partition.topic}/{self.partition.partition}"
+
+    @property
+    def command(self) -> str:
+        """The command that lets it go on without what is wrong."""
+        to = "OFFSET" if self.next_offset is None else self.next_offset
+        place = f"{self.partition.topic} {self.partition.partition}"
+        return f"deltadrop pass-over {place} --to {to} --reason '…'"
+
+    @property
+    def settled_by(self) -> str:
+        """What settles it: what would mend it, and the command that passes it over."""
+        over = f"to go on without it: {self.command}"
+        return f"{self.hint}; {over}" if self.hint else over
+
+    def to_json(self) -> bytes:
+        """Serialise all but the partition, which is in the name."""
+        fields = {
+            "offset": self.offset,
+            "next_offset": self.next_offset,
+            "reason": self.reason,
+            "hint": self.hint,
+            "since": self.since,
+        }
+        return (json.dumps(fields, indent=1) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, partition: TopicPartition, content: bytes) -> SetAside:
+        """Read back what `to_json` wrote."""
+        fields = json.loads(content)
+        names = ("offset", "next_offset", "reason", "hint", "since")
+        return cls(partition, *(fields[name] for name in names))
+
+
+@dataclass(frozen=True, slots=True)
+class SetAsides:
+    """The partitions of a root that are set aside."""
+
+    partitions: Partitions
+
+    def record(self, one: SetAside) -> SetAside:
+        """Record that a partition is set aside; return what is recorded: the first offset that it
+        can't go on from, as it was recorded first.
+        """
+        known = self.of(one.partition)
+        if known is not None and known.offset <= one.offset:
+            return known
+        name, content = str(SetAsidePath(one.partition)), one.to_json()
+        self.partitions.store.write(name, lambda file: file.write(content))
+        return one
+
+    def of(self, partition: TopicPartition) -> SetAside | None:
+        """Return why a partition is set aside, if it still is."""
+        one = self._read(partition)
+        if one is None:
+            return None
+        paths = self.partitions.coverage(partition)
+        is_covered = any(path.first <= one.offset < path.next for path in paths)
+        return None if is_covered else one
+
+    def all(self) -> Iterator[SetAside]:
+        """Yield all that are set aside, by name; what else somebody has put there is left out."""
+        for name in self.partitions.store.names("set-aside"):
+            with contextlib.suppress(PartitionError):
+                one = self.of(SetAsidePath.parse(name).partition)
+                if one is not None:
+                    yield one
+
+    def forget(self, partition: TopicPartition) -> None:
+        """Remove what says that a partition is set aside, if anything does."""
+        self.partitions.store.remove(str(SetAsidePath(partition)))
+
+    def _read(self, partition: TopicPartition) -> SetAside | None:
+        try:
+            content = self.partitions.store.read(str(SetAsidePath(partition)))
+            return SetAside.from_json(partition, content)
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None  # one that can't be read is written again by who finds the trouble again
+
+
+def set_aside_by(error: UnreadableBatchError, partition: TopicPartition, at: int) -> SetAside:
+    """Say that a partition is set aside by a batch that can't be read; at: what stands before this
+    offset was read.
+    """
+    behind = error.next_offset if error.next_offset > at else None
+    offset = max(error.offset, at)
+    return SetAside(partition, offset, behind, error.what, error.hint, _now())
+
+
+def pass_over(
+    partitions: Partitions, partition: TopicPartition, first: int, end: int, reason: str
+) -> list[CoverageRecord]:
+    """Pass over what isn't stored of the offsets `[first, end)`; return the records that say so.
+
+    What is stored stays stored. Doing it again, or at the same time as another, changes nothing.
+    """
+    why = PassedOver(reason, getpass.getuser(), _now())
+    written = []
+    for hole in tile(partitions.coverage(partition), first, end).holes:
+        path = CoveragePath(partition, hole.first, hole.next, PASSED_OVER)
+        partitions.write_coverage(CoverageRecord(path, {}, (), (), None, why))
+        written.append(partitions.record(path))
+    return written
+
+
+def passed_over_until(partitions: Partitions, partition: TopicPartition, offset: int) -> int:
+    """Return where reading goes on: behind what was passed over from an offset on, else there."""
+    for path in partitions.coverage(partition):  # in order of offsets
+        if path.is_passed_over and path.first <= offset < path.next:
+            offset = path.next
+    return offset
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")

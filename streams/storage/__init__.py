@@ -1,0 +1,1 @@
+"""Partitions on disk: where files are, what they hold, and which offsets they cover."""

@@ -1,0 +1,176 @@
+"""Which offsets are covered, by which files: coverage records, and the rule that settles overlaps.
+
+A coverage record is written last, created if absent. Only files that a record names exist. A batch
+repeated after a crash, or one of a worker that woke up late, covers offsets again with other
+borders; `tile` chooses among them by a fixed rule, so that every reader of the same records reads
+each offset exactly once.
+
+Offsets that nobody can read may be passed over by a person: their record names no file, and wins
+over any other of these offsets (SPEC §6).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TypeAlias
+
+from streams.storage.layout import CoveragePath
+
+Fingerprint: TypeAlias = str
+"""Hash of a stream's definition: rows written under another one don't count as that stream's."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoveredFile:
+    """A stream's file as one partition sees it: `rows` of this partition among `file_rows`."""
+
+    stream: str
+    path: str
+    rows: int
+    file_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that was sent to the dead-letter topic: its offset and why."""
+
+    offset: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A person's word that offsets are passed over: why, who said so, and when (ISO 8601, UTC)."""
+
+    reason: str
+    by: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageRecord:
+    """What one batch holds of the offsets `[path.first, path.next)` of a partition.
+
+    `appended` is the first and last append time in UTC milliseconds, None where no event was read.
+    `passed_over` is there where `path.is_passed_over`, and then there are no files.
+    """
+
+    path: CoveragePath
+    streams: dict[str, Fingerprint]
+    files: tuple[CoveredFile, ...]
+    dead_letters: tuple[DeadLetter, ...]
+    appended: tuple[int, int] | None
+    passed_over: PassedOver | None = None
+
+    def to_json(self) -> bytes:
+        """Serialise all but the path, which is the record's name."""
+        content = {
+            "streams": self.streams,
+            "files": [[f.stream, f.path, f.rows, f.file_rows] for f in self.files],
+            "dead_letters": [[letter.offset, letter.reason] for letter in self.dead_letters],
+            "appended": self.appended,
+            **({"passed_over": asdict(self.passed_over)} if self.passed_over else {}),
+        }
+        return json.dumps(content, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, path: CoveragePath, content: bytes) -> CoverageRecord:
+        """Read back what `to_json` wrote under this path."""
+        fields = json.loads(content)
+        return cls(
+            path,
+            fields["streams"],
+            tuple(CoveredFile(*file) for file in fields["files"]),
+            tuple(DeadLetter(*letter) for letter in fields["dead_letters"]),
+            tuple(fields["appended"]) if fields["appended"] else None,
+            PassedOver(**fields["passed_over"]) if "passed_over" in fields else None,
+        )
+
+    def covers(self, stream: str, fingerprint: Fingerprint) -> bool:
+        """Whether this record says everything about a stream as it is defined now. Of offsets that
+        were passed over there is nothing to say, of any stream.
+        """
+        return self.path.is_passed_over or self.streams.get(stream) == fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """The part `[first, next)` of a coverage record that counts."""
+
+    record: CoveragePath
+    first: int
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Offsets `[first, next)` that no record covers."""
+
+    first: int
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """A choice of tiles for `[first, next)` of a partition, in order, and the holes between."""
+
+    first: int
+    next: int
+    tiles: tuple[Tile, ...]
+    holes: tuple[Hole, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every offset of the range is covered."""
+        return not self.holes
+
+
+def tile(records: Iterable[CoveragePath], first: int, end: int) -> Tiling:
+    """Choose records that cover `[first, end)`, each offset once.
+
+    The rule: where offsets were passed over, that; between, at each offset, of the records that
+    cover it, the one that reaches furthest; of those that reach equally far, the first by name. It
+    depends on nothing but the names.
+    """
+    candidates = sorted(r for r in records if r.next > first and r.first < end)
+    lost = [record for record in candidates if record.is_passed_over and record.next > record.first]
+    if not lost:
+        return _furthest(candidates, first, end)
+    stored = [record for record in candidates if not record.is_passed_over]
+    over = _furthest(lost, first, end)
+    between = [_furthest(stored, gap.first, gap.next) for gap in over.holes]
+    tiles = [*over.tiles, *(piece for one in between for piece in one.tiles)]
+    holes = [hole for one in between for hole in one.holes]
+    return Tiling(first, end, tuple(sorted(tiles, key=lambda piece: piece.first)), tuple(holes))
+
+
+def _furthest(ordered: Sequence[CoveragePath], first: int, end: int) -> Tiling:
+    """Choose at each offset the record that reaches furthest, among some that are in order."""
+    candidates = [r for r in ordered if r.next > first and r.first < end]
+    tiles: list[Tile] = []
+    holes: list[Hole] = []
+    at, seen = first, 0
+    while at < end:
+        chosen: CoveragePath | None = None
+        # None of those that were seen before reaches further than `at`.
+        while seen < len(candidates) and candidates[seen].first <= at:
+            chosen = _further(chosen, candidates[seen], at)
+            seen += 1
+        if chosen is not None:
+            upto = min(chosen.next, end)
+            tiles.append(Tile(chosen, at, upto))
+        else:
+            upto = candidates[seen].first if seen < len(candidates) else end
+            holes.append(Hole(at, upto))
+        at = upto
+    return Tiling(first, end, tuple(tiles), tuple(holes))
+
+
+def _further(chosen: CoveragePath | None, other: CoveragePath, at: int) -> CoveragePath | None:
+    if other.next <= at or (chosen is not None and other.next < chosen.next):
+        return chosen
+    if chosen is None or other.next > chosen.next:
+        return other
+    return min(chosen, other, key=str)

@@ -1,0 +1,72 @@
+"""How all Parquet files of events and states are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from streams.storage.slices import slices
+
+__all__ = ["GROUP_BYTES", "ROW_GROUP", "parquet_writer", "write_rows"]
+
+ROW_GROUP: Final = 256 * 1024
+"""Rows of a group: large enough to compress, small enough to skip by statistics."""
+
+GROUP_BYTES: Final = 64 << 20
+"""Bytes of a group's values: readers have a group's texts in memory together."""
+
+
+def write_rows(
+    writer: pq.ParquetWriter,
+    rows: pa.Table | pa.RecordBatch,
+    most_rows: int = ROW_GROUP,
+    most_bytes: int = GROUP_BYTES,
+) -> None:
+    """Write rows in groups that are bounded by rows and bytes."""
+    for group in slices(rows, most_rows, most_bytes):
+        if isinstance(group, pa.RecordBatch):
+            writer.write_batch(group, row_group_size=group.num_rows)
+        else:
+            writer.write_table(group, row_group_size=group.num_rows)
+
+
+def parquet_writer(file: object, schema: pa.Schema) -> pq.ParquetWriter:
+    """Open a Parquet file for writing.
+
+    Ids, offsets and moments are stored as differences and not compressed, eventIds as they are, the
+    rest with dictionaries and zstd: a seventh smaller than zstd for all, written in 0.6 of the time
+    and read in 0.4 to 0.7.
+    """
+    leaves = dict(leaf for field in schema for leaf in _leaves(field.name, field.type))
+    whole = [path for path, kind in leaves.items() if _is_whole(kind)]
+    bare = {*whole, *(path for path, kind in leaves.items() if kind == pa.uuid())}
+    texts = [path for path in leaves if path not in bare]
+    return pq.ParquetWriter(
+        file,
+        schema,
+        compression={path: "none" if path in bare else "zstd" for path in leaves},
+        compression_level=dict.fromkeys(texts, 1),
+        use_dictionary=texts,
+        column_encoding=dict.fromkeys(whole, "DELTA_BINARY_PACKED"),
+    )
+
+
+def _is_whole(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_int64(kind) or pa.types.is_timestamp(kind))
+
+
+def _leaves(path: str, kind: pa.DataType) -> Iterator[tuple[str, pa.DataType]]:
+    """The columns that a field becomes in the file, by path."""
+    if pa.types.is_struct(kind):
+        for field in kind:
+            yield from _leaves(f"{path}.{field.name}", field.type)
+    elif pa.types.is_list(kind):
+        yield from _leaves(f"{path}.list.element", kind.value_type)
+    elif pa.types.is_map(kind):
+        yield from _leaves(f"{path}.key_value.key", kind.key_type)
+        yield from _leaves(f"{path}.key_value.value", kind.item_type)
+    else:
+        yield path, kind

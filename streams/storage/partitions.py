@@ -1,0 +1,328 @@
+"""The one owner of the layout: write a batch's files and coverage, list and choose them, read them.
+
+Order of a write: stream files durable, then (by the caller) the dead letters, then the coverage
+records; what no record names does not exist. Reading chooses records by `coverage.tile` and clips
+files to them, so that a batch written twice is read once.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.errors import PartitionError
+from streams.storage.coverage import (
+    CoverageRecord,
+    CoveredFile,
+    Fingerprint,
+    Tile,
+    Tiling,
+    tile,
+)
+from streams.storage.layout import Batch, CoveragePath, StreamFilePath, TopicPartition
+from streams.storage.parquet import parquet_writer, write_rows
+from streams.storage.readable import type_of, unreadable_columns, why_unreadable
+from streams.storage.store import Store
+from streams.storage.stream import Stream
+from streams.storage.taken_out import TakenOutRows
+
+META: Final = (
+    pa.field("_partition", pa.int32(), nullable=False),
+    pa.field("_offset", pa.int64(), nullable=False),
+    pa.field("_appended_at", pa.timestamp("ms", tz="UTC"), nullable=False),
+)
+"""Columns that every stream file has beside the event's own: where the event stood in Kafka."""
+
+_DAY_MS: Final = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class FileSlice:
+    """A stream's file and what of it counts: all (`clips` empty), or these offsets by partition."""
+
+    path: Path
+    clips: tuple[tuple[int, int, int], ...]  # (partition, first, next)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A tiling of one partition and the records that its tiles belong to."""
+
+    partition: TopicPartition
+    tiling: Tiling
+    records: Mapping[CoveragePath, CoverageRecord]
+
+    @property
+    def dead_letters(self) -> Iterator[tuple[int, str]]:
+        """Offset and reason of each dead letter between the tiling's bounds."""
+        for piece in self.tiling.tiles:
+            for letter in self.records[piece.record].dead_letters:
+                if piece.first <= letter.offset < piece.next:
+                    yield letter.offset, letter.reason
+
+
+class UnreadableOutputError(Exception):
+    """What a stream's own function has made of some rows can't be read back: nothing was written.
+
+    rows: partition and offset of each with the reason; it names the stream and its column.
+    """
+
+    def __init__(self, rows: Mapping[tuple[int, int], str]) -> None:
+        super().__init__("; ".join(sorted(set(rows.values()))))
+        self.rows = rows
+
+
+class Partitions:
+    """Stream files and coverage records in a store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._record = lru_cache(maxsize=65_536)(self._read_record)
+
+    @property
+    def taken_out(self) -> TakenOutRows:
+        """The rows that were taken out."""
+        return TakenOutRows(self.store)
+
+    def write_files(
+        self, rows: pa.Table, streams: Sequence[Stream], batch: Batch
+    ) -> tuple[StreamRows, ...]:
+        """Write the rows that each stream holds, a file a stream and UTC day of append.
+
+        `rows` has the topic's event columns and META, in order of partition and offset. Raises
+        UnreadableOutputError, before anything is written, where a stream's own function has made
+        what the engine can't read.
+        """
+        made = {stream.name: _held(rows, stream) for stream in streams if stream.transform}
+        _check_output(made)
+        written: list[StreamRows] = []
+        for stream in streams:
+            held = made[stream.name] if stream.name in made else _held(rows, stream)
+            for day, table in _by_day(held):
+                path = str(StreamFilePath(stream.name, day, batch))
+                self.store.write(path, partial(_write_parquet, table))
+                written.append(StreamRows(stream.name, path, _rows_by_partition(table)))
+        return tuple(written)
+
+    def restore_files(
+        self,
+        rows: pa.Table,
+        streams: Sequence[Stream],
+        batch: Batch,
+        expected: Mapping[str, Mapping[int, int]],
+    ) -> None:
+        """Write some files of a batch again, from its rows. expected: how many rows of each
+        partition each of them has, by path.
+
+        Raises PartitionError where these rows are others; then nothing is written.
+        """
+        made = {
+            str(StreamFilePath(stream.name, day, batch)): table
+            for stream in streams
+            for day, table in _by_day(_held(rows, stream))
+        }
+        for path, counts in expected.items():
+            found = _rows_by_partition(made[path]) if path in made else {}
+            if found != counts or unreadable_columns(made[path]):
+                raise PartitionError(
+                    what=f"Kafka gives {sum(found.values())} rows, {sum(counts.values())} were"
+                    " stored: an event, or the definitions, have changed",
+                    where=path,
+                )
+        for path in expected:
+            self.store.write(path, partial(_write_parquet, made[path]))
+
+    def write_coverage(self, record: CoverageRecord) -> bool:
+        """Write a coverage record; False where one of its name exists already."""
+        return self.store.create(str(record.path), record.to_json())
+
+    def coverage(self, partition: TopicPartition) -> list[CoveragePath]:
+        """Names of all coverage records of a partition, in order of offsets."""
+        return [CoveragePath.parse(name) for name in self.store.names(partition.folder)]
+
+    def partitions_of(self, topic: str) -> dict[str, set[int]]:
+        """Partitions that hold coverage of a topic, by the topic's UUID (in hex with dashes)."""
+        found: dict[str, set[int]] = defaultdict(set)
+        for name in self.store.names("coverage"):
+            path = CoveragePath.parse(name)
+            if path.partition.topic == topic:
+                found[str(path.partition.topic_id)].add(path.partition.partition)
+        return found
+
+    def records_of(self, owner: TopicPartition, batch: Batch) -> list[CoveragePath]:
+        """Names of the coverage records that a batch left, in all partitions of a topic."""
+        names = self.store.names(owner.folder.rpartition("/")[0])
+        return [path for path in map(CoveragePath.parse, names) if path.batch == batch]
+
+    def record(self, path: CoveragePath) -> CoverageRecord:
+        """Return a coverage record; they never change, so it is read once."""
+        return self._record(path)
+
+    def choose(
+        self,
+        partition: TopicPartition,
+        first: int,
+        end: int,
+        streams: Mapping[str, Fingerprint],
+    ) -> Chosen:
+        """Choose records that tile `[first, end)`, among those that cover all these streams."""
+        records = {
+            path: self._record(path)
+            for path in self.coverage(partition)
+            if path.next > first and path.first < end
+        }
+        fitting = [
+            path
+            for path, record in records.items()
+            if all(record.covers(name, fingerprint) for name, fingerprint in streams.items())
+        ]
+        return self.chosen(partition, tile(fitting, first, end))
+
+    def chosen(self, partition: TopicPartition, tiling: Tiling) -> Chosen:
+        """Bring the records of a tiling chosen before (a recorded close finds its rows again)."""
+        return Chosen(partition, tiling, {t.record: self._record(t.record) for t in tiling.tiles})
+
+    def slices(self, stream: str, chosen: Iterable[Chosen]) -> tuple[FileSlice, ...]:
+        """Return the files of a stream that these choices name, each with what counts of it."""
+        clips: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
+        unclipped: dict[str, int] = defaultdict(int)
+        totals: dict[str, int] = {}
+        for choice in chosen:
+            for piece in choice.tiling.tiles:
+                for file in choice.records[piece.record].files:
+                    if file.stream == stream and file.rows:
+                        clips[file.path].append(
+                            (choice.partition.partition, piece.first, piece.next)
+                        )
+                        unclipped[file.path] += file.rows if _is_unclipped(piece) else 0
+                        totals[file.path] = file.file_rows
+        return tuple(
+            FileSlice(
+                self.store.location(path),
+                () if unclipped[path] == totals[path] else tuple(sorted(clips[path])),
+            )
+            for path in sorted(clips)
+        )
+
+    def topics_of_batches(self) -> dict[Batch, tuple[str, UUID]]:
+        """Name and id of the topic of every batch that a coverage record names."""
+        found = {}
+        for name in self.store.names("coverage"):
+            path = CoveragePath.parse(name)
+            if not path.is_passed_over:  # of which nothing is stored
+                found[path.batch] = path.partition.topic, path.partition.topic_id
+        return found
+
+    def files_of_batches(self) -> dict[Batch, list[StreamFilePath]]:
+        """All files of streams, also of streams that are no longer defined, by batch."""
+        found: dict[Batch, list[StreamFilePath]] = defaultdict(list)
+        for name in self.store.names("streams"):
+            path = StreamFilePath.parse(name)
+            found[path.batch].append(path)
+        return found
+
+    def sweep(self, older_than: float) -> int:
+        """Remove what crashes left behind more than `older_than` seconds ago; return the files.
+
+        That is files that no coverage record names, and ones that weren't written to their end.
+        Younger ones may be of a batch that is being written: its record comes last. The age must
+        be well above the longest that a worker tries to write a batch.
+        """
+        store = self.store
+        half = [*store.leftovers("streams"), *store.leftovers("coverage")]
+        old = [name for name in half if store.age(name) > older_than]
+        whole = [name for name in store.names("streams") if store.age(name) > older_than]
+        # Listed after the files: a record that is written meanwhile is of a younger batch. A
+        # batch's name is in its files' and its records' names, so that no record need be read.
+        covered = {CoveragePath.parse(name).batch for name in store.names("coverage")}
+        old += [name for name in whole if StreamFilePath.parse(name).batch not in covered]
+        for name in old:
+            store.remove(name)
+        return len(old)
+
+    def _read_record(self, path: CoveragePath) -> CoverageRecord:
+        return CoverageRecord.from_json(path, self.store.read(str(path)))
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRows:
+    """A file that a batch wrote: its stream, its path, and how many rows of each partition."""
+
+    stream: str
+    path: str
+    rows: Mapping[int, int]
+
+    def as_seen_by(self, partition: int) -> CoveredFile:
+        """Return the entry for one partition's coverage record."""
+        return CoveredFile(
+            self.stream, self.path, self.rows.get(partition, 0), sum(self.rows.values())
+        )
+
+
+def _is_unclipped(piece: Tile) -> bool:
+    return (piece.first, piece.next) == (piece.record.first, piece.record.next)
+
+
+def _held(rows: pa.Table, stream: Stream) -> pa.Table:
+    held = rows
+    for column, wanted in (
+        ("eventType", stream.event_types),
+        ("source", stream.sources),
+    ):
+        if wanted:
+            held = held.filter(pc.is_in(held.column(column), pa.array(sorted(wanted))))
+    if stream.transform is not None:
+        batches = [stream.transform(batch) for batch in held.combine_chunks().to_batches()]
+        held = pa.Table.from_batches(batches) if batches else held
+    return held
+
+
+def _check_output(made: Mapping[str, pa.Table]) -> None:
+    refused: dict[tuple[int, int], str] = {}
+    for stream, rows in made.items():
+        told = f"stream '{stream}' makes of it what can't be stored"
+        refused = {**refusals(rows, told), **refused}
+    if refused:
+        raise UnreadableOutputError(refused)
+
+
+def refusals(rows: pa.Table, told: str) -> dict[tuple[int, int], str]:
+    """Say of each row that the engine can't read back, by partition and offset, why."""
+    found = unreadable_columns(rows)
+    refused: dict[tuple[int, int], str] = {}
+    for name, mask in found.items():
+        places = rows.select([META[0].name, META[1].name]).filter(pa.array(mask)).to_pylist()
+        reason = f"{told}: field '{name}' is {why_unreadable(type_of(rows.schema, name))}"
+        for one in places:
+            refused.setdefault((one[META[0].name], one[META[1].name]), reason)
+    return refused
+
+
+def _by_day(rows: pa.Table) -> Iterator[tuple[dt.date, pa.Table]]:
+    if not rows.num_rows:
+        return
+    appended = rows.column("_appended_at").cast(pa.int64()).to_numpy() // _DAY_MS
+    for day in np.unique(appended):
+        date = dt.date(1970, 1, 1) + dt.timedelta(days=int(day))
+        whole = bool((appended == day).all())
+        yield date, rows if whole else rows.filter(pa.array(appended == day))
+
+
+def _rows_by_partition(rows: pa.Table) -> dict[int, int]:
+    partitions, counts = np.unique(rows.column("_partition").to_numpy(), return_counts=True)
+    return {int(p): int(n) for p, n in zip(partitions, counts, strict=True)}
+
+
+def _write_parquet(rows: pa.Table, file: object) -> None:
+    with parquet_writer(file, rows.schema) as writer:
+        write_rows(writer, rows)

@@ -1,0 +1,89 @@
+"""Rows that a person has taken out as they can't be read (SPEC §6, *One trouble, one place*).
+
+A record a row, created if absent, before its files are made readable. A row with a record counts as
+a dead letter: it is in no state and in no drop whose close had delivered nothing by then. Its
+eventId still makes repeats, and its firsts stay used, so it stays in its files, readable.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from schemas.errors import PartitionError
+from streams.storage.layout import TakenOutPath, TopicPartition, taken_out_folder
+from streams.storage.store import Store
+
+__all__ = ["TakenOut", "TakenOutRows"]
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOut:
+    """A row that was taken out: where it stands, why, when, and which columns couldn't be read."""
+
+    path: TakenOutPath
+    reason: str
+    taken_out_at: str
+    columns: tuple[str, ...] = ()
+
+    def to_json(self) -> bytes:
+        """Serialise all but the place, which is the record's name."""
+        fields = {
+            "reason": self.reason,
+            "taken_out_at": self.taken_out_at,
+            "columns": list(self.columns),
+        }
+        return (json.dumps(fields, indent=1) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, path: TakenOutPath, content: bytes) -> TakenOut:
+        """Read back what `to_json` wrote; raises PartitionError where it isn't that."""
+        try:
+            fields = json.loads(content)
+            columns = tuple(fields["columns"])
+            return cls(path, str(fields["reason"]), str(fields["taken_out_at"]), columns)
+        except (ValueError, KeyError, TypeError) as error:
+            raise PartitionError(
+                what="this record of a row that was taken out can't be read",
+                where=str(path),
+                hint="restore it from a backup",
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOutRows:
+    """The records in a store: `taken-out/<topic>~<topic UUID>/<partition>/<offset>.json`."""
+
+    store: Store
+
+    def record(self, taken: TakenOut) -> TakenOut:
+        """Record that a row is taken out and return that, or what was recorded before."""
+        self.store.create(str(taken.path), taken.to_json())
+        recorded = self.of(taken.path)
+        assert recorded is not None  # created just now, here or by another run
+        return recorded
+
+    def of(self, path: TakenOutPath) -> TakenOut | None:
+        """Return the record of a row, if it was taken out."""
+        try:
+            content = self.store.read(str(path))
+        except FileNotFoundError:
+            return None
+        return TakenOut.from_json(path, content)
+
+    def within(self, ends: Mapping[TopicPartition, int]) -> tuple[TakenOutPath, ...]:
+        """Return the rows that were taken out of some partitions, before an offset in each; in
+        order. One listing a topic.
+        """
+        topics = {(owner.topic, owner.topic_id) for owner in ends}
+        return tuple(
+            path
+            for topic, topic_id in sorted(topics)
+            for path in self._of_topic(topic, topic_id)
+            if path.offset < ends.get(path.partition, 0)
+        )
+
+    def _of_topic(self, topic: str, topic_id: UUID) -> Iterable[TakenOutPath]:
+        return map(TakenOutPath.parse, self.store.names(taken_out_folder(topic, topic_id)))

@@ -1,0 +1,305 @@
+"""Turn a flush into durable files: decode, write, dead letters, coverage — in this order.
+
+Used by the worker for what Kafka brings and by the range reader for what is read again, so that
+both leave the same files behind.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from schemas.bounds import FIRST_MOMENT_MS, LAST_MOMENT_MS
+from schemas.errors import PartitionError
+from schemas.reasons import reason_text
+from streams.reading.record_stream import MOST_RECORD_BYTES, PIECE_BYTES
+from streams.reading.records import Chunk, Flush, Part, placed
+from streams.storage.coverage import CoverageRecord, DeadLetter
+from streams.storage.layout import Batch, CoveragePath, TopicPartition
+from streams.storage.partitions import (
+    META,
+    Partitions,
+    StreamRows,
+    UnreadableOutputError,
+    refusals,
+)
+from streams.storage.stream import Stream
+from streams.writing.dead_letter_topic import DeadLetters, Poison
+
+_TOO_LARGE: Final = (
+    f"the record has more than {MOST_RECORD_BYTES:,} bytes, as it is without compression"
+)
+
+
+class Refusal(Protocol):
+    """Why the record at `index` of a batch can't be used."""
+
+    @property
+    def index(self) -> int:
+        """Position among the records that were to be decoded."""
+
+    @property
+    def reason(self) -> str:
+        """Why it was refused."""
+
+
+class Decoded(Protocol):
+    """Decoded rows, which records they are of, and the refused ones."""
+
+    @property
+    def batch(self) -> pa.RecordBatch:
+        """The decoded rows, in order."""
+
+    @property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """For each row, the index of its record, ascending."""
+
+    @property
+    def refused(self) -> Sequence[Refusal]:
+        """The other records."""
+
+
+class Decoder(Protocol):
+    """Decodes the values of one topic; raises RegistryError where the registry can't be asked."""
+
+    def decode(self, values: pa.Array, keys: pa.Array) -> Decoded:
+        """Decode binary arrays of one length."""
+
+
+class Erasure(Protocol):
+    """Knows whose deletion was recorded: see `streams.erasure.personal.Writes`."""
+
+    def emptied(self, rows: pa.Table, topic_id: UUID) -> pa.Table:
+        """Return rows (event columns and META) without the personal data of the gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a batch held: decoded rows, dead letters, and the bytes of the records."""
+
+    batch: Batch
+    rows: int
+    dead_letters: int
+    nbytes: int
+
+
+class BatchWriter:
+    """Writes the flushes of one topic."""
+
+    def __init__(
+        self,
+        *,
+        topic: str,
+        streams: Sequence[Stream],
+        decoder: Decoder,
+        partitions: Partitions,
+        dead_letters: DeadLetters,
+        erasure: Erasure | None = None,
+    ) -> None:
+        self.topic = topic
+        self.streams = tuple(streams)
+        self._decoder = decoder
+        self.partitions = partitions
+        self._dead_letters = dead_letters
+        self._erasure = erasure
+
+    def write(self, flush: Flush, topic_id: UUID) -> Written:
+        """Make a flush durable; a second call with the same flush is a repeat that readers settle.
+
+        Raises PartitionError or RegistryError; then nothing of the flush exists for a reader.
+        """
+        chunks, nbytes = flush.chunks, flush.nbytes  # its owner may let go of them meanwhile
+        decoded, refused = self._decoded(chunks)
+        files: tuple[StreamRows, ...] = ()
+        stored = 0
+        if decoded:
+            rows = self._without_the_gone(pa.Table.from_batches(decoded), topic_id)
+            files, unreadable = self._write_files(rows, flush.batch)
+            refused += _refused_rows(chunks, unreadable)
+            stored = rows.num_rows - len(unreadable)
+        if refused:
+            self._dead_letters.send(event for some in refused for event in some.events(self.topic))
+        letters = _letters(refused)
+        for chunk in chunks:
+            self.partitions.write_coverage(
+                self._coverage(flush.batch, chunk, topic_id, files, letters[chunk.partition])
+            )
+        return Written(flush.batch, stored, sum(map(len, letters.values())), nbytes)
+
+    def rows_of(self, chunks: Sequence[Chunk], topic_id: UUID) -> pa.Table:
+        """Decode records that were stored before, without the personal data of the gone."""
+        decoded, _ = self._decoded(chunks)
+        if not decoded:
+            raise PartitionError(what="none of these records can be decoded", where=self.topic)
+        return self._without_the_gone(pa.Table.from_batches(decoded), topic_id)
+
+    def _write_files(
+        self, rows: pa.Table, batch: Batch
+    ) -> tuple[tuple[StreamRows, ...], dict[tuple[int, int], str]]:
+        """Write the files, of the rows that the engine can read back; return why the others aren't
+        in them, by partition and offset.
+
+        The decoder has refused such values before: this second look is for its faults, and for what
+        streams' own functions make.
+        """
+        refused = refusals(rows, "can't be stored")
+        left = _without(rows, refused)
+        while left.num_rows:
+            try:
+                return self.partitions.write_files(left, self.streams, batch), refused
+            except UnreadableOutputError as error:
+                before, refused = left.num_rows, {**refused, **error.rows}
+                left = _without(left, error.rows)
+                if left.num_rows == before:  # it is no row of the batch's
+                    raise PartitionError(what=str(error), where=self.topic) from error
+        return (), refused
+
+    def _decoded(self, chunks: Sequence[Chunk]) -> tuple[list[pa.RecordBatch], list[_Refused]]:
+        rows: list[pa.RecordBatch] = []
+        refused: list[_Refused] = []
+        for whole in placed(chunks, PIECE_BYTES):
+            part = Part.of(whole)
+            if part is not None:
+                refused.append(_Refused(whole, (_TOO_LARGE,), part))
+                continue
+            records, wrong = _without_wrong_times(whole)
+            if wrong:
+                refused.append(_Refused.of(whole, wrong))
+            if not len(records):
+                continue
+            decoded = self._decoder.decode(records.column("value"), records.column("key"))
+            if decoded.batch.num_rows:
+                rows.append(_with_meta(decoded, records))
+            if decoded.refused:
+                refused.append(_Refused.of(records, decoded.refused))
+        return rows, refused
+
+    def _without_the_gone(self, rows: pa.Table, topic_id: UUID) -> pa.Table:
+        """Empty what was erased before: a mended range or a late worker must not bring it back."""
+        return rows if self._erasure is None else self._erasure.emptied(rows, topic_id)
+
+    def _coverage(
+        self,
+        batch: Batch,
+        chunk: Chunk,
+        topic_id: UUID,
+        files: Sequence[StreamRows],
+        letters: Sequence[DeadLetter],
+    ) -> CoverageRecord:
+        owner = TopicPartition(self.topic, topic_id, chunk.partition)
+        return CoverageRecord(
+            CoveragePath(owner, chunk.first, chunk.next, batch),
+            {stream.name: stream.fingerprint for stream in self.streams},
+            tuple(f.as_seen_by(chunk.partition) for f in files if chunk.partition in f.rows),
+            tuple(letters),
+            chunk.appended,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _WrongTime:
+    """A record that can't be stored by its append time: no engine reads it (SPEC §6)."""
+
+    index: int
+    reason: str
+
+
+def _without_wrong_times(
+    records: pa.RecordBatch,
+) -> tuple[pa.RecordBatch, Sequence[_WrongTime]]:
+    """Leave out the records whose append time isn't a moment: a replay gets a right one."""
+    times = records.column("appended_at").to_numpy()
+    wrong = (times < FIRST_MOMENT_MS) | (times > LAST_MOMENT_MS)
+    if not wrong.any():
+        return records, ()
+    reason = (
+        "its append time, {} ms since 1970, isn't between 0001-01-02 and 9999-12-30: a broker's"
+        " clock is wrong; set it right, then replay the event"
+    )
+    refused = [_WrongTime(int(n), reason.format(times[n])) for n in np.flatnonzero(wrong)]
+    return records.filter(pa.array(~wrong)), refused
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """Refused records, by PLACED, and why each is; part: see Poison."""
+
+    records: pa.RecordBatch
+    reasons: tuple[str, ...]
+    part: Part | None = None
+
+    @classmethod
+    def of(cls, records: pa.RecordBatch, refused: Sequence[Refusal]) -> _Refused:
+        told = {reason: reason_text(reason) for reason in {one.reason for one in refused}}
+        index = pa.array([one.index for one in refused], pa.int64())
+        return cls(records.take(index), tuple(told[one.reason] for one in refused))
+
+    def events(self, topic: str) -> Iterator[Poison]:
+        """Make the events one after the other: together they may be many."""
+        columns = {name: self.records.column(name) for name in self.records.schema.names}
+        for index, reason in enumerate(self.reasons):
+            at = {name: column[index].as_py() for name, column in columns.items()}
+            yield Poison(topic, reason=reason, part=self.part, **at)
+
+
+def _letters(refused: Sequence[_Refused]) -> dict[int, list[DeadLetter]]:
+    """The dead letters of each partition, in order."""
+    found: dict[int, list[DeadLetter]] = defaultdict(list)
+    for some in refused:
+        places = (some.records.column(name).to_pylist() for name in ("partition", "offset"))
+        for partition, offset, reason in zip(*places, some.reasons, strict=True):
+            found[partition].append(DeadLetter(offset, reason))
+    for letters in found.values():
+        letters.sort(key=lambda letter: letter.offset)
+    return found
+
+
+def _without(rows: pa.Table, refused: Mapping[tuple[int, int], str]) -> pa.Table:
+    if not refused:
+        return rows
+    partition, offset = (rows[field.name].to_numpy() for field in META[:2])
+    gone = np.zeros(rows.num_rows, np.bool_)
+    for number, offsets in _by_partition(refused).items():
+        gone |= (partition == number) & np.isin(offset, offsets)
+    return rows.filter(pa.array(~gone))
+
+
+def _refused_rows(
+    chunks: Sequence[Chunk], refused: Mapping[tuple[int, int], str]
+) -> Iterator[_Refused]:
+    """The records of some refused rows, as they stood in Kafka."""
+    if not refused:
+        return
+    offsets = _by_partition(refused)
+    for records in placed((one for one in chunks if one.partition in offsets), PIECE_BYTES):
+        places = [records.column(name).to_pylist() for name in ("partition", "offset")]
+        reasons = [refused.get(place, "") for place in zip(*places, strict=True)]
+        wanted = pa.array([bool(reason) for reason in reasons])
+        found = tuple(reason_text(reason) for reason in reasons if reason)
+        if found:
+            yield _Refused(records.filter(wanted), found)
+
+
+def _by_partition(places: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = defaultdict(list)
+    for partition, offset in places:
+        found[partition].append(offset)
+    return found
+
+
+def _with_meta(decoded: Decoded, records: pa.RecordBatch) -> pa.RecordBatch:
+    at = records.select(["partition", "offset", "appended_at"])
+    if len(decoded.rows) != len(records):
+        at = at.take(pa.array(decoded.rows))
+    partition, offset, appended_at = at.columns
+    return pa.RecordBatch.from_arrays(
+        [*decoded.batch.columns, partition, offset, appended_at.cast(META[2].type)],
+        schema=pa.schema([*decoded.batch.schema, *META]),
+    )

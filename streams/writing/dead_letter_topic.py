@@ -1,0 +1,221 @@
+"""Dead letters: events that can't be used go to a topic of their own, with where and why.
+
+A dead letter's key is its origin, so that one sent again after a crash is seen as the same. An
+event goes whole where the topic takes it so, else with its size, its SHA-256 and its first part
+(SPEC §6).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+
+from schemas.errors import PartitionError
+from schemas.reasons import reason_text
+from schemas.settings.kafka import KafkaSettings
+from schemas.settings.kafka_access import client_options, largest_batch_bytes
+from streams.reading.record_stream import KEPT_BYTES
+from streams.reading.records import Part
+
+__all__ = [
+    "DeadLetterTopic",
+    "DeadLetters",
+    "Poison",
+    "headers_of",
+    "letter_within",
+    "origin_of",
+    "part_in",
+]
+
+_SEND_SECONDS: Final = 30
+_TOGETHER: Final = 1_000
+_TOGETHER_BYTES: Final = 16 << 20
+"""Letters that are on their way at once, and their bytes."""
+
+_SIZES: Final = (64 << 10, 8 << 10, 2 << 10)
+"""What letters are cut to, in bytes, where the topic turns out to take less than it should."""
+
+_BATCH_BYTES: Final = 16 << 10  # letters that travel together, as by the client's default
+_NO_LIMIT: Final = 1 << 31
+_KEY_BYTES: Final = 1 << 10  # a longer key isn't part of a letter that was cut
+_SHORT_REASON: Final = 60
+_FRAME_BYTES: Final = 100  # around a record: its batch's header, lengths and times
+_HEADER_BYTES: Final = 10  # around a header: its lengths
+
+_SIZE: Final = "value-size"
+_SHA256: Final = "value-sha256"
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """An event as it stood in Kafka, and why it can't be used.
+
+    part: None where `value` is whole; else what is known of the whole, of which `value` is the
+    first part. The key may be missing then.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    appended_at: int  # UTC milliseconds
+    key: bytes | None
+    value: bytes | None
+    reason: str
+    part: Part | None = None
+
+    @property
+    def origin(self) -> str:
+        """Where it stood, as text."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @property
+    def whole(self) -> Part:
+        """Size and SHA-256 of the whole value."""
+        value = self.value or b""
+        return self.part or Part(len(value), hashlib.sha256(value).hexdigest())
+
+
+class DeadLetters(Protocol):
+    """Where poison events go."""
+
+    def send(self, events: Iterable[Poison]) -> None:
+        """Send events and return when all are acknowledged; raises PartitionError otherwise."""
+
+
+class DeadLetterTopic:
+    """The dead-letter topic, by an idempotent producer."""
+
+    def __init__(self, topic: str, kafka: KafkaSettings) -> None:
+        self.topic = topic
+        self._kafka = kafka
+        self._producer: KafkaProducer | None = None
+        self._most = _NO_LIMIT
+
+    def send(self, events: Iterable[Poison]) -> None:
+        """See DeadLetters.send."""
+        try:
+            for together in _together(events):
+                self._deliver(together)
+        except KafkaError as error:
+            raise PartitionError(
+                what=f"a dead letter was not taken: {error}",
+                where=f"topic {self.topic}",
+                hint="nothing is lost: the batch is tried again; check the topic and the broker",
+            ) from error
+
+    def close(self) -> None:
+        """Close the producer, if one was ever needed."""
+        if self._producer is not None:
+            self._producer.close(timeout=_SEND_SECONDS)
+            self._producer = None
+
+    def _deliver(self, events: list[Poison]) -> None:
+        """Send letters as large as the topic says that it takes; cut smaller what it refuses."""
+        left = self._refused(events)
+        for size in _SIZES:
+            if left and size < self._most:
+                self._most = size
+                left = self._refused(left)
+        if left:
+            raise MessageSizeTooLargeError(f"it takes no records of {self._most} bytes")
+
+    def _refused(self, events: list[Poison]) -> list[Poison]:
+        """Send letters; return the events whose letters were too large."""
+        producer = self._connected()
+        sent = [
+            (
+                event,
+                producer.send(
+                    self.topic,
+                    key=letter.origin.encode(),
+                    value=letter.value,
+                    headers=headers_of(letter),
+                ),
+            )
+            for event in events
+            for letter in (letter_within(event, self._most),)
+        ]
+        producer.flush(timeout=_SEND_SECONDS)
+        too_large = []
+        for event, future in sent:
+            try:
+                future.get(timeout=_SEND_SECONDS)
+            except (MessageSizeTooLargeError, RecordListTooLargeError):
+                too_large.append(event)
+        if too_large:
+            self.close()  # what an idempotent producer has lost leaves a gap in its numbers
+        return too_large
+
+    def _connected(self) -> KafkaProducer:
+        if self._producer is None:
+            self._most = min(self._most, largest_batch_bytes(self._kafka, self.topic))
+            self._producer = KafkaProducer(
+                **client_options(self._kafka),
+                acks="all",
+                enable_idempotence=True,
+                max_request_size=self._most + _FRAME_BYTES,
+                batch_size=min(_BATCH_BYTES, self._most),
+            )
+        return self._producer
+
+
+def letter_within(event: Poison, most: int) -> Poison:
+    """The event whole if its letter has `most` bytes at most, else with the part that fits."""
+    if _letter_bytes(event) <= most:
+        return event
+    short = replace(event, part=event.whole, value=b"")
+    if len(event.key or b"") > _KEY_BYTES:
+        short = replace(short, key=None)
+    if _letter_bytes(short) > most:
+        short = replace(short, key=None, reason=reason_text(event.reason, _SHORT_REASON))
+    room = max(most - _letter_bytes(short), 0)
+    return replace(short, value=(event.value or b"")[: min(room, KEPT_BYTES)])
+
+
+def headers_of(event: Poison) -> list[tuple[str, bytes]]:
+    """Where an event stood, and why it can't be used, as a record's headers."""
+    headers = [*origin_of(event), ("reason", event.reason.encode())]
+    if event.part is not None:
+        headers.append((_SIZE, str(event.part.size).encode()))
+        headers.append((_SHA256, event.part.sha256.encode()))
+    return headers if event.key is None else [*headers, ("origin-key", event.key)]
+
+
+def origin_of(event: Poison) -> list[tuple[str, bytes]]:
+    """The headers that say where an event stood."""
+    headers = {
+        "origin-topic": event.topic,
+        "origin-partition": str(event.partition),
+        "origin-offset": str(event.offset),
+        "origin-appended-at": str(event.appended_at),
+    }
+    return [(name, value.encode()) for name, value in headers.items()]
+
+
+def part_in(headers: dict[str, bytes]) -> Part | None:
+    """What the headers of a letter say of the whole value; None where the letter has it whole."""
+    return Part(int(headers[_SIZE]), headers[_SHA256].decode()) if _SIZE in headers else None
+
+
+def _letter_bytes(event: Poison) -> int:
+    """At most so many bytes has a batch of its letter alone."""
+    headers = sum(len(name) + len(value) + _HEADER_BYTES for name, value in headers_of(event))
+    return _FRAME_BYTES + len(event.origin) + len(event.value or b"") + headers
+
+
+def _together(events: Iterable[Poison]) -> Iterator[list[Poison]]:
+    together: list[Poison] = []
+    size = 0
+    for event in events:
+        together.append(event)
+        size += len(event.value or b"") + len(event.key or b"")
+        if len(together) >= _TOGETHER or size >= _TOGETHER_BYTES:
+            yield together
+            together, size = [], 0
+    if together:
+        yield together
