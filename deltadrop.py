@@ -12,61 +12,139 @@ import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 import structlog
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from schemas.errors import DeltadropError
 from schemas.full_disk import FREE_SOME, what_is_full
 
-__all__ = ["COMMANDS", "main", "program"]
+__all__ = ["COMMANDS", "Command", "main", "program"]
 
-COMMANDS = {
-    "publish": "producers.cli:publish",
-    "topics": "producers.cli:topics",
-    "worker": "streams.cli:worker",
-    "close": "sinks.commands.closes:close",
-    "redrop": "sinks.commands.redrop:redrop",
-    "release": "sinks.commands.release:release",
-    "pass-over": "sinks.commands.pass_over:pass_over",
-    "take-out": "sinks.commands.take_out:take_out",
-    "schedule": "sinks.commands.schedule:schedule",
-    "status": "sinks.commands.closes:status",
-    "validate": "sinks.commands.files:validate",
-    "summary": "sinks.commands.exports:summary",
-    "preview": "sinks.commands.exports:preview",
-    "init-export": "sinks.commands.init_export:init_export",
-    "json-schema": "sinks.commands.exports:json_schema",
-    "history": "sinks.commands.closes:history",
-    "trace": "sinks.commands.trace:trace",
-    "dead-letters": "streams.dead_letters.cli:dead_letters",
-    "sweep": "sinks.commands.sweep:sweep",
-    "erase": "sinks.commands.erase:erase",
-    "verify": "sinks.commands.files:verify",
-    "check-location": "sinks.commands.locations:check_location",
+
+class Command(NamedTuple):
+    """A command: the function, or Typer app, that it is, as MODULE:NAME; and its help's first
+    sentence, so that a list of commands imports none of them.
+    """
+
+    place: str
+    summary: str
+
+
+COMMANDS: Final = {
+    "publish": Command(
+        "producers.cli:publish",
+        "Publish events from JSON Lines; if any line is wrong, nothing is sent.",
+    ),
+    "topics": Command("producers.cli:topics", "Create and check the Kafka topics."),
+    "worker": Command(
+        "streams.cli:worker", "Store events from Kafka in daily partitions, until SIGTERM."
+    ),
+    "close": Command(
+        "sinks.commands.closes:close",
+        "Close every due window that isn't closed yet, oldest first; or the one that ends at --at.",
+    ),
+    "redrop": Command(
+        "sinks.commands.redrop:redrop",
+        "Make a drop again from what its close decided, and deliver it again where it is missing.",
+    ),
+    "release": Command(
+        "sinks.commands.release:release",
+        "Send a drop that is held, and record why; with the same bytes as it was made.",
+    ),
+    "pass-over": Command(
+        "sinks.commands.pass_over:pass_over",
+        "Let a partition that is set aside go on without the offsets that can't be read, for good.",
+    ),
+    "take-out": Command(
+        "sinks.commands.take_out:take_out",
+        "Take out stored rows that can't be read, so that closes go on without them; record why.",
+    ),
+    "schedule": Command(
+        "sinks.commands.schedule:schedule",
+        "Run closes as they fall due, those that were missed first, until SIGTERM.",
+    ),
+    "status": Command(
+        "sinks.commands.closes:status",
+        "Show what is due, what it waits for or what holds it, and what settles that.",
+    ),
+    "validate": Command(
+        "sinks.commands.files:validate",
+        "Check the settings and all definitions of tables and exports, before anything runs.",
+    ),
+    "summary": Command(
+        "sinks.commands.exports:summary",
+        "Tell what an export is: general data, target group, data, parameters.",
+    ),
+    "preview": Command(
+        "sinks.commands.exports:preview",
+        "Show ten lines of an export as they would come out now; nothing is changed.",
+    ),
+    "init-export": Command(
+        "sinks.commands.init_export:init_export",
+        "Write an export's definition: asks for what no flag says, and shows its summary.",
+    ),
+    "json-schema": Command(
+        "sinks.commands.exports:json_schema",
+        "Write JSON Schemas of table, stream and export files: editors complete and check by them.",
+    ),
+    "history": Command(
+        "sinks.commands.closes:history",
+        "Show what was closed, newest last: window, file, rows, holds, releases and revisions.",
+    ),
+    "trace": Command(
+        "sinks.commands.trace:trace",
+        "Tell where an event, or those of a profile, went: drops, or the rule that kept it out.",
+    ),
+    "dead-letters": Command(
+        "streams.dead_letters.cli:dead_letters",
+        "Events that can't be used: what was refused and why, and replay after a fix.",
+    ),
+    "sweep": Command(
+        "sinks.commands.sweep:sweep",
+        "Finish what killed runs have left half done, and remove what they left lying about.",
+    ),
+    "erase": Command(
+        "sinks.commands.erase:erase",
+        "Erase the personal data of profiles whose deletion was recorded, and say what was erased.",
+    ),
+    "verify": Command(
+        "sinks.commands.files:verify",
+        "Check a drop against its manifest: hash, size, header, columns, rows, dialect.",
+    ),
+    "check-location": Command(
+        "sinks.commands.locations:check_location",
+        "Go through a delivery step by step, with a small file that is removed again.",
+    ),
 }
-"""Every command and the function, or Typer app, that is it; imported when it is called for."""
+"""Every command, by its name."""
 
+_LISTED: Final = "deltadrop.listed"
+"""Set in a context whose help is being written: commands are listed, not called."""
 
-_INTERRUPTED = 130
+_INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, as Typer has it."""
 
 
 class _Commands(TyperGroup):
-    """The commands, each imported when it is called for; what isn't there isn't offered."""
+    """The commands, each imported when it is called; what isn't installed isn't offered."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return [name for name, place in COMMANDS.items() if find_spec(place.split(":")[0])]
+        return [name for name, command in COMMANDS.items() if find_spec(_package(command))]
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        ctx.meta[_LISTED] = True
+        super().format_help(ctx, formatter)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in self.list_commands(ctx):
             return None
-        module, name = COMMANDS[cmd_name].split(":")
-        command = getattr(import_module(module), name, None)
-        if command is None:
-            return None
+        if ctx.meta.get(_LISTED):
+            return TyperCommand(cmd_name, help=COMMANDS[cmd_name].summary)
+        module, name = COMMANDS[cmd_name].place.split(":")
+        command = getattr(import_module(module), name)
         if isinstance(command, typer.Typer):
             group = typer.main.get_command(command)
             group.name = cmd_name
@@ -74,6 +152,11 @@ class _Commands(TyperGroup):
         alone = typer.Typer(add_completion=False)
         alone.command(cmd_name)(command)
         return typer.main.get_command(alone)
+
+
+def _package(command: Command) -> str:
+    """The package that a command is in: to look for the module would import it."""
+    return command.place.partition(".")[0]
 
 
 app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False)

@@ -112,8 +112,9 @@ def history(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what was closed: window, file, rows, checksum, what was held or released and why, and
-    revisions; newest last. Exports that aren't defined any more are shown, too.
+    """Show what was closed, newest last: window, file, rows, holds, releases and revisions.
+
+    Exports that aren't defined any more are shown, too.
     """
     sinks = Sinks.of(load_settings(config))
     unreadable: list[LedgerError] = []

@@ -60,10 +60,10 @@ def trace(
     config: Annotated[Path | None, typer.Option(help="The settings' file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
-    """Tell where an event went: partition, files, and in each export its window, drop and line, or
-    the rule that kept it out; or where those of a profile went.
+    """Tell where an event, or those of a profile, went: drops, or the rule that kept it out.
 
-    Nothing personal is shown. Exits with 0 if something was found, 1 if nothing.
+    Of an event: its partition and files, and in each export its window, drop and line. Nothing
+    personal is shown. Exits with 0 if something was found, 1 if nothing.
     """
     of_profile = {"--database": database, "--export": export, "--close": close, "--last": last}
     _refuse_flags(event_id, profile, of_profile, day)

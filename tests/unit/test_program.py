@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from typer import Typer
+
+from deltadrop import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 TORN_DOWN = """
@@ -37,6 +42,29 @@ def test_its_exit_code_stands_once_it_is_done(tmp_path: Path) -> None:
 
     assert (code, trouble) == (0, "")
     assert "check-location" in told
+
+
+def test_help_lists_each_command_with_the_first_sentence_of_its_own() -> None:
+    for name, (place, summary) in COMMANDS.items():
+        module, function = place.split(":")
+        command = getattr(import_module(module), function)
+        text = command.info.help if isinstance(command, Typer) else inspect.getdoc(command)
+        assert " ".join(text.split("\n\n")[0].split()) == summary, name
+
+
+def test_help_imports_no_command(tmp_path: Path) -> None:
+    code = "import deltadrop, sys; sys.argv = ['deltadrop', '--help']\ntry: deltadrop.main()\n"
+    code += "finally: print([m for m in sys.modules if m in {'numpy', 'pydantic', 'kafka'}])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "check-location" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize(
