@@ -19,7 +19,7 @@ from sinks.exports.export import Export
 from sinks.ledger.ledger import Intent
 from sinks.rendering.excerpt import LINES, excerpt
 from sinks.rendering.zones import zone
-from sinks.rules import Outcome
+from sinks.rules.outcome import Outcome
 from sinks.setup import Sinks
 from streams.reading.records import moment_of
 from streams.storage.layout import TopicPartition

@@ -19,7 +19,7 @@ from sinks.exports.schedule import first_start
 from sinks.instants import close_instant
 from sinks.ledger.ledger import Intent, Ledger
 from sinks.rendering.zones import zone
-from sinks.rules import Outcome
+from sinks.rules.outcome import Outcome
 from sinks.wording import counted
 
 __all__ = ["Figures", "broken", "rows_of_weekday"]

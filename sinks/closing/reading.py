@@ -18,15 +18,12 @@ from sinks.editions import EDITION
 from sinks.engine.event_source import EventSource, clip
 from sinks.engine.ordered import Ordered
 from sinks.ledger.ledger import Choice, Deletion
-from sinks.state import (
-    POSITION,
-    Firsts,
-    fold_campaigns,
-    fold_downloads,
-    fold_firsts,
-    fold_rows,
-    repeats,
-)
+from sinks.state.campaigns import fold_campaigns
+from sinks.state.downloads import fold_downloads
+from sinks.state.firsts import Firsts, fold_firsts
+from sinks.state.lives import fold_rows
+from sinks.state.order import POSITION
+from sinks.state.repeats import repeats
 from streams.storage.layout import TakenOutPath
 
 __all__ = ["Before", "Reading"]

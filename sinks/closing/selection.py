@@ -34,22 +34,13 @@ from sinks.engine.unreadable import explain_unreadable
 from sinks.exports.export import Export
 from sinks.instants import milliseconds
 from sinks.ledger.ledger import Choice, Deletion, Intent, Ledger
-from sinks.rules import (
-    FactDrop,
-    FactRule,
-    Facts,
-    Outcome,
-    RowDrop,
-    RowFacts,
-    RowRule,
-    balance,
-    drop_of_facts,
-    drop_of_rows,
-    initial_drop,
-    members_of,
-)
 from sinks.rules.columns import EVENT_ID, Column, Origin
-from sinks.state import POSITION
+from sinks.rules.declared import FactRule, RowRule
+from sinks.rules.facts import FactDrop, Facts, drop_of_facts
+from sinks.rules.lines import members_of
+from sinks.rules.outcome import Outcome, balance
+from sinks.rules.rows import RowDrop, RowFacts, drop_of_rows, initial_drop
+from sinks.state.order import POSITION
 from sinks.wording import counted
 from streams.storage.layout import TakenOutPath, TopicPartition
 from streams.storage.partitions import Partitions
@@ -302,7 +293,7 @@ class _Drop:
             repeated=reading.repeated(own),
             profiles=self._beside(),
             campaigns=reading.campaigns(self._campaigns) if self._campaigns else None,
-            firsts=(reading.firsts(own, self._intent.window[own.name]) if rule.firsts else None),
+            firsts=(reading.firsts(own, self._intent.window[own.name]) if rule.first_of else None),
             downloaded=reading.downloaded(own) if rule.until_downloaded else None,
             waiting=self._waiting() if self._campaigns else None,
             deleted_later=self._deleted_later(),

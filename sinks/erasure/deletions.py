@@ -29,10 +29,9 @@ from sinks.engine.duckdb import Engine, fetched, kept, streamed
 from sinks.engine.event_source import EventSource, clip, taken_out_of
 from sinks.engine.unreadable import explain_unreadable
 from sinks.ledger.ledger import Choice
-from sinks.state import POSITION, repeats
 from sinks.state.lives import among_deletions
-from sinks.state.order import in_append_order
-from sinks.state.repeats import without_repeats
+from sinks.state.order import POSITION, in_append_order
+from sinks.state.repeats import repeats, without_repeats
 from streams.erasure.tombstones import NOWHERE, TOMBSTONES, Found, TombstoneFiles, Tombstones
 from streams.storage.layout import CoveragePath, TombstonesPath, TopicPartition
 from streams.storage.partitions import Partitions

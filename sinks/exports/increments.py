@@ -11,8 +11,8 @@ from enum import StrEnum
 
 from schemas.events import EventType, Kind
 from schemas.tables import TableKind
-from sinks.rules import FactRule, RowRule
 from sinks.rules.columns import Offer
+from sinks.rules.declared import FactRule, RowRule
 
 __all__ = ["ExportType", "Increment", "Line"]
 

@@ -14,7 +14,6 @@ from typing import Final
 from schemas.events import Channel, EventType, Kind, Source
 from schemas.tables import AttributeType, TableKind
 from sinks.exports.increments import ExportType, Increment, Line
-from sinks.rules import FactRule, RowRule, judge_clicks, judge_firsts
 from sinks.rules.columns import (
     EVENT_ID,
     Column,
@@ -36,6 +35,7 @@ from sinks.rules.columns import (
     segmentations,
     subscriptions,
 )
+from sinks.rules.declared import FactRule, FirstOf, RowRule
 
 __all__ = ["EXPORT_TYPES", "ExportType", "Increment", "Line", "columns_on_offer"]
 
@@ -194,7 +194,7 @@ _EMAIL_ACTIVITIES: Mapping[str, Increment] = {
     "OPENED": _email(
         "first openings, by images or by a click",
         (EventType.OPENED, EventType.CLICKED),
-        rule=FactRule(firsts=judge_firsts),
+        rule=FactRule(first_of=FirstOf.INTERACTION),
     ),
     "CLICKED": _email(
         "first clicks on each link",
@@ -202,7 +202,7 @@ _EMAIL_ACTIVITIES: Mapping[str, Increment] = {
         event("clickedUrlName"),
         ruled("isFirstClick", AttributeType.BOOLEAN),
         event("clickedUrl"),
-        rule=FactRule(firsts=judge_clicks, reads=("clickedUrl",)),
+        rule=FactRule(first_of=FirstOf.LINK, reads=("clickedUrl",)),
     ),
     "BOUNCED": _email(
         "hard and soft bounces",
@@ -249,7 +249,9 @@ _SMS_ACTIVITIES: Mapping[str, Increment] = {
     ),
     "DELIVERED": _sms("messages whose delivery was confirmed", EventType.DELIVERED),
     "CLICKED": _sms(
-        "first clicks of each message", EventType.CLICKED, rule=FactRule(firsts=judge_firsts)
+        "first clicks of each message",
+        EventType.CLICKED,
+        rule=FactRule(first_of=FirstOf.INTERACTION),
     ),
     "DELIVERY_FAILED": _sms(
         "messages that could not be delivered", EventType.DELIVERY_FAILED, *_SMS_ERROR

@@ -14,7 +14,7 @@ from sinks.ledger.held import Held
 from sinks.ledger.ledger import Intent
 from sinks.rendering.excerpt import excerpt
 from sinks.repair.revise import Reviser
-from sinks.rules import Outcome
+from sinks.rules.outcome import Outcome
 from sinks.wording import counted
 
 __all__ = ["HeldDrop", "look_at"]

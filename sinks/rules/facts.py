@@ -7,18 +7,20 @@ for the records that are exported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import ibis
 import ibis.expr.types as ir
 
-from sinks.editions import EDITION, LATEST_DELETIONS, Mended
+from sinks.editions import EDITION
 from sinks.engine.duckdb import fetched, kept
 from sinks.engine.ordered import Ordered, in_order
 from sinks.rules.campaigns import CLOSES_TO_WAIT, is_active
 from sinks.rules.columns import Column, Origin
+from sinks.rules.declared import FactRule
+from sinks.rules.firsts import judge_firsts
 from sinks.rules.lines import origins_of, state_fields, values_of
 from sinks.rules.outcome import Outcome, first_that_applies
 from sinks.rules.people import People
@@ -26,28 +28,7 @@ from sinks.state.firsts import FIRSTS_DAYS, Firsts
 from sinks.state.order import POSITION
 from sinks.state.repeats import is_repeat
 
-__all__ = ["FactDrop", "FactRule", "Facts", "drop_of_facts"]
-
-
-@dataclass(frozen=True, slots=True)
-class FactRule:
-    """What sets one export of facts apart from the others.
-
-    filtered: which facts are never exported, and filtered_by: where SPEC §3 says so; reads: the
-    fields that this and `firsts` look at. firsts: tells which facts aren't first.
-    until_downloaded: whether a fact is exported only as long as its interaction wasn't downloaded.
-    """
-
-    filtered: Callable[[ir.Table], ir.BooleanValue] | None = None
-    filtered_by: str = ""
-    reads: tuple[str, ...] = ()
-    firsts: Callable[[ir.Table, Firsts, int], ir.Table] | None = None
-    until_downloaded: bool = False
-
-    @property
-    def mended(self) -> tuple[Mended, ...]:
-        """The rules of it that were mended since there are drops by it."""
-        return (LATEST_DELETIONS,)
+__all__ = ["FactDrop", "Facts", "drop_of_facts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +106,9 @@ def drop_of_facts(
     """
     records = _records(facts)
     verdicts = _judge_alone(rule, records, facts, cut)
-    if rule.firsts is not None and facts.firsts is not None:
+    if rule.first_of is not None and facts.firsts is not None:
         memory = facts.firsts.touched_by(facts.window)
-        verdicts = _judge_firsts(rule.firsts(verdicts, memory, firsts_days))
+        verdicts = _judge_firsts(judge_firsts(rule.first_of, verdicts, memory, firsts_days))
     verdicts = kept(_verdicts(verdicts))
     exported = verdicts.filter(verdicts["outcome"] == int(Outcome.EXPORTED))
     left = verdicts.filter(verdicts["outcome"] == int(Outcome.WAITING))
@@ -180,7 +161,7 @@ def _judge_alone(rule: FactRule, records: ir.Table, facts: Facts, cut: datetime)
 
 def _carried(rule: FactRule) -> list[str]:
     """The fields that go from verdict to verdict."""
-    firsts = ("interactionId", "occurredAt", "_appended_at", *rule.reads) if rule.firsts else ()
+    firsts = ("interactionId", "occurredAt", "_appended_at", *rule.reads) if rule.first_of else ()
     return [*POSITION, "profileId", *firsts, "_waited", "isFirstClick"]
 
 

@@ -11,31 +11,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Final, assert_never
 
 import ibis
 import ibis.expr.types as ir
 
 from sinks.engine.duckdb import kept, lasting
+from sinks.rules.declared import FirstOf
 from sinks.state.firsts import Firsts
 from sinks.state.order import POSITION
 
-__all__ = ["judge_clicks", "judge_firsts"]
+__all__ = ["judge_firsts"]
 
 
-def judge_firsts(facts: ir.Table, firsts: Firsts, days: int) -> ir.Table:
-    """Tell which facts aren't the first of their interaction: column `_not_first`.
+def judge_firsts(first_of: FirstOf, facts: ir.Table, firsts: Firsts, days: int) -> ir.Table:
+    """Tell which facts aren't first: column `_not_first`; of links also `_first_click`.
+
+    Facts that don't `_contend` take no part. days: how long firsts are remembered.
+    """
+    match first_of:
+        case FirstOf.INTERACTION:
+            return _of_interactions(facts, firsts, days)
+        case FirstOf.LINK:
+            return _of_links(facts, firsts, days)
+        case _:
+            assert_never(first_of)
+
+
+def _of_interactions(facts: ir.Table, firsts: Firsts, days: int) -> ir.Table:
+    """Judge facts of interactions.
 
     For openings, facts are openings and clicks: a click without an earlier opening is an opening at
-    the click's moment. Facts that don't `_contend` take no part. days: how long firsts are
-    remembered.
+    the click's moment.
     """
     left = [name for name in facts.columns if name not in _LOOKED_AT]
     opened = _until(firsts.interactions, days)
     return _judge(facts, opened, ("interactionId",), "_not_first", left)
 
 
-def judge_clicks(facts: ir.Table, firsts: Firsts, days: int) -> ir.Table:
+def _of_links(facts: ir.Table, firsts: Firsts, days: int) -> ir.Table:
     """Tell which clicks aren't the first on their link (`_not_first`), and which are the first of
     all of their interaction (`_first_click`).
 

@@ -14,10 +14,11 @@ import ibis
 import ibis.expr.types as ir
 
 from schemas.events import EventType
-from sinks.editions import EDITION, LATEST_DELETIONS, UPDATES_AT_CREATION, Mended
+from sinks.editions import EDITION, LATEST_DELETIONS, UPDATES_AT_CREATION
 from sinks.engine.duckdb import fetched, kept
 from sinks.engine.ordered import Ordered, in_order
 from sinks.rules.columns import Column, Origin
+from sinks.rules.declared import RowRule
 from sinks.rules.lines import state_fields, values_of
 from sinks.rules.outcome import Outcome, first_that_applies
 from sinks.rules.people import People
@@ -25,25 +26,12 @@ from sinks.state.lives import among_deletions, fold_rows, with_beginnings
 from sinks.state.order import POSITION, in_append_order
 from sinks.state.repeats import is_repeat
 
-__all__ = ["RowDrop", "RowFacts", "RowRule", "drop_of_rows", "initial_drop"]
+__all__ = ["RowDrop", "RowFacts", "drop_of_rows", "initial_drop"]
 
 UPDATED, DELETED, SNAPSHOT, CREATED = (
     kind.value
     for kind in (EventType.UPDATED, EventType.DELETED, EventType.SNAPSHOT, EventType.CREATED)
 )
-
-
-@dataclass(frozen=True, slots=True)
-class RowRule:
-    """What sets one export of rows apart from the others: the events that make a line."""
-
-    makes_lines: tuple[EventType, ...]
-
-    @property
-    def mended(self) -> tuple[Mended, ...]:
-        """The rules of it that were mended since there are drops by it."""
-        updates = (UPDATES_AT_CREATION,) if EventType.UPDATED in self.makes_lines else ()
-        return (*updates, LATEST_DELETIONS)
 
 
 @dataclass(frozen=True, slots=True)

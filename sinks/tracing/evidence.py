@@ -21,8 +21,8 @@ from sinks.engine.duckdb import fetched
 from sinks.engine.event_source import Narrowed
 from sinks.exports.export import Export
 from sinks.ledger.ledger import Intent
-from sinks.rules import Outcome
-from sinks.state import POSITION
+from sinks.rules.outcome import Outcome
+from sinks.state.order import POSITION
 
 __all__ = ["Evidence", "Position", "Seen"]
 

@@ -28,8 +28,9 @@ from sinks.exports.schedule import next_close
 from sinks.ledger.ledger import Intent
 from sinks.ledger.ledger import Outcome as Closed
 from sinks.repair.revise import Reviser
-from sinks.rules import Outcome, RowRule
 from sinks.rules.campaigns import CLOSES_TO_WAIT
+from sinks.rules.declared import RowRule
+from sinks.rules.outcome import Outcome
 from sinks.tracing.evidence import Evidence
 from sinks.tracing.finding import Place, Stored
 from sinks.tracing.why import Reason, of_initial, reason_of

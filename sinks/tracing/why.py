@@ -15,8 +15,9 @@ from typing import Any, Final, assert_never
 from schemas.events import CampaignKind, CampaignState, Engine, EventType
 from sinks.editions import UPDATES_AT_CREATION
 from sinks.exports.increments import Line
-from sinks.rules import FactRule, Outcome, RowRule
 from sinks.rules.campaigns import CAMPAIGN_LIFE, CLOSES_TO_WAIT
+from sinks.rules.declared import FactRule, RowRule
+from sinks.rules.outcome import Outcome
 from sinks.tracing.evidence import Evidence, Position, Seen
 from sinks.tracing.finding import Stored
 

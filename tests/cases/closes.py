@@ -22,26 +22,16 @@ from schemas.topics import Topic
 from sinks.engine.duckdb import fetched, streamed
 from sinks.engine.ordered import Ordered
 from sinks.exports.types import EXPORT_TYPES, ExportType, Increment, Line, columns_on_offer
-from sinks.rules import (
-    FactRule,
-    Facts,
-    Outcome,
-    RowFacts,
-    RowRule,
-    balance,
-    drop_of_facts,
-    drop_of_rows,
-    initial_drop,
-)
 from sinks.rules.columns import Origin, Subject
-from sinks.state import (
-    Firsts,
-    fold_campaigns,
-    fold_downloads,
-    fold_firsts,
-    fold_rows,
-    repeats,
-)
+from sinks.rules.declared import FactRule, RowRule
+from sinks.rules.facts import Facts, drop_of_facts
+from sinks.rules.outcome import Outcome, balance
+from sinks.rules.rows import RowFacts, drop_of_rows, initial_drop
+from sinks.state.campaigns import fold_campaigns
+from sinks.state.downloads import fold_downloads
+from sinks.state.firsts import Firsts, fold_firsts
+from sinks.state.lives import fold_rows
+from sinks.state.repeats import repeats
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NAMESPACE = uuid.UUID(int=0)
@@ -199,7 +189,7 @@ class Closer:
             repeated=told.repeated(self.own, cut),
             profiles=(None if self.type.table is TableKind.REPOSITORY else told.profiles(cut)),
             campaigns=told.campaigns(cut) if active else None,
-            firsts=told.firsts(start) if rule.firsts else None,
+            firsts=told.firsts(start) if rule.first_of else None,
             downloaded=told.downloaded(cut) if rule.until_downloaded else None,
             waiting=None if waiting is None else self.table(waiting),
             deleted_later=later,

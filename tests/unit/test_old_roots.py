@@ -23,7 +23,7 @@ from sinks.instants import stamp
 from sinks.ledger.ledger import Intent
 from sinks.night.status import status_of
 from sinks.repair.redrop import Redropper
-from sinks.rules import Outcome
+from sinks.rules.outcome import Outcome
 from sinks.tracing.finding import Days
 from sinks.tracing.trace import Asked, trace_event, trace_profile
 from tests.fixtures.generate_root import (

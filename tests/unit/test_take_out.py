@@ -28,7 +28,7 @@ from sinks.ledger.ledger import Intent, Ledger
 from sinks.night.status import status_of
 from sinks.repair.redrop import Redropper
 from sinks.repair.taking_out import TakeOut
-from sinks.rules import Outcome
+from sinks.rules.outcome import Outcome
 from sinks.setup import Sinks
 from sinks.tracing.finding import Days
 from sinks.tracing.trace import Asked, trace_event, trace_profile

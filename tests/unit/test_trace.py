@@ -19,7 +19,7 @@ from schemas.events import Kind
 from sinks.commands import trace as trace_command
 from sinks.ledger.held import Release
 from sinks.ledger.ledger import Ledger
-from sinks.rules import Outcome
+from sinks.rules.outcome import Outcome
 from sinks.setup import Sinks
 from sinks.tracing.fate import BEGUN, EARLIER, HELD, NOT_CLOSED, REMOVED, Fate
 from sinks.tracing.finding import Days
