@@ -67,7 +67,7 @@ COMMANDS: Final = {
         "Run closes as they fall due, those that were missed first, until SIGTERM.",
     ),
     "status": Command(
-        "sinks.commands.closes:status",
+        "sinks.commands.status:status",
         "Show what is due, what it waits for or what holds it, and what settles that.",
     ),
     "validate": Command(
@@ -91,7 +91,7 @@ COMMANDS: Final = {
         "Write JSON Schemas of table, stream and export files: editors complete and check by them.",
     ),
     "history": Command(
-        "sinks.commands.closes:history",
+        "sinks.commands.status:history",
         "Show what was closed, newest last: window, file, rows, holds, releases and revisions.",
     ),
     "trace": Command(

@@ -20,6 +20,7 @@ from sinks.closing.selection import Selection
 from sinks.erasure.deletions import Deletions, Mend
 from sinks.erasure.eraser import Eraser
 from sinks.exports.export import Export, load_exports
+from sinks.installation import Installation
 from sinks.ledger.ledger import Ledger
 from sinks.ledger.receipts import Receipts
 from sinks.locations import TRANSFERBOX, Transferbox, load_locations, terms_of
@@ -51,6 +52,20 @@ class Sinks:
     offsets: KafkaOffsets
     eraser: Eraser
     retention: Retention
+
+    @property
+    def installation(self) -> Installation:
+        """What can be looked at without a close."""
+        streams = self.streams
+        return Installation(
+            self.settings,
+            self.exports,
+            streams.topics,
+            streams.partitions,
+            self.ledger,
+            streams.kafka,
+            self.offsets,
+        )
 
     @property
     def reviser(self) -> Reviser:

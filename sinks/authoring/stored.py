@@ -15,7 +15,8 @@ from uuid import UUID
 
 from sinks.closing.append_times import Beginning
 from sinks.closing.completeness import Completeness, Lag, Need
-from sinks.closing.cut import Cuts, Span, TopicCut, spans
+from sinks.closing.cut import Cuts, TopicCut, spans
+from sinks.closing.span import Span
 from sinks.instants import milliseconds
 from sinks.ledger.ledger import Choice, Intent, Ledger
 from sinks.setup import Sinks

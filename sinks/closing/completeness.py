@@ -15,8 +15,8 @@ from typing import Final
 import structlog
 
 from schemas.errors import DeltadropError, HeldError, LostOffsetsError, WaitingError
-from sinks.closing.cut import Span
 from sinks.closing.losses import Losses, lost_of_window
+from sinks.closing.span import Span
 from sinks.ledger.ledger import Choice
 from streams.reading.kafka import OffsetsGoneError
 from streams.recovery.set_aside import SetAsides

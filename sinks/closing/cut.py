@@ -20,6 +20,7 @@ import structlog
 from schemas.errors import HeldError
 from sinks.closing.append_times import AppendTimes, Beginning
 from sinks.closing.offsets import Found, Offsets
+from sinks.closing.span import Span
 from sinks.instants import milliseconds, parse_stamp, stamp
 from streams.reading.kafka import Topics
 from streams.storage.layout import TopicPartition
@@ -56,15 +57,6 @@ class TopicCut:
         """Read back what `to_json` wrote."""
         fields = json.loads(content)
         return cls(topic, UUID(fields["topic_id"]), instant, tuple(fields["offsets"]))
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The offsets `[first, next)` of a partition between two cuts."""
-
-    partition: TopicPartition
-    first: int
-    next: int
 
 
 def spans(first: TopicCut | None, last: TopicCut) -> tuple[Span, ...]:

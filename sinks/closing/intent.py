@@ -14,13 +14,13 @@ import structlog
 
 from schemas.errors import CloseError, DefinitionError, Fault, WrongCloseError
 from schemas.events import Kind
-from schemas.tables import TableKind
 from schemas.topics import Topic
 from sinks.closing.append_times import Beginning
 from sinks.closing.bases import Base, Bases
 from sinks.closing.completeness import Completeness, Lag, Need
-from sinks.closing.cut import Cuts, Span, TopicCut, spans
+from sinks.closing.cut import Cuts, TopicCut, spans
 from sinks.closing.losses import lost_of_intent
+from sinks.closing.span import Span
 from sinks.engine.event_source import taken_out_of
 from sinks.exports.export import Export
 from sinks.exports.schedule import first_start
@@ -53,17 +53,6 @@ own: of them only what repeats are told from is read.
 
 LaterDeletions = Callable[[Topic, TopicCut, Sequence[Choice]], tuple[Deletion, ...]]
 """Finds deletions recorded after a cut: see `sinks.closing.selection.later_deletions`."""
-
-
-def topics_read(export: Export, prefix: str) -> tuple[Topic, ...]:
-    """Return the topics that an export reads: its own first, then those of its state."""
-    own = export.topic(prefix)
-    topics = [own]
-    if export.type.table is not TableKind.REPOSITORY:
-        topics.append(Topic(Kind.PROFILE, own.database, prefix=prefix))
-    if export.type.line is Line.ACTIVITY:
-        topics.append(Topic(Kind.CAMPAIGN, prefix=prefix))
-    return tuple(dict.fromkeys(topics))
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +280,7 @@ class Intentions:
         """What a close reads. begins: it is the export's first, which has nothing to do with what
         a topic that was created again had held before.
         """
-        topics = topics_read(export, self.prefix)
+        topics = export.topics_read(self.prefix)
         names = [topic.name for topic in topics]
         # The earlier cut first: a later one is never before it.
         starts, cuts = self.cuts.take(names, start), self.cuts.take(names, instant)

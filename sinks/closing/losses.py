@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from sinks.closing.cut import Span
+from sinks.closing.span import Span
 from sinks.ledger.ledger import Choice, Intent
 from streams.storage.coverage import Hole, PassedOver
 from streams.storage.layout import TopicPartition

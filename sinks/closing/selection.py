@@ -23,7 +23,6 @@ from schemas.tables import AttributeType, Catalog
 from schemas.topics import Topic
 from sinks.closing.bases import Base, Bases
 from sinks.closing.cut import TopicCut
-from sinks.closing.intent import topics_read
 from sinks.closing.losses import PassedSpan, passed_over_of_intent
 from sinks.closing.planning import planning
 from sinks.closing.reading import Reading
@@ -201,7 +200,7 @@ class _Drop:
         self._reading = reading
         self._intent = intent
         self._export = export
-        topics = {topic.kind: topic for topic in topics_read(export, selection.prefix)}
+        topics = {topic.kind: topic for topic in export.topics_read(selection.prefix)}
         self._own = export.topic(selection.prefix)
         self._profiles, self._campaigns = topics.get(Kind.PROFILE), topics.get(Kind.CAMPAIGN)
         self._window = reading.within(self._own, intent.window[self._own.name])

@@ -13,10 +13,8 @@ from typing import Annotated, Final
 
 import typer
 
-from schemas.definitions.definitions import choices
 from schemas.errors import (
     CloseError,
-    DefinitionError,
     DeltadropError,
     Fault,
     HeldError,
@@ -28,22 +26,19 @@ from schemas.settings.settings import load_settings
 from sinks.closing.completeness import Lag
 from sinks.closing.deliveries import Deliveries
 from sinks.closing.running import attempt
-from sinks.commands.lines import close_line, history_fields, history_lines, outcome_fields
-from sinks.commands.release import known_export
+from sinks.commands.chosen import chosen_exports
+from sinks.commands.lines import close_line, outcome_fields
 from sinks.commands.telling import reporter_of
 from sinks.commands.unsent import unsent
 from sinks.exports.export import Export
 from sinks.exports.schedule import Due, closed_until, due_closes, initial_closes
 from sinks.instants import parse_zoned
-from sinks.ledger.ledger import Ledger
 from sinks.night.lanes import Lanes
 from sinks.night.observing import writing_metrics
-from sinks.night.status import status_of
-from sinks.night.status_text import at_a_glance
 from sinks.reports import Reporter
 from sinks.setup import Sinks
 
-__all__ = ["close", "history", "status"]
+__all__ = ["close"]
 
 Config = Annotated[Path | None, typer.Option(help="The settings' file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
@@ -72,7 +67,7 @@ def close(
     settings = load_settings(config)
     at_once = settings.close.model_copy(update={"wait_seconds": 0})
     sinks = Sinks.of(settings.model_copy(update={"close": at_once}))
-    chosen = _chosen(sinks, exports or [])
+    chosen = chosen_exports(sinks.installation, exports or [])
     if initial and not exports:
         raise WrongInputError([Fault("--initial", "names no export", "close EXPORT --initial")])
     if warning := unsent(settings, chosen):
@@ -105,63 +100,6 @@ def _finish_revisions(sinks: Sinks, reporter: Reporter) -> list[str]:
     for told in left:
         typer.echo(told, err=True)
     return left
-
-
-def history(
-    export: Annotated[str | None, typer.Argument(help="One export; all without.")] = None,
-    config: Config = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show what was closed, newest last: window, file, rows, holds, releases and revisions.
-
-    Exports that aren't defined any more are shown, too.
-    """
-    sinks = Sinks.of(load_settings(config))
-    unreadable: list[LedgerError] = []
-    for one in _in_history(sinks, export):
-        for instant in sinks.ledger.closes(one):
-            try:
-                _tell_close(sinks.ledger, one, instant, as_json)
-            except LedgerError as error:
-                unreadable.append(error)
-                typer.echo(error, err=True)
-    if unreadable:
-        raise typer.Exit(LedgerError.exit_code)
-
-
-def _in_history(sinks: Sinks, export: str | None) -> list[str]:
-    """The exports to show: those that are defined, then those of the ledger that no longer are."""
-    if export is not None:
-        known_export(sinks, export)
-        return [export]
-    defined = {one.name for one in sinks.exports}
-    former = [one for one in sinks.ledger.exports() if one not in defined]
-    exports = sinks.exports if former else _chosen(sinks, [])
-    return [*(one.name for one in exports), *former]
-
-
-def _tell_close(ledger: Ledger, export: str, instant: dt.datetime, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(history_fields(ledger, export, instant)))
-        return
-    for line in history_lines(ledger, export, instant):
-        typer.echo(line)
-
-
-def status(
-    config: Config = None,
-    as_json: AsJson = False,
-    partitions: Annotated[bool, typer.Option("--partitions", help="List all partitions.")] = False,
-) -> None:
-    """Show what is due, what it waits for or what holds it, and what settles that.
-
-    Exits with 1 if Kafka couldn't be asked: what the ledger knows is shown all the same.
-    """
-    now = dt.datetime.now(dt.UTC)
-    told = status_of(Sinks.of(load_settings(config)), now)
-    typer.echo(told.to_json() if as_json else at_a_glance(told, now, all_partitions=partitions))
-    if told.unasked:
-        raise typer.Exit(1)
 
 
 @dataclass(slots=True)
@@ -258,24 +196,6 @@ def _worst(codes: Iterable[int]) -> int:
     return min(
         codes, key=(WrongInputError.exit_code, CloseError.exit_code, HeldError.exit_code).index
     )
-
-
-def _chosen(sinks: Sinks, names: Sequence[str]) -> list[Export]:
-    known = {export.name: export for export in sinks.exports}
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise WrongInputError(
-            [
-                Fault("", f"there is no export '{name}'", choices(name, known) or _NONE)
-                for name in unknown
-            ]
-        )
-    if not known:
-        folder = str(sinks.settings.exports)
-        raise DefinitionError(
-            [Fault(folder, "no export is defined", "add a YAML file that begins with export: NAME")]
-        )
-    return [known[name] for name in names] if names else list(sinks.exports)
 
 
 def _due(run: _Run, exports: Sequence[Export], now: dt.datetime) -> list[Due]:

@@ -10,9 +10,10 @@ from typing import Annotated, Final
 import typer
 
 from schemas.settings.settings import load_settings
+from sinks.commands.chosen import refuse_unknown
 from sinks.commands.exports import named
 from sinks.commands.lines import close_line, outcome_fields
-from sinks.commands.release import known_export, read_instant, read_reason
+from sinks.commands.release import read_instant, read_reason
 from sinks.commands.telling import telling_revisions
 from sinks.repair.redrop import Redrop, Redropper
 from sinks.setup import Sinks
@@ -48,7 +49,7 @@ def redrop(
     instant = read_instant(close)
     usual = TODAYS_DEFINITION if current_definition else ""
     why = usual if reason is None else read_reason(reason)
-    known_export(sinks, export)
+    refuse_unknown(sinks.installation, export)
     today = named(export, sinks.exports) if current_definition else None
     with telling_revisions(sinks):
         done = Redropper(sinks.reviser).redrop(export, instant, why, today)

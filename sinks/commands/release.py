@@ -11,10 +11,10 @@ from typing import Annotated
 
 import typer
 
-from schemas.definitions.definitions import choices
 from schemas.errors import Fault, WrongInputError
 from schemas.settings.settings import load_settings
 from sinks.closing.completeness import Lag
+from sinks.commands.chosen import refuse_unknown
 from sinks.commands.exports import named
 from sinks.commands.lines import close_line, outcome_fields
 from sinks.commands.telling import reporter_of
@@ -24,7 +24,7 @@ from sinks.ledger.ledger import Outcome
 from sinks.repair.release import Releaser
 from sinks.setup import Sinks
 
-__all__ = ["known_export", "read_instant", "read_reason", "release"]
+__all__ = ["read_instant", "read_reason", "release"]
 
 Close = Annotated[str, typer.Option("--close", help="The close's instant, as `history` shows it.")]
 Reason = Annotated[
@@ -60,7 +60,7 @@ def release(
         _show(sinks, export, instant, accept_loss=accept_loss, as_json=as_json)
         return
     why = read_reason(reason or "")
-    known_export(sinks, export)
+    refuse_unknown(sinks.installation, export)
     sent_before = sinks.ledger.outcome(export, instant) is not None
     outcome = _released(sinks, export, instant, why, accept_loss)
     reporter = reporter_of(sinks)
@@ -83,7 +83,7 @@ def _show(
     if accept_loss:
         hint = "what is held for lost offsets isn't made yet: there is nothing to look at"
         raise WrongInputError([Fault("--show", "doesn't go with --accept-loss", hint)])
-    known_export(sinks, export)
+    refuse_unknown(sinks.installation, export)
     told = Releaser(sinks.reviser).look(export, instant)
     if as_json:
         typer.echo(told.to_json())
@@ -104,14 +104,6 @@ def _released(
     if accept_loss and not guarded:
         return releaser.accept_loss(named(export, sinks.exports), instant, reason, progress)
     return releaser.release(export, instant, reason, progress)
-
-
-def known_export(sinks: Sinks, name: str) -> None:
-    """Refuse an export that is neither defined nor in the ledger."""
-    known = sorted({*(one.name for one in sinks.exports), *sinks.ledger.exports()})
-    if name not in known:
-        hint = choices(name, known) or "nothing was closed yet"
-        raise WrongInputError([Fault("", f"there is no export '{name}'", hint)])
 
 
 def read_instant(text: str) -> dt.datetime:

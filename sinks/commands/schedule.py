@@ -17,10 +17,10 @@ from schemas.settings.settings import Settings, load_settings
 from sinks.closing.observer import watching
 from sinks.commands.unsent import unsent
 from sinks.instants import utc_now
-from sinks.ledger.lease import Keeper, Lease, process_name
+from sinks.ledger.lease import SCHEDULERS, Keeper, Lease, process_name
 from sinks.night.observing import SchedulerWatch
 from sinks.night.reload import Installed
-from sinks.night.scheduler import LEASE, Scheduler
+from sinks.night.scheduler import Scheduler
 from sinks.reports import Reporter, channels_of
 from sinks.setup import Sinks
 from streams.serving import served
@@ -66,7 +66,7 @@ def serve(
     store = installed.latest().ledger.store
     lease = Lease(
         store,
-        LEASE,
+        SCHEDULERS,
         holder=process_name(),
         seconds=settings.schedule.lease_seconds,
         now=now,

@@ -29,7 +29,8 @@ from sinks.erasure.progress import Progress, SettledFiles
 from sinks.exports.export import Export
 from sinks.instants import milliseconds, stamp
 from sinks.repair.leftovers import Leftovers
-from sinks.repair.revise import Revised, Reviser
+from sinks.repair.revise import Reviser
+from sinks.repair.revised import Revised, unfinished
 from sinks.repair.told import Told
 from sinks.wording import counted
 from streams.erasure.files import Erased
@@ -183,7 +184,8 @@ class Eraser:
         """
         revised = None
         with suppress(LedgerError):  # which is told then
-            revised = self.reviser.unfinished(export, instant)
+            receipts = self.reviser.closer.deliveries.receipts
+            revised = unfinished(self.reviser.ledger, receipts, export, instant)
         if revised is None:
             report.left.append(told)
         elif (revised.drop, revised.revision) not in [

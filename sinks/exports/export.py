@@ -18,12 +18,13 @@ from pydantic import BaseModel, ConfigDict
 
 from schemas.definitions.definitions import Document, Faults, build, read_models
 from schemas.errors import Fault
-from schemas.tables import Catalog, DatabaseDefinition, TableDefinition
+from schemas.events import Kind
+from schemas.tables import Catalog, DatabaseDefinition, TableDefinition, TableKind
 from schemas.topics import Topic
 from sinks.editions import Mended
 from sinks.exports.definition import ExportDefinition
 from sinks.exports.fitting import fit
-from sinks.exports.types import EXPORT_TYPES, ExportType, Increment
+from sinks.exports.types import EXPORT_TYPES, ExportType, Increment, Line
 from sinks.locations import TRANSFERBOX, Terms
 from sinks.rendering import zones
 from sinks.rendering.formats import ValueFormats
@@ -95,6 +96,16 @@ class Export:
     def topic(self, prefix: str) -> Topic:
         """The topic whose events make its lines."""
         return Topic(self.increment.kind, self.definition.database, self.definition.table, prefix)
+
+    def topics_read(self, prefix: str) -> tuple[Topic, ...]:
+        """Return the topics that its closes read: its own first, then those of its state."""
+        own = self.topic(prefix)
+        topics = [own]
+        if self.type.table is not TableKind.REPOSITORY:
+            topics.append(Topic(Kind.PROFILE, own.database, prefix=prefix))
+        if self.type.line is Line.ACTIVITY:
+            topics.append(Topic(Kind.CAMPAIGN, prefix=prefix))
+        return tuple(dict.fromkeys(topics))
 
     @property
     def layout(self) -> Layout:

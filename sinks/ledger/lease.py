@@ -30,9 +30,12 @@ from schemas.errors import DeltadropError
 from sinks.instants import utc_now
 from streams.storage.store import Store
 
-__all__ = ["Grant", "Keeper", "Lease", "latest_grant", "process_name"]
+__all__ = ["SCHEDULERS", "Grant", "Keeper", "Lease", "latest_grant", "process_name"]
 
 log = structlog.get_logger(__name__)
+
+SCHEDULERS: Final = "schedule"
+"""Name of the lease that the working scheduler has."""
 
 _KEPT: Final = 3
 """Grants that stay, the last ones: a reader that listed them finds what it listed."""

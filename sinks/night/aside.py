@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from sinks.setup import Sinks
+from sinks.installation import Installation
 from streams.reading.kafka import TopicIdentity
 from streams.recovery.set_aside import SetAsides
 from streams.storage.layout import CoveragePath
@@ -50,12 +50,12 @@ class PassedOverStatus:
 
 
 def set_aside_of(
-    sinks: Sinks, found: Mapping[str, TopicIdentity] | None
+    installation: Installation, found: Mapping[str, TopicIdentity] | None
 ) -> Iterator[SetAsideStatus]:
     """Yield what is set aside. found: the topics that are in Kafka, None where it can't be asked;
     what is said of a topic that was there before is left out.
     """
-    for one in SetAsides(sinks.streams.partitions).all():
+    for one in SetAsides(installation.partitions).all():
         owner = one.partition
         if found is not None and _is_another(owner.topic_id, found.get(owner.topic)):
             continue
@@ -69,7 +69,7 @@ def set_aside_of(
             one.since,
             one.command,
         )
-    for topic in () if found is None else sorted(set(sinks.streams.topics) - set(found)):
+    for topic in () if found is None else sorted(set(installation.topics) - set(found)):
         hint = "create it with `deltadrop topics create`; workers then read it by themselves"
         yield SetAsideStatus(topic, None, "the topic is missing", hint)
 

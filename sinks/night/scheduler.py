@@ -32,12 +32,9 @@ from sinks.night.retries import Retries
 from sinks.repair.sweep import Sweeper
 from sinks.setup import Sinks
 
-__all__ = ["LEASE", "Scheduler", "Stop"]
+__all__ = ["Scheduler", "Stop"]
 
 log = structlog.get_logger(__name__)
-
-LEASE: Final = "schedule"
-"""Name of the lease that the working scheduler has."""
 _SWEEP_PAUSE: Final = dt.timedelta(minutes=15)
 """Between two looks for half steps of earlier runs."""
 _LONGEST_PAUSE: Final = 30.0  # seconds; what others change (definitions, a close by hand) is seen
@@ -87,7 +84,7 @@ class Listener(Protocol):
 class Scheduler:
     """Runs closes as they fall due.
 
-    keeper: keeps the lease `LEASE`. now: the clock, which says UTC.
+    keeper: keeps the lease `SCHEDULERS`. now: the clock, which says UTC.
     """
 
     def __init__(

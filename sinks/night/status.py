@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from schemas.errors import DeltadropError, LedgerError
-from sinks.closing.intent import topics_read
 from sinks.closing.offsets import Found
 from sinks.exports.export import Export
 from sinks.exports.schedule import closed_until, due_closes, next_close
+from sinks.installation import Installation
 from sinks.instants import milliseconds
-from sinks.ledger.lease import latest_grant
+from sinks.ledger.lease import SCHEDULERS, latest_grant
 from sinks.night.aside import (
     PassedOverStatus,
     SetAsideStatus,
@@ -23,10 +23,8 @@ from sinks.night.aside import (
     trouble_of,
 )
 from sinks.night.disk import DiskStatus, disk_status
-from sinks.night.scheduler import LEASE
 from sinks.night.unsettled import Unsettled, unsettled_of
 from sinks.reports import Outbox, Unsent, channels_of, deliver_by, latest_trouble
-from sinks.setup import Sinks
 from streams.clocks import clock_faults
 from streams.reading.kafka import TopicIdentity
 from streams.reading.records import moment_text
@@ -124,74 +122,76 @@ class Status:
         return json.dumps(asdict(self), indent=2)
 
 
-def status_of(sinks: Sinks, now: dt.datetime) -> Status:
+def status_of(installation: Installation, now: dt.datetime) -> Status:
     """Look at Kafka, coverage and ledger; changes nothing. Without Kafka the ledger still tells."""
     partitions: tuple[PartitionStatus, ...] = ()
     unasked, found = "", None
     try:
-        found = sinks.streams.kafka.existing(sinks.streams.topics)
-        partitions = tuple(_partitions(sinks, found, now))
+        found = installation.kafka.existing(installation.topics)
+        partitions = tuple(_partitions(installation, found, now))
     except DeltadropError as error:
         unasked = str(error)
-    aside = tuple(set_aside_of(sinks, found))
-    unsettled = tuple(unsettled_of(sinks))
+    aside = tuple(set_aside_of(installation, found))
+    unsettled = tuple(unsettled_of(installation))
     exports = tuple(
         replace(
-            _told(sinks, export, partitions, aside, now),
+            _told(installation, export, partitions, aside, now),
             unsettled=tuple(one for one in unsettled if one.export == export.name),
         )
-        for export in sinks.exports
+        for export in installation.exports
     )
-    unsent = tuple(Outbox(sinks.ledger.store, channels_of(sinks.settings)).unsent())
-    scheduler = scheduler_status(sinks, now)
-    disk = disk_status(sinks.settings)
-    defined = {export.name for export in sinks.exports}
+    unsent = tuple(Outbox(installation.ledger.store, channels_of(installation.settings)).unsent())
+    scheduler = scheduler_status(installation, now)
+    disk = disk_status(installation.settings)
+    defined = {export.name for export in installation.exports}
     undefined = tuple(one for one in unsettled if one.export not in defined)
     return Status(partitions, exports, scheduler, disk, unsent, unasked, undefined, aside)
 
 
-def scheduler_status(sinks: Sinks, now: dt.datetime) -> SchedulerStatus:
+def scheduler_status(installation: Installation, now: dt.datetime) -> SchedulerStatus:
     """Look at the schedulers' lease."""
-    following = min((next_close(export, now) for export in sinks.exports), default=None)
+    following = min((next_close(export, now) for export in installation.exports), default=None)
     next_one = following.isoformat() if following else None
-    grant = latest_grant(sinks.ledger.store, LEASE)
+    grant = latest_grant(installation.ledger.store, SCHEDULERS)
     if grant is None or grant.is_free(now):
         return SchedulerStatus(None, grant.fence if grant else 0, None, next_one)
     return SchedulerStatus(grant.holder, grant.fence, grant.expires_at.isoformat(), next_one)
 
 
 def _partitions(
-    sinks: Sinks, found: Mapping[str, TopicIdentity], now: dt.datetime
+    installation: Installation, found: Mapping[str, TopicIdentity], now: dt.datetime
 ) -> Iterator[PartitionStatus]:
-    tolerance = dt.timedelta(seconds=sinks.settings.kafka.clock_seconds)
+    tolerance = dt.timedelta(seconds=installation.settings.kafka.clock_seconds)
     for name, identity in sorted(found.items()):
         # One question tells the ends, and the first record that is stamped ahead of now.
-        to_come = sinks.offsets.at(name, identity.partitions, milliseconds(now + tolerance))
+        to_come = installation.offsets.at(name, identity.partitions, milliseconds(now + tolerance))
         for number, ahead in enumerate(to_come):
             end = ahead.end
-            paths = sinks.streams.partitions.coverage(
+            paths = installation.partitions.coverage(
                 TopicPartition(name, identity.topic_id, number)
             )
             first = min((path.first for path in paths), default=0)
             holes = tile(paths, first, end).holes
             covered = holes[0].first if holes else end
             inner = sum(1 for hole in holes if any(path.next > hole.first for path in paths))
-            clocks = tuple(_of_clocks(sinks, ahead, paths[-_LATEST:]))
-            over = passed_over_of(sinks.streams.partitions, paths)
+            clocks = tuple(_of_clocks(installation, ahead, paths[-_LATEST:]))
+            over = passed_over_of(installation.partitions, paths)
             yield PartitionStatus(name, number, covered, end, inner, clocks, over)
 
 
-def _of_clocks(sinks: Sinks, ahead: Found, latest: Sequence[CoveragePath]) -> Iterator[str]:
+def _of_clocks(
+    installation: Installation, ahead: Found, latest: Sequence[CoveragePath]
+) -> Iterator[str]:
     """What is wrong with a partition's append times: ahead: the first record that is to come."""
     if ahead.appended_at is not None:
         yield f"offset {ahead.offset} is stamped {moment_text(ahead.appended_at)}, ahead of now"
-    records = map(sinks.streams.partitions.record, latest)
-    faults = clock_faults(records, round(sinks.settings.kafka.clock_seconds * 1000))
+    records = map(installation.partitions.record, latest)
+    faults = clock_faults(records, round(installation.settings.kafka.clock_seconds * 1000))
     yield from (str(fault) for fault in faults if fault.ahead_until is None)
 
 
 def _told(
-    sinks: Sinks,
+    installation: Installation,
     export: Export,
     partitions: Sequence[PartitionStatus],
     aside: Sequence[SetAsideStatus],
@@ -199,27 +199,29 @@ def _told(
 ) -> ExportStatus:
     """Where an export stands; one whose ledger can't be read doesn't hide the others."""
     try:
-        return _export(sinks, export, partitions, aside, now)
+        return _export(installation, export, partitions, aside, now)
     except LedgerError as error:
-        closes, following = list(sinks.ledger.closes(export.name)), next_close(export, now)
+        closes, following = list(installation.ledger.closes(export.name)), next_close(export, now)
         last = closes[-1].isoformat() if closes else None
         trouble = f"{error.where}: {error.what}"
         return ExportStatus(export.name, last, (), following.isoformat(), (), trouble, error.hint)
 
 
 def _export(
-    sinks: Sinks,
+    installation: Installation,
     export: Export,
     partitions: Sequence[PartitionStatus],
     aside: Sequence[SetAsideStatus],
     now: dt.datetime,
 ) -> ExportStatus:
-    closes = list(sinks.ledger.closes(export.name))
-    dues = [one.instant for one in due_closes([export], sinks.ledger, now)]
+    closes = list(installation.ledger.closes(export.name))
+    dues = [one.instant for one in due_closes([export], installation.ledger, now)]
     due = [instant.isoformat() for instant in dues]
-    trouble, hint = _trouble(sinks, export, dues[0]) if dues else _ahead(export, sinks, now)
+    trouble, hint = (
+        _trouble(installation, export, dues[0]) if dues else _ahead(export, installation, now)
+    )
     limit = deliver_by(export, dues[0]) if dues else None
-    topics = {topic.name for topic in topics_read(export, sinks.settings.kafka.topic_prefix)}
+    topics = {topic.name for topic in export.topics_read(installation.settings.kafka.topic_prefix)}
     lags = [one for one in partitions if one.topic in topics and one.lag > 0]
     stopped = trouble_of(aside, topics) if due and not trouble else None
     if stopped is not None:
@@ -236,9 +238,9 @@ def _export(
     )
 
 
-def _ahead(export: Export, sinks: Sinks, now: dt.datetime) -> tuple[str, str]:
+def _ahead(export: Export, installation: Installation, now: dt.datetime) -> tuple[str, str]:
     """What a clock that was ahead has done, and what to do."""
-    until = closed_until(export, sinks.ledger)
+    until = closed_until(export, installation.ledger)
     if until is None or until <= now:
         return "", ""
     what = (
@@ -251,20 +253,20 @@ def _ahead(export: Export, sinks: Sinks, now: dt.datetime) -> tuple[str, str]:
     return what, hint
 
 
-def _trouble(sinks: Sinks, export: Export, instant: dt.datetime) -> tuple[str, str]:
+def _trouble(installation: Installation, export: Export, instant: dt.datetime) -> tuple[str, str]:
     """What keeps a window from being closed, and what settles it: that it is held, as the ledger
     says; else what was reported last.
     """
-    held = sinks.closer.holds.waiting(export.name, instant)
+    held = installation.holds.waiting(export.name, instant)
     if held is not None:
         error = held.error(export.name, instant)
         return error.what, error.hint
-    lost = sinks.closer.holds.lost(export.name, instant)
+    lost = installation.holds.lost(export.name, instant)
     if lost is not None:
         own = f"export '{export.name}'"
         return f"held: {lost.reason(told=own)}", lost.hint
-    unreadable = sinks.closer.holds.unreadable(export.name, instant)
+    unreadable = installation.holds.unreadable(export.name, instant)
     if unreadable is not None:
         return f"held: {unreadable.reason()}", unreadable.hint
-    told = latest_trouble(sinks.ledger.store, export.name, instant)
+    told = latest_trouble(installation.ledger.store, export.name, instant)
     return (f"{told.kind}: {told.problem}", told.hint) if told else ("", "")

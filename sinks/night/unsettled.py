@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from schemas.errors import LedgerError
+from sinks.installation import Installation
 from sinks.instants import stamp
 from sinks.ledger.ledger import Ledger
-from sinks.repair.revise import Revised
+from sinks.repair.revised import Revised, unfinished
 from sinks.reports import latest_trouble
-from sinks.setup import Sinks
 
 __all__ = ["Unsettled", "unsettled_of"]
 
@@ -29,18 +29,18 @@ class Unsettled:
     hint: str
 
 
-def unsettled_of(sinks: Sinks) -> Iterator[Unsettled]:
+def unsettled_of(installation: Installation) -> Iterator[Unsettled]:
     """Look through the ledger for revisions that aren't delivered everywhere, and for closes that
     were begun or held of exports that aren't defined any more: the others are due. Changes nothing.
     """
-    defined = {export.name for export in sinks.exports}
-    for export, instant in sinks.ledger.begun():
+    defined = {export.name for export in installation.exports}
+    for export, instant in installation.ledger.begun():
         try:
-            revised = sinks.reviser.unfinished(export, instant)
+            revised = unfinished(installation.ledger, installation.receipts, export, instant)
             if revised is not None:
-                yield _revision(sinks, export, instant, revised)
-            elif export not in defined and _is_begun(sinks.ledger, export, instant):
-                yield _close(sinks, export, instant)
+                yield _revision(installation, export, instant, revised)
+            elif export not in defined and _is_begun(installation.ledger, export, instant):
+                yield _close(installation, export, instant)
         except LedgerError as error:
             what = f"{error.where}: {error.what}"
             yield Unsettled(export, f"{export}@{stamp(instant)}", 0, what, error.hint)
@@ -51,8 +51,10 @@ def _is_begun(ledger: Ledger, export: str, instant: dt.datetime) -> bool:
     return not is_done and ledger.intent(export, instant) is not None
 
 
-def _revision(sinks: Sinks, export: str, instant: dt.datetime, revised: Revised) -> Unsettled:
-    told = latest_trouble(sinks.ledger.store, export, instant, revised.revision)
+def _revision(
+    installation: Installation, export: str, instant: dt.datetime, revised: Revised
+) -> Unsettled:
+    told = latest_trouble(installation.ledger.store, export, instant, revised.revision)
     what = f"{revised.undelivered}: {told.problem}" if told else revised.undelivered
     checks = ", ".join(f"`deltadrop check-location {one}`" for one in revised.awaited)
     keeps = f"; what keeps it, says {checks}" if checks else ""
@@ -60,13 +62,13 @@ def _revision(sinks: Sinks, export: str, instant: dt.datetime, revised: Revised)
     return Unsettled(export, revised.drop, revised.revision, what, hint)
 
 
-def _close(sinks: Sinks, export: str, instant: dt.datetime) -> Unsettled:
+def _close(installation: Installation, export: str, instant: dt.datetime) -> Unsettled:
     drop = f"{export}@{stamp(instant)}"
-    held = sinks.closer.holds.waiting(export, instant)
+    held = installation.holds.waiting(export, instant)
     if held is not None:
         error = held.error(export, instant)
         return Unsettled(export, drop, 0, f"{drop} is {error.what}", error.hint)
-    told = latest_trouble(sinks.ledger.store, export, instant)
+    told = latest_trouble(installation.ledger.store, export, instant)
     why = f": {told.problem}" if told else ""
     what = f"{drop} was begun, and isn't finished yet{why}"
     return Unsettled(export, drop, 0, what, "`deltadrop sweep` finishes it")

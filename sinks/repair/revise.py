@@ -25,32 +25,11 @@ from sinks.ledger.receipts import Consignment
 from sinks.locations import TRANSFERBOX, Folder, Transferbox
 from sinks.locations.base import Receipt
 from sinks.repair.own_files import own_files
+from sinks.repair.revised import Revised
 
-__all__ = ["Revised", "Reviser"]
+__all__ = ["Reviser"]
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Revised:
-    """A drop that was replaced: the file that is there now, and why.
-
-    awaited: the locations that don't have it yet, where it was begun and isn't finished.
-    """
-
-    drop: str
-    file: str | None
-    revision: int
-    reason: str
-    awaited: tuple[str, ...] = ()
-
-    @property
-    def undelivered(self) -> str:
-        """Say of one that isn't finished what it waits for."""
-        again = f"{self.drop} was made again as -r{self.revision}, and isn't"
-        if not self.awaited:
-            return f"{again} recorded yet"
-        return f"{again} delivered to {', '.join(self.awaited)} yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +89,6 @@ class Reviser:
         if revision is None or latest is None:
             return None
         return Revised(latest[1].drop_id, latest[1].file, revision.number, revision.reason)
-
-    def unfinished(self, export: str, instant: dt.datetime) -> Revised | None:
-        """Return the revision of a drop that was begun and isn't finished, if there is one."""
-        revision = self.ledger.unfinished_revision(export, instant)
-        if revision is None:
-            return None
-        number, decided = revision.number, Export.from_json(revision.intent.definition_json())
-        has = self.closer.deliveries.receipts.locations(export, instant, number)
-        awaited = tuple(one for one in decided.definition.deliver if one not in has)
-        file = str(decided.file_name(instant, number))
-        return Revised(revision.intent.drop_id, file, number, revision.reason, awaited)
 
     def _last(self, export: str, instant: dt.datetime) -> Revision | None:
         numbers = self.ledger.revisions(export, instant)

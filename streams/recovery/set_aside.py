@@ -13,12 +13,15 @@ import getpass
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from schemas.errors import PartitionError
-from streams.reading.fetch import UnreadableBatchError
 from streams.storage.coverage import CoverageRecord, PassedOver, tile
 from streams.storage.layout import PASSED_OVER, CoveragePath, SetAsidePath, TopicPartition
 from streams.storage.partitions import Partitions
+
+if TYPE_CHECKING:
+    from streams.reading.fetch import UnreadableBatchError
 
 __all__ = ["SetAside", "SetAsides", "pass_over", "passed_over_until", "set_aside_by"]
 

@@ -16,7 +16,8 @@ import deltadrop
 from schemas.errors import DefinitionError, LedgerError
 from schemas.events import Kind
 from schemas.settings.settings import load_settings
-from sinks.commands import closes, schedule
+from sinks.commands import schedule
+from sinks.commands import status as status_command
 from sinks.commands.unsent import unsent
 from sinks.night.status import status_of
 from sinks.night.status_text import at_a_glance
@@ -146,7 +147,7 @@ def test_a_broken_entry_of_one_export_doesn_t_hide_the_others_from_status(
 ) -> None:
     entry(shop, "outcome.json").write_text("{")
 
-    status = status_of(shop.sinks, at(7))
+    status = status_of(shop.sinks.installation, at(7))
 
     broken, whole = status.exports
     assert (broken.export, broken.last, broken.due) == ("profiles", at(6).isoformat(), ())
@@ -170,7 +171,7 @@ def test_a_broken_entry_of_one_close_doesn_t_hide_the_others_from_history(
 ) -> None:
     entry(shop, "outcome.json").write_text("{")
 
-    code = exit_code_of(lambda: closes.history(config=shop.folder / "deltadrop.yaml"))
+    code = exit_code_of(lambda: status_command.history(config=shop.folder / "deltadrop.yaml"))
 
     told = capsys.readouterr()
     assert code == 1

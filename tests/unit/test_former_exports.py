@@ -7,7 +7,7 @@ import pytest
 
 from schemas.errors import CloseError, HeldError, WrongInputError
 from schemas.events import Kind
-from sinks.commands import closes
+from sinks.commands import status as status_command
 from sinks.night.status import status_of
 from sinks.night.status_text import at_a_glance
 from sinks.repair.release import Releaser
@@ -49,7 +49,7 @@ def without_profiles(shop: OfflineShop) -> OfflineShop:
 
 
 def test_status_tells_a_held_drop_and_how_it_is_released(held: OfflineShop) -> None:
-    status = status_of(held.sinks, MORNING)
+    status = status_of(held.sinks.installation, MORNING)
 
     (told,) = status.undefined
     assert (told.export, told.drop, told.revision) == ("profiles", f"profiles@{STAMP}", 0)
@@ -66,7 +66,7 @@ def test_status_tells_a_held_drop_and_how_it_is_released(held: OfflineShop) -> N
     ]
 
     Releaser(held.sinks.reviser).release("profiles", CLOSED, "a holiday", lambda lags: None)
-    assert status_of(held.sinks, MORNING).undefined == ()
+    assert status_of(held.sinks.installation, MORNING).undefined == ()
 
 
 def test_status_tells_what_was_begun_until_a_sweep_has_finished_it(
@@ -77,12 +77,12 @@ def test_status_tells_what_was_begun_until_a_sweep_has_finished_it(
         away.close("profiles", CLOSED)
     without = delivering(without_profiles(shop), tmp_path / PARTNER)
 
-    (told,) = status_of(without.sinks, MORNING).undefined
+    (told,) = status_of(without.sinks.installation, MORNING).undefined
     assert told.what == f"profiles@{STAMP} was begun, and isn't finished yet"
     assert told.hint == "`deltadrop sweep` finishes it"
 
     without.sinks.sweeper.sweep()
-    assert status_of(without.sinks, MORNING).undefined == ()
+    assert status_of(without.sinks.installation, MORNING).undefined == ()
 
 
 def test_status_tells_a_revision_that_a_partner_doesnt_take(
@@ -94,19 +94,19 @@ def test_status_tells_a_revision_that_a_partner_doesnt_take(
     away = delivering(without_profiles(shop), tmp_path / PARTNER, refusals=1_000)
     away.sinks.eraser.run()
 
-    (told,) = status_of(away.sinks, MORNING).undefined
+    (told,) = status_of(away.sinks.installation, MORNING).undefined
     assert (told.drop, told.revision) == (f"profiles@{STAMP}", 1)
 
     opened_again(away)
     away.sinks.sweeper.sweep()
-    assert status_of(away.sinks, MORNING).undefined == ()
+    assert status_of(away.sinks.installation, MORNING).undefined == ()
 
 
 @pytest.mark.parametrize("export", ["profiles", None])
 def test_history_shows_its_closes(
     held: OfflineShop, capsys: pytest.CaptureFixture[str], export: str | None
 ) -> None:
-    closes.history(export, config=held.folder / "deltadrop.yaml")
+    status_command.history(export, config=held.folder / "deltadrop.yaml")
 
     told = capsys.readouterr().out.splitlines()
     assert told[-2].startswith(f"profiles  {STAMP}  held, nothing sent  2 rows")
@@ -116,4 +116,4 @@ def test_history_shows_its_closes(
 
 def test_history_refuses_an_export_that_never_was(held: OfflineShop) -> None:
     with pytest.raises(WrongInputError, match="there is no export 'profile'; choose from profiles"):
-        closes.history("profile", config=held.folder / "deltadrop.yaml")
+        status_command.history("profile", config=held.folder / "deltadrop.yaml")

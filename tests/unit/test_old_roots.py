@@ -241,7 +241,7 @@ def test_the_held_drop_is_released(after: OfflineShop) -> None:
 
 
 def test_status_and_history_tell_of_it(shop: OfflineShop) -> None:
-    status = status_of(shop.sinks, at(8, 30))
+    status = status_of(shop.sinks.installation, at(8, 30))
     told = [
         line
         for export in shop.sinks.ledger.exports()

@@ -331,7 +331,7 @@ def test_status_tells_it_with_the_command_and_afterwards_who_passed_it_over(
     shop: OfflineShop, pass_over: PassOver
 ) -> None:
     set_aside(shop)
-    status = status_of(shop.sinks, at(7))
+    status = status_of(shop.sinks.installation, at(7))
     told = at_a_glance(status, at(7))
 
     trouble = f"{EMAILS}/0: can't go on from offset 2: it can't be read"
@@ -347,7 +347,7 @@ def test_status_tells_it_with_the_command_and_afterwards_who_passed_it_over(
 
     pass_over()
 
-    after = status_of(shop.sinks, at(7))
+    after = status_of(shop.sinks.installation, at(7))
     assert after.set_aside == ()
     [over] = next(one for one in after.partitions if one.topic == EMAILS).passed_over
     assert (over.first, over.next, over.reason) == (2, 4, "a disk was broken")
@@ -363,7 +363,7 @@ def test_a_missing_topic_hides_no_other_from_status(
     del found[EMAILS]
     monkeypatch.setattr(shop.log, "existing", lambda names: found)
 
-    status = status_of(shop.sinks, at(7))
+    status = status_of(shop.sinks.installation, at(7))
 
     assert len(status.partitions) == len(found)
     assert [(one.topic, one.partition, one.reason) for one in status.set_aside] == [
@@ -400,5 +400,5 @@ def test_a_record_that_was_settled_or_is_of_an_earlier_topic_isnt_told(shop: Off
     shop.log.unreadable = {}
     shop.batch(EMAILS, BAD, 5)
 
-    assert status_of(shop.sinks, at(7)).set_aside == ()
+    assert status_of(shop.sinks.installation, at(7)).set_aside == ()
     assert shop.close("sent", FIRST).rows == 5

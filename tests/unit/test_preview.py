@@ -15,7 +15,6 @@ from schemas.events import Kind
 from schemas.settings.settings import load_settings
 from sinks.authoring.preview import LINES, Preview, preview_of
 from sinks.authoring.stored import AsCovered, StoredCuts
-from sinks.closing.intent import topics_read
 from sinks.exports.types import EXPORT_TYPES
 from sinks.instants import stamp
 from sinks.setup import Sinks
@@ -99,7 +98,7 @@ def close(at: datetime, finish: bool = True) -> None:
     cuts = StoredCuts(sinks, at)
     intentions = replace(sinks.closer.intentions, cuts=cuts, completeness=AsCovered(sinks.streams))
     replace(sinks.closer, intentions=intentions).close(export, at, lambda _: None)
-    topics = [topic.name for topic in topics_read(export, "deltadrop")]
+    topics = [topic.name for topic in export.topics_read("deltadrop")]
     for name, cut in cuts.take(topics, at).items():
         sinks.ledger.store.create(f"ledger/cuts/{stamp(at)}/{name}.json", cut.to_json())
     if not finish:

@@ -12,9 +12,9 @@ import pytest
 
 from schemas.errors import HeldError
 from schemas.events import Kind
-from sinks.commands import closes
 from sinks.commands import redrop as redrop_command
 from sinks.commands import release as release_command
+from sinks.commands import status as status_command
 from sinks.ledger.ledger import Outcome, Revision
 from sinks.locations import OtherBytesError
 from sinks.repair.redrop import Redrop, Redropper
@@ -188,7 +188,7 @@ def test_by_todays_definition_it_is_a_revision_with_its_reason(
     assert manifest["reason"] == "fewer columns, as asked"
     assert (manifest["file"]["revision"], manifest["file"]["rows"]) == (1, 2)
     capsys.readouterr()
-    closes.history(config=shop.folder / "deltadrop.yaml")
+    status_command.history(config=shop.folder / "deltadrop.yaml")
     assert "  -r1  sent_20260328_0600-r1.csv.gz  2 rows" in capsys.readouterr().out
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from schemas.errors import CloseError, HeldError, WrongInputError
 from schemas.events import Kind
-from sinks.commands import closes
 from sinks.commands import release as release_command
+from sinks.commands import status as status_command
 from sinks.ledger.held import Holds
 from sinks.ledger.ledger import Ledger
 from sinks.night.status import ExportStatus, status_of
@@ -232,19 +232,19 @@ def test_history_shows_what_is_held_and_what_was_released(
     release(shop, close="20260327T060000.000Z")
     capsys.readouterr()
 
-    closes.history(config=config)
+    status_command.history(config=config)
     assert capsys.readouterr().out.splitlines()[1:] == [
         "  held: 2 rows, at least 3 are expected",
     ]
 
     release(shop)
     capsys.readouterr()
-    closes.history(config=config)
+    status_command.history(config=config)
     shown = capsys.readouterr().out
     assert "sent_20260328_0600.csv.gz  2 rows" in shown
     assert "  released: a holiday" in shown
 
-    closes.history(config=config, as_json=True)
+    status_command.history(config=config, as_json=True)
     told = json.loads(capsys.readouterr().out)
     assert told["held"]["reasons"] == ["2 rows, at least 3 are expected"]
     assert told["released"]["reason"] == "a holiday"
@@ -252,7 +252,7 @@ def test_history_shows_what_is_held_and_what_was_released(
 
 def test_status_tells_what_is_held_and_the_command_that_settles_it(held: OfflineShop) -> None:
     """Also where it was closed by hand, and no report was made."""
-    (status,) = status_of(held.sinks, at(7, 28)).exports
+    (status,) = status_of(held.sinks.installation, at(7, 28)).exports
 
     assert status.trouble == "held: 2 rows, at least 3 are expected"
     assert f"deltadrop release sent --close {CLOSE} --reason" in status.hint
@@ -366,7 +366,11 @@ def test_a_hole_holds_a_drop_and_it_goes_out_only_by_accept_loss(
 
 
 def status_of_profiles(shop: OfflineShop) -> ExportStatus:
-    return next(one for one in status_of(shop.sinks, at(7, 28)).exports if one.export == "profiles")
+    return next(
+        one
+        for one in status_of(shop.sinks.installation, at(7, 28)).exports
+        if one.export == "profiles"
+    )
 
 
 def test_status_tells_what_is_held_for_a_loss_until_it_is_sent(

@@ -229,7 +229,7 @@ def test_a_close_of_a_window_that_is_yet_to_end_is_told_as_trouble(rig: Rig) -> 
     """As a clock that was ahead for a minute leaves it."""
     rig.shop.close("sent", at(6, 30))
 
-    status = status_of(rig.shop.sinks, at(7, 29))
+    status = status_of(rig.shop.sinks.installation, at(7, 29))
     sent = next(one for one in status.exports if one.export == "sent")
 
     assert (sent.due, sent.trouble) == (
@@ -238,7 +238,7 @@ def test_a_close_of_a_window_that_is_yet_to_end_is_told_as_trouble(rig: Rig) -> 
         " behind",
     )
     assert "set the clocks of the machines right" in sent.hint
-    later = status_of(rig.shop.sinks, at(6, 30))
+    later = status_of(rig.shop.sinks.installation, at(6, 30))
     assert [one.trouble for one in later.exports if one.export == "sent"] == [""]
 
 
@@ -324,7 +324,7 @@ def test_an_export_that_was_closed_by_hand_is_not_tried_again(rig: Rig) -> None:
 
 
 def test_status_tells_who_works_and_when_the_next_close_is(rig: Rig) -> None:
-    told = status_of(rig.shop.sinks, rig.night.now()).scheduler
+    told = status_of(rig.shop.sinks.installation, rig.night.now()).scheduler
 
     assert (told.holder, told.fence) == ("a", 1)
     assert told.next_close == at(6, 29).isoformat()
@@ -334,7 +334,7 @@ def test_status_tells_who_works_and_when_the_next_close_is(rig: Rig) -> None:
 def test_status_tells_that_no_scheduler_works(rig: Rig) -> None:
     rig.keeper._lease.release()
 
-    told = status_of(rig.shop.sinks, rig.night.now()).scheduler
+    told = status_of(rig.shop.sinks.installation, rig.night.now()).scheduler
 
     assert told.holder is None
     assert str(told).startswith("scheduler: none works")
@@ -346,7 +346,7 @@ def test_status_tells_what_keeps_an_export_from_closing_and_what_settles_it(rig:
     rig.night.time = at(7, 29)
 
     def trouble() -> tuple[str, str]:
-        exports = status_of(shop.sinks, rig.night.time).exports
+        exports = status_of(shop.sinks.installation, rig.night.time).exports
         return next((one.trouble, one.hint) for one in exports if one.export == "sent")
 
     reporter.troubled(sent, at(6, 29), CloseError("no such folder", where="partner", hint="-"))

@@ -136,7 +136,7 @@ def test_without_kafka_the_ledger_still_tells(tmp_path: Path) -> None:
 
     away = replace(shop.sinks, streams=replace(shop.sinks.streams, kafka=cast("Topics", Away())))
 
-    told = status_of(away, at(7, 28))
+    told = status_of(away.installation, at(7, 28))
 
     assert told.unasked == "Kafka k:9092: can't be reached; see that it is up"
     assert [one.due for one in told.exports] == [(at(6, 28).isoformat(),)]

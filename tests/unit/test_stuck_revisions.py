@@ -102,14 +102,14 @@ def test_an_erase_says_that_it_was_made_again_and_is_not_delivered(
 
 
 def test_status_tells_it_as_trouble_with_the_command_that_settles_it(erased: OfflineShop) -> None:
-    (told,) = status_of(erased.sinks, at(7, 28)).exports
+    (told,) = status_of(erased.sinks.installation, at(7, 28)).exports
 
     (one,) = told.unsettled
     assert (one.drop, one.revision, one.what) == (DROP, 1, WAITS)
     assert one.hint == (
         f"`deltadrop sweep` finishes it; what keeps it, says `deltadrop check-location {PARTNER}`"
     )
-    status = status_of(erased.sinks, at(7, 28))
+    status = status_of(erased.sinks.installation, at(7, 28))
     assert '"unsettled"' in status.to_json()
     lines = at_a_glance(status, at(7, 28)).splitlines()
     assert lines[0].endswith("1 export, nothing is due, 1 in trouble")
@@ -117,7 +117,7 @@ def test_status_tells_it_as_trouble_with_the_command_that_settles_it(erased: Off
 
     opened_again(erased)
     erased.sinks.sweeper.sweep()
-    (told,) = status_of(erased.sinks, at(7, 28)).exports
+    (told,) = status_of(erased.sinks.installation, at(7, 28)).exports
     assert told.unsettled == ()
 
 
@@ -129,7 +129,7 @@ def test_a_close_fails_that_cant_finish_it_and_reports_it_once(erased: OfflineSh
     assert (told.problem, told.recipients) == (f"{PARTNER}: closed for lunch", ("a@shop.example",))
     assert subject(told).startswith("deltadrop: FAILED: profiles -r1, window until ")
     assert "-r1: made again, and not delivered everywhere yet" in plain(told)
-    assert f"{WAITS}: {told.problem}" in status_of(erased.sinks, at(7, 28)).to_json()
+    assert f"{WAITS}: {told.problem}" in status_of(erased.sinks.installation, at(7, 28)).to_json()
 
     opened_again(erased)
     assert close(erased) == 0

@@ -225,7 +225,9 @@ def test_status_tells_it_with_the_command(shop: OfflineShop) -> None:
     with pytest.raises(UnreadableRowsError):
         shop.close("openings", at(6))
 
-    (told,) = [one for one in status_of(shop.sinks, at(7)).exports if one.export == "openings"]
+    (told,) = [
+        one for one in status_of(shop.sinks.installation, at(7)).exports if one.export == "openings"
+    ]
 
     assert (told.trouble, told.hint) == (
         f"held: {file.relative_to(shop.root)}: 1 stored row can't be read: offset 1 of {MAILS}/0"
@@ -253,7 +255,9 @@ def test_a_row_that_was_taken_out_counts_as_a_dead_letter(shop: OfflineShop) -> 
     assert pq.read_table(file, partitioning=None).num_rows == 3
     told = f"1 row that can't be read was taken out: offset 1 of {MAILS}/0"
     assert manifest(shop, "openings")["warnings"][-1] == told
-    assert [one.trouble for one in status_of(shop.sinks, at(7)).exports if one.trouble] == []
+    assert [
+        one.trouble for one in status_of(shop.sinks.installation, at(7)).exports if one.trouble
+    ] == []
 
 
 def test_its_event_id_still_makes_repeats(shop: OfflineShop) -> None:

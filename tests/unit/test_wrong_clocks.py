@@ -129,7 +129,7 @@ def test_append_times_that_go_back_are_warned_of_by_the_manifest_and_status(
         f"a broker's clock is wrong: {OFFERS}/0 {told}"
         in (json.loads(manifest.read_text())["warnings"])
     )
-    status = status_of(shop.sinks, at(6, 27))
+    status = status_of(shop.sinks.installation, at(6, 27))
     assert [one.clocks for one in status.partitions if one.topic == OFFERS] == [
         ("offset 0 is stamped 2026-03-29T12:00:00.000+00:00, ahead of now", told)
     ]

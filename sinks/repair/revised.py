@@ -1,0 +1,48 @@
+"""Which revision took a drop's place, or is about to."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from sinks.exports.export import Export
+from sinks.ledger.ledger import Ledger
+from sinks.ledger.receipts import Receipts
+
+__all__ = ["Revised", "unfinished"]
+
+
+@dataclass(frozen=True, slots=True)
+class Revised:
+    """A drop that was replaced: the file that is there now, and why.
+
+    awaited: the locations that don't have it yet, where it was begun and isn't finished.
+    """
+
+    drop: str
+    file: str | None
+    revision: int
+    reason: str
+    awaited: tuple[str, ...] = ()
+
+    @property
+    def undelivered(self) -> str:
+        """Say of one that isn't finished what it waits for."""
+        again = f"{self.drop} was made again as -r{self.revision}, and isn't"
+        if not self.awaited:
+            return f"{again} recorded yet"
+        return f"{again} delivered to {', '.join(self.awaited)} yet"
+
+
+def unfinished(
+    ledger: Ledger, receipts: Receipts, export: str, instant: dt.datetime
+) -> Revised | None:
+    """Return the revision of a drop that was begun and isn't finished, if there is one."""
+    revision = ledger.unfinished_revision(export, instant)
+    if revision is None:
+        return None
+    number, decided = revision.number, Export.from_json(revision.intent.definition_json())
+    has = receipts.locations(export, instant, number)
+    awaited = tuple(one for one in decided.definition.deliver if one not in has)
+    file = str(decided.file_name(instant, number))
+    return Revised(revision.intent.drop_id, file, number, revision.reason, awaited)
