@@ -10,6 +10,7 @@ import logging
 import signal
 import tempfile
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ import structlog
 from rich.console import Console
 
 from benchmarks import report
+from benchmarks.commands import time_commands
 from benchmarks.compare import Place, Rounds, Scale, run_rounds
 from benchmarks.job import activities
 from benchmarks.profile_data import ProfileScale
@@ -52,20 +54,20 @@ def main() -> None:
     report.warn_where_busy(console)
     scale = _QUICK if arguments.quick else _FULL
     with tempfile.TemporaryDirectory(prefix="deltadrop-benchmarks-") as folder:
-        rounds = _compare(Path(folder), scale, console)
+        rounds, commands = _with_kafka(Path(folder), scale, console)
         console.print("Closing a window")
         window = _QUICK_WINDOW if arguments.quick else WindowScale()
         closes = time_closes(Path(folder), window, scale.rounds, console.print)
         console.print("Closing with ten profile columns")
         growth = _QUICK_GROWTH if arguments.quick else _GROWTH
         grown = time_growth(Path(folder), growth, scale.rounds, console.print)
-    figures = report.figures_of(rounds, closes, grown, scale)
+    figures = report.figures_of(rounds, commands, closes, grown, scale)
     report.show(figures, rounds, grown, console)
     report.write(figures, arguments.results)
     console.print(f"written to {arguments.results}")
 
 
-def _compare(folder: Path, scale: Scale, console: Console) -> Rounds:
+def _with_kafka(folder: Path, scale: Scale, console: Console) -> tuple[Rounds, Mapping[str, float]]:
     console.print("Starting Kafka and the schema registry")
     with running_kafka(folder / "kafka") as kafka, running_registry() as registry:
         console.print(f"Publishing {scale.events:,} events")
@@ -75,9 +77,11 @@ def _compare(folder: Path, scale: Scale, console: Console) -> Rounds:
         batch_bytes = int(scale.batch_events * (record_bytes + _OFFSET_AND_TIME + _ARROW_OFFSETS))
         place = Place(prefix, kafka.bootstrap_servers, registry.url, folder)
         try:
-            return run_rounds(place, scale, batch_bytes, console.print)
+            rounds = run_rounds(place, scale, batch_bytes, console.print)
         finally:
             remove(topic, kafka.bootstrap_servers)
+        console.print("Looking at an installation")
+        return rounds, time_commands(place, scale.rounds, console.print)
 
 
 if __name__ == "__main__":

@@ -58,11 +58,19 @@ FLOORS: Final = (
     Floor("profile_columns_5m_s", 60, "close beside 5 million profiles, seconds", at_most=True),
     Floor("profile_columns_5m_peak_mb", 3_000, "its memory in MB", at_most=True),
     Floor("profile_base_5m_peak_mb", 3_000, "memory of making their base in MB", at_most=True),
+    Floor("cli_help_cpu_s", 0.25, "--help, seconds of CPU", at_most=True),
+    Floor("cli_validate_cpu_s", 0.7, "validate, seconds of CPU", at_most=True),
+    Floor("cli_status_cpu_s", 0.7, "status, seconds of CPU", at_most=True),
+    Floor("cli_history_cpu_s", 0.7, "history, seconds of CPU", at_most=True),
 )
 
 
 def figures_of(
-    rounds: Rounds, closes: Closes, grown: Mapping[str, Grown], scale: Scale
+    rounds: Rounds,
+    commands: Mapping[str, float],
+    closes: Closes,
+    grown: Mapping[str, Grown],
+    scale: Scale,
 ) -> dict[str, Any]:
     """All figures under their names in `results.json`; no date, so that runs compare by line."""
     return {
@@ -83,6 +91,7 @@ def figures_of(
         "bytewax_events_per_s": round(rounds.rate(BYTEWAX)),
         "bytewax_events_per_cpu_s": round(rounds.rate_per_cpu(BYTEWAX)),
         "bytewax_peak_mb": round(rounds.peak_mb(BYTEWAX)),
+        **{f"cli_{name}_cpu_s": round(seconds, 2) for name, seconds in commands.items()},
         "close_window_rows": closes.window_rows,
         "close_drop_rows": closes.drop_rows,
         "close_rows_per_s": round(closes.window_rows / closes.plain_s),
