@@ -47,8 +47,18 @@ def avro_schema(topic: Topic, catalog: Catalog) -> AvroSchema:
             return _profile_schema(topic, catalog)
         case Kind.ROW:
             return _row_schema(topic, catalog)
-        case _:
+        case (
+            Kind.SUBSCRIPTION_UPDATE
+            | Kind.SEGMENT_TRANSITION
+            | Kind.MARKETING_CONSENT
+            | Kind.EMAIL_ACTIVITY
+            | Kind.SMS_ACTIVITY
+            | Kind.FILE_ACTIVITY
+            | Kind.CAMPAIGN
+        ):
             return _fixed_schema(topic.kind)
+        case _:
+            assert_never(topic.kind)
 
 
 def arrow_schema(topic: Topic, catalog: Catalog) -> pa.Schema:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 import pyarrow as pa
@@ -140,8 +141,16 @@ def _checks(topic: Topic, catalog: Catalog, columns: set[str]) -> Iterator[_Chec
             yield _transition(catalog.databases[str(topic.database)].segmentations)
         case Kind.CAMPAIGN:
             yield from (_campaign_combination, _finished_moment)
+        case (
+            Kind.MARKETING_CONSENT
+            | Kind.EMAIL_ACTIVITY
+            | Kind.SMS_ACTIVITY
+            | Kind.FILE_ACTIVITY
+            | Kind.ROW
+        ):
+            pass  # what must be so of them is in STATUS_RULES
         case _:
-            pass
+            assert_never(topic.kind)
 
 
 def closed_lists(topic: Topic, catalog: Catalog) -> Mapping[str, str]:
@@ -174,8 +183,16 @@ def closed_lists(topic: Topic, catalog: Catalog) -> Mapping[str, str]:
                 for side in _SIDES:
                     values = one.segments or _SIMPLE_VALUES
                     found[_no_value(side, one.name)] = choices("", values)
-        case _:
+        case (
+            Kind.MARKETING_CONSENT
+            | Kind.EMAIL_ACTIVITY
+            | Kind.SMS_ACTIVITY
+            | Kind.FILE_ACTIVITY
+            | Kind.CAMPAIGN
+        ):
             pass
+        case _:
+            assert_never(topic.kind)
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 
 import ibis
 import ibis.expr.types as ir
@@ -114,7 +114,10 @@ class Reading:
         return fold_downloads(self._base(topic, "downloaded"), since, self.repeated(topic))
 
     def state(self, topic: Topic) -> dict[str, Callable[[], pa.RecordBatchReader]]:
-        """Say how each table of a base is read, in order of ids: closes skip by statistics."""
+        """Say how each table of a base is read, in order of ids: closes skip by statistics.
+
+        Raises ValueError for a topic that leaves no state behind.
+        """
         match topic.kind:
             case Kind.PROFILE | Kind.ROW:
                 tables = {"rows": _by_id(self.rows(topic), KINDS[topic.kind].key_field)}
@@ -122,12 +125,16 @@ class Reading:
                 tables = {"campaigns": _by_id(self.campaigns(topic), "campaignId")}
             case Kind.FILE_ACTIVITY:
                 tables = {"downloaded": _by_id(self.downloaded(topic), "interactionId")}
-            case _:
+            case Kind.EMAIL_ACTIVITY | Kind.SMS_ACTIVITY:
                 firsts = self.firsts(topic)
                 tables = {
                     "interactions": _by_id(firsts.interactions, "interactionId"),
                     "links": _by_id(firsts.links, "interactionId", "clickedUrl"),
                 }
+            case Kind.SUBSCRIPTION_UPDATE | Kind.SEGMENT_TRANSITION | Kind.MARKETING_CONSENT:
+                raise ValueError(f"{topic.kind.value} leaves no state behind: see WITH_STATE")
+            case _:
+                assert_never(topic.kind)
         return {name: table.reader for name, table in tables.items()}
 
     def file(self, path: Path) -> ir.Table:
