@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 import httpx
 
+from schemas.backoff import Backoff
 from schemas.errors import RegistryError, UnknownSchemaError, UnusableSchemaError
 from schemas.settings.credentials import password_of, tls_context
 from schemas.settings.registry import RegistrySettings
@@ -50,7 +51,7 @@ NOT_LET_IN: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _TIMEOUT_SECONDS: Final = 10
 _KEPT_SECONDS: Final = 5  # an idle connection
 _TRIES: Final = 3
-_PAUSE_SECONDS: Final = 0.2
+_BACKOFF: Final = Backoff(first=0.2)
 _AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
 _MOST_BYTES: Final = 4 << 20  # of an answer: a text of 1 MiB, however it is escaped
 _NO_SUCH_SCHEMA: Final = 40403
@@ -125,11 +126,11 @@ class RegistryReader:
         raise RegistryError(f"the registry answers with {status}: {reason}", where=where, hint=hint)
 
     def _answer(self, url: str, about: str) -> tuple[int, bytes]:
-        for left in reversed(range(_TRIES)):
+        for attempt in range(1, _TRIES + 1):
             with self._client.stream("GET", url) as response:
-                if response.status_code not in _AGAIN or not left:
+                if response.status_code not in _AGAIN or attempt == _TRIES:
                     return response.status_code, _bounded(response, about)
-            time.sleep(_PAUSE_SECONDS)
+            time.sleep(_BACKOFF.pause(attempt))
         raise AssertionError("the last try returns")
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from functools import cache
+from itertools import count
 
+from schemas.backoff import Backoff
 from schemas.errors import DeltadropError
 from schemas.settings.kafka import KafkaSettings
 from schemas.settings.kafka_probe import RefusedError, greet
@@ -18,7 +20,7 @@ KAFKA_HINT = (
 
 _WAIT_SECONDS = 10
 """How long to wait for the first answer: a broker that restarts is back by then."""
-_RETRY_SECONDS = 0.25
+_BACKOFF = Backoff(first=0.25, longest=1)
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +35,7 @@ def wait_until_reachable(kafka: KafkaSettings, kind: type[DeltadropError]) -> No
     """
     _warn_where_unencrypted(kafka)
     deadline = time.monotonic() + _WAIT_SECONDS
-    while True:
+    for attempt in count(1):
         reasons = []
         refused: tuple[str, RefusedError] | None = None
         for server in kafka.servers:
@@ -51,7 +53,7 @@ def wait_until_reachable(kafka: KafkaSettings, kind: type[DeltadropError]) -> No
         if waited:
             where = f"Kafka {kafka.bootstrap_servers}"
             raise kind(f"can't be reached ({'; '.join(reasons)})", where=where, hint=KAFKA_HINT)
-        time.sleep(_RETRY_SECONDS)
+        time.sleep(_BACKOFF.pause(attempt))
 
 
 def _warn_where_unencrypted(kafka: KafkaSettings) -> None:

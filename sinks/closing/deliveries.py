@@ -19,6 +19,7 @@ from typing import Final, TypeAlias, TypeVar
 
 import structlog
 
+from schemas.backoff import Backoff
 from schemas.errors import CloseError, DeltadropError
 from sinks.closing.unexpected import told_of
 from sinks.drops.manifest import MANIFEST_ENDING, Manifest
@@ -248,11 +249,12 @@ def with_retries(
 
     until: on the monotonic clock; no attempt begins later, the first excepted.
     """
+    backoff = Backoff(terms.retry_seconds, _LONGEST_PAUSE_SECONDS)
     for attempt in range(1, terms.attempts):
         try:
             return action()
         except PassingError as error:
-            wait = min(terms.retry_seconds * 2 ** (attempt - 1), _LONGEST_PAUSE_SECONDS)
+            wait = backoff.pause(attempt)
             if time.monotonic() + wait > until:
                 raise
             log.warning("tried again", why=str(error), attempt=attempt, seconds=wait)

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from schemas.backoff import Backoff
 from schemas.settings.settings import ScheduleSettings
 
 __all__ = ["Retries"]
@@ -29,7 +30,7 @@ class Retries:
     """The exports whose last attempt didn't succeed."""
 
     def __init__(self, settings: ScheduleSettings) -> None:
-        self._settings = settings
+        self._backoff = Backoff(settings.retry_seconds, settings.retry_limit_seconds)
         self._of: dict[str, _Retry] = {}
 
     def is_due(self, export: str, now: dt.datetime) -> bool:
@@ -44,13 +45,11 @@ class Retries:
         """Note a failure; return when it is tried again: later each time, up to a limit."""
         before = self._of.get(export)
         attempts = before.attempts + 1 if before else 1
-        doubled = self._settings.retry_seconds * 2.0 ** min(attempts - 1, 30)
-        pause = min(doubled, self._settings.retry_limit_seconds)
-        return self._note(export, now, attempts, pause)
+        return self._note(export, now, attempts, self._backoff.pause(attempts))
 
     def waits(self, export: str, now: dt.datetime) -> dt.datetime:
         """Note that the workers aren't there yet: no failure, so it isn't tried seldomer."""
-        return self._note(export, now, 0, self._settings.retry_seconds)
+        return self._note(export, now, 0, self._backoff.first)
 
     def waited(self, export: str, now: dt.datetime) -> float:
         """Seconds since an export's first attempt that didn't succeed; 0 where there is none."""
