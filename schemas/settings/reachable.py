@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from itertools import count
 
@@ -12,7 +14,7 @@ from schemas.errors import DeltadropError
 from schemas.settings.kafka import KafkaSettings
 from schemas.settings.kafka_probe import RefusedError, greet
 
-__all__ = ["KAFKA_HINT", "wait_until_reachable"]
+__all__ = ["KAFKA_HINT", "errors_as", "wait_until_reachable"]
 
 KAFKA_HINT = (
     "check kafka.bootstrap_servers or KAFKA_BOOTSTRAP_SERVERS, kafka.security, and that Kafka is up"
@@ -54,6 +56,25 @@ def wait_until_reachable(kafka: KafkaSettings, kind: type[DeltadropError]) -> No
             where = f"Kafka {kafka.bootstrap_servers}"
             raise kind(f"can't be reached ({'; '.join(reasons)})", where=where, hint=KAFKA_HINT)
         time.sleep(_BACKOFF.pause(attempt))
+
+
+@contextmanager
+def errors_as(
+    kind: type[DeltadropError],
+    foreign: type[Exception],
+    what: str,
+    *,
+    where: str,
+    hint: str = KAFKA_HINT,
+) -> Iterator[None]:
+    """Raise a client library's errors as ours: what failed, with the library's own words.
+
+    foreign: the base of the library's errors: kafka-python and aiokafka each have their own.
+    """
+    try:
+        yield
+    except foreign as error:
+        raise kind(f"{what}: {error!r}", where=where, hint=hint) from error
 
 
 def _warn_where_unencrypted(kafka: KafkaSettings) -> None:

@@ -21,7 +21,7 @@ from kafka.errors import KafkaError
 
 from schemas.errors import CloseError
 from schemas.settings.kafka import KafkaSettings
-from schemas.settings.reachable import KAFKA_HINT, wait_until_reachable
+from schemas.settings.reachable import KAFKA_HINT, errors_as, wait_until_reachable
 from streams.reading.kafka import plain_consumer
 
 __all__ = ["Found", "IntArray", "KafkaOffsets", "Offsets", "Runs"]
@@ -119,15 +119,13 @@ class KafkaOffsets:
     @contextmanager
     def _asking(self, topic: str) -> Iterator[KafkaConsumer]:
         wait_until_reachable(self._kafka, CloseError)
-        try:
-            with plain_consumer(self._kafka) as consumer:
-                yield consumer
-        except KafkaError as error:
-            raise CloseError(
-                what=f"offsets of topic {topic} can't be looked up: {error!r}",
-                where=f"Kafka {self._kafka.bootstrap_servers}",
-                hint=KAFKA_HINT,
-            ) from error
+        what = f"offsets of topic {topic} can't be looked up"
+        where = f"Kafka {self._kafka.bootstrap_servers}"
+        with (
+            errors_as(CloseError, KafkaError, what, where=where),
+            plain_consumer(self._kafka) as consumer,
+        ):
+            yield consumer
 
 
 def _found(found: Any, start: int, end: int) -> Found:

@@ -18,7 +18,7 @@ from kafka.errors import KafkaError
 
 from schemas.errors import PartitionError
 from schemas.settings.kafka import KafkaSettings
-from schemas.settings.reachable import KAFKA_HINT, wait_until_reachable
+from schemas.settings.reachable import errors_as, wait_until_reachable
 from streams.reading.kafka import plain_consumer
 from streams.writing.dead_letter_topic import Poison, part_in
 
@@ -127,13 +127,11 @@ class LetterReader:
     @contextmanager
     def _reading(self) -> Iterator[KafkaConsumer]:
         wait_until_reachable(self._kafka, PartitionError)
-        try:
-            with plain_consumer(self._kafka) as consumer:
-                yield consumer
-        except KafkaError as error:
-            raise PartitionError(
-                what=f"can't be read: {error!r}", where=f"topic {self._topic}", hint=KAFKA_HINT
-            ) from error
+        with (
+            errors_as(PartitionError, KafkaError, "can't be read", where=f"topic {self._topic}"),
+            plain_consumer(self._kafka) as consumer,
+        ):
+            yield consumer
 
 
 def _until_its_end(consumer: KafkaConsumer, partition: KafkaPartition) -> Iterator[Any]:

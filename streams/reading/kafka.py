@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from kafka import KafkaAdminClient, KafkaConsumer
@@ -15,7 +16,7 @@ from kafka.errors import KafkaError
 from schemas.errors import PartitionError
 from schemas.settings.kafka import KafkaSettings
 from schemas.settings.kafka_access import client_options
-from schemas.settings.reachable import KAFKA_HINT, wait_until_reachable
+from schemas.settings.reachable import errors_as, wait_until_reachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +68,26 @@ class Topics:
 
         Raises PartitionError where the broker doesn't answer.
         """
-        try:
-            if self._admin is None:
-                wait_until_reachable(self._kafka, PartitionError)
-                self._admin = KafkaAdminClient(**client_options(self._kafka))
-            answers = self._admin.describe_topics(sorted(names))
-        except KafkaError as error:
-            self.close()
-            raise PartitionError(
-                what=f"can't be asked about its topics: {error!r}",
-                where=f"Kafka {self._kafka.bootstrap_servers}",
-                hint=KAFKA_HINT,
-            ) from error
+        where = f"Kafka {self._kafka.bootstrap_servers}"
+        with errors_as(PartitionError, KafkaError, "can't be asked about its topics", where=where):
+            answers = self._described(sorted(names))
         return {
             a["name"]: TopicIdentity(a["name"], UUID(a["topic_id"]), len(a["partitions"]))
             for a in answers
             if not a["error_code"]
         }
+
+    def _described(self, names: list[str]) -> list[dict[str, Any]]:
+        """What Kafka says of topics; a connection that failed isn't used again."""
+        try:
+            if self._admin is None:
+                wait_until_reachable(self._kafka, PartitionError)
+                self._admin = KafkaAdminClient(**client_options(self._kafka))
+            found: list[dict[str, Any]] = self._admin.describe_topics(names)
+        except KafkaError:
+            self.close()
+            raise
+        return found
 
     def refuse_recreated(self, known: Mapping[str, UUID]) -> None:
         """Raise TopicRecreatedError where a topic isn't the one it was; else as `identities`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import reduce
 
@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.errors import PartitionError
 from schemas.settings.kafka import KafkaSettings
-from schemas.settings.reachable import KAFKA_HINT, wait_until_reachable
+from schemas.settings.reachable import errors_as, wait_until_reachable
 from streams.reading.fetch import ColumnConsumer, UnreadableBatchError
 from streams.reading.gather import BATCH_RECORDS, MIB
 from streams.reading.kafka import OffsetsGoneError
@@ -64,19 +64,14 @@ class RangeReader:
 
     async def _fetched(self, partition: TopicPartition, first: int, end: int) -> Chunk:
         records: list[pa.RecordBatch] = []
-        try:
+        with self._errors():
             async for chunk in self._chunks(_tp(partition), first, end):
                 records += chunk.records
-        except KafkaError as error:
-            raise self._not_read(error) from error
         return Chunk(partition.partition, first, end, tuple(records))
 
-    def _not_read(self, error: KafkaError) -> PartitionError:
-        return PartitionError(
-            what=f"can't be read: {error!r}",
-            where=f"Kafka {self.kafka.bootstrap_servers}",
-            hint=KAFKA_HINT,
-        )
+    def _errors(self) -> AbstractContextManager[None]:
+        where = f"Kafka {self.kafka.bootstrap_servers}"
+        return errors_as(PartitionError, KafkaError, "can't be read", where=where)
 
     def find(
         self, partition: TopicPartition, first: int, end: int, texts: Sequence[str]
@@ -96,26 +91,23 @@ class RangeReader:
         return asyncio.run(self._record(aiokafka.TopicPartition(topic, partition), offset))
 
     async def _record(self, tp: aiokafka.TopicPartition, offset: int) -> pa.RecordBatch | None:
-        try:
+        what, where = f"offset {offset} can't be read", f"{tp.topic}/{tp.partition}"
+        with errors_as(PartitionError, KafkaError, what, where=where):
             async with self._reading(tp) as consumer:
                 if (await consumer.end_offsets([tp]))[tp] <= offset:
                     return None
                 await _refuse_where_gone(consumer, tp, offset, offset + 1)
                 async for chunk in self._chunks_of(consumer, tp, offset, offset + 1):
                     return chunk.records[0] if chunk.records else None
-        except KafkaError as error:
-            raise PartitionError(
-                what=f"offset {offset} can't be read: {error!r}",
-                where=f"{tp.topic}/{tp.partition}",
-                hint=KAFKA_HINT,
-            ) from error
         return None
 
     async def _find(
         self, partition: TopicPartition, first: int, end: int, texts: Sequence[str]
     ) -> list[tuple[int, int]]:
         found: list[tuple[int, int]] = []
-        try:
+        what = f"offsets {first} to {end} can't be looked through"
+        where = f"{partition.topic}/{partition.partition}"
+        with errors_as(PartitionError, KafkaError, what, where=where):
             async for chunk in self._chunks(_tp(partition), first, end):
                 for records in chunk.records:
                     values = records.column("value")
@@ -123,26 +115,18 @@ class RangeReader:
                     wanted = records.filter(pc.fill_null(reduce(pc.or_, held), False))
                     offsets, times = (wanted.column(n).to_pylist() for n in _OFFSET_AND_TIME)
                     found += zip(offsets, times, strict=True)
-        except KafkaError as error:
-            raise PartitionError(
-                what=f"offsets {first} to {end} can't be looked through: {error!r}",
-                where=f"{partition.topic}/{partition.partition}",
-                hint=KAFKA_HINT,
-            ) from error
         return found
 
     async def _read(
         self, writer: BatchWriter, partition: TopicPartition, first: int, end: int
     ) -> int:
         rows = 0
-        try:
+        with self._errors():
             async for chunk in self._chunks(_tp(partition), first, end):
                 written = await asyncio.to_thread(
                     writer.write, Flush(partition.topic, (chunk,)), partition.topic_id
                 )
                 rows += written.rows
-        except KafkaError as error:
-            raise self._not_read(error) from error
         log.info(
             "range read again",
             partition=str(partition),

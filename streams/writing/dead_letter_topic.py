@@ -19,6 +19,7 @@ from schemas.errors import PartitionError
 from schemas.reasons import reason_text
 from schemas.settings.kafka import KafkaSettings
 from schemas.settings.kafka_access import client_options, largest_batch_bytes
+from schemas.settings.reachable import errors_as
 from streams.reading.record_stream import KEPT_BYTES
 from streams.reading.records import Part
 
@@ -98,15 +99,11 @@ class DeadLetterTopic:
 
     def send(self, events: Iterable[Poison]) -> None:
         """See DeadLetters.send."""
-        try:
+        what, hint = "a dead letter was not taken", "nothing is lost: the batch is tried again"
+        hint = f"{hint}; check the topic and the broker"
+        with errors_as(PartitionError, KafkaError, what, where=f"topic {self.topic}", hint=hint):
             for together in _together(events):
                 self._deliver(together)
-        except KafkaError as error:
-            raise PartitionError(
-                what=f"a dead letter was not taken: {error}",
-                where=f"topic {self.topic}",
-                hint="nothing is lost: the batch is tried again; check the topic and the broker",
-            ) from error
 
     def close(self) -> None:
         """Close the producer, if one was ever needed."""
