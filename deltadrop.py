@@ -124,6 +124,9 @@ COMMANDS: Final = {
 _LISTED: Final = "deltadrop.listed"
 """Set in a context whose help is being written: commands are listed, not called."""
 
+_ABOUT_ITSELF: Final = "kafka.net.selector"
+"""kafka-python's logger of its own pace ("Task … ran for 0.161s"), which is no user's concern."""
+
 _INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, as Typer has it."""
 
@@ -262,6 +265,7 @@ def _configure_logs() -> None:
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove, *last])
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger(_ABOUT_ITSELF).setLevel(logging.ERROR)
 
 
 if __name__ == "__main__":

@@ -94,3 +94,17 @@ def test_what_nobody_reads_is_no_success(tmp_path: Path) -> None:
 
     assert code == 1
     assert "Traceback" not in trouble
+
+
+def test_what_a_library_says_of_its_own_pace_is_not_shown() -> None:
+    code = (
+        "import logging, deltadrop; deltadrop._configure_logs()\n"
+        "from kafka.net import selector\n"
+        "selector.log.warning('Task poll ran for 0.161s')\n"
+        "logging.getLogger('kafka').warning('no broker answers')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "no broker answers" in done.stderr
+    assert "ran for" not in done.stderr
