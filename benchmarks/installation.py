@@ -20,7 +20,7 @@ from schemas.derive import arrow_schema
 from schemas.settings.settings import CloseSettings, Settings
 from schemas.topics import Topic
 from sinks.closing.cut import Cuts
-from sinks.closing.offsets import Found, Runs
+from sinks.closing.offsets import OffsetAtTime, Runs
 from sinks.setup import Sinks
 from streams.reading.kafka import TopicIdentity
 from streams.reading.records import new_batch
@@ -107,10 +107,10 @@ class _Offsets:
 
     known: Mapping[str, Mapping[dt.datetime, tuple[int, ...]]]
 
-    def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[Found]:
+    def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[OffsetAtTime]:
         """See sinks.closing.offsets.Offsets."""
         instant = dt.datetime.fromtimestamp(instant_ms / 1000, dt.UTC)
-        return [Found(offset, 0, offset) for offset in self.known[topic][instant]]
+        return [OffsetAtTime(offset, 0, offset) for offset in self.known[topic][instant]]
 
     def runs(self, topic: str, partition: int, first: int, end: int) -> Runs:
         """See sinks.closing.offsets.Offsets: all that there is lies before the cuts."""

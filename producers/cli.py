@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from producers.jsonl import Outcome, publish_lines, publish_right_lines
+from producers.jsonl import PublishOutcome, publish_lines, publish_right_lines
 from producers.lines import bounded_lines
 from producers.publisher import Publisher
 from producers.topics import TopicKeeper, TopicsReport, wanted_topics
@@ -55,7 +55,7 @@ def publish(
     except WrongInputError as error:
         if not as_json:
             raise
-        typer.echo(_as_json(Outcome(refused=len(error.faults), faults=list(error.faults))))
+        typer.echo(_as_json(PublishOutcome(refused=len(error.faults), faults=list(error.faults))))
         raise typer.Exit(error.exit_code) from error
     typer.echo(_as_json(outcome) if as_json else _sent(outcome.sent))
     if outcome.refused and as_json:
@@ -65,7 +65,7 @@ def publish(
 
 def _published(
     settings: Settings, file: IO[bytes], name: str, keep_going: bool, tell: Tell
-) -> Outcome:
+) -> PublishOutcome:
     lines = bounded_lines(file)
     catalog = load_catalog(settings.tables)
     prefix = settings.kafka.topic_prefix
@@ -126,7 +126,7 @@ def _sent(events: int) -> str:
     return "1 event sent" if events == 1 else f"{events} events sent"
 
 
-def _as_json(outcome: Outcome) -> str:
+def _as_json(outcome: PublishOutcome) -> str:
     return json.dumps(asdict(outcome))
 
 

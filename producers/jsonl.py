@@ -23,8 +23,8 @@ from schemas.tables import Catalog
 __all__ = [
     "Checked",
     "LineReader",
-    "Outcome",
     "Progress",
+    "PublishOutcome",
     "publish_lines",
     "publish_right_lines",
 ]
@@ -42,7 +42,7 @@ Progress = Callable[[str, int], None]
 
 
 @dataclass(slots=True)
-class Outcome:
+class PublishOutcome:
     """What became of the lines: how many arrived in Kafka, and which were refused."""
 
     sent: int = 0
@@ -102,13 +102,13 @@ def publish_lines(
     prefix: str,
     connect: Callable[[], Publisher],
     progress: Progress,
-) -> Outcome:
+) -> PublishOutcome:
     """Send all lines, or none: raises WrongInputError if any is wrong, PublishError if Kafka fails.
 
     name: the input's name, for messages. connect: makes the publisher, once all lines are right;
     whether they are too large for Kafka is known then, and before anything is sent.
     """
-    outcome = Outcome()
+    outcome = PublishOutcome()
     reader = LineReader(name, catalog, prefix)
     with tempfile.TemporaryFile(prefix="deltadrop-publish-") as spool:
         done = 0
@@ -138,9 +138,9 @@ def publish_right_lines(
     prefix: str,
     publisher: Publisher,
     progress: Progress,
-) -> Outcome:
+) -> PublishOutcome:
     """Send every line that is right (`--keep-going`); the others are in the outcome."""
-    outcome = Outcome()
+    outcome = PublishOutcome()
     for checked in LineReader(name, catalog, prefix).chunks(lines):
         right = checked.without(name, publisher.too_large(checked.events))
         outcome.refuse(right.faults)

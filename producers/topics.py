@@ -23,7 +23,7 @@ from schemas.settings.reachable import wait_until_reachable
 from schemas.tables import Catalog
 from schemas.topics import dead_letter_topic, topics_of
 
-__all__ = ["Finding", "TopicKeeper", "TopicsReport", "wanted_topics"]
+__all__ = ["TopicFinding", "TopicKeeper", "TopicsReport", "wanted_topics"]
 
 _SAFE_REPLICATION = 3
 _SAFE_IN_SYNC = 2
@@ -36,7 +36,7 @@ _UNKNOWN_TOPIC = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class TopicFinding:
     """Something about a topic that is wrong, or, as a warning, unsafe."""
 
     topic: str
@@ -54,10 +54,10 @@ class TopicsReport:
 
     created: tuple[str, ...]
     present: tuple[str, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[TopicFinding, ...]
 
     @property
-    def wrong(self) -> tuple[Finding, ...]:
+    def wrong(self) -> tuple[TopicFinding, ...]:
         """The findings that refuse."""
         return tuple(finding for finding in self.findings if not finding.is_warning)
 
@@ -151,13 +151,15 @@ class TopicKeeper:
         with translated(TopicError, self._where):
             described = self._described(wanted)
             configs = self._configs(described)
-        findings: list[Finding] = []
+        findings: list[TopicFinding] = []
         for name in wanted:
             if name in described:
                 partitions = described[name]["partitions"]
                 findings += _findings(name, partitions, configs[name], self._kafka)
             else:
-                findings.append(Finding(name, "doesn't exist", "run `deltadrop topics create`"))
+                findings.append(
+                    TopicFinding(name, "doesn't exist", "run `deltadrop topics create`")
+                )
         present = tuple(name for name in wanted if name in described and name not in created)
         return TopicsReport(tuple(created), present, tuple(findings))
 
@@ -178,9 +180,11 @@ class TopicKeeper:
 
 def _findings(
     name: str, partitions: list[Mapping[str, Any]], config: Mapping[str, str], kafka: KafkaSettings
-) -> Iterator[Finding]:
-    def wrong(key: str, right: str, is_warning: bool = False) -> Finding:
-        return Finding(name, f"{key} is {config.get(key)}", f"it should be {right}", is_warning)
+) -> Iterator[TopicFinding]:
+    def wrong(key: str, right: str, is_warning: bool = False) -> TopicFinding:
+        return TopicFinding(
+            name, f"{key} is {config.get(key)}", f"it should be {right}", is_warning
+        )
 
     if config.get("message.timestamp.type") != "LogAppendTime":
         yield wrong("message.timestamp.type", "LogAppendTime")
@@ -192,13 +196,15 @@ def _findings(
         yield wrong("retention.ms", f"{kafka.retention_ms} (kafka.retention_ms) or more")
     if len(partitions) < kafka.partitions:
         what = f"has {len(partitions)} partitions"
-        yield Finding(name, what, f"it should have {kafka.partitions} (kafka.partitions) or more")
+        yield TopicFinding(
+            name, what, f"it should have {kafka.partitions} (kafka.partitions) or more"
+        )
     if int(config.get("retention.bytes", _NO_LIMIT)) != _NO_LIMIT:
         yield wrong("retention.bytes", f"{_NO_LIMIT}: it may remove events early", True)
     replication = min((len(one["replica_nodes"]) for one in partitions), default=0)
     if replication < _SAFE_REPLICATION:
         what = f"replicas: {replication}"
-        yield Finding(name, what, f"{_SAFE_REPLICATION} survive the loss of a broker", True)
+        yield TopicFinding(name, what, f"{_SAFE_REPLICATION} survive the loss of a broker", True)
     if int(config["min.insync.replicas"]) < _SAFE_IN_SYNC:
         yield wrong("min.insync.replicas", f"{_SAFE_IN_SYNC} or more", True)
 

@@ -18,7 +18,7 @@ from streams.clocks import WrongTimes
 from streams.serving import Health
 from streams.writing.batch import Written
 
-__all__ = ["Standing", "WorkerMetrics"]
+__all__ = ["WorkerMetrics", "WorkerStanding"]
 
 _LIVE_SECONDS: Final = 60.0
 """The loop turns five times a second; what takes longer than this has ended it."""
@@ -29,7 +29,7 @@ _BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class WorkerStanding:
     """Where a worker stands: by topic and partition assigned, the offsets not stored yet (None
     before the first fetch), the bytes of records in memory, the partitions that are set aside, and
     the topics that are missing.
@@ -68,7 +68,7 @@ class WorkerMetrics:
         self._now = now
         self._turned = self._idle_until = now()
         self._stored_at: float | None = None
-        self._standing = Standing()
+        self._standing = WorkerStanding()
         self._make(topics)
 
     def _make(self, topics: Iterable[str]) -> None:
@@ -112,7 +112,7 @@ class WorkerMetrics:
             for metric in (*counters, self._seconds):
                 metric.labels(topic)
 
-    def turned(self, standing: Standing | None = None) -> None:
+    def turned(self, standing: WorkerStanding | None = None) -> None:
         """The worker's loop turned, and found it standing so."""
         self._turned = self._now()
         if standing is None:
@@ -160,7 +160,7 @@ class WorkerMetrics:
 class _Standings(Collector):
     """Series of where the worker stands at the moment; of partitions, only of those assigned."""
 
-    def __init__(self, standing: Callable[[], Standing], topics: Sequence[str]) -> None:
+    def __init__(self, standing: Callable[[], WorkerStanding], topics: Sequence[str]) -> None:
         self._standing = standing
         self._topics = topics
 

@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from sinks.locations import Delivered, DeliveryError, Folder, Location, OtherBytesError, Step
+from sinks.locations import (
+    Delivered,
+    DeliveryError,
+    DeliveryStep,
+    Folder,
+    Location,
+    OtherBytesError,
+)
 
 FOLDER = Folder("marketing", "openings")
 NAME = "openings_20261125.csv"
@@ -152,6 +159,6 @@ class LocationContract:
         steps = [str(step) for step in location.check()]
 
         assert steps
-        assert steps == [step for step in Step if step in steps], "in their order"
+        assert steps == [step for step in DeliveryStep if step in steps], "in their order"
         assert {"write", "delete"} < set(steps)
         assert seen(Folder(".", ".")) == {}, "where the check tries to write"

@@ -25,7 +25,7 @@ from schemas.decoding.columnar import PADDING, BoolArray, Cursor, Flags, IntArra
 from schemas.decoding.contract import Contract
 from schemas.decoding.defaults import default_array
 from schemas.decoding.nodes import Record
-from schemas.decoding.resolve import UnreadableError, compile_record
+from schemas.decoding.resolve import UnresolvableError, compile_record
 from schemas.derive import AvroSchema, arrow_schema, avro_schema, record_name
 from schemas.errors import UnknownSchemaError, UnusableSchemaError
 from schemas.registry.registry import MAGIC, WIRE_HEADER, SchemaSource, SchemaSources
@@ -134,7 +134,7 @@ class RecordDecoder:
             return compile_record(written, self._reader, default_array)
         except InvalidSchemaError as error:
             return f"schema {schema_id} isn't valid Avro: {error}"
-        except UnreadableError as error:
+        except UnresolvableError as error:
             return f"schema {schema_id} can't be read here: {error}"
         except MemoryError:
             raise  # the worker's trouble, not the schema's

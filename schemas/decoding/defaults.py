@@ -19,7 +19,7 @@ from schemas.avro_types import (
     UnionType,
 )
 from schemas.decoding.columnar import PADDING, Cursor, Flags, Windows
-from schemas.decoding.resolve import UnreadableError, compile_value
+from schemas.decoding.resolve import UnresolvableError, compile_value
 
 __all__ = ["default_array"]
 
@@ -29,13 +29,13 @@ def default_array(field: FieldType) -> pa.Array:
     try:
         datum = _encoded(field.default, field.type)
     except (ValueError, TypeError, KeyError, OverflowError, struct.error) as error:
-        raise UnreadableError(f"{field.name} has a default that can't be used") from error
+        raise UnresolvableError(f"{field.name} has a default that can't be used") from error
     flags = Flags(1)
     start, data = np.array([PADDING]), bytes(PADDING) + datum + bytes(PADDING)
     cursor = Cursor(Windows.over(data), np.zeros(1, np.int64), start, start + len(datum), flags)
     values = compile_value(field.type, field.name, default_array).read(cursor)
     for _, reason in flags.refused():
-        raise UnreadableError(f"{field.name} has a default that can't be used: {reason}")
+        raise UnresolvableError(f"{field.name} has a default that can't be used: {reason}")
     return values
 
 

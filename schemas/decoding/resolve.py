@@ -49,7 +49,7 @@ from schemas.decoding.nodes import (
 from schemas.decoding.skipping import Skipping
 from schemas.decoding.walk import Emptiness, Walks
 
-__all__ = ["Defaults", "UnreadableError", "compile_record", "compile_value"]
+__all__ = ["Defaults", "UnresolvableError", "compile_record", "compile_value"]
 
 _N = TypeVar("_N", FixedType, EnumType, RecordType)
 
@@ -59,7 +59,7 @@ tried against.
 """
 
 
-class UnreadableError(Exception):
+class UnresolvableError(Exception):
     """A writer's type that doesn't resolve to the reader's; the message is the reason."""
 
 
@@ -119,7 +119,7 @@ class _Compiler:
         """What reads a value; UnreadableError where none could be read."""
         self._steps += 1
         if self._steps > _MOST_STEPS:
-            raise UnreadableError(f"it takes more than {_MOST_STEPS} steps to plan")
+            raise UnresolvableError(f"it takes more than {_MOST_STEPS} steps to plan")
         if isinstance(writer, UnionType):
             return self._union(writer, reader, what)
         nullable = split_nullable(reader)
@@ -156,7 +156,7 @@ class _Compiler:
     def _branch(self, writer: AvroType, reader: AvroType, what: str) -> Node:
         try:
             return self.value(writer, reader, what)
-        except UnreadableError as error:
+        except UnresolvableError as error:
             return Refuses(arrow_of(reader), str(error))
 
     def _present(self, writer: AvroType, reader: AvroType, what: str) -> Node:
@@ -177,7 +177,7 @@ class _Compiler:
 
     def _default(self, field: FieldType, within: str) -> pa.Array:
         if not field.has_default:
-            raise UnreadableError(f"{_named(within, field.name)} is missing, and required")
+            raise UnresolvableError(f"{_named(within, field.name)} is missing, and required")
         return self._defaults(field)
 
 
@@ -204,8 +204,8 @@ def _named(within: str, name: str) -> str:
     return f"{within}.{name}" if within else name
 
 
-def _other(what: str, kind: str) -> UnreadableError:
-    return UnreadableError(f"{what} is written as {kind}, which isn't what is read")
+def _other(what: str, kind: str) -> UnresolvableError:
+    return UnresolvableError(f"{what} is written as {kind}, which isn't what is read")
 
 
 def _kind(writer: AvroType) -> str:

@@ -17,7 +17,7 @@ from kafka.net.sasl import get_sasl_mechanism
 from schemas.settings.kafka import KafkaSecurity, KafkaSettings
 from schemas.settings.kafka_access import client_options
 
-__all__ = ["RefusedError", "greet"]
+__all__ = ["KafkaRefusedError", "greet"]
 
 _CONNECT_SECONDS: Final = 3
 _ANSWER_SECONDS: Final = 10
@@ -40,7 +40,7 @@ _LOGIN: Final = (
 )
 
 
-class RefusedError(Exception):
+class KafkaRefusedError(Exception):
     """A broker refuses us, or we refuse it; asking again doesn't help."""
 
     def __init__(self, what: str, hint: str) -> None:
@@ -84,21 +84,23 @@ def _log_in(talk: _Talk, security: KafkaSecurity, options: dict[str, object]) ->
     code, known = answer.number("h"), [answer.text() for _ in range(answer.number("i"))]
     if code == _UNSUPPORTED_MECHANISM and known:
         hint = "set kafka.security.mechanism to one of these"
-        raise RefusedError(f"knows no login by {asked}, only by {', '.join(known)}", hint)
+        raise KafkaRefusedError(f"knows no login by {asked}, only by {', '.join(known)}", hint)
     if code:
-        raise RefusedError(f"takes no login (error {code})", _WHICH)
+        raise KafkaRefusedError(f"takes no login (error {code})", _WHICH)
     mechanism = get_sasl_mechanism(asked)(**options)
     while not mechanism.is_done():
         token = mechanism.auth_bytes()
         answer = talk.ask(_SASL_AUTHENTICATE, 0, struct.pack(">i", len(token)) + token)
         code, why = answer.number("h"), answer.text()
         if code:
-            raise RefusedError(f"refuses the login of '{security.username}' ({why})", _LOGIN)
+            raise KafkaRefusedError(f"refuses the login of '{security.username}' ({why})", _LOGIN)
         try:
             mechanism.receive(answer.blob())
         except (KeyError, ValueError) as error:
             what = "doesn't prove that it knows the password, as SCRAM asks of a server"
-            raise RefusedError(what, "is this your Kafka? check kafka.bootstrap_servers") from error
+            raise KafkaRefusedError(
+                what, "is this your Kafka? check kafka.bootstrap_servers"
+            ) from error
 
 
 def _of_tls(error: ssl.SSLError, security: KafkaSecurity) -> Exception:
@@ -108,17 +110,19 @@ def _of_tls(error: ssl.SSLError, security: KafkaSecurity) -> Exception:
         why = error.verify_message.rstrip(".")
         if error.verify_code in _WRONG_NAME:
             hint = "write a name that the certificate has in kafka.bootstrap_servers"
-            return RefusedError(f"shows a certificate of another name ({why})", hint)
+            return KafkaRefusedError(f"shows a certificate of another name ({why})", hint)
         if error.verify_code in _WRONG_TIME:
-            return RefusedError(f"shows a certificate that isn't valid now ({why})", "renew it")
+            return KafkaRefusedError(
+                f"shows a certificate that isn't valid now ({why})", "renew it"
+            )
         hint = "name the certificate of its authority in kafka.security.ca_file"
-        return RefusedError(f"shows a certificate that isn't trusted ({why})", hint)
+        return KafkaRefusedError(f"shows a certificate that isn't trusted ({why})", hint)
     if "alert" in reason and ("certificate" in reason or "unknown ca" in reason):
         ours = security.certificate_file or "none is set"
         hint = "check kafka.security.certificate_file and key_file"
-        return RefusedError(f"doesn't accept our certificate ({ours}): {reason}", hint)
+        return KafkaRefusedError(f"doesn't accept our certificate ({ours}): {reason}", hint)
     if "wrong version number" in reason or "record layer" in reason:
-        return RefusedError("doesn't speak TLS there", _WHICH)
+        return KafkaRefusedError("doesn't speak TLS there", _WHICH)
     return OSError(f"TLS: {reason}")
 
 
@@ -135,9 +139,9 @@ class _Talk:
         head = self._received(8)
         size, number = struct.unpack(">ii", head)
         if head.startswith(_TLS_ALERT):
-            raise RefusedError("speaks TLS there, which isn't asked for", _WHICH)
+            raise KafkaRefusedError("speaks TLS there, which isn't asked for", _WHICH)
         if number != key or not 4 <= size <= _LONGEST:
-            raise RefusedError("doesn't answer as Kafka does", _WHICH)
+            raise KafkaRefusedError("doesn't answer as Kafka does", _WHICH)
         return _Answer(self._received(size - 4))
 
     def _received(self, count: int) -> bytes:

@@ -12,7 +12,7 @@ from itertools import count
 from schemas.backoff import Backoff
 from schemas.errors import DeltadropError
 from schemas.settings.kafka import KafkaSettings
-from schemas.settings.kafka_probe import RefusedError, greet
+from schemas.settings.kafka_probe import KafkaRefusedError, greet
 
 __all__ = ["KAFKA_HINT", "errors_as", "wait_until_reachable"]
 
@@ -39,12 +39,12 @@ def wait_until_reachable(kafka: KafkaSettings, kind: type[DeltadropError]) -> No
     deadline = time.monotonic() + _WAIT_SECONDS
     for attempt in count(1):
         reasons = []
-        refused: tuple[str, RefusedError] | None = None
+        refused: tuple[str, KafkaRefusedError] | None = None
         for server in kafka.servers:
             try:
                 greet(server, kafka)
                 return
-            except RefusedError as refusal:
+            except KafkaRefusedError as refusal:
                 refused = server, refusal
             except (OSError, ValueError) as error:
                 reasons.append(str(error))

@@ -25,11 +25,11 @@ from streams.reading.records import moment_of
 from streams.storage.layout import TopicPartition
 from streams.storage.partitions import Partitions
 
-__all__ = ["LINES", "Preview", "Stored", "preview_of"]
+__all__ = ["LINES", "LookedAtSpan", "Preview", "preview_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class LookedAtSpan:
     """Up to where a partition of the export's own topic was looked at, from where the window
     begins.
     """
@@ -56,7 +56,7 @@ class Preview:
     text: str
     shown: int
     lines: int
-    looked_at: tuple[Stored, ...]
+    looked_at: tuple[LookedAtSpan, ...]
     remarks: tuple[str, ...]
 
     def to_json(self) -> str:
@@ -118,10 +118,10 @@ def _preview_of(sinks: Sinks, export: Export, now: dt.datetime) -> Preview:
     )
 
 
-def _looked_at(intent: Intent) -> Iterator[Stored]:
+def _looked_at(intent: Intent) -> Iterator[LookedAtSpan]:
     for topic, partitions in intent.window.items():
         for partition, (first, end) in sorted(partitions.items()):
-            yield Stored(topic, partition, first, end)
+            yield LookedAtSpan(topic, partition, first, end)
 
 
 def _stored_until(partitions: Partitions, intent: Intent, export: Export) -> str | None:

@@ -22,7 +22,16 @@ from sinks.rendering.zones import zone
 from sinks.rules.campaigns import CAMPAIGN_LIFE
 from sinks.rules.columns import HeadedColumn
 
-__all__ = ["Field", "Format", "General", "Parameters", "Section", "Summary", "Target", "summary_of"]
+__all__ = [
+    "Field",
+    "Format",
+    "General",
+    "Parameters",
+    "Summary",
+    "SummarySection",
+    "Target",
+    "summary_of",
+]
 
 _KIND_NAMES = {
     CampaignKind.SCENARIZED: "scenarized",
@@ -101,7 +110,7 @@ class Parameters:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class SummarySection:
     """A section as text: its title, and lines of a label and a text, or of several cells."""
 
     title: str
@@ -122,13 +131,13 @@ class Summary:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False)
 
     @property
-    def sections(self) -> tuple[Section, ...]:
+    def sections(self) -> tuple[SummarySection, ...]:
         """The four sections, for people."""
         return (
-            Section("General data", tuple(_general_rows(self.general))),
-            Section("Target group", tuple(_target_rows(self.target))),
-            Section("Data", tuple(_field_rows(self.fields))),
-            Section("Parameters", tuple(_parameter_rows(self.parameters))),
+            SummarySection("General data", tuple(_general_rows(self.general))),
+            SummarySection("Target group", tuple(_target_rows(self.target))),
+            SummarySection("Data", tuple(_field_rows(self.fields))),
+            SummarySection("Parameters", tuple(_parameter_rows(self.parameters))),
         )
 
     def __str__(self) -> str:

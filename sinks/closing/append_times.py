@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 import pyarrow.parquet as pq
 
-from sinks.closing.offsets import Found, IntArray, Offsets, Runs
+from sinks.closing.offsets import IntArray, OffsetAtTime, Offsets, Runs
 from sinks.engine.unreadable import Read, explain_unreadable
 from streams.storage.coverage import Hole, Tile, tile
 from streams.storage.layout import CoveragePath, TopicPartition
@@ -76,7 +76,7 @@ class AppendTimes:
         self._offsets = offsets
         self._tolerance_ms = tolerance_ms
 
-    def settled(self, owner: TopicPartition, at: int, found: Found, begin: int) -> int:
+    def settled(self, owner: TopicPartition, at: int, found: OffsetAtTime, begin: int) -> int:
         """Return the first offset at or after an instant (UTC ms) that ends a window; the log's end
         where there is none.
 
@@ -106,7 +106,7 @@ class AppendTimes:
         owner: TopicPartition,
         at: int,
         bounds: tuple[int, int],
-        look_up: Callable[[], Found],
+        look_up: Callable[[], OffsetAtTime],
     ) -> Beginning:
         """Return where to read from, so that what was appended at or after an instant (UTC ms) is
         there up to an offset: stored, or a hole.

@@ -24,13 +24,13 @@ from sinks.closing.file_names import closed_with, taken_name
 from sinks.closing.guards import Figures, broken, rows_of_weekday
 from sinks.closing.intent import Intentions
 from sinks.closing.manifest_of import manifest_of
-from sinks.closing.observer import Step, decided, entering, step
+from sinks.closing.observer import CloseStep, decided, entering, step
 from sinks.closing.selection import Selection
 from sinks.drops.manifest import Manifest, Released
 from sinks.exports.export import Export
 from sinks.instants import stamp
 from sinks.ledger.held import Held, Holds
-from sinks.ledger.ledger import Deletion, Intent, Ledger, Outcome, Revision
+from sinks.ledger.ledger import CloseOutcome, Deletion, Intent, Ledger, Revision
 from sinks.ledger.receipts import Consignment
 from sinks.locations.base import Folder, Receipt
 from sinks.rendering.render import Rendered, render
@@ -54,10 +54,10 @@ class Drop:
     rendered: Rendered
     waiting: bytes | None
 
-    def outcome(self, receipts: Sequence[Receipt]) -> Outcome:
+    def outcome(self, receipts: Sequence[Receipt]) -> CloseOutcome:
         """What the ledger keeps of it, once it is delivered."""
         entry = self.manifest.file
-        return Outcome(
+        return CloseOutcome(
             drop_id=self.manifest.drop,
             file=entry.name if entry else None,
             rows=self.rendered.rows,
@@ -109,7 +109,7 @@ class Closer:
         *,
         initial: bool = False,
         loss: str = "",
-    ) -> Outcome:
+    ) -> CloseOutcome:
         """Close the window of an export that ends at an instant, and return what came of it.
 
         initial: make the export's initial drop instead, of every living row at the cut. loss: why
@@ -129,7 +129,7 @@ class Closer:
 
     def _close(
         self, export: Export, instant: dt.datetime, progress: Progress, *, initial: bool, loss: str
-    ) -> Outcome:
+    ) -> CloseOutcome:
         """Close a window that isn't closed: see `close`."""
         begun = self.ledger.intent(export.name, instant) is not None
         if not begun:
@@ -138,7 +138,7 @@ class Closer:
         release = self.holds.release(export.name, instant)
         if held is not None and release is None:
             raise held.error(export.name, instant)
-        with step(export.name, Step.PROVE):
+        with step(export.name, CloseStep.PROVE):
             proven = self.intentions.make(export, instant, progress, initial=initial, loss=loss)
         # What was decided counts, also where the definition has changed since.
         export = Export.from_json(proven.definition_json())
@@ -158,14 +158,14 @@ class Closer:
         """Make a drop in a scratch folder, which goes when the context ends."""
         with scratch_folder(self.scratch) as folder:
             selection = self.selection.select(intent, export)
-            with entering(export.name, Step.SELECT, selection) as selected:
+            with entering(export.name, CloseStep.SELECT, selection) as selected:
                 number = revision.number if revision else 0
                 name = str(export.file_name(intent.instant, number))
                 # The name within an archive stays: the same lines give the same bytes.
                 inner_name = export.inner_name(intent.instant)
                 file = folder / name
                 layout = replace(export.layout, block_bytes=intent.block_bytes)
-                with step(export.name, Step.RENDER), file.open("wb") as out:
+                with step(export.name, CloseStep.RENDER), file.open("wb") as out:
                     rendered = render(selected.lines, layout, out, inner_name=inner_name)
                 manifest = manifest_of(
                     export, intent, name, selected, rendered, revision, self._released(intent)
@@ -233,17 +233,19 @@ class Closer:
             self.deliveries.may_have(folder, one, locations) for one in (str(name), name.manifest)
         )
 
-    def _deliver_once(self, export: Export, intent: Intent, drop: Drop, *, begun: bool) -> Outcome:
+    def _deliver_once(
+        self, export: Export, intent: Intent, drop: Drop, *, begun: bool
+    ) -> CloseOutcome:
         """Bring a drop to its locations and record what came of it, unless another run did."""
         recorded = self.ledger.outcome(export.name, intent.instant)
         if recorded is not None:
             return recorded
         self._refuse_what_is_outdated(export, intent)
-        with step(export.name, Step.DELIVER):
+        with step(export.name, CloseStep.DELIVER):
             receipts = self.superseded(export, intent, drop) if begun else None
             if receipts is None:
                 receipts = self.deliver(export, drop, intent.instant)
-        with step(export.name, Step.RECORD):
+        with step(export.name, CloseStep.RECORD):
             return self._record(intent, drop, receipts)
 
     def _refuse_what_is_outdated(self, export: Export, intent: Intent) -> None:
@@ -286,7 +288,7 @@ class Closer:
             return None
         return Released(held_because=held.reasons, reason=release.reason)
 
-    def _record(self, intent: Intent, drop: Drop, receipts: Sequence[Receipt]) -> Outcome:
+    def _record(self, intent: Intent, drop: Drop, receipts: Sequence[Receipt]) -> CloseOutcome:
         waiting = drop.waiting
         if waiting is not None:
             name = self.ledger.waiting_name(intent.export, intent.instant)

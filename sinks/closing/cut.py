@@ -19,7 +19,7 @@ import structlog
 
 from schemas.errors import HeldError
 from sinks.closing.append_times import AppendTimes, Beginning
-from sinks.closing.offsets import Found, Offsets
+from sinks.closing.offsets import OffsetAtTime, Offsets
 from sinks.closing.span import Span
 from sinks.instants import milliseconds, parse_stamp, stamp
 from streams.reading.kafka import Topics
@@ -142,11 +142,11 @@ class Cuts:
 
     def stored_since(self, cut: TopicCut, appended_at: int) -> tuple[Beginning, ...]:
         """Return the same by what is stored alone: what isn't counts as removed from Kafka."""
-        removed = [Found(end, end, end) for end in cut.offsets]
+        removed = [OffsetAtTime(end, end, end) for end in cut.offsets]
         return self._since(cut, appended_at, lambda: removed)
 
     def _since(
-        self, cut: TopicCut, appended_at: int, found: Callable[[], Sequence[Found]]
+        self, cut: TopicCut, appended_at: int, found: Callable[[], Sequence[OffsetAtTime]]
     ) -> tuple[Beginning, ...]:
         lowest = self._lowest(cut, appended_at)
         return tuple(
@@ -199,5 +199,5 @@ class Cuts:
         return earlier, later
 
 
-def _of_partition(found: Callable[[], Sequence[Found]], number: int) -> Found:
+def _of_partition(found: Callable[[], Sequence[OffsetAtTime]], number: int) -> OffsetAtTime:
     return found()[number]

@@ -8,7 +8,7 @@ from schemas.errors import CloseError, WrongCloseError
 from sinks.drops.manifest import MANIFEST_ENDING
 from sinks.exports.export import Export
 from sinks.instants import stamp
-from sinks.ledger.ledger import Ledger, Outcome
+from sinks.ledger.ledger import CloseOutcome, Ledger
 
 __all__ = ["closed_with", "taken_name"]
 
@@ -23,7 +23,7 @@ def closed_with(ledger: Ledger, export: str, name: str) -> dt.datetime | None:
     return None
 
 
-def _name_told(outcome: Outcome) -> str | None:
+def _name_told(outcome: CloseOutcome) -> str | None:
     """The name as an outcome tells it; where an empty window's file was skipped, the manifest that
     was sent has it.
     """

@@ -9,9 +9,9 @@ from sinks.closing.losses import PassedSpan, lost_of_intent
 from sinks.closing.selection import Selected
 from sinks.drops.manifest import (
     Balance,
-    Lost,
+    LostEntry,
     Manifest,
-    Offsets,
+    OffsetsEntry,
     Released,
     Window,
     columns_of,
@@ -70,7 +70,7 @@ def manifest_of(
     )
 
 
-def _lost(intent: Intent, passed_over: Sequence[PassedSpan]) -> Lost | None:
+def _lost(intent: Intent, passed_over: Sequence[PassedSpan]) -> LostEntry | None:
     """Tell what was lost: what a person let the drop go without, and what of its window was passed
     over.
     """
@@ -80,7 +80,7 @@ def _lost(intent: Intent, passed_over: Sequence[PassedSpan]) -> Lost | None:
     if not lost:
         return None
     offsets = tuple(
-        Offsets(
+        OffsetsEntry(
             topic=span.partition.topic,
             topic_id=str(span.partition.topic_id),
             partition=span.partition.partition,
@@ -90,7 +90,7 @@ def _lost(intent: Intent, passed_over: Sequence[PassedSpan]) -> Lost | None:
         for span in lost
     )
     reasons = [*([intent.loss] if intent.loss else []), *(one.why.reason for one in over)]
-    return Lost(offsets=offsets, reason="; ".join(dict.fromkeys(reasons)))
+    return LostEntry(offsets=offsets, reason="; ".join(dict.fromkeys(reasons)))
 
 
 def _passed_over(one: PassedSpan) -> str:
@@ -129,10 +129,10 @@ def _rows_taken_out(intent: Intent) -> Iterator[str]:
         yield f"{counted(len(places), one, many)} taken out: {named}"
 
 
-def _offsets(intent: Intent) -> tuple[Offsets, ...]:
+def _offsets(intent: Intent) -> tuple[OffsetsEntry, ...]:
     topic_ids = {choice.partition.topic: choice.partition.topic_id for choice in intent.choices}
     return tuple(
-        Offsets(
+        OffsetsEntry(
             topic=topic,
             topic_id=str(topic_ids[topic]),
             partition=partition,

@@ -25,8 +25,8 @@ from schemas.errors import DeltadropError, HeldError, WaitingError
 from sinks.ledger.ledger import Intent
 
 __all__ = [
-    "Result",
-    "Step",
+    "AttemptResult",
+    "CloseStep",
     "Watcher",
     "begun",
     "decided",
@@ -38,7 +38,7 @@ __all__ = [
 T = TypeVar("T")
 
 
-class Step(StrEnum):
+class CloseStep(StrEnum):
     """The steps of a close, in order."""
 
     PROVE = "prove"  # take the cut, wait for the workers, choose coverage, record the intent
@@ -48,7 +48,7 @@ class Step(StrEnum):
     RECORD = "record"
 
 
-class Result(StrEnum):
+class AttemptResult(StrEnum):
     """What comes of an attempt at a close."""
 
     DELIVERED = "delivered"
@@ -60,18 +60,18 @@ class Result(StrEnum):
 class Watcher(Protocol):
     """Who is told; none of these raises."""
 
-    def took(self, export: str, step: Step, seconds: float) -> None:
+    def took(self, export: str, step: CloseStep, seconds: float) -> None:
         """A step of a close is over, well or not."""
 
-    def ended(self, export: str, instant: dt.datetime, result: Result) -> None:
+    def ended(self, export: str, instant: dt.datetime, result: AttemptResult) -> None:
         """An attempt at a close is over."""
 
 
 class _Nobody:
-    def took(self, export: str, step: Step, seconds: float) -> None:
+    def took(self, export: str, step: CloseStep, seconds: float) -> None:
         pass
 
-    def ended(self, export: str, instant: dt.datetime, result: Result) -> None:
+    def ended(self, export: str, instant: dt.datetime, result: AttemptResult) -> None:
         pass
 
 
@@ -102,7 +102,7 @@ def begun(export: str, instant: dt.datetime) -> Iterator[None]:
             watcher.ended(export, instant, _result_of(error))
             raise
         else:
-            watcher.ended(export, instant, Result.DELIVERED)
+            watcher.ended(export, instant, AttemptResult.DELIVERED)
         finally:
             unbind_contextvars("offsets")
 
@@ -114,7 +114,7 @@ def decided(intent: Intent) -> None:
 
 
 @contextmanager
-def step(export: str, which: Step) -> Iterator[None]:
+def step(export: str, which: CloseStep) -> Iterator[None]:
     """A step of a close, which takes as long as the context."""
     began = time.monotonic()
     try:
@@ -124,7 +124,7 @@ def step(export: str, which: Step) -> Iterator[None]:
 
 
 @contextmanager
-def entering(export: str, which: Step, context: AbstractContextManager[T]) -> Iterator[T]:
+def entering(export: str, which: CloseStep, context: AbstractContextManager[T]) -> Iterator[T]:
     """Enter a context; the step takes as long as entering does."""
     with ExitStack() as stack:
         with step(export, which):
@@ -132,7 +132,7 @@ def entering(export: str, which: Step, context: AbstractContextManager[T]) -> It
         yield entered
 
 
-def _result_of(error: DeltadropError) -> Result:
+def _result_of(error: DeltadropError) -> AttemptResult:
     if isinstance(error, WaitingError):
-        return Result.WAITING
-    return Result.HELD if isinstance(error, HeldError) else Result.FAILED
+        return AttemptResult.WAITING
+    return AttemptResult.HELD if isinstance(error, HeldError) else AttemptResult.FAILED

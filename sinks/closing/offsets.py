@@ -24,7 +24,7 @@ from schemas.settings.kafka import KafkaSettings
 from schemas.settings.reachable import KAFKA_HINT, errors_as, wait_until_reachable
 from streams.reading.kafka import plain_consumer
 
-__all__ = ["Found", "IntArray", "KafkaOffsets", "Offsets", "Runs"]
+__all__ = ["IntArray", "KafkaOffsets", "OffsetAtTime", "Offsets", "Runs"]
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
@@ -36,7 +36,7 @@ _IDLE_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class OffsetAtTime:
     """The first offset at or after an instant, in a log of `[start, end)`: `end` where it has none.
 
     appended_at: its append time in UTC milliseconds, None where there is no such record.
@@ -70,7 +70,7 @@ class Runs:
 class Offsets(Protocol):
     """What a close asks Kafka."""
 
-    def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[Found]:
+    def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[OffsetAtTime]:
         """Return the first offset at or after an instant, by partition."""
 
     def runs(self, topic: str, partition: int, first: int, end: int) -> Runs:
@@ -83,7 +83,7 @@ class KafkaOffsets:
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
 
-    def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[Found]:
+    def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[OffsetAtTime]:
         """See Offsets.at; raises CloseError where the broker doesn't answer."""
         wanted = [KafkaPartition(topic, number) for number in range(partitions)]
         with self._asking(topic) as consumer:
@@ -128,10 +128,10 @@ class KafkaOffsets:
             yield consumer
 
 
-def _found(found: Any, start: int, end: int) -> Found:
+def _found(found: Any, start: int, end: int) -> OffsetAtTime:
     if found is None:
-        return Found(end, start, end)
-    return Found(found.offset, start, end, found.timestamp)
+        return OffsetAtTime(end, start, end)
+    return OffsetAtTime(found.offset, start, end, found.timestamp)
 
 
 def _read_runs(consumer: KafkaConsumer, wanted: KafkaPartition, first: int, end: int) -> Runs:

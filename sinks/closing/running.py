@@ -11,7 +11,7 @@ from sinks.closing.close import Closer, Progress
 from sinks.closing.observer import begun
 from sinks.closing.unexpected import told_of
 from sinks.exports.export import Export
-from sinks.ledger.ledger import Outcome
+from sinks.ledger.ledger import CloseOutcome
 
 __all__ = ["attempt", "foreseen"]
 
@@ -23,7 +23,7 @@ def attempt(
     progress: Progress,
     *,
     initial: bool = False,
-) -> Outcome:
+) -> CloseOutcome:
     """Close a window; raises only DeltadropError, so that one export that fails in a way nobody
     foresaw doesn't keep the others from closing. Who watches (`sinks.closing.observer`) is told.
     """

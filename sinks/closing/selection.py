@@ -27,7 +27,7 @@ from sinks.closing.losses import PassedSpan, passed_over_of_intent
 from sinks.closing.planning import planning
 from sinks.closing.reading import Reading
 from sinks.editions import WAITED_ARE_LATE, refuse_later
-from sinks.engine.duckdb import Engine, asked, fetched
+from sinks.engine.duckdb import QueryEngine, asked, fetched
 from sinks.engine.event_source import EventSource, Narrowed, taken_out_of
 from sinks.engine.unreadable import explain_unreadable
 from sinks.exports.export import Export
@@ -172,7 +172,7 @@ class Selection:
         taken_out: Sequence[TakenOutPath] = (),
         narrowed: Narrowed | None = None,
     ) -> Iterator[Reading]:
-        opened = Engine.opened(self.memory_limit, self.scratch)
+        opened = QueryEngine.opened(self.memory_limit, self.scratch)
         with opened as (engine, folder), planning():
             parts = (engine, self.partitions, self.catalog, folder, narrowed, taken_out)
             source = EventSource(*parts)

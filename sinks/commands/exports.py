@@ -18,7 +18,7 @@ from schemas.errors import Fault, WrongInputError
 from schemas.settings.settings import Settings, load_settings
 from schemas.tables import Catalog, load_catalog
 from sinks.authoring.json_schema import json_schemas, written
-from sinks.authoring.summary import Section, Summary, summary_of
+from sinks.authoring.summary import Summary, SummarySection, summary_of
 from sinks.exports.export import Export, load_exports
 from sinks.locations import load_locations, terms_of
 
@@ -128,7 +128,7 @@ def show(told: Summary) -> None:
         console.print(_grid(section))
 
 
-def _grid(section: Section) -> Table:
+def _grid(section: SummarySection) -> Table:
     grid = Table.grid(padding=(0, 2))
     for place in range(len(section.rows[0])):
         grid.add_column(style="cyan" if place == 0 else None, overflow="fold")

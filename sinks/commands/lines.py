@@ -9,13 +9,13 @@ from typing import Any
 
 from sinks.instants import stamp
 from sinks.ledger.held import Holds
-from sinks.ledger.ledger import Ledger, Outcome
+from sinks.ledger.ledger import CloseOutcome, Ledger
 from sinks.wording import counted
 
 __all__ = ["close_line", "history_fields", "history_lines", "outcome_fields"]
 
 
-def close_line(export: str, instant: dt.datetime, outcome: Outcome | None) -> str:
+def close_line(export: str, instant: dt.datetime, outcome: CloseOutcome | None) -> str:
     """Tell a close in a line: window, file, rows, bytes, checksum, warnings."""
     when = f"{export}  {stamp(instant)}"
     if outcome is None:
@@ -27,7 +27,7 @@ def close_line(export: str, instant: dt.datetime, outcome: Outcome | None) -> st
     return f"{when}  {outcome.file}  {size}  {outcome.sha256[:12]}{warned}"
 
 
-def outcome_fields(outcome: Outcome) -> dict[str, Any]:
+def outcome_fields(outcome: CloseOutcome) -> dict[str, Any]:
     """Tell what came of a close; of a file that was skipped there are neither bytes nor checksum
     (the ledger keeps those that it would have had, as a proof).
     """

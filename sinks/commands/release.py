@@ -20,7 +20,7 @@ from sinks.commands.lines import close_line, outcome_fields
 from sinks.commands.telling import reporter_of
 from sinks.exports.export import Export
 from sinks.instants import parse_stamp, parse_zoned
-from sinks.ledger.ledger import Outcome
+from sinks.ledger.ledger import CloseOutcome
 from sinks.repair.release import Releaser
 from sinks.setup import Sinks
 
@@ -94,7 +94,7 @@ def _show(
 
 def _released(
     sinks: Sinks, export: str, instant: dt.datetime, reason: str, accept_loss: bool
-) -> Outcome:
+) -> CloseOutcome:
     releaser = Releaser(sinks.reviser)
 
     def progress(lags: Sequence[Lag]) -> None:

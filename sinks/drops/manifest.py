@@ -31,9 +31,9 @@ __all__ = [
     "ExportEntry",
     "FileEntry",
     "Instant",
-    "Lost",
+    "LostEntry",
     "Manifest",
-    "Offsets",
+    "OffsetsEntry",
     "Released",
     "Window",
     "columns_of",
@@ -134,7 +134,7 @@ def _is_a_day(begin: datetime, end: datetime, zone: ZoneInfo) -> bool:
     )
 
 
-class Offsets(_Entry):
+class OffsetsEntry(_Entry):
     """The offsets `[first, next)` of a topic's partition that the window holds."""
 
     topic: str
@@ -218,12 +218,12 @@ class Balance(_Entry):
             )
 
 
-class Lost(_Entry):
+class LostEntry(_Entry):
     """Offsets that the drop is without, as they were lost or passed over: which, and why it was
     sent all the same.
     """
 
-    offsets: tuple[Offsets, ...]
+    offsets: tuple[OffsetsEntry, ...]
     reason: str
 
 
@@ -250,13 +250,13 @@ class Manifest(_Entry):
     file: FileEntry | None
     dialect: Dialect
     columns: tuple[ColumnEntry, ...]
-    offsets: tuple[Offsets, ...]
+    offsets: tuple[OffsetsEntry, ...]
     balance: Balance
     late_rows: Mapping[date, Count]
     warnings: tuple[str, ...]
     reason: str | None = None
     released: Released | None = None
-    lost: Lost | None = None
+    lost: LostEntry | None = None
 
     def to_json(self) -> bytes:
         """Serialise, for people too: one field a line, a line break at the end."""

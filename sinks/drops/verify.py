@@ -19,13 +19,13 @@ from sinks.drops.manifest import MANIFEST_ENDING, FileEntry, Manifest
 from sinks.drops.unpack import unpacked
 from sinks.wording import counted
 
-__all__ = ["Finding", "Verification", "verify"]
+__all__ = ["Verification", "VerifyFinding", "verify"]
 
 _PIECE: Final = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class VerifyFinding:
     """One thing that isn't as the manifest says: what was looked at, and what was found."""
 
     check: str
@@ -41,7 +41,7 @@ class Verification:
     rows: int
     bytes: int | None  # None where the window's file was skipped
     sha256: str | None
-    findings: tuple[Finding, ...]
+    findings: tuple[VerifyFinding, ...]
 
     @property
     def is_well(self) -> bool:
@@ -83,7 +83,7 @@ def verify(path: Path) -> Verification:
     findings = [*_compare(manifest.file, file.name, raw), *spoilt]
     if not spoilt and csv.rows != manifest.file.rows:
         what = f"found {csv.rows}, the manifest says {manifest.file.rows}"
-        findings.append(Finding("rows", what))
+        findings.append(VerifyFinding("rows", what))
     return Verification(
         str(file),
         str(manifest_path),
@@ -94,7 +94,7 @@ def verify(path: Path) -> Verification:
     )
 
 
-def _read(file: Path, raw: _Raw, csv: CsvCheck, entry: FileEntry) -> list[Finding]:
+def _read(file: Path, raw: _Raw, csv: CsvCheck, entry: FileEntry) -> list[VerifyFinding]:
     """Read all of the file, its content as far as it can be read."""
     try:
         with file.open("rb") as opened:
@@ -102,7 +102,7 @@ def _read(file: Path, raw: _Raw, csv: CsvCheck, entry: FileEntry) -> list[Findin
             try:
                 csv.read(unpacked(pieces, entry.compression, entry.inner_name))
             except SpoiltError as spoilt:
-                return [Finding(spoilt.check, str(spoilt))]
+                return [VerifyFinding(spoilt.check, str(spoilt))]
             finally:
                 for _ in pieces:
                     pass
@@ -113,9 +113,11 @@ def _read(file: Path, raw: _Raw, csv: CsvCheck, entry: FileEntry) -> list[Findin
 
 def _verify_skipped(file: Path, manifest: Path) -> Verification:
     """An empty window whose file was skipped: there must be none."""
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[VerifyFinding, ...] = ()
     if file.exists():
-        findings = (Finding("file", "is there, though its manifest says that it was skipped"),)
+        findings = (
+            VerifyFinding("file", "is there, though its manifest says that it was skipped"),
+        )
     return Verification(str(file), str(manifest), 0, None, None, findings)
 
 
@@ -147,11 +149,11 @@ class _Raw:
             yield piece
 
 
-def _compare(expected: FileEntry, name: str, raw: _Raw) -> Iterator[Finding]:
+def _compare(expected: FileEntry, name: str, raw: _Raw) -> Iterator[VerifyFinding]:
     if name != expected.name:
-        yield Finding("name", f"is {name!r}, the manifest is of {expected.name!r}")
+        yield VerifyFinding("name", f"is {name!r}, the manifest is of {expected.name!r}")
     if raw.bytes != expected.bytes:
-        yield Finding("bytes", f"found {raw.bytes}, the manifest says {expected.bytes}")
+        yield VerifyFinding("bytes", f"found {raw.bytes}, the manifest says {expected.bytes}")
     if raw.sha256.hexdigest() != expected.sha256:
         found = raw.sha256.hexdigest()
-        yield Finding("SHA-256", f"is {found}, the manifest says {expected.sha256}")
+        yield VerifyFinding("SHA-256", f"is {found}, the manifest says {expected.sha256}")

@@ -27,7 +27,7 @@ __all__ = [
     "BATCH_BYTES",
     "BATCH_ROWS",
     "VECTOR_ROWS",
-    "Engine",
+    "QueryEngine",
     "asked",
     "engine_of",
     "fetched",
@@ -51,7 +51,7 @@ _QUERY: Final = f"query {token_hex(8)} "  # as nobody's data has it
 _A_QUERY: Final = re.compile(f'"{_QUERY}([0-9]+)"')
 
 
-class Engine(Backend):  # type: ignore[misc]  # Ibis tells no types
+class QueryEngine(Backend):  # type: ignore[misc]  # Ibis tells no types
     """DuckDB, whose kept tables are computed one after the other on a thread of its own while the
     caller plans what comes next: planning takes a fifth of a close.
 
@@ -62,7 +62,7 @@ class Engine(Backend):  # type: ignore[misc]  # Ibis tells no types
 
     @classmethod
     @contextmanager
-    def opened(cls, memory_limit: str, scratch: Path) -> Iterator[tuple[Engine, Path]]:
+    def opened(cls, memory_limit: str, scratch: Path) -> Iterator[tuple[QueryEngine, Path]]:
         """An engine with a memory limit, and an empty folder below scratch to spill to; both go
         when the context ends.
         """
@@ -74,14 +74,14 @@ class Engine(Backend):  # type: ignore[misc]  # Ibis tells no types
                 engine.disconnect()
 
     @classmethod
-    def on(cls, **settings: Any) -> Engine:
+    def on(cls, **settings: Any) -> QueryEngine:
         """An engine on an empty database in memory, in UTC. settings: those of DuckDB."""
-        engine: Engine = cls().connect(**settings)
+        engine: QueryEngine = cls().connect(**settings)
         return engine
 
     def __hash__(self) -> int:
         """The same for all: plans on tables of any engine are known again (`plans.py`)."""
-        return hash(Engine)
+        return hash(QueryEngine)
 
     def __eq__(self, other: object) -> bool:
         """Whether it is this one: tables of two engines aren't mixed."""
@@ -247,9 +247,9 @@ def asked(result: ir.Table) -> list[dict[str, Any]]:
     return rows
 
 
-def engine_of(table: ir.Table) -> Engine:
+def engine_of(table: ir.Table) -> QueryEngine:
     """Return the engine that a table is of."""
     engine = table.get_backend()
-    if not isinstance(engine, Engine):
+    if not isinstance(engine, QueryEngine):
         raise TypeError(f"{engine!r} is not an Engine")
     return engine

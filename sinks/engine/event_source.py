@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from schemas.derive import arrow_schema
 from schemas.tables import Catalog
 from schemas.topics import Topic
-from sinks.engine.duckdb import Engine, parquet_scan
+from sinks.engine.duckdb import QueryEngine, parquet_scan
 from sinks.engine.unreadable import Read
 from sinks.ledger.ledger import Choice
 from streams.storage.coverage import Tile, Tiling
@@ -59,7 +59,7 @@ class EventSource:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: QueryEngine,
         partitions: Partitions,
         catalog: Catalog,
         scratch: Path,

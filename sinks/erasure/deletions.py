@@ -25,14 +25,20 @@ from schemas.topics import Topic
 from sinks.closing.cut import Cuts, TopicCut
 from sinks.closing.losses import Losses
 from sinks.editions import EDITION
-from sinks.engine.duckdb import Engine, fetched, kept, streamed
+from sinks.engine.duckdb import QueryEngine, fetched, kept, streamed
 from sinks.engine.event_source import EventSource, clip, taken_out_of
 from sinks.engine.unreadable import explain_unreadable
 from sinks.ledger.ledger import Choice
 from sinks.state.lives import among_deletions
 from sinks.state.order import POSITION, in_append_order
 from sinks.state.repeats import repeats, without_repeats
-from streams.erasure.tombstones import NOWHERE, TOMBSTONES, Found, TombstoneFiles, Tombstones
+from streams.erasure.tombstones import (
+    NOWHERE,
+    TOMBSTONES,
+    FoundTombstones,
+    TombstoneFiles,
+    Tombstones,
+)
 from streams.storage.layout import CoveragePath, TombstonesPath, TopicPartition
 from streams.storage.partitions import Partitions
 
@@ -92,7 +98,7 @@ class Deletions:
         known = self.tombstones.known(topic.name)
         rows, deleted = self._find(topic, ranges, known)
         looked = {one.owner.partition: one.next for one in ranges}
-        if not self.tombstones.add(path, Found(topic_id, looked, rows)):
+        if not self.tombstones.add(path, FoundTombstones(topic_id, looked, rows)):
             raise PartitionError(
                 what="another erase pass records deletions at the same time",
                 where=topic.name,
@@ -127,7 +133,7 @@ class Deletions:
     ) -> tuple[pa.Table, int]:
         choices = [self._choice(one, one.begin) for one in ranges]
         bounds = {one.owner: (one.first, one.next) for one in ranges}
-        with Engine.opened(self.memory_limit, self.scratch) as (engine, scratch):
+        with QueryEngine.opened(self.memory_limit, self.scratch) as (engine, scratch):
             source = self._source(engine, scratch, choices)
             told = self._records(source, topic, choices, clip(choices, bounds))
             before = engine.create_table("known", _as_table(known), temp=True)
@@ -136,7 +142,7 @@ class Deletions:
             found = self._with_late(engine, scratch, topic, ranges, found)
         return _rows(found, known)
 
-    def _source(self, engine: Engine, scratch: Path, choices: Sequence[Choice]) -> EventSource:
+    def _source(self, engine: QueryEngine, scratch: Path, choices: Sequence[Choice]) -> EventSource:
         taken_out = taken_out_of(self.partitions, choices)
         parts = (engine, self.partitions, self.catalog, scratch)
         return EventSource(*parts, taken_out=taken_out)
@@ -155,7 +161,7 @@ class Deletions:
 
     def _with_late(
         self,
-        engine: Engine,
+        engine: QueryEngine,
         scratch: Path,
         topic: Topic,
         ranges: Sequence[_Range],

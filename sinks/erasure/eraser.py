@@ -31,13 +31,13 @@ from sinks.instants import milliseconds, stamp
 from sinks.repair.leftovers import Leftovers
 from sinks.repair.revise import Reviser
 from sinks.repair.revised import Revised, unfinished
-from sinks.repair.told import Told
+from sinks.repair.told import RepairReport
 from sinks.wording import counted
 from streams.erasure.files import Erased
 from streams.erasure.tombstones import TombstoneFiles
 from streams.storage.partitions import Partitions
 
-__all__ = ["Eraser", "Report"]
+__all__ = ["Eraser", "ErasureReport"]
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ REASON = "erasure of personal data"
 
 
 @dataclass(slots=True)
-class Report(Told):
+class ErasureReport(RepairReport):
     """What a pass did. `left` says what it could not do, and why."""
 
     deletions: int = 0
@@ -88,19 +88,19 @@ class Eraser:
     reviser: Reviser
     leftovers: Leftovers
 
-    def run(self) -> Report:
+    def run(self) -> ErasureReport:
         """Run one pass over all databases.
 
         Raises DeltadropError where something kept it from going on; it is safe to run it again.
         """
-        report = Report()
+        report = ErasureReport()
         self._finish_what_was_begun(report)
         for database in sorted(self.catalog.databases):
             self._erase(Topic(Kind.PROFILE, database, prefix=self.prefix), report)
         report.leftovers = self.leftovers.remove()
         return report
 
-    def _finish_what_was_begun(self, report: Report) -> None:
+    def _finish_what_was_begun(self, report: ErasureReport) -> None:
         ledger = self.reviser.ledger
         for export in ledger.exports():
             for instant in ledger.closes(export):
@@ -111,7 +111,7 @@ class Eraser:
                     told = f"{export}@{stamp(instant)} can't be finished: {error}"
                     self._leave(export, instant, report, told, str(error))
 
-    def _finish(self, export: str, instant: dt.datetime, report: Report) -> None:
+    def _finish(self, export: str, instant: dt.datetime, report: ErasureReport) -> None:
         ledger, closer = self.reviser.ledger, self.reviser.closer
         intent = ledger.intent(export, instant)
         is_held = closer.holds.waiting(export, instant) is not None
@@ -122,7 +122,7 @@ class Eraser:
             revised = self.reviser.revised(export, instant)
             report.drops += [revised] if revised else []
 
-    def _erase(self, profiles: Topic, report: Report) -> None:
+    def _erase(self, profiles: Topic, report: ErasureReport) -> None:
         recorded = self._recorded(profiles, report)
         report.deletions += recorded.profiles
         report.left += recorded.holes
@@ -147,7 +147,7 @@ class Eraser:
         settled.write(profiles.name, tombstones.last_number, progress.names)
         log.info("erased", database=profiles.database, deletions=recorded.profiles)
 
-    def _recorded(self, profiles: Topic, report: Report) -> Recorded:
+    def _recorded(self, profiles: Topic, report: ErasureReport) -> Recorded:
         """Record the deletions of a database. Where one can't be looked for, as something of the
         profiles' events can't be read, those that are known are erased all the same.
         """
@@ -159,7 +159,7 @@ class Eraser:
             return Recorded()
 
     def _revise(
-        self, profiles: Topic, progress: Progress, touched: Touched, report: Report
+        self, profiles: Topic, progress: Progress, touched: Touched, report: ErasureReport
     ) -> None:
         for export, instant in self._closes(profiles, report):
             name = f"{export}@{stamp(instant)}"
@@ -177,7 +177,7 @@ class Eraser:
                 progress.names.add(name)
 
     def _leave(
-        self, export: str, instant: dt.datetime, report: Report, told: str, why: str
+        self, export: str, instant: dt.datetime, report: ErasureReport, told: str, why: str
     ) -> None:
         """Tell what could not be done of a drop; one that was made again counts, and waits only
         for its locations. told: of one that wasn't.
@@ -194,7 +194,7 @@ class Eraser:
             report.drops.append(revised)
             report.left.append(f"{revised.undelivered}: {why}")
 
-    def _closes(self, profiles: Topic, report: Report) -> Iterable[tuple[str, dt.datetime]]:
+    def _closes(self, profiles: Topic, report: ErasureReport) -> Iterable[tuple[str, dt.datetime]]:
         """The closes of a database's exports that were finished; those of which that can't be told
         are left.
         """

@@ -29,7 +29,7 @@ from sinks.ledger.ledger import Ledger
 from sinks.state.lives import TOLD
 from streams.erasure.files import BatchErasure, Erased, GoneRows, erase_in_file
 from streams.erasure.personal import PersonalData, facts_of, judged_columns, numbers, owners_of
-from streams.erasure.tombstones import Facts, Integers, Mask, Tombstones
+from streams.erasure.tombstones import DeletionFacts, Integers, Mask, Tombstones
 from streams.recovery.unreadable import why_broken
 from streams.storage.partitions import Partitions
 from streams.storage.store import Store
@@ -218,5 +218,5 @@ def _of_the_gone(
     told_at, told_of = (numbers(rows[moment].fill_null(_NEVER)) for moment in TOLD)
     owners = owners_of(rows)
     nobodys, ids = owners.is_null().to_numpy(), owners.fill_null(0).to_numpy()
-    gone = tombstones.gone(Facts(ids, told_at, told_of, nobodys), silent_until)
+    gone = tombstones.gone(DeletionFacts(ids, told_at, told_of, nobodys), silent_until)
     return gone, int(told_at.max(initial=0))

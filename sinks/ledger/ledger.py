@@ -131,7 +131,7 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CloseOutcome:
     """What came of a close: the file, its figures, and where it was delivered."""
 
     drop_id: str
@@ -150,7 +150,7 @@ class Outcome:
         return (json.dumps(asdict(self), indent=1) + "\n").encode()
 
     @classmethod
-    def from_json(cls, content: bytes) -> Outcome:
+    def from_json(cls, content: bytes) -> CloseOutcome:
         """Read back what `to_json` wrote."""
         fields = json.loads(content)
         fields["receipts"], fields["warnings"] = (
@@ -222,7 +222,7 @@ class Ledger:
         """Whether the close at an instant was ever asked for as the export's initial drop."""
         return read_entry(self.store, _asked(export, instant), lambda _: True) is not None
 
-    def record_outcome(self, intent: Intent, outcome: Outcome) -> Outcome:
+    def record_outcome(self, intent: Intent, outcome: CloseOutcome) -> CloseOutcome:
         """Record an outcome and return it, or the one that was recorded for this close before.
 
         Raises LedgerError where the recorded one has other bytes: two closers disagreed.
@@ -237,13 +237,13 @@ class Ledger:
         assert recorded is not None  # created just now, here or by another run
         return recorded
 
-    def record_revision_outcome(self, revision: Revision, outcome: Outcome) -> Outcome:
+    def record_revision_outcome(self, revision: Revision, outcome: CloseOutcome) -> CloseOutcome:
         """Record what came of a revision; see `record_outcome`."""
         return self._record_outcome(revision.intent, outcome, f"r{revision.number}.outcome")
 
-    def _record_outcome(self, intent: Intent, outcome: Outcome, entry: str) -> Outcome:
+    def _record_outcome(self, intent: Intent, outcome: CloseOutcome, entry: str) -> CloseOutcome:
         self.store.create(entry_name(intent.export, intent.instant, entry), outcome.to_json())
-        recorded = self._read(intent.export, intent.instant, entry, Outcome.from_json)
+        recorded = self._read(intent.export, intent.instant, entry, CloseOutcome.from_json)
         assert recorded is not None  # created just now, here or by another closer
         if (recorded.sha256, recorded.balance) != (outcome.sha256, outcome.balance):
             raise LedgerError(
@@ -257,18 +257,20 @@ class Ledger:
         """Return the intent of a close, if it was begun."""
         return self._read(export, instant, "intent", partial(Intent.from_json, export, instant))
 
-    def outcome(self, export: str, instant: dt.datetime) -> Outcome | None:
+    def outcome(self, export: str, instant: dt.datetime) -> CloseOutcome | None:
         """Return the outcome of a close, if it was finished."""
-        return self._read(export, instant, "outcome", Outcome.from_json)
+        return self._read(export, instant, "outcome", CloseOutcome.from_json)
 
     def revision(self, export: str, instant: dt.datetime, number: int) -> Revision | None:
         """Return a revision of a close's drop, if it was begun."""
         read = partial(Revision.from_json, number, export, instant)
         return self._read(export, instant, f"r{number}.intent", read)
 
-    def revision_outcome(self, export: str, instant: dt.datetime, number: int) -> Outcome | None:
+    def revision_outcome(
+        self, export: str, instant: dt.datetime, number: int
+    ) -> CloseOutcome | None:
         """Return what came of a revision, if it was finished."""
-        return self._read(export, instant, f"r{number}.outcome", Outcome.from_json)
+        return self._read(export, instant, f"r{number}.outcome", CloseOutcome.from_json)
 
     def revisions(self, export: str, instant: dt.datetime) -> list[int]:
         """Return the numbers of the revisions that were begun, in order."""

@@ -3,12 +3,12 @@
 from sinks.locations.base import (
     Delivered,
     DeliveryError,
+    DeliveryStep,
     Folder,
     Location,
     OtherBytesError,
     PassingError,
     Receipt,
-    Step,
     Terms,
 )
 from sinks.locations.kinds import KINDS, Destination, Locations, load_locations, terms_of
@@ -19,6 +19,7 @@ __all__ = [
     "TRANSFERBOX",
     "Delivered",
     "DeliveryError",
+    "DeliveryStep",
     "Destination",
     "Folder",
     "Location",
@@ -26,7 +27,6 @@ __all__ = [
     "OtherBytesError",
     "PassingError",
     "Receipt",
-    "Step",
     "Terms",
     "Transferbox",
     "load_locations",

@@ -19,17 +19,17 @@ from schemas.errors import CloseError
 __all__ = [
     "Delivered",
     "DeliveryError",
+    "DeliveryStep",
     "Folder",
     "Location",
     "OtherBytesError",
     "PassingError",
     "Receipt",
-    "Step",
     "Terms",
 ]
 
 
-class Step(StrEnum):
+class DeliveryStep(StrEnum):
     """What a delivery goes through, in order; a kind of place that has no such step leaves it
     out.
     """
@@ -46,7 +46,7 @@ class DeliveryError(CloseError):
     """A file couldn't be delivered; nothing of it counts there, and trying again is safe."""
 
     def __init__(
-        self, what: str, *, where: str = "", hint: str = "", step: Step = Step.WRITE
+        self, what: str, *, where: str = "", hint: str = "", step: DeliveryStep = DeliveryStep.WRITE
     ) -> None:
         super().__init__(what, where=where, hint=hint)
         self.step = step
@@ -137,7 +137,7 @@ class Location(Protocol):
         told.
         """
 
-    def check(self) -> Iterator[Step]:
+    def check(self) -> Iterator[DeliveryStep]:
         """Go through a delivery with a file of our own, which is removed: yield each step that
         went well; raises DeliveryError, which has the step, for the first that didn't.
         """

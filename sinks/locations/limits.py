@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from sinks.locations.base import DeliveryError, PassingError, Step
+from sinks.locations.base import DeliveryError, DeliveryStep, PassingError
 
 __all__ = ["Limit", "ended_after"]
 
@@ -25,7 +25,7 @@ class Limit:
         """Return the seconds that are left; raises PassingError where none are."""
         left = self._end - time.monotonic()
         if left <= 0:
-            raise _over(self._seconds, self._where, Step.WRITE)
+            raise _over(self._seconds, self._where, DeliveryStep.WRITE)
         return left
 
 
@@ -53,7 +53,7 @@ def ended_after(seconds: float, end: Callable[[], object], where: str) -> Iterat
         timer.cancel()
 
 
-def _over(seconds: float, where: str, step: Step) -> PassingError:
+def _over(seconds: float, where: str, step: DeliveryStep) -> PassingError:
     return PassingError(
         f"an attempt took longer than {seconds:g} s", where=where, hint=_HINT, step=step
     )

@@ -24,11 +24,11 @@ from uuid import uuid4
 from sinks.locations.base import (
     Delivered,
     DeliveryError,
+    DeliveryStep,
     Folder,
     OtherBytesError,
     PassingError,
     Receipt,
-    Step,
 )
 from sinks.locations.limits import Limit
 from sinks.locations.local import content_of, own_file
@@ -36,7 +36,7 @@ from sinks.locations.settings import RemoteSettings
 
 __all__ = ["RemoteLocation", "Session"]
 
-_BEFORE_WRITE: Final = (Step.CONNECT, Step.TRUST, Step.LOGIN)
+_BEFORE_WRITE: Final = (DeliveryStep.CONNECT, DeliveryStep.TRUST, DeliveryStep.LOGIN)
 _LOCK_PAUSE_SECONDS: Final = 0.1
 
 
@@ -129,7 +129,7 @@ class RemoteLocation:
             path = _joined(_joined(self.settings.folder, str(folder)), name)
             return session.size(path) is not None
 
-    def check(self) -> Iterator[Step]:
+    def check(self) -> Iterator[DeliveryStep]:
         """See Location.check."""
         with contextlib.ExitStack() as stack:
             try:
@@ -146,7 +146,7 @@ class RemoteLocation:
         """Where a file is, for people."""
         return f"{self.server}/{path.lstrip('/')}"
 
-    def _try(self, session: Session, local: Path) -> Iterator[Step]:
+    def _try(self, session: Session, local: Path) -> Iterator[DeliveryStep]:
         name = f".deltadrop-check-{uuid4().hex}"
         probe = _joined(self.settings.folder, f"{name}.part")
         if self.settings.folder:
@@ -154,18 +154,18 @@ class RemoteLocation:
                 session.make_folder(path)
         try:
             session.write(local, probe, 0)
-            yield Step.WRITE
+            yield DeliveryStep.WRITE
             if self.settings.rename:
                 renamed = _joined(self.settings.folder, name)
                 session.rename(probe, renamed)
                 probe = renamed
-                yield Step.RENAME
+                yield DeliveryStep.RENAME
         except DeliveryError:
             with contextlib.suppress(DeliveryError):
                 session.remove(probe)
             raise
         session.remove(probe)
-        yield Step.DELETE
+        yield DeliveryStep.DELETE
 
     def _is_whole(self, session: Session, sending: _Sending, there: int) -> bool:
         """Whether the target has all bytes; False if it's a part of it that may be added to."""

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from schemas.definitions.definitions import AtError
 from schemas.definitions.patterns import worded
 from schemas.settings.receivers import ReadyFile
-from sinks.locations.base import DeliveryError, Location, Step, Terms
+from sinks.locations.base import DeliveryError, DeliveryStep, Location, Terms
 
 __all__ = ["LocationSettings", "RemoteSettings", "ServerFolder", "Text", "secret"]
 
@@ -101,4 +101,4 @@ def secret(what: str, variable: str | None, file: Path | None, location: str) ->
 
 def _missing(location: str, what: str) -> DeliveryError:
     hint = "secrets come from the variable or the file that the location's settings name"
-    return DeliveryError(what, where=f"location '{location}'", hint=hint, step=Step.LOGIN)
+    return DeliveryError(what, where=f"location '{location}'", hint=hint, step=DeliveryStep.LOGIN)

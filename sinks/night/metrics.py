@@ -17,8 +17,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from sinks.closing.observer import Result, Step
-from sinks.night.standing import Standing, standing_of
+from sinks.closing.observer import AttemptResult, CloseStep
+from sinks.night.standing import ExportStanding, standing_of
 from sinks.rules.outcome import Outcome as RowOutcome
 from sinks.setup import Sinks
 
@@ -26,7 +26,7 @@ __all__ = ["CloseMetrics"]
 
 log = structlog.get_logger(__name__)
 
-_TROUBLE: Final = (Result.WAITING, Result.HELD, Result.FAILED)
+_TROUBLE: Final = (AttemptResult.WAITING, AttemptResult.HELD, AttemptResult.FAILED)
 _STEPS: Final = "deltadrop_close_step_duration_seconds"
 _ATTEMPTS: Final = "deltadrop_close_attempts"
 _TROUBLES: Final = "deltadrop_export_trouble"
@@ -44,7 +44,7 @@ class CloseMetrics:
             _ATTEMPTS, "Attempts at a close.", ["export", "result"], registry=self.registry
         )
         for export in sinks().exports:
-            for result in Result:
+            for result in AttemptResult:
                 self._attempts.labels(export.name, result)  # from 0: a first increase is seen
         self._steps = Gauge(
             _STEPS,
@@ -52,14 +52,14 @@ class CloseMetrics:
             ["export", "step"],
             registry=self.registry,
         )
-        self._ended: dict[str, tuple[dt.datetime | None, Result]] = {}
+        self._ended: dict[str, tuple[dt.datetime | None, AttemptResult]] = {}
         self.registry.register(_Exports(sinks, now, self._result))
 
-    def took(self, export: str, step: Step, seconds: float) -> None:
+    def took(self, export: str, step: CloseStep, seconds: float) -> None:
         """See Watcher.took."""
         self._steps.labels(export, step).set(seconds)
 
-    def ended(self, export: str, instant: dt.datetime, result: Result) -> None:
+    def ended(self, export: str, instant: dt.datetime, result: AttemptResult) -> None:
         """See Watcher.ended."""
         self._attempts.labels(export, result).inc()
         self._ended[export] = instant, result
@@ -79,9 +79,9 @@ class CloseMetrics:
                 elif family.name == _ATTEMPTS:
                     self._attempts.labels(**labels).inc(value)
                 elif family.name == _TROUBLES and value:
-                    self._ended[labels["export"]] = None, Result(labels["kind"])
+                    self._ended[labels["export"]] = None, AttemptResult(labels["kind"])
 
-    def _result(self, export: str, instant: dt.datetime) -> Result | None:
+    def _result(self, export: str, instant: dt.datetime) -> AttemptResult | None:
         """What came of the last attempt at an export's window that ends at an instant, if any."""
         about, result = self._ended.get(export, (None, None))
         return result if about in (None, instant) else None
@@ -94,12 +94,12 @@ class _Exports(Collector):
         self,
         sinks: Callable[[], Sinks],
         now: Callable[[], dt.datetime],
-        result: Callable[[str, dt.datetime], Result | None],
+        result: Callable[[str, dt.datetime], AttemptResult | None],
     ) -> None:
         self._sinks = sinks
         self._now = now
         self._result = result
-        self._known: dict[str, Standing] = {}
+        self._known: dict[str, ExportStanding] = {}
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield them as they stand."""
@@ -118,7 +118,7 @@ class _Exports(Collector):
                 trouble.add_metric([one.export, kind], float(result is kind))
         yield trouble
 
-    def _standings(self) -> Iterator[Standing]:
+    def _standings(self) -> Iterator[ExportStanding]:
         """Where one can't be read now, as it stood before: its alarms must not fall silent."""
         sinks, now = self._sinks(), self._now()
         for export in sinks.exports:
@@ -130,7 +130,7 @@ class _Exports(Collector):
                 yield self._known[export.name]
 
 
-def _moments(standings: Sequence[Standing]) -> Iterator[GaugeMetricFamily]:
+def _moments(standings: Sequence[ExportStanding]) -> Iterator[GaugeMetricFamily]:
     yield _family(
         "open_since_timestamp_seconds",
         "Where the oldest window that isn't closed begins.",
@@ -165,7 +165,7 @@ def _moments(standings: Sequence[Standing]) -> Iterator[GaugeMetricFamily]:
     )
 
 
-def _last_drops(standings: Sequence[Standing]) -> Iterator[GaugeMetricFamily]:
+def _last_drops(standings: Sequence[ExportStanding]) -> Iterator[GaugeMetricFamily]:
     yield _family(
         "last_drop_rows",
         "Rows of the last drop.",
@@ -192,15 +192,15 @@ def _last_drops(standings: Sequence[Standing]) -> Iterator[GaugeMetricFamily]:
     )
 
 
-def _due(one: Standing) -> float:
+def _due(one: ExportStanding) -> float:
     return one.due
 
 
 def _family(
     name: str,
     told: str,
-    standings: Sequence[Standing],
-    value: Callable[[Standing], float | None],
+    standings: Sequence[ExportStanding],
+    value: Callable[[ExportStanding], float | None],
 ) -> GaugeMetricFamily:
     family = GaugeMetricFamily(f"deltadrop_export_{name}", told, labels=["export"])
     for one in standings:

@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, write_to_textfile
 
-from sinks.closing.observer import Result, Step, watching
+from sinks.closing.observer import AttemptResult, CloseStep, watching
 from sinks.instants import utc_now
 from sinks.ledger.lease import Keeper
 from sinks.night.metrics import CloseMetrics
@@ -85,12 +85,12 @@ class SchedulerWatch:
             self._passes.set(self._pass_at.timestamp())
         self._stop.wait(seconds)
 
-    def took(self, export: str, step: Step, seconds: float) -> None:
+    def took(self, export: str, step: CloseStep, seconds: float) -> None:
         """See Watcher.took."""
         self._alive_at = self._clock()
         self._closes.took(export, step, seconds)
 
-    def ended(self, export: str, instant: dt.datetime, result: Result) -> None:
+    def ended(self, export: str, instant: dt.datetime, result: AttemptResult) -> None:
         """See Watcher.ended."""
         self._alive_at = self._clock()
         self._closes.ended(export, instant, result)

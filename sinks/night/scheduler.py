@@ -25,7 +25,7 @@ from sinks.closing.running import attempt
 from sinks.exports.export import Export
 from sinks.exports.schedule import Due, closed_until, due_closes, next_close
 from sinks.ledger.lease import Keeper
-from sinks.ledger.ledger import Outcome
+from sinks.ledger.ledger import CloseOutcome
 from sinks.night.lanes import Lanes
 from sinks.night.reload import Installed
 from sinks.night.retries import Retries
@@ -60,7 +60,7 @@ class Listener(Protocol):
     def settle(self, exports: Iterable[Export]) -> None:
         """Find what came of earlier closes and wasn't told."""
 
-    def delivered(self, export: Export, instant: dt.datetime, outcome: Outcome) -> None:
+    def delivered(self, export: Export, instant: dt.datetime, outcome: CloseOutcome) -> None:
         """A window was closed and its drop delivered."""
 
     def troubled(self, export: Export, instant: dt.datetime, error: DeltadropError) -> None:

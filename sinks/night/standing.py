@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from sinks.exports.export import Export
 from sinks.exports.schedule import closed_until, due_closes, next_close, window_begin
-from sinks.ledger.ledger import Ledger, Outcome
+from sinks.ledger.ledger import CloseOutcome, Ledger
 from sinks.reports.report import deliver_by
 
-__all__ = ["Standing", "standing_of"]
+__all__ = ["ExportStanding", "standing_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ExportStanding:
     """One export. Its oldest open window is the first that isn't closed yet, be it due or not.
 
     open_since, open_until: where that window begins and ends. deliver_by: when its drop is late,
@@ -31,15 +31,15 @@ class Standing:
     next_close: dt.datetime
     due: int
     closed_until: dt.datetime | None
-    last: Outcome | None
+    last: CloseOutcome | None
 
 
-def standing_of(export: Export, ledger: Ledger, now: dt.datetime) -> Standing:
+def standing_of(export: Export, ledger: Ledger, now: dt.datetime) -> ExportStanding:
     """Look an export up; changes nothing, and asks the ledger only."""
     due = due_closes([export], ledger, now)
     following = next_close(export, now)
     until = due[0].instant if due else following
-    return Standing(
+    return ExportStanding(
         export.name,
         window_begin(export, ledger, until, ledger.intent(export.name, until)),
         until,
@@ -51,7 +51,7 @@ def standing_of(export: Export, ledger: Ledger, now: dt.datetime) -> Standing:
     )
 
 
-def _last(export: Export, ledger: Ledger) -> Outcome | None:
+def _last(export: Export, ledger: Ledger) -> CloseOutcome | None:
     for instant in sorted(ledger.closes(export.name), reverse=True):
         outcome = ledger.outcome(export.name, instant)
         if outcome is not None:

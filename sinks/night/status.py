@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from schemas.errors import DeltadropError, LedgerError
-from sinks.closing.offsets import Found
+from sinks.closing.offsets import OffsetAtTime
 from sinks.exports.export import Export
 from sinks.exports.schedule import closed_until, due_closes, next_close
 from sinks.installation import Installation
@@ -180,7 +180,7 @@ def _partitions(
 
 
 def _of_clocks(
-    installation: Installation, ahead: Found, latest: Sequence[CoveragePath]
+    installation: Installation, ahead: OffsetAtTime, latest: Sequence[CoveragePath]
 ) -> Iterator[str]:
     """What is wrong with a partition's append times: ahead: the first record that is to come."""
     if ahead.appended_at is not None:

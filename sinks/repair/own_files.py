@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from sinks.drops.manifest import MANIFEST_ENDING
-from sinks.ledger.ledger import Outcome
+from sinks.ledger.ledger import CloseOutcome
 from sinks.locations import Transferbox
 from sinks.locations.base import Receipt
 
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 def own_files(
-    transferbox: Transferbox, receipts: Iterable[Receipt], outcome: Outcome
+    transferbox: Transferbox, receipts: Iterable[Receipt], outcome: CloseOutcome
 ) -> Iterator[Path]:
     """Yield the files of a drop that are there and have its bytes; what has others is logged.
 
@@ -38,7 +38,7 @@ def own_files(
             log.warning("left in the transferbox", file=str(file), why="isn't what was delivered")
 
 
-def _is_ours(file: Path, receipt: Receipt, outcome: Outcome) -> bool:
+def _is_ours(file: Path, receipt: Receipt, outcome: CloseOutcome) -> bool:
     """Whether a file is what was delivered: the drop by its checksum, its manifest by the drop, a
     ready file by being empty, which no drop is.
     """
@@ -52,7 +52,7 @@ def _is_ours(file: Path, receipt: Receipt, outcome: Outcome) -> bool:
         return hashlib.file_digest(opened, "sha256").hexdigest() == outcome.sha256
 
 
-def _is_manifest_of(file: Path, outcome: Outcome) -> bool:
+def _is_manifest_of(file: Path, outcome: CloseOutcome) -> bool:
     try:
         manifest = json.loads(file.read_bytes())
         sha256 = outcome.sha256 if manifest["file"] is None else manifest["file"]["sha256"]

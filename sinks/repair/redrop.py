@@ -16,7 +16,7 @@ from schemas.errors import CloseError, LedgerError, WrongCloseError
 from sinks.closing.running import foreseen
 from sinks.exports.export import Export
 from sinks.instants import stamp
-from sinks.ledger.ledger import Intent, Outcome
+from sinks.ledger.ledger import CloseOutcome, Intent
 from sinks.locations import Delivered
 from sinks.repair.revise import Reviser
 
@@ -30,7 +30,7 @@ class Redrop:
     revision.
     """
 
-    outcome: Outcome
+    outcome: CloseOutcome
     revision: int
     delivered: tuple[str, ...]
     kept: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class Redropper:
                 now = replace(intent, deletions=self.reviser.deletions_since(intent))
             return self._again(now, outcome, today)
 
-    def _latest(self, export: str, instant: dt.datetime) -> tuple[Intent, Outcome]:
+    def _latest(self, export: str, instant: dt.datetime) -> tuple[Intent, CloseOutcome]:
         latest = self.reviser.latest(export, instant)
         if latest is not None:
             return latest
@@ -85,7 +85,7 @@ class Redropper:
         last = f"the last close was at {stamp(closes[-1])}" if closes else "it was never closed"
         raise WrongCloseError(what, where=where, hint=last)
 
-    def _again(self, intent: Intent, outcome: Outcome, today: Export | None) -> Redrop:
+    def _again(self, intent: Intent, outcome: CloseOutcome, today: Export | None) -> Redrop:
         """Make the drop that is there, prove that it has the same bytes, and bring it to where it
         is missing: to where today's definition says, if that is asked for.
         """
@@ -109,7 +109,7 @@ class Redropper:
 
 
 def _kept(
-    then: Export, today: Export | None, outcome: Outcome, instant: dt.datetime
+    then: Export, today: Export | None, outcome: CloseOutcome, instant: dt.datetime
 ) -> Iterator[str]:
     """Say what of today's definition is for drops to come, where the bytes are the same."""
     if today is None:

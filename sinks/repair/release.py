@@ -18,7 +18,7 @@ from sinks.closing.running import foreseen
 from sinks.exports.export import Export
 from sinks.instants import stamp
 from sinks.ledger.held import Release
-from sinks.ledger.ledger import Intent, Outcome
+from sinks.ledger.ledger import CloseOutcome, Intent
 from sinks.repair.held_preview import HeldDrop, look_at
 from sinks.repair.revise import Reviser
 
@@ -35,7 +35,7 @@ class Releaser:
 
     def release(
         self, export: str, instant: dt.datetime, reason: str, progress: Progress
-    ) -> Outcome:
+    ) -> CloseOutcome:
         """Send the drop that a guard rail held, and return what came of it; one that was sent is
         left as it is.
 
@@ -76,7 +76,7 @@ class Releaser:
 
     def accept_loss(
         self, export: Export, instant: dt.datetime, reason: str, progress: Progress
-    ) -> Outcome:
+    ) -> CloseOutcome:
         """Close a window that is held for lost offsets without these, and return what came of it.
 
         Raises HeldError where what it leaves breaks a guard rail, or is held for something else;

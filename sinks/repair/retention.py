@@ -16,7 +16,7 @@ import structlog
 
 from schemas.errors import LedgerError
 from sinks.instants import utc_now
-from sinks.ledger.ledger import Ledger, Outcome
+from sinks.ledger.ledger import CloseOutcome, Ledger
 from sinks.ledger.receipts import Consignment, Receipts
 from sinks.locations import TRANSFERBOX, DeliveryError, Folder, Transferbox
 from sinks.repair.own_files import own_files
@@ -77,7 +77,7 @@ class Retention:
                 if file.stat().st_mtime < before.timestamp():  # else it was dropped again
                     yield file
 
-    def _outcome(self, export: str, instant: dt.datetime, number: int) -> Outcome | None:
+    def _outcome(self, export: str, instant: dt.datetime, number: int) -> CloseOutcome | None:
         if number:
             return self.ledger.revision_outcome(export, instant, number)
         return self.ledger.outcome(export, instant)

@@ -20,7 +20,7 @@ from sinks.closing.close import DELETED_SINCE, Closer, Drop
 from sinks.closing.cut import Cuts
 from sinks.editions import EDITION, Mended, named
 from sinks.exports.export import Export
-from sinks.ledger.ledger import Deletion, Intent, Ledger, Outcome, Revision
+from sinks.ledger.ledger import CloseOutcome, Deletion, Intent, Ledger, Revision
 from sinks.ledger.receipts import Consignment
 from sinks.locations import TRANSFERBOX, Folder, Transferbox
 from sinks.locations.base import Receipt
@@ -46,7 +46,7 @@ class Reviser:
         """The closes' ledger."""
         return self.closer.ledger
 
-    def latest(self, export: str, instant: dt.datetime) -> tuple[Intent, Outcome] | None:
+    def latest(self, export: str, instant: dt.datetime) -> tuple[Intent, CloseOutcome] | None:
         """Return what decided the drop that is there now and what came of it; None if not closed.
 
         A revision that was begun and not finished doesn't count.
@@ -187,7 +187,7 @@ class Reviser:
         deletions = self.deletions_since(intent)
         return replace(intent, deletions=deletions, definition=json.loads(definition.to_json()))
 
-    def _make(self, revision: Revision) -> Outcome:
+    def _make(self, revision: Revision) -> CloseOutcome:
         export = Export.from_json(revision.intent.definition_json())
         with self.closer.made(export, revision.intent, revision) as drop:
             receipts = self.closer.superseded(export, revision.intent, drop, revision.number)
@@ -195,7 +195,7 @@ class Reviser:
                 return self._deliver(revision, export, drop)
             return self.ledger.record_revision_outcome(revision, drop.outcome(receipts))
 
-    def _deliver(self, revision: Revision, export: Export, drop: Drop) -> Outcome:
+    def _deliver(self, revision: Revision, export: Export, drop: Drop) -> CloseOutcome:
         intent, number = revision.intent, revision.number
         recorded = self.ledger.revision_outcome(intent.export, intent.instant, number)
         if recorded is not None:  # by another run, meanwhile

@@ -21,7 +21,7 @@ from sinks.exports.export import Export
 from sinks.instants import stamp
 from sinks.repair.leftovers import Leftovers
 from sinks.repair.revise import Reviser
-from sinks.repair.told import Told
+from sinks.repair.told import RepairReport
 from sinks.wording import counted
 
 __all__ = ["Sweeper", "Swept"]
@@ -33,7 +33,7 @@ Failed: TypeAlias = Callable[[str, dt.datetime, DeltadropError], None]
 
 
 @dataclass(slots=True)
-class Swept(Told):
+class Swept(RepairReport):
     """What a sweep did. `held` waits for a release; `left` says what it could not do, and why."""
 
     closes: list[str] = field(default_factory=list)

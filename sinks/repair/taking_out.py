@@ -26,7 +26,7 @@ from streams.storage.layout import CoveragePath, TakenOutPath, TopicPartition
 from streams.storage.partitions import Partitions
 from streams.storage.taken_out import TakenOut
 
-__all__ = ["Result", "TakeOut"]
+__all__ = ["TakeOut", "TakeOutResult"]
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ _RESTORE: Final = "restore it from a backup of the root, then run again what fai
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class TakeOutResult:
     """What came of it: the rows that are taken out now, those that were before, the files that were
     made readable, those that were read again from Kafka, and those that can't be (`left` says why).
     """
@@ -89,7 +89,9 @@ class TakeOut:
     partitions: Partitions
     restorer: Restorer
 
-    def rows(self, topic: str, partition: int, offsets: Iterable[int], reason: str) -> Result:
+    def rows(
+        self, topic: str, partition: int, offsets: Iterable[int], reason: str
+    ) -> TakeOutResult:
         """Take out these rows; doing it again is safe, and finishes what was killed.
 
         Raises WrongInputError, with nothing done, where one of them isn't stored, is a dead letter,
@@ -110,7 +112,7 @@ class TakeOut:
             raise WrongInputError(faults)
         return self._take_out(f"{topic}/{partition}", found, reason)
 
-    def all_unreadable(self, topic: str, partition: int, reason: str) -> Result:
+    def all_unreadable(self, topic: str, partition: int, reason: str) -> TakeOutResult:
         """Take out every row of a partition that can't be read; all its files are looked through.
         Those that are missing or broken are read again from Kafka, while that has their events;
         those that can't be are told.
@@ -151,7 +153,9 @@ class TakeOut:
             raise WrongInputError([Fault("PARTITION", what, f"choose from {numbers}")])
         return owners
 
-    def _take_out(self, place: str, found: dict[TakenOutPath, _Found], reason: str) -> Result:
+    def _take_out(
+        self, place: str, found: dict[TakenOutPath, _Found], reason: str
+    ) -> TakeOutResult:
         rows, before = [], []
         by_file: dict[tuple[str, int], list[int]] = defaultdict(list)
         for path, one in found.items():
@@ -170,7 +174,7 @@ class TakeOut:
             for (file, partition), offsets in sorted(by_file.items())
             if make_readable(store, file, partition, offsets)
         ]
-        return Result(place, tuple(rows), tuple(before), tuple(dict.fromkeys(mended)))
+        return TakeOutResult(place, tuple(rows), tuple(before), tuple(dict.fromkeys(mended)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-__all__ = ["Told"]
+__all__ = ["RepairReport"]
 
 
 @dataclass(slots=True)
-class Told(ABC):
+class RepairReport(ABC):
     """A report: its fields are for scripts, its lines for people."""
 
     def to_json(self) -> str:

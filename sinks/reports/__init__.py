@@ -4,19 +4,19 @@ A report is kept in the store when it is made, created if absent, and each chann
 noted there: a run that is killed loses none, and one that can't send leaves it to the next.
 """
 
-from sinks.reports.channel import Channel
+from sinks.reports.channel import ReportChannel
 from sinks.reports.mail import Mail
 from sinks.reports.outbox import Outbox, Unsent, latest_trouble
-from sinks.reports.report import Kind, Report, deliver_by
+from sinks.reports.report import Report, ReportKind, deliver_by
 from sinks.reports.reporter import Reporter, channels_of
 from sinks.reports.webhook import Webhook
 
 __all__ = [
-    "Channel",
-    "Kind",
     "Mail",
     "Outbox",
     "Report",
+    "ReportChannel",
+    "ReportKind",
     "Reporter",
     "Unsent",
     "Webhook",

@@ -9,7 +9,7 @@ from typing import Protocol
 from schemas.errors import ReportError
 from sinks.reports.report import Report
 
-__all__ = ["Channel", "PartlySentError", "RefusedError", "UnreachableError", "trusting"]
+__all__ = ["PartlySentError", "RefusedError", "ReportChannel", "UnreachableError", "trusting"]
 
 
 class UnreachableError(ReportError):
@@ -28,7 +28,7 @@ class RefusedError(ReportError):
     """Every recipient refuses it for good."""
 
 
-class Channel(Protocol):
+class ReportChannel(Protocol):
     """Sends reports. Sending one twice is possible (a run may be killed between the sending and its
     note), so each sending carries the report's id, by which a receiver knows a repeat.
     """

@@ -20,12 +20,12 @@ import structlog
 from schemas.errors import PartitionError
 from sinks.instants import stamp
 from sinks.reports.channel import (
-    Channel,
     PartlySentError,
     RefusedError,
+    ReportChannel,
     UnreachableError,
 )
-from sinks.reports.report import Kind, Report
+from sinks.reports.report import Report, ReportKind
 from streams.storage.store import Store
 
 __all__ = ["Outbox", "Unsent", "latest_trouble"]
@@ -62,7 +62,7 @@ class Unsent:
 class Outbox:
     """What is told, and what is still to be sent."""
 
-    def __init__(self, store: Store, channels: Sequence[Channel]) -> None:
+    def __init__(self, store: Store, channels: Sequence[ReportChannel]) -> None:
         self._store = store
         self._channels = channels
 
@@ -77,7 +77,7 @@ class Outbox:
         entry = {"channels": wanted, "report": json.loads(report.model_dump_json())}
         return self._store.create(f"{_ROOT}/{report.id}.json", json.dumps(entry).encode())
 
-    def has(self, export: str, instant: datetime, kind: Kind) -> bool:
+    def has(self, export: str, instant: datetime, kind: ReportKind) -> bool:
         """Whether something was told of a close; of trouble, of whatever nature."""
         folder = f"{_ROOT}/{export}/{stamp(instant)}"
         return any(
@@ -114,7 +114,7 @@ class Outbox:
         return sent
 
     def _send_by(
-        self, channel: Channel, entries: Sequence[_Entry], may_send: Callable[[], bool]
+        self, channel: ReportChannel, entries: Sequence[_Entry], may_send: Callable[[], bool]
     ) -> int:
         unsent = (report for entry in entries for report in self._unsent(entry, {channel.name}))
         sent, trouble = 0, ""
@@ -139,7 +139,7 @@ class Outbox:
         self._note_trouble(channel, trouble)
         return sent
 
-    def _send_one(self, channel: Channel, report: Report) -> None:
+    def _send_one(self, channel: ReportChannel, report: Report) -> None:
         """Send a report to those who haven't got it."""
         left = self._left(channel, report)
         try:
@@ -153,7 +153,7 @@ class Outbox:
             # Who took it has it, and nobody else wants it: it is done.
             log.warning("report refused", id=report.id, error=str(error))
 
-    def _note_trouble(self, channel: Channel, trouble: str) -> None:
+    def _note_trouble(self, channel: ReportChannel, trouble: str) -> None:
         """Keep why a channel can't send, for `status`; a disk that is full has a line of its own
         there.
         """
@@ -173,23 +173,23 @@ class Outbox:
         except FileNotFoundError:
             return ""
 
-    def _left(self, channel: Channel, report: Report) -> tuple[str, ...]:
+    def _left(self, channel: ReportChannel, report: Report) -> tuple[str, ...]:
         """Who still has to get a report that others have; none where it's for all."""
         try:
             return tuple(json.loads(self._store.read(_left_name(channel, report))))
         except FileNotFoundError:
             return ()
 
-    def _leave(self, channel: Channel, report: Report, recipients: tuple[str, ...]) -> None:
+    def _leave(self, channel: ReportChannel, report: Report, recipients: tuple[str, ...]) -> None:
         content = json.dumps(recipients).encode()
         self._store.write(_left_name(channel, report), lambda file: file.write(content))
 
-    def _give_up(self, channel: Channel, report: Report) -> None:
+    def _give_up(self, channel: ReportChannel, report: Report) -> None:
         if self._store.age(f"{_ROOT}/{report.id}.json") > _TRIED_DAYS * _DAY_SECONDS:
             log.error("report given up after a week", channel=channel.name, id=report.id)
             self._note(channel, report)
 
-    def _note(self, channel: Channel, report: Report) -> None:
+    def _note(self, channel: ReportChannel, report: Report) -> None:
         self._store.create(f"{_ROOT}/{report.id}.{channel.name}.done", b"")
         self._store.remove(_left_name(channel, report))
 
@@ -227,7 +227,7 @@ def _trouble_name(channel: str) -> str:
     return f"{_ROOT}/{channel}.trouble.json"
 
 
-def _left_name(channel: Channel, report: Report) -> str:
+def _left_name(channel: ReportChannel, report: Report) -> str:
     return f"{_ROOT}/{report.id}.{channel.name}.left"
 
 
@@ -242,7 +242,7 @@ def latest_trouble(
     troubles = [
         one
         for one in told
-        if one and one.kind in (Kind.HELD, Kind.FAILED) and one.revision == revision
+        if one and one.kind in (ReportKind.HELD, ReportKind.FAILED) and one.revision == revision
     ]
     return max(troubles, key=lambda one: one.told_at, default=None)
 
@@ -255,5 +255,5 @@ def _read(store: Store, name: str) -> Report | None:
 
 
 def _trouble_first(reports: Iterator[Report] | list[Report]) -> list[Report]:
-    kinds = list(Kind)
+    kinds = list(ReportKind)
     return sorted(reports, key=lambda one: (kinds.index(one.kind), one.instant, one.id))

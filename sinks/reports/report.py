@@ -17,17 +17,17 @@ from schemas.errors import DeltadropError, HeldError
 from sinks.drops.manifest import ExportEntry, Window, export_of
 from sinks.exports.export import Export
 from sinks.instants import due_instants, stamp
-from sinks.ledger.ledger import Outcome, Revision
+from sinks.ledger.ledger import CloseOutcome, Revision
 from sinks.rendering.zones import zone
 from sinks.reports.nature import nature_of
 from sinks.reports.told import NOT_HELD, LetGo, Replaced
 
-__all__ = ["Kind", "Report", "deliver_by"]
+__all__ = ["Report", "ReportKind", "deliver_by"]
 
 _DEAD_LETTERS: Final = "dead letter"
 
 
-class Kind(StrEnum):
+class ReportKind(StrEnum):
     """What a report is about; trouble first, which is the order they are sent in."""
 
     FAILED = "failed"
@@ -51,7 +51,7 @@ class Report(BaseModel):
 
     format: Literal[1] = 1
     id: str
-    kind: Kind
+    kind: ReportKind
     export: ExportEntry
     window: Window
     told_at: str
@@ -83,7 +83,7 @@ class Report(BaseModel):
     @property
     def is_trouble(self) -> bool:
         """Whether somebody has to do something."""
-        return self.kind not in (Kind.DELIVERED, Kind.REVISED)
+        return self.kind not in (ReportKind.DELIVERED, ReportKind.REVISED)
 
     @classmethod
     def of_delivered(
@@ -91,15 +91,15 @@ class Report(BaseModel):
         export: Export,
         begin: dt.datetime | None,
         instant: dt.datetime,
-        outcome: Outcome,
+        outcome: CloseOutcome,
         let_go: LetGo = NOT_HELD,
     ) -> Report:
         """Report a drop. begin: of its window; None for an initial drop. let_go: if it was held."""
         limit = deliver_by(export, instant)
         finished = dt.datetime.fromisoformat(outcome.finished_at)
         return cls(
-            id=_id(export, instant, Kind.DELIVERED),
-            kind=Kind.DELIVERED,
+            id=_id(export, instant, ReportKind.DELIVERED),
+            kind=ReportKind.DELIVERED,
             export=export_of(export),
             window=Window.of(begin, instant, export.zone_name),
             told_at=outcome.finished_at,
@@ -129,8 +129,8 @@ class Report(BaseModel):
         drop = cls.of_delivered(export, begin, instant, drops.now)
         return drop.model_copy(
             update={
-                "id": _id(export, instant, Kind.REVISED, revision=number),
-                "kind": Kind.REVISED,
+                "id": _id(export, instant, ReportKind.REVISED, revision=number),
+                "kind": ReportKind.REVISED,
                 "deliver_by": None,
                 "delivered_late": False,
                 "reason": revision.reason,
@@ -149,7 +149,7 @@ class Report(BaseModel):
         now: dt.datetime,
     ) -> Report:
         """Report that a close was held, or failed. One of the same nature has the same id."""
-        kind = Kind.HELD if isinstance(error, HeldError) else Kind.FAILED
+        kind = ReportKind.HELD if isinstance(error, HeldError) else ReportKind.FAILED
         problem = error.reason()
         own_id = _id(export, instant, kind, nature_of(error, problem))
         told = cls._undelivered(export, begin, instant, now, kind, problem, error.hint)
@@ -167,10 +167,10 @@ class Report(BaseModel):
         """Report that a drop that was made again can't be delivered; see `of_trouble`."""
         instant, number = revision.intent.instant, revision.number
         problem = error.reason()
-        told = cls._undelivered(export, begin, instant, now, Kind.FAILED, problem, error.hint)
+        told = cls._undelivered(export, begin, instant, now, ReportKind.FAILED, problem, error.hint)
         return told.model_copy(
             update={
-                "id": _id(export, instant, Kind.FAILED, nature_of(error, problem), number),
+                "id": _id(export, instant, ReportKind.FAILED, nature_of(error, problem), number),
                 "deliver_by": None,
                 "drop": revision.intent.drop_id,
                 "reason": revision.reason,
@@ -185,7 +185,7 @@ class Report(BaseModel):
         """Report that a drop isn't delivered though it should be."""
         problem = "the drop isn't delivered yet"
         hint = "`deltadrop status` says what it waits for; there is a report of what failed, if any"
-        return cls._undelivered(export, begin, instant, now, Kind.LATE, problem, hint)
+        return cls._undelivered(export, begin, instant, now, ReportKind.LATE, problem, hint)
 
     @classmethod
     def _undelivered(
@@ -194,7 +194,7 @@ class Report(BaseModel):
         begin: dt.datetime | None,
         instant: dt.datetime,
         now: dt.datetime,
-        kind: Kind,
+        kind: ReportKind,
         problem: str,
         hint: str,
     ) -> Report:
@@ -224,7 +224,7 @@ def deliver_by(export: Export, instant: dt.datetime) -> dt.datetime | None:
 
 
 def _id(
-    export: Export, instant: dt.datetime, kind: Kind, nature: str = "", revision: int = 0
+    export: Export, instant: dt.datetime, kind: ReportKind, nature: str = "", revision: int = 0
 ) -> str:
     """Name what is told once: an export, a window, a kind, a revision, and of trouble its
     nature.

@@ -15,11 +15,11 @@ from sinks.exports.export import Export
 from sinks.exports.schedule import window_begin
 from sinks.instants import utc_now
 from sinks.ledger.lease import Lease, process_name
-from sinks.ledger.ledger import Ledger, Outcome
-from sinks.reports.channel import Channel
+from sinks.ledger.ledger import CloseOutcome, Ledger
+from sinks.reports.channel import ReportChannel
 from sinks.reports.mail import Mail
 from sinks.reports.outbox import Outbox
-from sinks.reports.report import Kind, Report, deliver_by
+from sinks.reports.report import Report, ReportKind, deliver_by
 from sinks.reports.told import let_go, revised_since
 from sinks.reports.webhook import Webhook
 
@@ -42,7 +42,7 @@ class Reporter:
     def __init__(
         self,
         ledger: Ledger,
-        channels: Sequence[Channel],
+        channels: Sequence[ReportChannel],
         now: Callable[[], dt.datetime] = utc_now,
         *,
         lease_seconds: float = 60.0,
@@ -55,7 +55,7 @@ class Reporter:
         )
         self._send_at = now()
 
-    def delivered(self, export: Export, instant: dt.datetime, outcome: Outcome) -> None:
+    def delivered(self, export: Export, instant: dt.datetime, outcome: CloseOutcome) -> None:
         """Report a drop, once; see `settle` for those whose run was killed before it came here."""
         with _harmless():
             self._put_delivered(export, instant, outcome)
@@ -73,7 +73,7 @@ class Reporter:
                 limit, now = deliver_by(export, instant), self._now()
                 if limit is None or now <= limit:
                     continue
-                if not self._outbox.has(export.name, instant, Kind.LATE):
+                if not self._outbox.has(export.name, instant, ReportKind.LATE):
                     begin = self._begin(export, instant)
                     self._put(Report.of_late(export, begin, instant, now))
 
@@ -147,7 +147,9 @@ class Reporter:
             self._lease.release()
         return True
 
-    def _untold(self, export: Export, since: dt.datetime) -> Iterator[tuple[dt.datetime, Outcome]]:
+    def _untold(
+        self, export: Export, since: dt.datetime
+    ) -> Iterator[tuple[dt.datetime, CloseOutcome]]:
         """Yield closes without a report, newest first, back to one that has it."""
         for instant in sorted(self._ledger.closes(export.name), reverse=True):
             outcome = self._ledger.outcome(export.name, instant)
@@ -155,11 +157,11 @@ class Reporter:
                 continue
             if dt.datetime.fromisoformat(outcome.finished_at) < since:
                 return
-            if self._outbox.has(export.name, instant, Kind.DELIVERED):
+            if self._outbox.has(export.name, instant, ReportKind.DELIVERED):
                 return
             yield instant, outcome
 
-    def _put_delivered(self, export: Export, instant: dt.datetime, outcome: Outcome) -> None:
+    def _put_delivered(self, export: Export, instant: dt.datetime, outcome: CloseOutcome) -> None:
         begin = self._begin(export, instant)
         why = let_go(self._ledger, self._ledger.intent(export.name, instant))
         self._put(Report.of_delivered(export, begin, instant, outcome, why))
@@ -176,9 +178,9 @@ class Reporter:
         return window_begin(export, self._ledger, instant, intent)
 
 
-def channels_of(settings: Settings) -> list[Channel]:
+def channels_of(settings: Settings) -> list[ReportChannel]:
     """The channels that are set up."""
-    found: list[Channel] = []
+    found: list[ReportChannel] = []
     if settings.mail.host is not None:
         found.append(Mail(settings.mail))
     if settings.webhook.is_set_up:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final, TypeAlias
 
-from sinks.reports.report import Kind, Report
+from sinks.reports.report import Report, ReportKind
 from sinks.wording import counted
 
 __all__ = ["html", "plain", "subject"]
@@ -33,16 +33,16 @@ def subject(report: Report) -> str:
     window = f"window until {report.window.end.local[:16].replace('T', ' ')}"
     name = report.export.name
     match report.kind:
-        case Kind.DELIVERED:
+        case ReportKind.DELIVERED:
             rows = counted(report.rows, "row")
             late = " (late)" if report.delivered_late else ""
             released = " (released)" if report.reason else ""
             looks = " (see warnings)" if report.warnings or report.dead_letters else ""
             return f"deltadrop: {name} delivered{late}{released}{looks}, {rows}, {window}"
-        case Kind.REVISED:
+        case ReportKind.REVISED:
             rows = counted(report.rows, "row")
             return f"deltadrop: {name} made again, -r{report.revision}, {rows}, {window}"
-        case Kind.HELD | Kind.FAILED | Kind.LATE:
+        case ReportKind.HELD | ReportKind.FAILED | ReportKind.LATE:
             revision = f" -r{report.revision}" if report.revision else ""
             return f"deltadrop: {report.kind.upper()}: {name}{revision}, {window}"
 
@@ -81,7 +81,7 @@ def _parts(report: Report) -> Iterator[_Part]:
     attention = tuple(_attention(report))
     if attention:
         yield _Part("Worth a look", attention, is_trouble=True)
-    if report.kind is Kind.REVISED:
+    if report.kind is ReportKind.REVISED:
         yield _Part("Made again: this file replaces the one before", tuple(_revision(report)))
     if not report.is_trouble:
         yield _Part("Delivered", tuple(_drop(report)))
@@ -91,9 +91,9 @@ def _parts(report: Report) -> Iterator[_Part]:
 
 
 _TITLES: Final = {
-    Kind.HELD: "Held: nothing was sent",
-    Kind.FAILED: "Failed: it is tried again",
-    Kind.LATE: "Late",
+    ReportKind.HELD: "Held: nothing was sent",
+    ReportKind.FAILED: "Failed: it is tried again",
+    ReportKind.LATE: "Late",
 }
 
 
@@ -128,7 +128,7 @@ def _revision(report: Report) -> Iterator[Line]:
 
 
 def _drop(report: Report) -> Iterator[Line]:
-    if report.kind is Kind.DELIVERED and report.reason:
+    if report.kind is ReportKind.DELIVERED and report.reason:
         yield "was held", "\n".join(report.held_because)
         yield "released", report.reason
     yield from _file(report)
@@ -141,7 +141,7 @@ def _drop(report: Report) -> Iterator[Line]:
 def _file(report: Report) -> Iterator[Line]:
     yield "file", report.file or "none: the window is empty; the manifest says so"
     if report.file is not None and not report.rows:
-        empty = "no line is left" if report.kind is Kind.REVISED else "the window is empty"
+        empty = "no line is left" if report.kind is ReportKind.REVISED else "the window is empty"
         yield "empty", f"{empty}: the file has its header only"
     yield "rows", f"{report.rows:,}"
     if report.bytes is not None and report.sha256 is not None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from sinks.closing.losses import lost_of_intent
 from sinks.ledger.held import Holds
-from sinks.ledger.ledger import Intent, Ledger, Outcome, Revision
+from sinks.ledger.ledger import CloseOutcome, Intent, Ledger, Revision
 
 __all__ = ["NOT_HELD", "LetGo", "Replaced", "let_go", "revised_since"]
 
@@ -31,8 +31,8 @@ NOT_HELD: Final = LetGo("", ())
 class Replaced:
     """What came of a drop that was made again, and of the one that it replaces."""
 
-    before: Outcome
-    now: Outcome
+    before: CloseOutcome
+    now: CloseOutcome
 
 
 def let_go(ledger: Ledger, intent: Intent | None) -> LetGo:

@@ -18,7 +18,7 @@ from streams.reading.records import moment_text
 from streams.storage.coverage import PassedOver, tile
 from streams.storage.layout import TopicPartition
 
-__all__ = ["NOWHERE", "Elsewhere", "Lost", "Unstored", "look_elsewhere"]
+__all__ = ["NOWHERE", "Elsewhere", "PassedOverRecord", "Unstored", "look_elsewhere"]
 
 _Found = TypeVar("_Found")
 
@@ -38,7 +38,7 @@ class Unstored:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class PassedOverRecord:
     """A record that was passed over, why, by whom and when."""
 
     record: Unstored
@@ -53,7 +53,7 @@ class Elsewhere:
 
     dead_letters: tuple[Letter, ...] = ()
     not_stored: tuple[Unstored, ...] = ()
-    passed_over: tuple[Lost, ...] = ()
+    passed_over: tuple[PassedOverRecord, ...] = ()
     remarks: tuple[str, ...] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:
@@ -150,7 +150,9 @@ def _unstored(sinks: Sinks, texts: Sequence[str]) -> Iterator[Unstored]:
             yield from _found(sinks, owner, hole.first, hole.next, texts)
 
 
-def _passed_over(sinks: Sinks, texts: Sequence[str], remarks: list[str]) -> Iterator[Lost]:
+def _passed_over(
+    sinks: Sinks, texts: Sequence[str], remarks: list[str]
+) -> Iterator[PassedOverRecord]:
     """Find records among what was passed over; remark where it may be and can't be looked for."""
     partitions = sinks.streams.partitions
     for owner, _ in _owners(sinks):
@@ -160,7 +162,7 @@ def _passed_over(sinks: Sinks, texts: Sequence[str], remarks: list[str]) -> Iter
                 continue
             try:
                 for one in _found(sinks, owner, path.first, path.next, texts):
-                    yield Lost(one, why)
+                    yield PassedOverRecord(one, why)
             except DeltadropError as error:
                 where = f"{owner.topic}/{owner.partition}"
                 offsets = f"offsets {path.first} to {path.next} of {where}"

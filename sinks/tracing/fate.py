@@ -25,14 +25,14 @@ from sinks.engine.duckdb import fetched
 from sinks.engine.event_source import Narrowed
 from sinks.exports.export import Export
 from sinks.exports.schedule import next_close
+from sinks.ledger.ledger import CloseOutcome as Closed
 from sinks.ledger.ledger import Intent
-from sinks.ledger.ledger import Outcome as Closed
 from sinks.repair.revise import Reviser
 from sinks.rules.campaigns import CLOSES_TO_WAIT
 from sinks.rules.declared import RowRule
 from sinks.rules.outcome import Outcome
 from sinks.tracing.evidence import Evidence
-from sinks.tracing.finding import Place, Stored
+from sinks.tracing.finding import Place, StoredEvent
 from sinks.tracing.why import Reason, of_initial, reason_of
 from streams.storage.layout import TakenOutPath
 
@@ -91,17 +91,17 @@ class _Close:
     intent: Intent
     outcome: Closed | None
 
-    def holds(self, event: Stored) -> bool:
+    def holds(self, event: StoredEvent) -> bool:
         """Whether an event stands in its window."""
         bounds = self._bounds(event)
         return bounds is not None and bounds[0] <= event.offset < bounds[1]
 
-    def is_before(self, event: Stored) -> bool:
+    def is_before(self, event: StoredEvent) -> bool:
         """Whether its window ended before an event."""
         bounds = self._bounds(event)
         return bounds is None or bounds[1] <= event.offset
 
-    def _bounds(self, event: Stored) -> tuple[int, int] | None:
+    def _bounds(self, event: StoredEvent) -> tuple[int, int] | None:
         if event.owner not in {choice.partition for choice in self.intent.choices}:
             return None  # of another topic, or of one that has taken its name
         return self.intent.window.get(event.topic.name, {}).get(event.owner.partition)
@@ -128,7 +128,7 @@ class Fates:
 
     def of(
         self,
-        events: Sequence[Stored],
+        events: Sequence[StoredEvent],
         *,
         names: Iterable[str] | None = None,
         counting: bool = False,
@@ -165,14 +165,18 @@ class Fates:
         last = self._close(name, instants[-1]) if instants else None
         return last.export if last else None
 
-    def _feeds(self, export: Export, event: Stored) -> bool:
+    def _feeds(self, export: Export, event: StoredEvent) -> bool:
         own = export.topic(self._selection.prefix)
         return own == event.topic and event.event_type in map(str, export.increment.feeds)
 
     def _in_export(
-        self, name: str, events: Sequence[Stored], instants: Sequence[dt.datetime], counting: bool
+        self,
+        name: str,
+        events: Sequence[StoredEvent],
+        instants: Sequence[dt.datetime],
+        counting: bool,
     ) -> Iterator[tuple[Place, Fate]]:
-        in_window: dict[int, list[Stored]] = defaultdict(list)
+        in_window: dict[int, list[StoredEvent]] = defaultdict(list)
         for event in events:
             index = self._window_of(name, event, instants)
             if index is None:
@@ -197,7 +201,9 @@ class Fates:
             ):  # what the close read was removed since
                 yield from ((event.place, _at(closes[:1], REMOVED)) for event in together)
 
-    def _window_of(self, name: str, event: Stored, instants: Sequence[dt.datetime]) -> int | None:
+    def _window_of(
+        self, name: str, event: StoredEvent, instants: Sequence[dt.datetime]
+    ) -> int | None:
         """Find the close whose window holds an event; the clock says where to look first."""
         near = bisect_right(instants, event.appended_at)
         for index in sorted(range(len(instants)), key=lambda one: abs(one - near)):
@@ -206,7 +212,7 @@ class Fates:
                 return index
         return None
 
-    def _outside(self, name: str, event: Stored, instants: Sequence[dt.datetime]) -> Fate:
+    def _outside(self, name: str, event: StoredEvent, instants: Sequence[dt.datetime]) -> Fate:
         last = self._close(name, instants[-1]) if instants else None
         if last is not None and not last.is_before(event):
             return Fate(name, EARLIER)
@@ -217,7 +223,7 @@ class Fates:
         return Fate(name, NOT_CLOSED, begin, next_close(self._exports[name], after))
 
     def _judged(
-        self, closes: Sequence[_Close], events: Sequence[Stored], counting: bool
+        self, closes: Sequence[_Close], events: Sequence[StoredEvent], counting: bool
     ) -> Iterator[tuple[Place, Fate]]:
         """Judge in the window's own close, then what waited in the next ones."""
         left = list(events)
@@ -234,7 +240,7 @@ class Fates:
             if not left or is_last:
                 return
 
-    def _verdicts(self, one: _Close, events: Sequence[Stored]) -> dict[Place, _Verdict]:
+    def _verdicts(self, one: _Close, events: Sequence[StoredEvent]) -> dict[Place, _Verdict]:
         key = KINDS[events[0].topic.kind].key_field
         keys = tuple(sorted({event.ids[key] for event in events}))
         ids = self._selection.event_ids(events[0].topic, key, keys, one.intent)
@@ -251,7 +257,7 @@ class Fates:
                 if TakenOutPath(event.owner, event.offset) in one.intent.taken_out
             }
 
-    def _line(self, one: _Close, event: Stored) -> int:
+    def _line(self, one: _Close, event: StoredEvent) -> int:
         """Count the lines before an exported event's own, the header among them."""
         with self._selection.judged(one.intent, one.export) as judged:
             verdicts = judged.verdicts
@@ -282,7 +288,7 @@ class Fates:
 _TAKEN_OUT: Final = Reason("Balance: dead letter", "it can't be read, and was taken out (SPEC §6)")
 
 
-def _verdict(event: Stored, evidence: Evidence) -> _Verdict:
+def _verdict(event: StoredEvent, evidence: Evidence) -> _Verdict:
     outcome = evidence.outcomes.get((event.owner.partition, event.offset))
     if outcome is None:
         return _Verdict(UNSEEN)
@@ -322,7 +328,7 @@ def _at(closes: Sequence[_Close], outcome: str, line: int | None = None) -> Fate
     )
 
 
-def _is_before(verdicts: ir.Table, event: Stored) -> ir.BooleanValue:
+def _is_before(verdicts: ir.Table, event: StoredEvent) -> ir.BooleanValue:
     partition = verdicts["_partition"]
     same = (partition == event.owner.partition) & (verdicts["_offset"] < event.offset)
     return same | (partition < event.owner.partition)

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from schemas.events import KINDS, Kind
 from schemas.tables import TableKind
 from schemas.topics import Topic
-from sinks.engine.duckdb import Engine, parquet_scan
+from sinks.engine.duckdb import QueryEngine, parquet_scan
 from sinks.engine.unreadable import Read, explain_unreadable
 from streams.setup import Streams
 from streams.storage.layout import StreamFilePath, TakenOutPath, TopicPartition
@@ -29,7 +29,7 @@ from streams.storage.partitions import META, Chosen, FileSlice
 from streams.storage.stream import builtin_name
 from streams.storage.taken_out import TakenOut
 
-__all__ = ["Days", "Finder", "Place", "Stored"]
+__all__ = ["Days", "Finder", "Place", "StoredEvent"]
 
 Place: TypeAlias = tuple[TopicPartition, int, int]
 """Where an event stands: the partition of its topic's incarnation, its number, and the offset."""
@@ -51,7 +51,7 @@ class Days:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredEvent:
     """An event where it is stored. ids: the ids that it names; files: relative to the root, its
     built-in stream's first. taken_out: that it was, and why.
     """
@@ -95,15 +95,15 @@ class Finder:
         self._memory_limit = memory_limit
         self._scratch = scratch
 
-    def by_id(self, event_id: UUID, days: Days, repeat_hours: int) -> list[Stored]:
+    def by_id(self, event_id: UUID, days: Days, repeat_hours: int) -> list[StoredEvent]:
         """Find an event and its repeats, by time of append.
 
         Once it is found, days are looked through only as far back as a repeat is told from.
         """
         wanted = f"eventId = '{event_id}'::UUID"
-        found: list[Stored] = []
+        found: list[StoredEvent] = []
         everything = {topic: _streams_of(topic) for topic in self._streams.topics.values()}
-        with Engine.opened(self._memory_limit, self._scratch) as (engine, _):
+        with QueryEngine.opened(self._memory_limit, self._scratch) as (engine, _):
             for oldest, files in self._in_steps(self._files(everything, days)):
                 everywhere = [path for paths in files.values() for path in paths]
                 with self._explained(files):
@@ -118,18 +118,18 @@ class Finder:
 
     def of_profile(
         self, profile_id: int, event_types: Mapping[Topic, Iterable[str]], days: Days, most: int
-    ) -> list[Stored]:
+    ) -> list[StoredEvent]:
         """Find the latest events of a profile, at most so many, by time of append; of these types
         by topic.
         """
         wanted = f"profileId = {profile_id:d}"
-        found: list[Stored] = []
+        found: list[StoredEvent] = []
         told = {
             topic: {builtin_name(topic, one) for one in types}
             for topic, types in event_types.items()
             if "profileId" in self._names(topic)
         }
-        with Engine.opened(self._memory_limit, self._scratch) as (engine, _):
+        with QueryEngine.opened(self._memory_limit, self._scratch) as (engine, _):
             for _, files in self._in_steps(self._files(told, days)):
                 for topic, paths in files.items():
                     with self._explained({topic: paths}):
@@ -168,7 +168,7 @@ class Finder:
             step *= 2
 
     def _matching(
-        self, engine: Engine, paths: Sequence[StreamFilePath], wanted: str
+        self, engine: QueryEngine, paths: Sequence[StreamFilePath], wanted: str
     ) -> list[StreamFilePath]:
         """The files that hold what is looked for: one look at one column of all of them."""
         by_location = {str(self._location(path)): path for path in paths}
@@ -178,7 +178,7 @@ class Finder:
         return sorted(by_location[row["filename"]] for row in rows)
 
     def _hits(
-        self, engine: Engine, topic: Topic, paths: Sequence[StreamFilePath], wanted: str
+        self, engine: QueryEngine, topic: Topic, paths: Sequence[StreamFilePath], wanted: str
     ) -> list[_Hit]:
         if not paths:
             return []
@@ -211,7 +211,7 @@ class Finder:
             fields -= {"profileId"} if table.kind is TableKind.REPOSITORY else set()
         return fields
 
-    def _stored(self, topic: Topic, hits: Iterable[_Hit]) -> Iterator[Stored]:
+    def _stored(self, topic: Topic, hits: Iterable[_Hit]) -> Iterator[StoredEvent]:
         """The events of some hits, each once; a file that no coverage names doesn't count."""
         by_place: dict[tuple[int, int], list[_Hit]] = defaultdict(list)
         for hit in hits:
@@ -225,10 +225,10 @@ class Finder:
                 for hit in (one for one in same if one.path.batch in batches):
                     yield self._event(topic, owner, hit, chosen)
 
-    def _event(self, topic: Topic, owner: TopicPartition, hit: _Hit, chosen: Chosen) -> Stored:
+    def _event(self, topic: Topic, owner: TopicPartition, hit: _Hit, chosen: Chosen) -> StoredEvent:
         told = hit.values
         ids = {name: told[name] for name in _IDS if told.get(name) is not None}
-        return Stored(
+        return StoredEvent(
             topic,
             owner,
             told["_offset"],
@@ -266,11 +266,11 @@ def _streams_of(topic: Topic) -> set[str]:
     return {builtin_name(topic, event_type) for event_type in KINDS[topic.kind].event_types}
 
 
-def _oldest_repeated(found: Iterable[Stored], hours: int) -> dt.date:
+def _oldest_repeated(found: Iterable[StoredEvent], hours: int) -> dt.date:
     """The oldest day on which what the first of some events repeats may stand."""
     first = min(one.appended_at for one in found)
     return (first - dt.timedelta(hours=hours)).date()
 
 
-def _by_time(one: Stored) -> tuple[dt.datetime, str, int, int]:
+def _by_time(one: StoredEvent) -> tuple[dt.datetime, str, int, int]:
     return one.appended_at, one.topic.name, one.owner.partition, one.offset

@@ -18,7 +18,7 @@ from sinks.rules.campaigns import CLOSES_TO_WAIT
 from sinks.setup import Sinks
 from sinks.tracing.elsewhere import NOWHERE, Elsewhere, look_elsewhere
 from sinks.tracing.fate import HELD, REMOVED, Fate, Fates
-from sinks.tracing.finding import Days, Finder, Stored
+from sinks.tracing.finding import Days, Finder, StoredEvent
 from streams.dead_letters.read import LetterReader
 
 __all__ = ["Asked", "Trace", "Traced", "trace_event", "trace_profile"]
@@ -47,7 +47,7 @@ class Asked:
 class Traced:
     """An event, and what came of it."""
 
-    event: Stored
+    event: StoredEvent
     fates: tuple[Fate, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -206,17 +206,19 @@ def _fates(sinks: Sinks, until: dt.datetime | None = None) -> Fates:
     return Fates(sinks.exports, sinks.reviser, sinks.closer.selection, until)
 
 
-def _traced(sinks: Sinks, events: Sequence[Stored], fates: Mapping[Any, Sequence[Fate]]) -> Trace:
+def _traced(
+    sinks: Sinks, events: Sequence[StoredEvent], fates: Mapping[Any, Sequence[Fate]]
+) -> Trace:
     traced = tuple(Traced(event, tuple(fates[event.place])) for event in events)
     return Trace(traced, {export.name: export.zone_name for export in sinks.exports})
 
 
-def _is_unknown(event: Stored) -> bool:
+def _is_unknown(event: StoredEvent) -> bool:
     """Whether nobody knows when an event occurred: its row was taken out, and made readable."""
     return event.taken_out is not None and "occurredAt" in event.taken_out.columns
 
 
-def _taken_out_dict(event: Stored) -> dict[str, Any] | None:
+def _taken_out_dict(event: StoredEvent) -> dict[str, Any] | None:
     taken = event.taken_out
     if taken is None:
         return None

@@ -19,7 +19,7 @@ from sinks.rules.campaigns import CAMPAIGN_LIFE, CLOSES_TO_WAIT
 from sinks.rules.declared import FactRule, RowRule
 from sinks.rules.outcome import Outcome
 from sinks.tracing.evidence import Evidence, Position, Seen
-from sinks.tracing.finding import Stored
+from sinks.tracing.finding import StoredEvent
 
 __all__ = ["Reason", "of_initial", "reason_of"]
 
@@ -97,7 +97,7 @@ def of_initial(outcome: Outcome | None) -> Reason:
     )
 
 
-def reason_of(event: Stored, outcome: Outcome, evidence: Evidence) -> Reason:
+def reason_of(event: StoredEvent, outcome: Outcome, evidence: Evidence) -> Reason:
     """Say why an event has the outcome that a close has given it."""
     asked = _Asked(event, evidence)
     match outcome:
@@ -131,7 +131,7 @@ def reason_of(event: Stored, outcome: Outcome, evidence: Evidence) -> Reason:
 class _Asked:
     """One event, and what a close knew beside it."""
 
-    def __init__(self, event: Stored, evidence: Evidence) -> None:
+    def __init__(self, event: StoredEvent, evidence: Evidence) -> None:
         self._event = event
         self._evidence = evidence
         self._position = event.owner.partition, event.offset

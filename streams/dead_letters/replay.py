@@ -38,7 +38,7 @@ from streams.reading.records import Part
 from streams.recovery.range_reader import RangeReader
 from streams.writing.dead_letter_topic import Poison, origin_of
 
-__all__ = ["Origin", "OwnTopic", "Refuser", "Replayed", "Replayer"]
+__all__ = ["LetterOrigin", "OwnTopic", "Refuser", "Replayed", "Replayer"]
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +64,7 @@ class Replayed:
     refused: dict[str, str] = field(default_factory=dict)
 
 
-class Origin(Protocol):
+class LetterOrigin(Protocol):
     """Reads an event where it stands in its own topic."""
 
     def whole(self, letter: Poison) -> Poison | str:
@@ -109,7 +109,7 @@ class Replayer:
     """Replays dead letters of one installation."""
 
     def __init__(
-        self, topic: str, kafka: KafkaSettings, refuser: Refuser, origin: Origin | None = None
+        self, topic: str, kafka: KafkaSettings, refuser: Refuser, origin: LetterOrigin | None = None
     ) -> None:
         """topic: that of the dead letters. origin: where large events are read."""
         self._origin = origin or OwnTopic(kafka)

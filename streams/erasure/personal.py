@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from schemas.events import HEADER_FIELDS, KINDS, EventType, Kind
 from schemas.tables import ALWAYS_PERSONAL, AttributeDefinition, Catalog
 from schemas.topics import Topic
-from streams.erasure.tombstones import Facts, Mask, TombstoneFiles
+from streams.erasure.tombstones import DeletionFacts, Mask, TombstoneFiles
 from streams.storage.partitions import META
 
 __all__ = [
@@ -110,11 +110,11 @@ def judged_columns(kind: Kind) -> list[str]:
     return ["eventType", "occurredAt", "profileId", *(field.name for field in META)]
 
 
-def facts_of(rows: pa.Table, kind: Kind, topic_id: UUID) -> Facts:
+def facts_of(rows: pa.Table, kind: Kind, topic_id: UUID) -> DeletionFacts:
     """What is to be known of a topic's rows to judge them."""
     profile_ids = owners_of(rows)
     partition, offset = numbers(rows["_partition"]), numbers(rows["_offset"])
-    return Facts(
+    return DeletionFacts(
         numbers(pc.fill_null(profile_ids, 0)),
         numbers(rows["_appended_at"]),
         numbers(rows["occurredAt"]),

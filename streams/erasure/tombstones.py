@@ -24,7 +24,15 @@ import pyarrow.parquet as pq
 from streams.storage.layout import TombstonesPath, tombstones_folder
 from streams.storage.store import Store
 
-__all__ = ["NOWHERE", "TOMBSTONES", "Facts", "Found", "Mask", "TombstoneFiles", "Tombstones"]
+__all__ = [
+    "NOWHERE",
+    "TOMBSTONES",
+    "DeletionFacts",
+    "FoundTombstones",
+    "Mask",
+    "TombstoneFiles",
+    "Tombstones",
+]
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Integers: TypeAlias = npt.NDArray[np.int64]
@@ -55,7 +63,7 @@ _METADATA: Final = b"deltadrop"
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class DeletionFacts:
     """Rows to be judged: whose they are, and when they were appended and occurred (UTC ms).
 
     `nobodys` marks rows without a profile, which are never gone. `positions` are partitions and
@@ -71,7 +79,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundTombstones:
     """What a pass found in a profile topic: tombstones, and how far it has looked by partition."""
 
     topic_id: UUID
@@ -87,7 +95,7 @@ class Found:
         return bytes(sink.getvalue())
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> Found:
+    def from_bytes(cls, content: bytes) -> FoundTombstones:
         """Read back what `to_bytes` wrote."""
         rows = pq.read_table(pa.BufferReader(content))
         told = json.loads((rows.schema.metadata or {})[_METADATA])
@@ -162,7 +170,7 @@ class Tombstones:
         index = np.minimum(np.searchsorted(self.profile_ids, profile_ids), len(self) - 1)
         return index, self.profile_ids[index] == profile_ids
 
-    def gone(self, facts: Facts, silent_until: int | None = None) -> Mask:
+    def gone(self, facts: DeletionFacts, silent_until: int | None = None) -> Mask:
         """Judge facts. silent_until: append time (UTC ms) up to which all events of profiles are
         known, so that what was appended before it, of a profile without another life, is gone.
         """
@@ -176,7 +184,7 @@ class Tombstones:
             gone |= ~self.revived[index] & (facts.appended_at < silent_until)
         return has & gone
 
-    def _appended_before(self, facts: Facts, index: Integers) -> Mask:
+    def _appended_before(self, facts: DeletionFacts, index: Integers) -> Mask:
         """Whether the deletion was appended at or after a fact: after a profile's own event, too,
         that isn't of the life that goes on.
         """
@@ -219,7 +227,7 @@ class TombstoneFiles:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known: dict[str, tuple[int, Tombstones]] = {}
-        self._read: dict[TombstonesPath, Found] = {}
+        self._read: dict[TombstonesPath, FoundTombstones] = {}
 
     def known(self, topic: str) -> Tombstones:
         """All tombstones of a profile topic as of now; what was read before isn't read again."""
@@ -243,20 +251,20 @@ class TombstoneFiles:
                 looked.update(found.looked_up_to)
         return looked
 
-    def add(self, path: TombstonesPath, found: Found) -> bool:
+    def add(self, path: TombstonesPath, found: FoundTombstones) -> bool:
         """Record what a pass found; False where another pass has recorded this number."""
         return self._store.create(str(path), found.to_bytes())
 
     def _paths(self, topic: str) -> Sequence[TombstonesPath]:
         return [TombstonesPath.parse(name) for name in self._store.names(tombstones_folder(topic))]
 
-    def _found(self, path: TombstonesPath) -> Found:
+    def _found(self, path: TombstonesPath) -> FoundTombstones:
         if path not in self._read:
-            self._read[path] = Found.from_bytes(self._store.read(str(path)))
+            self._read[path] = FoundTombstones.from_bytes(self._store.read(str(path)))
         return self._read[path]
 
 
-def _merged(files: Sequence[tuple[int, Found]]) -> Tombstones:
+def _merged(files: Sequence[tuple[int, FoundTombstones]]) -> Tombstones:
     """The last word on each profile."""
     topic_ids = tuple(dict.fromkeys(found.topic_id for _, found in files))
     tables = [found.rows for _, found in files]

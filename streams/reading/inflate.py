@@ -18,7 +18,7 @@ import pyarrow as pa
 from aiokafka import codec as codecs
 from isal import isal_zlib
 
-__all__ = ["InflateError", "Payload", "Source", "inflated_if_small", "opened"]
+__all__ = ["ByteSource", "InflateError", "Payload", "inflated_if_small", "opened"]
 
 Payload: TypeAlias = bytes | memoryview
 """Bytes of records, decompressed."""
@@ -45,7 +45,7 @@ class InflateError(Exception):
     """What was fetched can't be decompressed."""
 
 
-class Source(Protocol):
+class ByteSource(Protocol):
     """Decompressed bytes, in order."""
 
     def read(self, size: int) -> bytes:
@@ -64,7 +64,7 @@ def inflated_if_small(codec: int, packed: memoryview, most: int) -> Payload | No
         raise InflateError(f"it can't be decompressed ({error})") from error
 
 
-def opened(codec: int, packed: memoryview) -> Source:
+def opened(codec: int, packed: memoryview) -> ByteSource:
     """The same piece by piece, however many there are; raises InflateError.
 
     In memory are the piece and what the codec looks back at: 8 MiB at most by zstd's usual levels,

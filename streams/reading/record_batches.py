@@ -12,7 +12,7 @@ from typing import Final
 
 from aiokafka.record.util import calc_crc32c
 
-from streams.reading.inflate import InflateError, Payload, Source, inflated_if_small, opened
+from streams.reading.inflate import ByteSource, InflateError, Payload, inflated_if_small, opened
 
 __all__ = ["CorruptBatchError", "KafkaBatch", "KafkaBatches", "Payload"]
 
@@ -94,7 +94,7 @@ class KafkaBatch:
         except InflateError as error:
             raise self.corrupt(str(error)) from error
 
-    def source(self) -> Source:
+    def source(self) -> ByteSource:
         """The same piece by piece; raises CorruptBatchError, and its `read` InflateError."""
         try:
             return opened(self._codec, self._packed)

@@ -12,7 +12,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from streams.reading.inflate import Source
+from streams.reading.inflate import ByteSource
 from streams.reading.record_batches import KafkaBatch
 from streams.reading.record_columns import (
     CorruptRecordsError,
@@ -55,7 +55,7 @@ NOTHING: Final = pa.RecordBatch.from_arrays([pa.nulls(0, f.type) for f in RECORD
 class RecordStream:
     """Reads the records of a batch; raises CorruptRecordsError, InflateError."""
 
-    def __init__(self, batch: KafkaBatch, source: Source) -> None:
+    def __init__(self, batch: KafkaBatch, source: ByteSource) -> None:
         self._batch = batch
         self._source = source
         self._data = b""

@@ -50,7 +50,7 @@ class Refusal(Protocol):
         """Why it was refused."""
 
 
-class Decoded(Protocol):
+class DecodedRows(Protocol):
     """Decoded rows, which records they are of, and the refused ones."""
 
     @property
@@ -66,10 +66,10 @@ class Decoded(Protocol):
         """The other records."""
 
 
-class Decoder(Protocol):
+class RowDecoder(Protocol):
     """Decodes the values of one topic; raises RegistryError where the registry can't be asked."""
 
-    def decode(self, values: pa.Array, keys: pa.Array) -> Decoded:
+    def decode(self, values: pa.Array, keys: pa.Array) -> DecodedRows:
         """Decode binary arrays of one length."""
 
 
@@ -98,7 +98,7 @@ class BatchWriter:
         *,
         topic: str,
         streams: Sequence[Stream],
-        decoder: Decoder,
+        decoder: RowDecoder,
         partitions: Partitions,
         dead_letters: DeadLetters,
         erasure: Erasure | None = None,
@@ -294,7 +294,7 @@ def _by_partition(places: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
     return found
 
 
-def _with_meta(decoded: Decoded, records: pa.RecordBatch) -> pa.RecordBatch:
+def _with_meta(decoded: DecodedRows, records: pa.RecordBatch) -> pa.RecordBatch:
     at = records.select(["partition", "offset", "appended_at"])
     if len(decoded.rows) != len(records):
         at = at.take(pa.array(decoded.rows))

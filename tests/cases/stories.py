@@ -15,7 +15,7 @@ import yaml
 from schemas.events import SOURCE_GROUPS, Kind
 from schemas.tables import Catalog
 from schemas.topics import Topic
-from sinks.engine.duckdb import Engine
+from sinks.engine.duckdb import QueryEngine
 from sinks.instants import milliseconds
 from tests.cases.closes import EPOCH, NOTHING, Closed, Closer, CutAt, Record
 
@@ -142,7 +142,7 @@ def moment(text: str) -> datetime:
 
 def ending(case: Case, catalog: Catalog, zone: str = "UTC") -> Ending:
     """Tell a story to the end, on an engine whose session is in this zone."""
-    engine = Engine.on(threads=1)
+    engine = QueryEngine.on(threads=1)
     engine.con.execute(f"SET TimeZone = '{zone}'").fetchall()
     closer = Closer(
         engine,

@@ -19,7 +19,7 @@ from deploy.parts.process import ServerProcess
 from deploy.parts.sshd import SftpServer, running_sshd
 from deploy.parts.vsftpd import FtpsServer, running_vsftpd
 from sinks.closing.deliveries import with_retries
-from sinks.locations import DeliveryError, Location, PassingError, Step, Terms
+from sinks.locations import DeliveryError, DeliveryStep, Location, PassingError, Terms
 from tests.integration.servers import (
     cut,
     frozen,
@@ -104,7 +104,7 @@ def test_a_refused_login(server: Server, tmp_path: Path, monkeypatch: pytest.Mon
 
     refusal = refused(location, tmp_path)
 
-    assert refusal.step is Step.LOGIN
+    assert refusal.step is DeliveryStep.LOGIN
     assert not isinstance(refusal, PassingError), "trying again would lock the account"
     assert "wr0ng-and-secret" not in str(refusal)
     assert "refused" in str(refusal)
@@ -130,7 +130,7 @@ def test_a_secret_that_isnt_there(
 def test_another_servers_host_key(sftp: SftpServer, tmp_path: Path) -> None:
     refusal = refused(at(sftp, tmp_path, fingerprint=OTHER_KEY), tmp_path)
 
-    assert refusal.step is Step.TRUST
+    assert refusal.step is DeliveryStep.TRUST
     assert not isinstance(refusal, PassingError)
     assert str(refusal) == (
         f"sftp://partner@127.0.0.1:{sftp.port}: the server's host key is {sftp.fingerprint} "
@@ -166,7 +166,7 @@ def test_a_host_key_that_known_hosts_doesnt_have(
     refusal = refused(located(tmp_path, wrong), tmp_path)
 
     assert open_sockets() <= before
-    assert refusal.step is Step.TRUST
+    assert refusal.step is DeliveryStep.TRUST
     assert expected.format(**values) in str(refusal)
 
 
@@ -199,7 +199,7 @@ def test_a_certificate(
 
         refusal = refused(location, tmp_path)
 
-        assert refusal.step is Step.TRUST
+        assert refusal.step is DeliveryStep.TRUST
         assert not isinstance(refusal, PassingError)
         assert expected in str(refusal).replace("self signed", "self-signed")
         assert files(server, tmp_path) == {}
@@ -216,7 +216,7 @@ def test_nobody_there(tmp_path: Path, server: Server) -> None:
     refusal = refused(at(server, tmp_path, **where), tmp_path)
 
     assert isinstance(refusal, PassingError)
-    assert refusal.step is Step.CONNECT
+    assert refusal.step is DeliveryStep.CONNECT
     assert str(nobody) in str(refusal)
 
 
@@ -235,7 +235,7 @@ def test_a_read_only_folder(
     location = at(server, tmp_path)
     refusal = refused(location, tmp_path)
 
-    assert refusal.step is Step.WRITE
+    assert refusal.step is DeliveryStep.WRITE
     assert "check that the login may write there" in str(refusal)
     os.chown(folder, server.home.stat().st_uid, -1)
     assert delivered(server, location, tmp_path)

@@ -17,7 +17,7 @@ from deploy.parts.certificates import self_signed
 from deploy.parts.gateway import Gateway, running_gateway
 from deploy.parts.sshd import SftpServer, running_sshd
 from deploy.parts.vsftpd import FtpsServer, running_vsftpd
-from sinks.locations import DeliveryError, Location, PassingError, Step
+from sinks.locations import DeliveryError, DeliveryStep, Location, PassingError
 from sinks.locations.sftp import fingerprint_of
 from tests.integration.servers import (
     located,
@@ -107,7 +107,7 @@ def test_a_server_that_only_allows_reading_is_told_of(
 
         refusal = refused(at(server, tmp_path), tmp_path, b"x")
 
-        assert refusal.step is Step.WRITE
+        assert refusal.step is DeliveryStep.WRITE
         assert not isinstance(refusal, PassingError)
         assert "check the keys of location 'partner' and what they may do" in str(refusal)
         assert files(server) == {}

@@ -22,7 +22,7 @@ from structlog.testing import capture_logs
 from schemas.errors import DefinitionError, ReportError
 from schemas.settings.reports import MailSettings, WebhookSettings
 from schemas.settings.settings import load_settings
-from sinks.reports import Kind, Mail, Reporter, Webhook, channels_of
+from sinks.reports import Mail, Reporter, ReportKind, Webhook, channels_of
 from sinks.reports.channel import PartlySentError, UnreachableError
 from tests.shop.mail_server import GREYLISTED, PASSWORD, REFUSED, USER, Mailbox, mail_server
 from tests.shop.told import report
@@ -259,7 +259,7 @@ def test_a_post_that_is_not_accepted_is_told_and_not_followed(posts: Posts, answ
     posts.answer = answer
 
     with pytest.raises(ReportError, match=f"answers {answer}"):
-        webhook(posts).send(report(Kind.HELD))
+        webhook(posts).send(report(ReportKind.HELD))
 
     assert len(posts.requests) == 1
 

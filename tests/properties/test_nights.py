@@ -28,7 +28,7 @@ from schemas.events import Kind
 from schemas.topics import Topic
 from sinks.exports.export import Export
 from sinks.ledger.lease import Keeper, Lease
-from sinks.ledger.ledger import Outcome
+from sinks.ledger.ledger import CloseOutcome
 from sinks.night.lanes import Lanes
 from sinks.night.reload import Installed
 from sinks.night.scheduler import Scheduler
@@ -181,7 +181,7 @@ class World:
     def settle(self, exports: Iterable[Export]) -> None:
         pass
 
-    def delivered(self, export: Export, instant: datetime, outcome: Outcome) -> None:
+    def delivered(self, export: Export, instant: datetime, outcome: CloseOutcome) -> None:
         self.closed.append((export.name, instant))
         self.deletions[export.name, instant] = latest_of(
             (one.body["profileId"], one.occurred_at)

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from schemas.events import Kind
 from schemas.tables import Catalog
 from schemas.topics import Topic
-from sinks.engine.duckdb import Engine
+from sinks.engine.duckdb import QueryEngine
 from sinks.exports.types import EXPORT_TYPES, columns_on_offer
 from sinks.rendering.render import Layout, RenderedColumn, render
 from sinks.rules.columns import Column, Subject
@@ -211,7 +211,7 @@ def test_histories_tell_of_every_outcome() -> None:
 @settings(max_examples=EXAMPLES, deadline=None, phases=GENERATE_ONLY)
 def test_drops_are_what_the_model_reads(plot: Plot, based: list[int]) -> None:
     scene = plot.scene()
-    engine = Engine.on(threads=1)
+    engine = QueryEngine.on(threads=1)
     closer = closer_of(engine, scene.asked, scene.shop)
     facts = [recorded(one) for one in scene.told]
     starts = [at(scene.start), *(at(close.cut) for close in scene.closes)]
@@ -229,7 +229,7 @@ def test_drops_are_what_the_model_reads(plot: Plot, based: list[int]) -> None:
 @settings(max_examples=1 + EXAMPLES // 5, deadline=None, phases=GENERATE_ONLY)
 def test_initial_drops_are_what_the_model_reads(plot: Plot) -> None:
     scene = plot.scene()
-    engine = Engine.on(threads=1)
+    engine = QueryEngine.on(threads=1)
     closer = closer_of(engine, scene.asked, scene.shop)
     expected, first = scene.drops(initial=True)[0], scene.closes[0]
     facts = [recorded(one) for one in scene.told]

@@ -8,7 +8,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from schemas.topics import Topic
-from sinks.engine.duckdb import Engine, fetched
+from sinks.engine.duckdb import QueryEngine, fetched
 from tests.cases.closes import Closer, CutAt, Record, Told
 from tests.properties.histories import SHOPS, Teller, catalog_of
 from tests.properties.test_rules_against_model import at
@@ -42,7 +42,7 @@ def test_a_base_and_the_rows_since_are_as_good_as_all_rows(
         Record(Topic.parse(one.topic), one.partition, one.offset, one.appended_at, one.body)
         for one in told
     ]
-    engine = Engine.on(threads=1)
+    engine = QueryEngine.on(threads=1)
     catalog = catalog_of(SHOPS["usual"])
     closer = Closer(engine, catalog, "email-activities", "CLICKED", firsts_days=firsts_days)
     last, base = at(cuts[-1]), at(cuts[min(based, len(cuts) - 1)])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from schemas.events import Kind
 from sinks.instants import milliseconds
-from streams.erasure.tombstones import Facts
+from streams.erasure.tombstones import DeletionFacts
 from tests.model.history import History, Recorded, by_entity
 from tests.model.people import is_gone
 from tests.model.rows import row_of
@@ -63,7 +63,9 @@ def test_passes_find_the_people_who_are_gone(
     for profile, (hour, later) in asked:
         record = _fact(profile, hour, later)
         judged = known.gone(
-            Facts(*(np.array([n]) for n in (profile, record.appended_at, record.occurred_at)), _NO),
+            DeletionFacts(
+                *(np.array([n]) for n in (profile, record.appended_at, record.occurred_at)), _NO
+            ),
             FOREVER,
         )
         assert judged[0] == is_gone(record, rows.get(profile))
@@ -79,7 +81,7 @@ def test_passes_find_the_people_who_are_gone(
             )
             last = then.life[0].offset - 1 if then.life else row.deletion.offset
             ended = record.offset <= last or row.is_of_ended_life(record)
-        assert known.gone(Facts(*numbers, _NO, position))[0] == ended
+        assert known.gone(DeletionFacts(*numbers, _NO, position))[0] == ended
 
 
 _NO = np.zeros(1, np.bool_)

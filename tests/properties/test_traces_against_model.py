@@ -27,7 +27,7 @@ from schemas.registry.registry import wire_header
 from schemas.topics import DEFAULT_PREFIX, Topic
 from sinks.instants import milliseconds
 from sinks.tracing.fate import Fate, Fates
-from sinks.tracing.finding import Stored
+from sinks.tracing.finding import StoredEvent
 from streams.reading.records import moment_of
 from streams.storage.layout import TopicPartition
 from tests.model import Close, Cut, Export, History, Recorded, drops_of
@@ -101,8 +101,8 @@ def cut_at(told: Sequence[Recorded], instant: int) -> Cut:
     return Cut(instant, ends)
 
 
-def stored(one: Recorded) -> Stored:
-    return Stored(
+def stored(one: Recorded) -> StoredEvent:
+    return StoredEvent(
         Topic.parse(one.topic),
         TopicPartition(one.topic, TOPIC_ID, one.partition),
         one.offset,

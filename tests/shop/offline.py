@@ -28,9 +28,9 @@ from schemas.registry.registry import wire_header
 from schemas.settings.settings import Settings, load_settings
 from schemas.tables import Catalog
 from schemas.topics import Topic
-from sinks.closing.offsets import Found, KafkaOffsets, Runs
+from sinks.closing.offsets import KafkaOffsets, OffsetAtTime, Runs
 from sinks.instants import milliseconds
-from sinks.ledger.ledger import Outcome
+from sinks.ledger.ledger import CloseOutcome
 from sinks.setup import Sinks
 from streams.erasure.personal import PersonalData, Writes
 from streams.erasure.tombstones import TombstoneFiles
@@ -201,15 +201,15 @@ class Log:
     def existing(self, names: Iterable[str]) -> dict[str, TopicIdentity]:
         return self.identities(names)
 
-    def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[Found]:
+    def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[OffsetAtTime]:
         return [self._at(topic, number, instant_ms) for number in range(partitions)]
 
-    def _at(self, topic: str, number: int, instant_ms: int) -> Found:
+    def _at(self, topic: str, number: int, instant_ms: int) -> OffsetAtTime:
         records, start = self.partition(topic, number), self.kept_from[topic]
         for offset in range(start, len(records)):
             if (appended_at := records[offset].appended_at) >= instant_ms:
-                return Found(offset, start, len(records), appended_at)
-        return Found(len(records), start, len(records))
+                return OffsetAtTime(offset, start, len(records), appended_at)
+        return OffsetAtTime(len(records), start, len(records))
 
     def runs(self, topic: str, partition: int, first: int, end: int) -> Runs:
         end = min(end, first + 3)  # as a broker brings what fits in a fetch
@@ -387,12 +387,12 @@ class OfflineShop:
             writer = self._writer(own, [*writer.streams, *more], tombstones)
         writer.write(Flush(topic, (self.log.chunk(topic, first, end, number),)), TOPIC_ID)
 
-    def close(self, export: str, instant: datetime) -> Outcome:
+    def close(self, export: str, instant: datetime) -> CloseOutcome:
         """Close a window."""
         chosen = next(one for one in self.sinks.exports if one.name == export)
         return self.sinks.closer.close(chosen, instant, lambda lags: None)
 
-    def close_all(self, instant: datetime) -> Mapping[str, Outcome]:
+    def close_all(self, instant: datetime) -> Mapping[str, CloseOutcome]:
         """Close the window of every export."""
         return {one.name: self.close(one.name, instant) for one in self.sinks.exports}
 

@@ -4,7 +4,15 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from sinks.locations import DeliveryError, Destination, Folder, Receipt, Step, Terms, Transferbox
+from sinks.locations import (
+    DeliveryError,
+    DeliveryStep,
+    Destination,
+    Folder,
+    Receipt,
+    Terms,
+    Transferbox,
+)
 from sinks.setup import Sinks
 from tests.shop.offline import OfflineShop
 
@@ -32,7 +40,7 @@ class Fickle(Transferbox):
             raise DeliveryError("closed for lunch", where=PARTNER)
         return super().find(folder, name)
 
-    def check(self) -> Iterator[Step]:
+    def check(self) -> Iterator[DeliveryStep]:
         raise NotImplementedError
 
 

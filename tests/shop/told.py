@@ -8,7 +8,7 @@ from typing import Any
 
 from schemas.errors import ReportError
 from sinks.drops.manifest import ExportEntry, Window
-from sinks.reports import Kind, Report
+from sinks.reports import Report, ReportKind
 
 OPENINGS = ExportEntry(
     name="openings",
@@ -40,7 +40,7 @@ class Sent:
         self.reports.append(report)
 
 
-def report(kind: Kind = Kind.DELIVERED, **telling: Any) -> Report:
+def report(kind: ReportKind = ReportKind.DELIVERED, **telling: Any) -> Report:
     """A report of the day on which Brussels' clocks go forward."""
     usual: dict[str, Any] = {
         "id": f"openings/20260329T040000.000Z/{kind}",
@@ -49,7 +49,7 @@ def report(kind: Kind = Kind.DELIVERED, **telling: Any) -> Report:
         "told_at": "2026-03-29T04:01:00.000+00:00",
         "recipients": ("a@shop.example",),
     }
-    if kind in (Kind.DELIVERED, Kind.REVISED):
+    if kind in (ReportKind.DELIVERED, ReportKind.REVISED):
         usual |= {
             "drop": "openings@20260329T040000.000Z",
             "file": "openings_20260329.csv",

@@ -11,7 +11,7 @@ from sinks.drops.manifest import (
     MANIFEST_ENDING,
     Balance,
     Manifest,
-    Offsets,
+    OffsetsEntry,
     Window,
     columns_of,
     dialect_of,
@@ -76,7 +76,7 @@ def write_drop(
         dialect=dialect_of(export),
         columns=columns_of(export),
         offsets=(
-            Offsets(
+            OffsetsEntry(
                 topic="deltadrop.shop.email-activity",
                 topic_id="0e2a5c1e-9df5-4b41-8f3a-6cf1b1e1b001",
                 partition=0,

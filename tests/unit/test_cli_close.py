@@ -11,7 +11,7 @@ import typer
 from schemas.events import Kind as EventKind
 from sinks.closing.deliveries import Deliveries, Parcel
 from sinks.commands import closes
-from sinks.reports import Kind, Outbox, Report, channels_of
+from sinks.reports import Outbox, Report, ReportKind, channels_of
 from sinks.setup import Sinks
 from tests.shop.offline import OfflineShop, at, with_exports
 
@@ -57,7 +57,7 @@ def test_a_drop_is_told_also_where_the_mail_server_is_down(
 
     assert close() == 0
 
-    assert [one.kind for one in told(shop)] == [Kind.DELIVERED]
+    assert [one.kind for one in told(shop)] == [ReportKind.DELIVERED]
 
 
 def test_what_is_held_is_told_and_then_what_came_of_it(
@@ -65,11 +65,11 @@ def test_what_is_held_is_told_and_then_what_came_of_it(
 ) -> None:
     assert close() == 3
     assert close() == 3
-    assert [one.kind for one in told(shop)] == [Kind.HELD]
+    assert [one.kind for one in told(shop)] == [ReportKind.HELD]
 
     shop.store_all()
     assert close() == 0
-    assert [one.kind for one in told(shop)] == [Kind.HELD, Kind.DELIVERED]
+    assert [one.kind for one in told(shop)] == [ReportKind.HELD, ReportKind.DELIVERED]
 
 
 def test_what_is_wrong_with_an_instant_chosen_by_hand_is_told_to_who_chose_it(
@@ -85,7 +85,7 @@ def test_what_is_wrong_with_an_instant_chosen_by_hand_is_told_to_who_chose_it(
         "this export's last cut, 20260328T060000.000Z; "
         "windows are closed in order; choose an instant after its last cut\n"
     )
-    assert [one.kind for one in told(shop)] == [Kind.DELIVERED]
+    assert [one.kind for one in told(shop)] == [ReportKind.DELIVERED]
 
 
 def test_a_partner_that_hangs_keeps_no_other_export_waiting(
@@ -142,7 +142,7 @@ def test_an_initial_drop_of_an_export_that_was_closed_is_wrong_input_and_told_to
         "export 'profiles': an initial drop is an export's first; it was closed at "
         "20260328T060000.000Z; close it without --initial, or define an export of another name\n"
     )
-    assert [one.kind for one in told(shop)] == [Kind.DELIVERED]
+    assert [one.kind for one in told(shop)] == [ReportKind.DELIVERED]
 
 
 def test_a_file_name_that_another_window_has_is_wrong_input(

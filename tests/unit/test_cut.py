@@ -9,7 +9,7 @@ import pytest
 
 from schemas.errors import HeldError
 from sinks.closing.cut import Cuts, TopicCut, spans
-from sinks.closing.offsets import Found
+from sinks.closing.offsets import OffsetAtTime
 from streams.reading.kafka import TopicIdentity
 from streams.storage.partitions import Partitions
 from streams.storage.store import LocalStore
@@ -30,9 +30,9 @@ class Broker:
         self.offsets = offsets
         self.asked = 0
 
-    def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[Found]:
+    def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[OffsetAtTime]:
         self.asked += 1
-        return [Found(offset, 0, offset) for offset in self.offsets]
+        return [OffsetAtTime(offset, 0, offset) for offset in self.offsets]
 
     def identities(self, names: Iterable[str]) -> dict[str, TopicIdentity]:
         return {name: TopicIdentity(name, ID, len(self.offsets)) for name in names}

@@ -10,17 +10,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sinks.engine.duckdb import Engine, asked, fetched, kept
+from sinks.engine.duckdb import QueryEngine, asked, fetched, kept
 
 
 @pytest.fixture
-def engine() -> Iterator[Engine]:
-    engine = Engine.on(threads=1)
+def engine() -> Iterator[QueryEngine]:
+    engine = QueryEngine.on(threads=1)
     yield engine
     engine.disconnect()
 
 
-def test_a_kept_table_is_made_of_those_kept_before(engine: Engine) -> None:
+def test_a_kept_table_is_made_of_those_kept_before(engine: QueryEngine) -> None:
     numbers = kept(engine.table_of("SELECT unnest(range(100_000)) AS n"))
     even = kept(numbers.filter(numbers["n"] % 2 == 0))
     assert fetched(even.agg(rows=even.count(), most=even["n"].max())) == [
@@ -28,7 +28,7 @@ def test_a_kept_table_is_made_of_those_kept_before(engine: Engine) -> None:
     ]
 
 
-def test_what_went_wrong_is_told_at_the_next_question(engine: Engine) -> None:
+def test_what_went_wrong_is_told_at_the_next_question(engine: QueryEngine) -> None:
     number = engine.table_of("SELECT 'three' AS text")
     broken = kept(number.select(n=number["text"].cast("int64")))
     beside = engine.table_of("SELECT 1 AS n")
@@ -38,7 +38,7 @@ def test_what_went_wrong_is_told_at_the_next_question(engine: Engine) -> None:
     assert fetched(broken) == []
 
 
-def test_files_are_asked_beside_what_is_computed(engine: Engine, tmp_path: Path) -> None:
+def test_files_are_asked_beside_what_is_computed(engine: QueryEngine, tmp_path: Path) -> None:
     pq.write_table(pa.table({"n": [1, 2]}), tmp_path / "two.parquet")
     file = engine.table_of(f"SELECT * FROM read_parquet('{tmp_path}/two.parquet')")
     kept(engine.table_of("SELECT unnest(range(1_000_000)) AS n"))
@@ -48,21 +48,21 @@ def test_files_are_asked_beside_what_is_computed(engine: Engine, tmp_path: Path)
 def test_engines_that_are_asked_alike_answer_of_their_own_files(tmp_path: Path) -> None:
     found = []
     for number in (1, 2):
-        with Engine.opened("1GB", tmp_path) as (engine, _):
+        with QueryEngine.opened("1GB", tmp_path) as (engine, _):
             table = engine.table_of(f"SELECT {number} AS n")
             doubled = kept(table.select(n=table["n"] * 2))
             found.append((asked(table), fetched(doubled)))
     assert found == [([{"n": 1}], [{"n": 2}]), ([{"n": 2}], [{"n": 4}])]
 
 
-def test_moments_are_told_in_utc_to_every_asker(engine: Engine) -> None:
+def test_moments_are_told_in_utc_to_every_asker(engine: QueryEngine) -> None:
     moment = engine.table_of("SELECT TIMESTAMPTZ '2026-03-01 12:00:00+02' AS at")
     assert str(asked(moment)[0]["at"]) == str(fetched(moment)[0]["at"])
     assert str(asked(moment)[0]["at"]) == "2026-03-01 10:00:00+00:00"
 
 
 def test_an_engine_that_is_left_in_the_middle_goes(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), Engine.opened("1GB", tmp_path) as (engine, folder):
+    with pytest.raises(KeyError), QueryEngine.opened("1GB", tmp_path) as (engine, folder):
         for _ in range(20):
             kept(engine.table_of("SELECT unnest(range(1_000_000)) AS n"))
         raise KeyError
@@ -70,7 +70,7 @@ def test_an_engine_that_is_left_in_the_middle_goes(tmp_path: Path) -> None:
 
 
 def test_an_engine_that_was_left_holds_nothing_any_more(tmp_path: Path) -> None:
-    with Engine.opened("1GB", tmp_path) as (engine, _):
+    with QueryEngine.opened("1GB", tmp_path) as (engine, _):
         assert engine.ask("SELECT 1").read_all().num_rows == 1
     with pytest.raises(duckdb.ConnectionException):
         engine.ask("SELECT 1")

@@ -14,7 +14,7 @@ from sinks.authoring.summary import summary_of
 from sinks.closing.guards import Figures, broken, rows_of_weekday
 from sinks.exports.definition import GuardRailsDefinition
 from sinks.ledger.held import Holds
-from sinks.ledger.ledger import Intent, Ledger, Outcome
+from sinks.ledger.ledger import CloseOutcome, Intent, Ledger
 from streams.storage.store import LocalStore
 from tests.shop.offline import OfflineShop, at, with_exports
 from tests.unit.drops import export
@@ -194,7 +194,7 @@ def keep(ledger: Ledger, instant: datetime, rows: int, hours: float = 24) -> Int
     start = instant - timedelta(hours=hours)
     intent = Intent("openings", instant, start, None, {}, {}, (), {})
     ledger.record_intent(intent)
-    ledger.record_outcome(intent, Outcome(intent.drop_id, "a.csv", rows, 1, "0" * 64, {}, ()))
+    ledger.record_outcome(intent, CloseOutcome(intent.drop_id, "a.csv", rows, 1, "0" * 64, {}, ()))
     return intent
 
 

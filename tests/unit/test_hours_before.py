@@ -11,7 +11,7 @@ import pytest
 
 from schemas.errors import LostOffsetsError
 from schemas.events import Kind
-from sinks.ledger.ledger import Outcome
+from sinks.ledger.ledger import CloseOutcome
 from tests.shop.offline import OfflineShop, at, with_exports
 
 OFFERS = "deltadrop.shop.subscription-update"
@@ -43,7 +43,7 @@ schedule: {{at: "06:00", time_zone: UTC}}
     return OfflineShop(tmp_path, definitions=definitions)
 
 
-def close(shop: OfflineShop, topic: str, day: int = 27) -> Outcome:
+def close(shop: OfflineShop, topic: str, day: int = 27) -> CloseOutcome:
     return shop.close(EXPORTS[topic][1].lower().replace("_", "-"), at(6, day))
 
 

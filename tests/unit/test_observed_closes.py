@@ -17,7 +17,7 @@ from deltadrop import app
 from deploy.parts.ports import HOST, free_port
 from schemas.errors import DeltadropError, HeldError, WaitingError
 from schemas.events import Kind
-from sinks.closing.observer import Step, begun, watching
+from sinks.closing.observer import CloseStep, begun, watching
 from sinks.closing.running import attempt
 from sinks.ledger.lease import Keeper
 from sinks.night.metrics import CloseMetrics
@@ -27,7 +27,7 @@ from streams.serving import served
 from tests.shop.observed import Series, health, series, served_series
 from tests.shop.offline import DEFINITIONS, OfflineShop, at
 
-STEPS = [step.value for step in Step]
+STEPS = [step.value for step in CloseStep]
 
 
 def definitions(schedule: str) -> dict[str, str]:
@@ -288,7 +288,7 @@ def test_a_scheduler_is_live_while_its_loop_turns_or_a_close_goes_on(
     port: int, watch: SchedulerWatch, night: Night
 ) -> None:
     watch.wait(3500)
-    watch.took("sent", Step.RENDER, 3500.0)
+    watch.took("sent", CloseStep.RENDER, 3500.0)
     night.seconds += 3500
     assert health(port, "live")[0] == 200
     night.seconds += 200

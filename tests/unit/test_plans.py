@@ -10,20 +10,20 @@ from typing import Any
 import ibis
 import pytest
 
-from sinks.engine.duckdb import Engine, fetched, kept
+from sinks.engine.duckdb import QueryEngine, fetched, kept
 from sinks.engine.plans import _compiled
 
 
 @pytest.fixture
-def engines() -> Iterator[tuple[Engine, Engine]]:
-    both = Engine.on(threads=1), Engine.on(threads=1)
+def engines() -> Iterator[tuple[QueryEngine, QueryEngine]]:
+    both = QueryEngine.on(threads=1), QueryEngine.on(threads=1)
     yield both
     for engine in both:
         engine.disconnect()
 
 
 def test_the_same_plan_on_another_engine_is_not_compiled_again(
-    engines: tuple[Engine, Engine],
+    engines: tuple[QueryEngine, QueryEngine],
 ) -> None:
     found, compiled = [], []
     for number, engine in enumerate(engines, start=1):
@@ -53,7 +53,7 @@ def test_the_same_plan_on_another_engine_is_not_compiled_again(
     ],
 )
 def test_plans_that_differ_in_a_value_are_two(
-    engines: tuple[Engine, Engine], one: Any, other: Any
+    engines: tuple[QueryEngine, QueryEngine], one: Any, other: Any
 ) -> None:
     tables = [engine.table_of("SELECT 1 AS n") for engine in engines]
     texts = [
@@ -63,7 +63,7 @@ def test_plans_that_differ_in_a_value_are_two(
     assert texts[0] != texts[1]
 
 
-def test_tables_of_two_engines_are_not_mixed(engines: tuple[Engine, Engine]) -> None:
+def test_tables_of_two_engines_are_not_mixed(engines: tuple[QueryEngine, QueryEngine]) -> None:
     one, other = (engine.table_of("SELECT 1 AS n") for engine in engines)
     with pytest.raises(Exception, match="Multiple backends"):
         fetched(one.union(other))

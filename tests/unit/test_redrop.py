@@ -15,7 +15,7 @@ from schemas.events import Kind
 from sinks.commands import redrop as redrop_command
 from sinks.commands import release as release_command
 from sinks.commands import status as status_command
-from sinks.ledger.ledger import Outcome, Revision
+from sinks.ledger.ledger import CloseOutcome, Revision
 from sinks.locations import OtherBytesError
 from sinks.repair.redrop import Redrop, Redropper
 from sinks.setup import Sinks
@@ -65,7 +65,7 @@ def files(shop: OfflineShop) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in shop.transferbox.rglob("*") if file.is_file()}
 
 
-def outcome_of(shop: OfflineShop, revision: int = 0) -> Outcome:
+def outcome_of(shop: OfflineShop, revision: int = 0) -> CloseOutcome:
     ledger = shop.sinks.ledger
     found = (
         ledger.revision_outcome("sent", CLOSED, revision)

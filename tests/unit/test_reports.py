@@ -16,7 +16,7 @@ from sinks.ledger.lease import Lease
 from sinks.ledger.ledger import Ledger
 from sinks.repair.redrop import Redropper
 from sinks.repair.release import Releaser
-from sinks.reports import Kind, Outbox, Report, Reporter, Unsent, channels_of
+from sinks.reports import Outbox, Report, Reporter, ReportKind, Unsent, channels_of
 from sinks.reports.channel import PartlySentError, RefusedError, UnreachableError
 from sinks.reports.text import html, plain, subject
 from sinks.reports.webhook import body_of
@@ -64,8 +64,8 @@ def test_a_delivered_drop_is_told_with_file_rows_window_and_checksum() -> None:
     )
 
 
-@pytest.mark.parametrize("kind", [Kind.HELD, Kind.FAILED, Kind.LATE])
-def test_trouble_comes_first_with_what_to_do(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [ReportKind.HELD, ReportKind.FAILED, ReportKind.LATE])
+def test_trouble_comes_first_with_what_to_do(kind: ReportKind) -> None:
     told = plain(report(kind)).splitlines()
 
     assert told[0].lower().startswith(kind)
@@ -98,7 +98,7 @@ def test_a_file_with_its_header_only_says_that_the_window_is_empty() -> None:
     assert says_so in plain(report(rows=0))
     assert "empty" not in plain(report(rows=1))
     assert "no line is left: the file has its header only" in plain(
-        report(Kind.REVISED, **REVISED, rows=0)
+        report(ReportKind.REVISED, **REVISED, rows=0)
     )
 
 
@@ -127,7 +127,7 @@ def test_a_drop_that_was_released_says_what_held_it_and_why_it_went() -> None:
 
 
 def test_a_revision_says_its_number_and_why_and_which_file_it_replaces() -> None:
-    one = report(Kind.REVISED, **REVISED)
+    one = report(ReportKind.REVISED, **REVISED)
 
     assert plain(one).startswith(
         "Made again: this file replaces the one before\n"
@@ -148,7 +148,7 @@ def test_a_revision_says_its_number_and_why_and_which_file_it_replaces() -> None
 
 
 def test_html_says_the_same_and_escapes_it() -> None:
-    told = html(report(Kind.FAILED, problem="<b>no</b> & never"))
+    told = html(report(ReportKind.FAILED, problem="<b>no</b> & never"))
 
     assert "&lt;b&gt;no&lt;/b&gt; &amp; never" in told
     assert "start workers" in told
@@ -161,7 +161,9 @@ def test_the_fields_that_a_webhook_gets_are_documented() -> None:
     listed = docs.partition("Its fields: ")[2].partition(". Fields may be")[0]
     names = [part.split("`")[0] for part in listed.split("`")[1::2]]
 
-    assert [name for name in names if name not in list(Kind)] == list(json.loads(body_of(report())))
+    assert [name for name in names if name not in list(ReportKind)] == list(
+        json.loads(body_of(report()))
+    )
 
 
 def test_a_report_is_kept_once_and_sent_once(outbox: Outbox, sent: Sent) -> None:
@@ -217,27 +219,29 @@ def test_a_report_that_some_have_is_done_when_the_others_refuse_it_for_good(
 
 
 def test_one_that_is_refused_does_not_keep_the_others(outbox: Outbox, sent: Sent) -> None:
-    outbox.put(report(Kind.HELD))
+    outbox.put(report(ReportKind.HELD))
     outbox.put(report())
-    sent.refuses = lambda one: ReportError("no such mailbox") if one.kind is Kind.HELD else None
+    sent.refuses = lambda one: (
+        ReportError("no such mailbox") if one.kind is ReportKind.HELD else None
+    )
 
     outbox.send()
 
-    assert [one.kind for one in sent.reports] == [Kind.DELIVERED]
-    assert [one.kind for one in outbox.pending()] == [Kind.HELD]
+    assert [one.kind for one in sent.reports] == [ReportKind.DELIVERED]
+    assert [one.kind for one in outbox.pending()] == [ReportKind.HELD]
 
 
 def test_trouble_is_sent_first(outbox: Outbox, sent: Sent) -> None:
-    for kind in (Kind.DELIVERED, Kind.LATE, Kind.HELD, Kind.FAILED):
+    for kind in (ReportKind.DELIVERED, ReportKind.LATE, ReportKind.HELD, ReportKind.FAILED):
         outbox.put(report(kind))
 
     outbox.send()
 
     assert [one.kind for one in sent.reports] == [
-        Kind.FAILED,
-        Kind.HELD,
-        Kind.LATE,
-        Kind.DELIVERED,
+        ReportKind.FAILED,
+        ReportKind.HELD,
+        ReportKind.LATE,
+        ReportKind.DELIVERED,
     ]
 
 
@@ -263,7 +267,7 @@ def test_a_channel_that_is_set_up_later_gets_no_old_reports(tmp_path: Path) -> N
 
 
 def test_what_waits_is_told_with_why_until_it_is_sent(outbox: Outbox, sent: Sent) -> None:
-    outbox.put(report(Kind.HELD))
+    outbox.put(report(ReportKind.HELD))
     outbox.put(report())
     since = "2026-03-29T04:01:00.000+00:00"
     assert outbox.unsent() == [Unsent("mail", 2, since, "")]
@@ -276,7 +280,7 @@ def test_what_waits_is_told_with_why_until_it_is_sent(outbox: Outbox, sent: Sent
     sent.refuses = lambda one: None
     outbox.send()
     assert outbox.unsent() == []
-    outbox.put(report(Kind.LATE))
+    outbox.put(report(ReportKind.LATE))
     assert outbox.unsent() == [Unsent("mail", 1, since, "")], "what is settled isn't told again"
 
 
@@ -323,7 +327,7 @@ class Night:
         self.outbox = Outbox(ledger.store, channels)
         (self.export,) = self.shop.sinks.exports
 
-    def told(self) -> list[tuple[Kind, datetime]]:
+    def told(self) -> list[tuple[ReportKind, datetime]]:
         return sorted((one.kind, one.instant) for one in self.outbox.pending())
 
 
@@ -372,7 +376,7 @@ def test_what_a_killed_run_closed_and_did_not_tell_is_told_by_the_next(night: Ni
     Night(night.shop).reporter.settle([night.export])
     Night(night.shop).reporter.settle([night.export])
 
-    assert night.told() == [(Kind.DELIVERED, at(6, 28)), (Kind.DELIVERED, at(6, 29))]
+    assert night.told() == [(ReportKind.DELIVERED, at(6, 28)), (ReportKind.DELIVERED, at(6, 29))]
 
 
 def test_what_was_closed_before_there_were_reports_is_not_told(night: Night) -> None:
@@ -419,8 +423,8 @@ def test_each_revision_is_told_once_with_what_it_replaces_to_whom_it_concerns_no
 
     told = sorted(night.outbox.pending(), key=lambda one: one.revision)
     assert [(one.kind, one.revision, one.replaces, one.reason) for one in told] == [
-        (Kind.REVISED, 1, "profiles_20260328_0600.csv", "erasure of personal data"),
-        (Kind.REVISED, 2, "profiles_20260328_0600-r1.csv", "fewer columns"),
+        (ReportKind.REVISED, 1, "profiles_20260328_0600.csv", "erasure of personal data"),
+        (ReportKind.REVISED, 2, "profiles_20260328_0600-r1.csv", "fewer columns"),
     ]
     assert [one.rows for one in told] == [1, 1]
     assert {one.recipients for one in told} == {("b@shop.example",)}
@@ -442,7 +446,7 @@ def test_trouble_of_one_nature_is_told_once_and_of_another_again(night: Night) -
         night.reporter.troubled(night.export, at(6, 28), error)
 
     kinds = [kind for kind, _ in night.told()]
-    assert kinds == [Kind.FAILED, Kind.HELD, Kind.HELD]
+    assert kinds == [ReportKind.FAILED, ReportKind.HELD, ReportKind.HELD]
 
 
 def unforeseen(error: Exception) -> DeltadropError:
@@ -461,7 +465,7 @@ def test_what_nobody_foresaw_is_told_once_whatever_names_its_message_has(night: 
     ):
         night.reporter.troubled(night.export, at(6, 28), unforeseen(error))
 
-    assert night.told() == [(Kind.FAILED, at(6, 28))] * 3
+    assert night.told() == [(ReportKind.FAILED, at(6, 28))] * 3
 
 
 @pytest.mark.parametrize(
@@ -490,7 +494,7 @@ def test_what_is_not_delivered_by_its_hour_is_told_once(night: Night) -> None:
     night.reporter.late(night.export, [at(6, 28)])
     night.reporter.late(night.export, [at(6, 28)])
 
-    assert night.told() == [(Kind.LATE, at(6, 28))]
+    assert night.told() == [(ReportKind.LATE, at(6, 28))]
 
 
 def test_a_drop_after_its_hour_says_that_it_is_late(night: Night) -> None:

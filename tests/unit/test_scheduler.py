@@ -16,7 +16,7 @@ from schemas.events import Kind
 from schemas.settings.settings import ScheduleSettings
 from sinks.exports.export import Export
 from sinks.ledger.lease import Keeper, Lease
-from sinks.ledger.ledger import Outcome
+from sinks.ledger.ledger import CloseOutcome
 from sinks.night.lanes import Lanes
 from sinks.night.reload import Installed
 from sinks.night.retries import Retries
@@ -49,7 +49,7 @@ class Night:
     def settle(self, exports: Iterable[Export]) -> None:
         pass
 
-    def delivered(self, export: Export, instant: dt.datetime, outcome: Outcome) -> None:
+    def delivered(self, export: Export, instant: dt.datetime, outcome: CloseOutcome) -> None:
         self.told.append(("delivered", export.name, instant))
 
     def troubled(self, export: Export, instant: dt.datetime, error: DeltadropError) -> None:
@@ -280,7 +280,7 @@ def test_asked_to_leave_it_does_not_begin_another_close(rig: Rig) -> None:
     rig.night.time = at(7, 29)
     told: Callable[..., None] = rig.night.delivered
 
-    def leave(export: Export, instant: dt.datetime, outcome: Outcome) -> None:
+    def leave(export: Export, instant: dt.datetime, outcome: CloseOutcome) -> None:
         told(export, instant, outcome)
         rig.night.asked = True
 

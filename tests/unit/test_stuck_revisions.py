@@ -18,7 +18,7 @@ from sinks.night.reload import Installed
 from sinks.night.scheduler import Scheduler
 from sinks.night.status import status_of
 from sinks.night.status_text import at_a_glance
-from sinks.reports import Kind, Outbox, Report, Reporter, channels_of
+from sinks.reports import Outbox, Report, Reporter, ReportKind, channels_of
 from sinks.reports.text import plain, subject
 from sinks.setup import Sinks
 from tests.shop.offline import OfflineShop, at, with_exports
@@ -80,7 +80,7 @@ def close(shop: OfflineShop, instant: datetime = CLOSED) -> int:
 
 def failed(shop: OfflineShop) -> list[Report]:
     outbox = Outbox(shop.sinks.ledger.store, channels_of(shop.settings))
-    return [one for one in outbox.pending() if one.kind is Kind.FAILED]
+    return [one for one in outbox.pending() if one.kind is ReportKind.FAILED]
 
 
 def test_an_erase_says_that_it_was_made_again_and_is_not_delivered(

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.events import Kind
-from sinks.engine.duckdb import Engine, rejoined, streamed
+from sinks.engine.duckdb import QueryEngine, rejoined, streamed
 from sinks.engine.ordered import Ordered, _slice_of
 from sinks.rendering.compress import BLOCK_BYTES
 from sinks.rendering.render import Compression, Layout, RenderedColumn, render
@@ -39,8 +39,8 @@ ROWS: dict[str, Any] = {
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    with Engine.opened("40MB", tmp_path) as (engine, _):
+def engine(tmp_path: Path) -> Iterator[QueryEngine]:
+    with QueryEngine.opened("40MB", tmp_path) as (engine, _):
         yield engine
 
 
@@ -104,7 +104,9 @@ FROM range(3000) r(i) """
 
 
 @pytest.mark.parametrize("batch_bytes", [1 << 20, 64 << 20])
-def test_rows_wider_than_the_engine_sorts_come_in_order(engine: Engine, batch_bytes: int) -> None:
+def test_rows_wider_than_the_engine_sorts_come_in_order(
+    engine: QueryEngine, batch_bytes: int
+) -> None:
     rows = engine.table_of(WIDE)
     with pytest.raises(duckdb.OutOfMemoryException):
         streamed(rows.order_by("p", "o")).read_all()
@@ -116,7 +118,7 @@ def test_rows_wider_than_the_engine_sorts_come_in_order(engine: Engine, batch_by
     assert [text[:8] for text in found["t"].to_pylist()] == [f"{n:08}" for n in range(3000)]
 
 
-def test_rows_with_one_key_are_in_one_slice(engine: Engine) -> None:
+def test_rows_with_one_key_are_in_one_slice(engine: QueryEngine) -> None:
     rows = engine.table_of(
         "SELECT i // 700 AS k, lpad(i::VARCHAR, 9, '0') AS t FROM range(5000) r(i)"
     )
@@ -126,7 +128,7 @@ def test_rows_with_one_key_are_in_one_slice(engine: Engine) -> None:
     assert found["t"].to_pylist() == [f"{n:09}" for n in range(5000)]
 
 
-def test_wide_rows_are_written_with_the_engines_types(engine: Engine, tmp_path: Path) -> None:
+def test_wide_rows_are_written_with_the_engines_types(engine: QueryEngine, tmp_path: Path) -> None:
     rows = engine.table_of(f"SELECT uuid() AS u, true AS b, now() AS n, * FROM ({WIDE})")
     ordered = Ordered(rows, ("p", "o"), tuple(rows.columns))
     ordered.write(tmp_path / "wide.parquet")

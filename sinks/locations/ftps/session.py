@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from sinks.locations.base import DeliveryError, PassingError, Step
+from sinks.locations.base import DeliveryError, DeliveryStep, PassingError
 from sinks.locations.limits import Limit
 from sinks.locations.local import Comparison
 
@@ -23,10 +23,10 @@ _SLOWEST: Final = 64 * 1024
 libcurl's other limits don't hold while a data connection agrees on TLS (8.23): it waits for ever.
 """
 _TIMED_OUT: Final = 28  # CURLE_OPERATION_TIMEDOUT
-_STEPS: Final[Mapping[int, Step]] = {
-    **dict.fromkeys((5, 6, 7, 8, 12), Step.CONNECT),
-    **dict.fromkeys((35, 53, 54, 58, 59, 60, 64, 66, 77, 80, 83, 90, 91, 98), Step.TRUST),
-    67: Step.LOGIN,
+_STEPS: Final[Mapping[int, DeliveryStep]] = {
+    **dict.fromkeys((5, 6, 7, 8, 12), DeliveryStep.CONNECT),
+    **dict.fromkeys((35, 53, 54, 58, 59, 60, 64, 66, 77, 80, 83, 90, 91, 98), DeliveryStep.TRUST),
+    67: DeliveryStep.LOGIN,
 }
 """libcurl's error codes (CURLE_…) that belong to a step before writing."""
 _PASSING: Final = frozenset({6, 7, 8, 12, 13, 18, 28, 30, 35, 52, 55, 56, 81, 89})
@@ -49,14 +49,14 @@ class FtpsSession:
         """Connect, check the server, and log in."""
         import pycurl
 
-        self._do("", Step.CONNECT, {pycurl.NOBODY: 1})
+        self._do("", DeliveryStep.CONNECT, {pycurl.NOBODY: 1})
 
     def size(self, path: str) -> int | None:
         """See Session.size."""
         import pycurl
 
         try:
-            self._do(path, Step.WRITE, {pycurl.NOBODY: 1}, of_file=True)
+            self._do(path, DeliveryStep.WRITE, {pycurl.NOBODY: 1}, of_file=True)
         except _NotFoundError:
             return None
         length = int(self.curl.getinfo(pycurl.CONTENT_LENGTH_DOWNLOAD_T))
@@ -83,7 +83,7 @@ class FtpsSession:
             try:
                 options = {pycurl.WRITEFUNCTION: take}
                 moved = local.stat().st_size
-                self._do(path, Step.WRITE, options, of_file=True, moved=moved)
+                self._do(path, DeliveryStep.WRITE, options, of_file=True, moved=moved)
             except DeliveryError:
                 if same:
                     raise
@@ -91,7 +91,7 @@ class FtpsSession:
 
     def make_folder(self, path: str) -> None:
         """See Session.make_folder; a * before a command: that it fails is no error."""
-        self._command(path, Step.WRITE, f"*MKD {path}")
+        self._command(path, DeliveryStep.WRITE, f"*MKD {path}")
 
     def write(self, local: Path, path: str, start: int) -> None:
         """See Session.write."""
@@ -106,18 +106,18 @@ class FtpsSession:
                 pycurl.APPEND: int(start > 0),
                 pycurl.INFILESIZE_LARGE: moved,
             }
-            self._do(path, Step.WRITE, options, of_file=True, moved=moved)
+            self._do(path, DeliveryStep.WRITE, options, of_file=True, moved=moved)
 
     def rename(self, source: str, target: str) -> None:
         """See Session.rename."""
-        self._command(target, Step.RENAME, f"RNFR {source}", f"RNTO {target}")
+        self._command(target, DeliveryStep.RENAME, f"RNFR {source}", f"RNTO {target}")
 
     def remove(self, path: str) -> None:
         """See Session.remove."""
         if self.size(path) is not None:
-            self._command(path, Step.DELETE, f"DELE {path}")
+            self._command(path, DeliveryStep.DELETE, f"DELE {path}")
 
-    def _command(self, path: str, step: Step, *commands: str) -> None:
+    def _command(self, path: str, step: DeliveryStep, *commands: str) -> None:
         import pycurl
 
         self._do(path, step, {pycurl.NOBODY: 1, pycurl.QUOTE: list(commands)})
@@ -125,7 +125,7 @@ class FtpsSession:
     def _do(
         self,
         path: str,
-        step: Step,
+        step: DeliveryStep,
         options: Mapping[int, object],
         *,
         of_file: bool = False,
@@ -155,7 +155,7 @@ class FtpsSession:
     def _hear(self, line: bytes) -> None:
         self.told.append(line.decode("utf-8", errors="replace").strip())
 
-    def _error(self, code: int, message: str, path: str, step: Step) -> DeliveryError:
+    def _error(self, code: int, message: str, path: str, step: DeliveryStep) -> DeliveryError:
         where = f"{self.server}/{path.lstrip('/')}" if path else self.server
         if code == _NOT_FOUND:
             return _NotFoundError("isn't there", where=where, step=step)
@@ -183,11 +183,13 @@ _WHAT: Final[Mapping[int, str]] = {
     _TIMED_OUT: "the server hangs",
     67: "the login was refused",
 }
-_HINTS: Final[Mapping[Step, str]] = {
-    Step.CONNECT: "check host and port, and the firewalls between",
-    Step.TRUST: "check its certificate, and the ca_file that vouches for it; nothing was sent",
-    Step.LOGIN: "check username and password",
-    Step.WRITE: "check that the login may write there, and the space on the server's disk",
-    Step.RENAME: "where renaming is forbidden, set rename: false and a ready_file",
-    Step.DELETE: "check that the login may delete there",
+_HINTS: Final[Mapping[DeliveryStep, str]] = {
+    DeliveryStep.CONNECT: "check host and port, and the firewalls between",
+    DeliveryStep.TRUST: (
+        "check its certificate, and the ca_file that vouches for it; nothing was sent"
+    ),
+    DeliveryStep.LOGIN: "check username and password",
+    DeliveryStep.WRITE: "check that the login may write there, and the space on the server's disk",
+    DeliveryStep.RENAME: "where renaming is forbidden, set rename: false and a ready_file",
+    DeliveryStep.DELETE: "check that the login may delete there",
 }

@@ -22,15 +22,15 @@ from schemas.definitions.patterns import worded
 from sinks.locations.base import (
     Delivered,
     DeliveryError,
+    DeliveryStep,
     Folder,
     OtherBytesError,
     Receipt,
-    Step,
 )
 from sinks.locations.limits import Limit
 from sinks.locations.local import Comparison, content_of
 from sinks.locations.s3.parts import Sent, UploadInParts, code_of
-from sinks.locations.s3.told import Told
+from sinks.locations.s3.told import S3Errors
 from sinks.locations.settings import LocationSettings, ServerFolder, Text, secret
 
 __all__ = ["S3", "S3Settings"]
@@ -114,25 +114,25 @@ class S3:
         with self._told(key), self.client() as client:
             return _head(client, self.settings.bucket, key) is not None
 
-    def check(self) -> Iterator[Step]:
+    def check(self) -> Iterator[DeliveryStep]:
         """See Location.check."""
         key, bucket = self._key(f".deltadrop-check-{uuid4().hex}"), self.settings.bucket
         with contextlib.ExitStack() as stack:
-            with self._told("", Step.LOGIN):
+            with self._told("", DeliveryStep.LOGIN):
                 client = stack.enter_context(self.client())
                 client.head_bucket(Bucket=bucket)
-            yield Step.CONNECT
+            yield DeliveryStep.CONNECT
             if not (self.settings.endpoint or "https").startswith("http:"):
-                yield Step.TRUST
-            yield Step.LOGIN
+                yield DeliveryStep.TRUST
+            yield DeliveryStep.LOGIN
             with self._told(key):
                 put = {"Bucket": bucket, "Key": key, "IfNoneMatch": "*", **self._encryption()}
                 client.put_object(Body=b"deltadrop\n", **put)
                 self._refuses(client, put)
-            yield Step.WRITE
-            with self._told(key, Step.DELETE):
+            yield DeliveryStep.WRITE
+            with self._told(key, DeliveryStep.DELETE):
                 client.delete_object(Bucket=bucket, Key=key)
-            yield Step.DELETE
+            yield DeliveryStep.DELETE
 
     def _refuses(self, client: Any, put: dict[str, str]) -> None:
         """Make sure that the endpoint knows If-None-Match: some ignore it, and overwrite."""
@@ -157,8 +157,8 @@ class S3:
     def _address(self, key: str) -> str:
         return f"s3://{self.settings.bucket}/{key}"
 
-    def _told(self, key: str, step: Step = Step.WRITE) -> Told:
-        return Told(self.name, self._address(key), step)
+    def _told(self, key: str, step: DeliveryStep = DeliveryStep.WRITE) -> S3Errors:
+        return S3Errors(self.name, self._address(key), step)
 
     def _encryption(self) -> dict[str, str]:
         settings = self.settings

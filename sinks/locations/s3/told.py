@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from typing import Final
 
-from sinks.locations.base import DeliveryError, PassingError, Step
+from sinks.locations.base import DeliveryError, DeliveryStep, PassingError
 from sinks.locations.s3.parts import PASSING, code_of
 
-__all__ = ["Told"]
+__all__ = ["S3Errors"]
 
 _WRONG_LOGIN: Final = frozenset(
     {"403", "AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken"}
@@ -16,13 +16,13 @@ _WRONG_LOGIN: Final = frozenset(
 )
 
 
-class Told(contextlib.AbstractContextManager["Told"]):
+class S3Errors(contextlib.AbstractContextManager["S3Errors"]):
     """Says in our own words what an endpoint, or the way to it, refuses.
 
     location: its name. where: the object's address.
     """
 
-    def __init__(self, location: str, where: str, step: Step = Step.WRITE) -> None:
+    def __init__(self, location: str, where: str, step: DeliveryStep = DeliveryStep.WRITE) -> None:
         self.location, self.where, self.step = location, where, step
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
@@ -43,7 +43,11 @@ class Told(contextlib.AbstractContextManager["Told"]):
             return PassingError(f"the endpoint can't now: {reason}", where=self.where)
         if code in _WRONG_LOGIN:
             hint = f"check the keys of location '{self.location}' and what they may do"
-            step = Step.LOGIN if self.step is Step.WRITE and code != "AccessDenied" else self.step
+            step = (
+                DeliveryStep.LOGIN
+                if self.step is DeliveryStep.WRITE and code != "AccessDenied"
+                else self.step
+            )
             return DeliveryError(f"refused: {reason}", where=self.where, hint=hint, step=step)
         hint = f"check the bucket and the settings of location '{self.location}'"
         what = f"can't be delivered: {reason} ({code})"
@@ -62,12 +66,12 @@ class Told(contextlib.AbstractContextManager["Told"]):
         hint = f"check the endpoint of location '{self.location}'"
         if isinstance(error, SSLError):
             what = f"its certificate isn't trusted: {error}"
-            return DeliveryError(what, where=self.where, hint=hint, step=Step.TRUST)
+            return DeliveryError(what, where=self.where, hint=hint, step=DeliveryStep.TRUST)
         if isinstance(error, NoCredentialsError):
             what = "there are no keys: neither in the settings, nor where boto3 looks"
-            return DeliveryError(what, where=self.where, step=Step.LOGIN)
+            return DeliveryError(what, where=self.where, step=DeliveryStep.LOGIN)
         if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
-            return PassingError(str(error), where=self.where, hint=hint, step=Step.CONNECT)
+            return PassingError(str(error), where=self.where, hint=hint, step=DeliveryStep.CONNECT)
         if isinstance(error, HTTPClientError):
             what = f"the connection was cut, or hangs: {error}"
             return PassingError(what, where=self.where, hint=hint, step=self.step)

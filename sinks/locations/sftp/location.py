@@ -21,7 +21,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from schemas.definitions.definitions import AtError
 from schemas.definitions.patterns import worded
-from sinks.locations.base import DeliveryError, PassingError, Step
+from sinks.locations.base import DeliveryError, DeliveryStep, PassingError
 from sinks.locations.limits import ended_after
 from sinks.locations.remote import RemoteLocation
 from sinks.locations.settings import RemoteSettings, Text, secret
@@ -104,7 +104,7 @@ class Sftp(RemoteLocation):
                 f"can't be reached: {error.strerror or error}",
                 where=self.server,
                 hint=f"check host and port of location '{self.name}', and the firewalls between",
-                step=Step.CONNECT,
+                step=DeliveryStep.CONNECT,
             ) from error
 
     def _start(self, transport: paramiko.Transport) -> None:
@@ -127,7 +127,7 @@ class Sftp(RemoteLocation):
                 f"no SSH server answers: {error}",
                 where=self.server,
                 hint=f"check host and port of location '{self.name}'",
-                step=Step.CONNECT,
+                step=DeliveryStep.CONNECT,
             ) from error
         self._trust(transport.get_remote_server_key(), known)
 
@@ -142,7 +142,7 @@ class Sftp(RemoteLocation):
             hosts = paramiko.HostKeys(str(one.known_hosts))
         except (OSError, paramiko.SSHException) as error:
             what = f"{one.known_hosts} (known_hosts) can't be read: {error}"
-            raise DeliveryError(what, where=self.server, step=Step.TRUST) from error
+            raise DeliveryError(what, where=self.server, step=DeliveryStep.TRUST) from error
         name = one.host if one.port == 22 else f"[{one.host}]:{one.port}"
         found = hosts.lookup(name)
         if not found:
@@ -150,7 +150,7 @@ class Sftp(RemoteLocation):
                 f"{one.known_hosts} (known_hosts) has no key of {name}",
                 where=self.server,
                 hint="ask its owner for the key, and add it",
-                step=Step.TRUST,
+                step=DeliveryStep.TRUST,
             )
         return dict(found.items())
 
@@ -169,7 +169,7 @@ class Sftp(RemoteLocation):
             f"the server's host key is {found} ({key.get_name()}), not {wanted}",
             where=self.server,
             hint="it may be another server, and nothing was sent; ask its owner about the key",
-            step=Step.TRUST,
+            step=DeliveryStep.TRUST,
         )
 
     def _login(self, transport: paramiko.Transport) -> None:
@@ -185,10 +185,12 @@ class Sftp(RemoteLocation):
         except paramiko.AuthenticationException as error:
             hint = f"check username and {'key' if one.key_file else 'password'} of '{self.name}'"
             what = f"the login was refused: {error}".rstrip(". ")
-            raise DeliveryError(what, where=self.server, hint=hint, step=Step.LOGIN) from error
+            raise DeliveryError(
+                what, where=self.server, hint=hint, step=DeliveryStep.LOGIN
+            ) from error
         except (paramiko.SSHException, EOFError, OSError) as error:
             what = f"the connection was cut at the login: {error}"
-            raise PassingError(what, where=self.server, step=Step.LOGIN) from error
+            raise PassingError(what, where=self.server, step=DeliveryStep.LOGIN) from error
 
     def _key(self, file: Path) -> paramiko.PKey:
         import paramiko
@@ -202,7 +204,9 @@ class Sftp(RemoteLocation):
         except (OSError, ValueError, TypeError, paramiko.SSHException) as error:
             what = f"{file} (the key) can't be read: {error}"
             hint = "a private key in OpenSSH's or PEM form; its password by key_password_env"
-            raise DeliveryError(what, where=self.server, hint=hint, step=Step.LOGIN) from error
+            raise DeliveryError(
+                what, where=self.server, hint=hint, step=DeliveryStep.LOGIN
+            ) from error
 
     def _open(self, transport: paramiko.Transport) -> SftpSession:
         import paramiko
@@ -211,7 +215,7 @@ class Sftp(RemoteLocation):
             client = paramiko.SFTPClient.from_transport(transport)
         except (paramiko.SSHException, EOFError, OSError) as error:
             what = f"the server has no SFTP for this login: {error}"
-            raise DeliveryError(what, where=self.server, step=Step.LOGIN) from error
+            raise DeliveryError(what, where=self.server, step=DeliveryStep.LOGIN) from error
         assert client is not None
         channel = client.get_channel()
         assert channel is not None

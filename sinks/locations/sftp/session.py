@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sinks.locations.base import DeliveryError, PassingError, Step
+from sinks.locations.base import DeliveryError, DeliveryStep, PassingError
 from sinks.locations.local import Comparison
 
 if TYPE_CHECKING:
@@ -78,19 +78,19 @@ class SftpSession:
 
     def rename(self, source: str, target: str) -> None:
         """See Session.rename."""
-        with self._told(target, Step.RENAME):
+        with self._told(target, DeliveryStep.RENAME):
             self.client.rename(source, target)
 
     def remove(self, path: str) -> None:
         """See Session.remove."""
-        with self._told(path, Step.DELETE):
+        with self._told(path, DeliveryStep.DELETE):
             try:
                 self.client.remove(path)
             except FileNotFoundError:
                 return
 
     @contextmanager
-    def _told(self, path: str, step: Step = Step.WRITE) -> Iterator[None]:
+    def _told(self, path: str, step: DeliveryStep = DeliveryStep.WRITE) -> Iterator[None]:
         """Say in our own words what the server, or the way to it, refuses."""
         import paramiko
 

@@ -21,10 +21,10 @@ from uuid import uuid4
 from sinks.locations.base import (
     Delivered,
     DeliveryError,
+    DeliveryStep,
     Folder,
     OtherBytesError,
     Receipt,
-    Step,
 )
 
 __all__ = ["TRANSFERBOX", "Transferbox"]
@@ -61,21 +61,21 @@ class Transferbox:
         with _told_of(target):
             return os.path.lexists(target)
 
-    def check(self) -> Iterator[Step]:
+    def check(self) -> Iterator[DeliveryStep]:
         """See Location.check."""
         probe = self.root / f".check.{uuid4().hex}.part"
         renamed = probe.with_suffix(".renamed.part")
         with _told_of(probe):
             self.root.mkdir(parents=True, exist_ok=True)
             probe.write_bytes(b"deltadrop\n")
-            yield Step.WRITE
-        with _told_of(probe, Step.RENAME):
+            yield DeliveryStep.WRITE
+        with _told_of(probe, DeliveryStep.RENAME):
             renamed.hardlink_to(probe)
-            yield Step.RENAME
-        with _told_of(probe, Step.DELETE):
+            yield DeliveryStep.RENAME
+        with _told_of(probe, DeliveryStep.DELETE):
             probe.unlink()
             renamed.unlink()
-            yield Step.DELETE
+            yield DeliveryStep.DELETE
 
     def withdraw(self, folder: Folder, name: str) -> bool:
         """Remove a file that a revision has replaced; tell whether it was there."""
@@ -168,7 +168,7 @@ def _same_bytes(one: Path, other: Path) -> bool:
 
 
 @contextmanager
-def _told_of(target: Path, step: Step = Step.WRITE) -> Iterator[None]:
+def _told_of(target: Path, step: DeliveryStep = DeliveryStep.WRITE) -> Iterator[None]:
     """Say in our own words what the file system refuses."""
     try:
         yield
