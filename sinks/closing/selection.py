@@ -27,7 +27,7 @@ from sinks.closing.losses import PassedSpan, passed_over_of_intent
 from sinks.closing.planning import planning
 from sinks.closing.reading import Reading
 from sinks.editions import WAITED_ARE_LATE, refuse_later
-from sinks.engine.duckdb import QueryEngine, asked, fetched
+from sinks.engine.duckdb import QueryEngine, query_files, query_rows
 from sinks.engine.event_source import EventSource, Narrowed, taken_out_of
 from sinks.engine.unreadable import explain_unreadable
 from sinks.exports.export import Export
@@ -129,7 +129,7 @@ class Selection:
                     milliseconds(row["occurredAt"]),
                     milliseconds(row["_appended_at"]),
                 )
-                for row in fetched(told.select("profileId", "occurredAt", "_appended_at"))
+                for row in query_rows(told.select("profileId", "occurredAt", "_appended_at"))
             }
         return tuple(
             sorted(found, key=lambda one: (one.profile_id, one.appended_at, one.occurred_at))
@@ -142,7 +142,7 @@ class Selection:
         choices = [one for one in intent.choices if one.partition.topic == topic.name]
         with self._reading({}, choices) as reading:
             events = reading.source.carried(topic, KINDS[topic.kind].event_types, choices)
-            found = asked(events.filter(events[key].isin(keys)).select("eventId"))
+            found = query_files(events.filter(events[key].isin(keys)).select("eventId"))
         return tuple(sorted({UUID(str(row["eventId"])) for row in found}))
 
     def remake(
@@ -340,7 +340,7 @@ class _Drop:
         )
 
     def _input(self, events: ir.Table) -> int:
-        return int(asked(events.agg(n=events.count()))[0]["n"]) + self._dead_letters
+        return int(query_files(events.agg(n=events.count()))[0]["n"]) + self._dead_letters
 
     def _outcomes(self, drop: RowDrop | FactDrop) -> Mapping[Outcome, int]:
         """The balance. Of dead letters a rule tells only those that waited."""
@@ -367,13 +367,13 @@ class _Drop:
 
 
 def _count(table: ir.Table) -> int:
-    return int(fetched(table.agg(n=table.count()))[0]["n"])
+    return int(query_rows(table.agg(n=table.count()))[0]["n"])
 
 
 def _late(events: ir.Table, start: dt.datetime) -> dict[dt.date, int]:
     late = events.filter(events["occurredAt"] < ibis.literal(start))
     days = late.group_by(day=late["occurredAt"].date()).agg(n=late.count()).order_by("day")
-    return {row["day"]: row["n"] for row in asked(days)}
+    return {row["day"]: row["n"] for row in query_files(days)}
 
 
 def _unseen(lines: int) -> tuple[str, ...]:

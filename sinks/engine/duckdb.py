@@ -28,15 +28,15 @@ __all__ = [
     "BATCH_ROWS",
     "VECTOR_ROWS",
     "QueryEngine",
-    "asked",
     "engine_of",
-    "fetched",
-    "kept",
-    "lasting",
+    "interval_of",
+    "join_batches",
+    "materialize",
     "parquet_scan",
-    "rejoined",
-    "streamed",
-    "written",
+    "query_files",
+    "query_rows",
+    "stream_batches",
+    "write_parquet",
 ]
 
 BATCH_ROWS: Final = 131_072
@@ -128,8 +128,8 @@ class QueryEngine(Backend):  # type: ignore[misc]  # Ibis tells no types
         self._queries[number] = query
         return self._named(f"{_QUERY}{number}", ibis.schema(columns))
 
-    def keep(self, result: ir.Table) -> ir.Table:
-        """See `kept`."""
+    def materialize(self, result: ir.Table) -> ir.Table:
+        """See the function `materialize`."""
         name, schema = f"kept {next(self._numbers)}", result.schema()
         columns = ", ".join(
             f'"{column.name}" {column.args["kind"].sql("duckdb")}'
@@ -149,7 +149,7 @@ class QueryEngine(Backend):  # type: ignore[misc]  # Ibis tells no types
         ).to_expr()
         return table
 
-    def ask(self, query: str) -> pa.RecordBatchReader:
+    def query(self, query: str) -> pa.RecordBatchReader:
         """Run a query that needs nothing that is kept, beside what is computed."""
         return self._asking.sql(query).to_arrow_reader()
 
@@ -162,7 +162,7 @@ class QueryEngine(Backend):  # type: ignore[misc]  # Ibis tells no types
         self._queries.clear()
 
 
-def lasting(duration: timedelta) -> ir.IntervalScalar:
+def interval_of(duration: timedelta) -> ir.IntervalScalar:
     """An interval of elapsed time, to be added to moments.
 
     In seconds: days are the engine's calendar days, and in a zone with clock changes not all of
@@ -181,28 +181,28 @@ def _quoted(path: Path | str) -> str:
     return "'" + str(path).replace("'", "''") + "'"
 
 
-def kept(result: ir.Table) -> ir.Table:
-    """Have a table that is read more than once computed, and keep it as long as its engine lives.
+def materialize(result: ir.Table) -> ir.Table:
+    """Compute a table that is read more than once, and keep it as long as its engine lives.
 
     Not `Table.cache()`: that drops its table when it is collected, also after the engine has gone.
     Not `create_table`: it asks the engine five things each time, which a close would do fifteen
     times.
     """
-    return engine_of(result).keep(result)
+    return engine_of(result).materialize(result)
 
 
-def streamed(result: ir.Table, rows: int = VECTOR_ROWS) -> pa.RecordBatchReader:
+def stream_batches(result: ir.Table, rows: int = VECTOR_ROWS) -> pa.RecordBatchReader:
     """Compute a table batch by batch; nothing else may run on its connection until the last is
     read.
 
-    Batches are small, as their texts may be long; `rejoined` makes larger ones. Not
+    Batches are small, as their texts may be long; `join_batches` makes larger ones. Not
     `to_pyarrow_batches`: Ibis 12 calls a method for it that DuckDB 2 no longer has.
     """
     engine = engine_of(result)
     return engine.con.sql(engine.text_of(result)).to_arrow_reader(rows)
 
 
-def rejoined(
+def join_batches(
     batches: Iterable[pa.RecordBatch], most_rows: int = BATCH_ROWS, most_bytes: int = BATCH_BYTES
 ) -> Iterator[pa.RecordBatch]:
     """Join small batches until they have so many rows, or so many bytes."""
@@ -225,25 +225,25 @@ def _joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
 
-def written(result: ir.Table, file: Path) -> None:
+def write_parquet(result: ir.Table, file: Path) -> None:
     """Compute a table into a Parquet file."""
     engine = engine_of(result)
     engine.con.execute(f"COPY ({engine.text_of(result)}) TO {_quoted(file)} (FORMAT parquet)")
 
 
-def fetched(result: ir.Table) -> list[dict[str, Any]]:
+def query_rows(result: ir.Table) -> list[dict[str, Any]]:
     """Compute a small table and return its rows.
 
     Not `to_pyarrow`: it imports pandas, which costs a close half a second.
     """
-    rows: list[dict[str, Any]] = streamed(result).read_all().to_pylist()
+    rows: list[dict[str, Any]] = stream_batches(result).read_all().to_pylist()
     return rows
 
 
-def asked(result: ir.Table) -> list[dict[str, Any]]:
-    """Compute a small table of files alone, beside what is being kept, and return its rows."""
+def query_files(result: ir.Table) -> list[dict[str, Any]]:
+    """Compute a small table of files alone, beside what is being materialized; return its rows."""
     engine = engine_of(result)
-    rows: list[dict[str, Any]] = engine.ask(engine.text_of(result)).read_all().to_pylist()
+    rows: list[dict[str, Any]] = engine.query(engine.text_of(result)).read_all().to_pylist()
     return rows
 
 
@@ -251,5 +251,5 @@ def engine_of(table: ir.Table) -> QueryEngine:
     """Return the engine that a table is of."""
     engine = table.get_backend()
     if not isinstance(engine, QueryEngine):
-        raise TypeError(f"{engine!r} is not an Engine")
+        raise TypeError(f"{engine!r} is not a QueryEngine")
     return engine

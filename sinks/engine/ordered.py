@@ -22,7 +22,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sinks.engine.duckdb import BATCH_BYTES, VECTOR_ROWS, rejoined, streamed, written
+from sinks.engine.duckdb import (
+    BATCH_BYTES,
+    VECTOR_ROWS,
+    join_batches,
+    stream_batches,
+    write_parquet,
+)
 from streams.storage.parquet import parquet_writer, write_rows
 
 __all__ = ["Ordered", "in_order"]
@@ -52,14 +58,14 @@ class Ordered:
     def schema(self) -> pa.Schema:
         """Types of the columns that are read."""
         rows = self.table.select(*self.columns).limit(0)
-        return streamed(rows).schema
+        return stream_batches(rows).schema
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Compute the rows in order, in batches of up to BATCH_ROWS rows and about BATCH_BYTES
         bytes; nothing else may run on the connection until the last is read.
         """
         wanted = list(self.columns)
-        for batch in rejoined(self._computed()):
+        for batch in join_batches(self._computed()):
             yield batch.select(wanted)
 
     def reader(self) -> pa.RecordBatchReader:
@@ -69,7 +75,7 @@ class Ordered:
     def write(self, file: Path) -> None:
         """Compute the rows into a Parquet file, with the engine's own types."""
         try:
-            written(self._sorted(self.table), file)
+            write_parquet(self._sorted(self.table), file)
         except duckdb.OutOfMemoryException:
             slices = self._sliced(0, _FIRST_SLICE, partial(_through, file.with_suffix(".part")))
             first = next(slices)
@@ -88,7 +94,7 @@ class Ordered:
     def _computed(self) -> Iterator[pa.RecordBatch]:
         done, size = 0, 0
         try:
-            with closing(streamed(self._sorted(self.table), VECTOR_ROWS)) as reader:
+            with closing(stream_batches(self._sorted(self.table), VECTOR_ROWS)) as reader:
                 for batch in reader:
                     yield batch
                     done += batch.num_rows
@@ -99,7 +105,7 @@ class Ordered:
                     return
         except duckdb.OutOfMemoryException:
             size = _FIRST_SLICE
-        yield from self._sliced(done, size, lambda rows: streamed(rows).read_all())
+        yield from self._sliced(done, size, lambda rows: stream_batches(rows).read_all())
 
     def _sliced(
         self, done: int, size: int, compute: Callable[[ir.Table], pa.Table]
@@ -123,7 +129,7 @@ class Ordered:
 
     def _keys(self) -> Keys:
         keys = self.table.select(*self.by).order_by(*self.by)
-        rows = streamed(keys).read_all()
+        rows = stream_batches(keys).read_all()
         columns = [rows.column(name).cast(pa.int64()).to_numpy() for name in self.by]
         return np.stack(columns, axis=1)
 
@@ -155,7 +161,7 @@ def _slice_of(keys: Keys, at: int, size: int) -> tuple[int, int]:
 
 def _through(file: Path, rows: ir.Table) -> pa.Table:
     """Compute rows by way of a Parquet file, which keeps the engine's types."""
-    written(rows, file)
+    write_parquet(rows, file)
     return pq.read_table(file, partitioning=None)
 
 

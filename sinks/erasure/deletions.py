@@ -25,7 +25,7 @@ from schemas.topics import Topic
 from sinks.closing.cut import Cuts, TopicCut
 from sinks.closing.losses import Losses
 from sinks.editions import EDITION
-from sinks.engine.duckdb import QueryEngine, fetched, kept, streamed
+from sinks.engine.duckdb import QueryEngine, materialize, query_rows, stream_batches
 from sinks.engine.event_source import EventSource, clip, taken_out_of
 from sinks.engine.unreadable import explain_unreadable
 from sinks.ledger.ledger import Choice
@@ -138,7 +138,7 @@ class Deletions:
             told = self._records(source, topic, choices, clip(choices, bounds))
             before = engine.create_table("known", _as_table(known), temp=True)
             with explain_unreadable(lambda: source.read):
-                found = streamed(_told(told, before)).read_all()
+                found = stream_batches(_told(told, before)).read_all()
             found = self._with_late(engine, scratch, topic, ranges, found)
         return _rows(found, known)
 
@@ -180,11 +180,11 @@ class Deletions:
         created = source.events(topic, [EventType.CREATED], before)
         with explain_unreadable(lambda: source.read):
             late = _created_later(created, engine.create_table("deleted", deleted, temp=True))
-            if not fetched(late.limit(1)):
+            if not query_rows(late.limit(1)):
                 return found
             records = self._records(source, topic, everything, everything)
             nobody = engine.create_table("nobody", _as_table(Tombstones.none()), temp=True)
-            anew = streamed(_told(records.semi_join(late, "profileId"), nobody)).read_all()
+            anew = stream_batches(_told(records.semi_join(late, "profileId"), nobody)).read_all()
         others = ~np.isin(found["profileId"].to_numpy(), anew["profileId"].to_numpy())
         return pa.concat_tables([found.filter(pa.array(others)), anew])
 
@@ -277,10 +277,12 @@ def _created_later(created: ir.Table, deleted: ir.Table) -> ir.Table:
 
     deleted: profileId, occurred_at.
     """
-    first = fetched(deleted.agg(first=deleted["occurred_at"].min()))[0]["first"]
+    first = query_rows(deleted.agg(first=deleted["occurred_at"].min()))[0]["first"]
     later = created.filter(created["occurredAt"] > ibis.literal(first))
     joined = later.select("profileId", "occurredAt").inner_join(deleted, "profileId")
-    return kept(joined.filter(joined["occurredAt"] > joined["occurred_at"]).select("profileId"))
+    return materialize(
+        joined.filter(joined["occurredAt"] > joined["occurred_at"]).select("profileId")
+    )
 
 
 def _told(told: ir.Table, known: ir.Table) -> ir.Table:

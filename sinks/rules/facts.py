@@ -15,7 +15,7 @@ import ibis
 import ibis.expr.types as ir
 
 from sinks.editions import EDITION
-from sinks.engine.duckdb import fetched, kept
+from sinks.engine.duckdb import materialize, query_rows
 from sinks.engine.ordered import Ordered, in_order
 from sinks.rules.campaigns import CLOSES_TO_WAIT, is_active
 from sinks.rules.columns import Column, Origin
@@ -89,7 +89,7 @@ class FactDrop:
             self.verdicts["_waited"],
         )
         told = self.verdicts.filter(dead & (waited > 0))
-        return int(fetched(told.agg(records=told.count()))[0]["records"])
+        return int(query_rows(told.agg(records=told.count()))[0]["records"])
 
 
 def drop_of_facts(
@@ -108,8 +108,8 @@ def drop_of_facts(
     verdicts = _judge_alone(rule, records, facts, cut)
     if rule.first_of is not None and facts.firsts is not None:
         memory = facts.firsts.touched_by(facts.window)
-        verdicts = _judge_firsts(judge_firsts(rule.first_of, verdicts, memory, firsts_days))
-    verdicts = kept(_verdicts(verdicts))
+        verdicts = _with_outcomes(judge_firsts(rule.first_of, verdicts, memory, firsts_days))
+    verdicts = materialize(_verdicts(verdicts))
     exported = verdicts.filter(verdicts["outcome"] == int(Outcome.EXPORTED))
     left = verdicts.filter(verdicts["outcome"] == int(Outcome.WAITING))
     people = _people(facts, exported, columns)
@@ -192,7 +192,7 @@ def _beside(records: ir.Table, facts: Facts, cut: datetime) -> ir.Table:
     return records
 
 
-def _judge_firsts(judged: ir.Table) -> ir.Table:
+def _with_outcomes(judged: ir.Table) -> ir.Table:
     """Let those that contend and aren't first have that outcome; tell the first clicks."""
     dead = judged["outcome"] == int(Outcome.DEAD_LETTER)
     late = judged["_contends"] & judged["_not_first"] & ~dead

@@ -16,7 +16,7 @@ from typing import Final, assert_never
 import ibis
 import ibis.expr.types as ir
 
-from sinks.engine.duckdb import kept, lasting
+from sinks.engine.duckdb import interval_of, materialize
 from sinks.rules.declared import FirstOf
 from sinks.state.firsts import Firsts
 from sinks.state.order import POSITION
@@ -71,7 +71,7 @@ _LOOKED_AT: Final = ("occurredAt", "_appended_at")
 
 def _until(interactions: ir.Table, days: int) -> ir.Table:
     """Say of each interaction how long it is remembered: `_until`, an append time."""
-    ends = interactions["_first_at"] + lasting(timedelta(days=days))
+    ends = interactions["_first_at"] + interval_of(timedelta(days=days))
     return interactions.select("interactionId", _until=ends)
 
 
@@ -92,8 +92,8 @@ def _judge(
     in_order = ibis.window(group_by=[marked[name] for name in key], order_by=moment)
     rank, number = ibis.rank().over(in_order), ibis.row_number().over(in_order)
     later = marked["_known"] | (rank > 0)
-    ranked = kept(marked.select(*left, _later=later, _ties=~later & (number > 0)))
-    lost = kept(_lost_ties(ranked, key))
+    ranked = materialize(marked.select(*left, _later=later, _ties=~later & (number > 0)))
+    lost = materialize(_lost_ties(ranked, key))
     settled = ranked.left_join(lost, POSITION)
     not_first = settled["_later"] | settled["_lost"].notnull()
     return settled.select(*left, not_first.name(column))

@@ -8,7 +8,7 @@ from typing import Final
 import ibis
 import ibis.expr.types as ir
 
-from sinks.engine.duckdb import fetched
+from sinks.engine.duckdb import query_rows
 
 __all__ = ["Outcome", "balance", "first_that_applies"]
 
@@ -52,7 +52,7 @@ def balance(verdicts: ir.Table) -> dict[Outcome, int]:
     """Count the verdicts of a drop by outcome; every outcome is there, dead letters (no verdict
     tells of them) as 0.
     """
-    counted = fetched(verdicts.group_by("outcome").agg(records=verdicts.count()))
+    counted = query_rows(verdicts.group_by("outcome").agg(records=verdicts.count()))
     found = {row["outcome"]: row["records"] for row in counted}
     return {outcome: found.get(outcome, 0) for outcome in Outcome}
 

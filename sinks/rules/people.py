@@ -9,7 +9,7 @@ import ibis
 import ibis.expr.types as ir
 
 from sinks.editions import EDITION, LATEST_DELETIONS
-from sinks.engine.duckdb import fetched, kept
+from sinks.engine.duckdb import materialize, query_rows
 
 __all__ = ["People"]
 
@@ -43,7 +43,7 @@ class People:
         facts: with profileId. profiles: their state as of the cut; fields: values of it by name.
         """
         touched = profiles.semi_join(facts.select("profileId"), "profileId")
-        known = kept(touched.select("profileId", *_LIFE, **fields))
+        known = materialize(touched.select("profileId", *_LIFE, **fields))
         if deleted_later is not None and edition >= LATEST_DELETIONS.edition:
             deleted_later = _latest(deleted_later, known)
         return cls(known, tuple(fields), deleted_later)
@@ -75,7 +75,7 @@ class People:
         unseen = facts.filter(facts["profileId"].notnull()).anti_join(self.known, "profileId")
         if self.deleted_later is not None:
             unseen = unseen.anti_join(self.deleted_later, "profileId")
-        return int(fetched(unseen.agg(facts=unseen.count()))[0]["facts"])
+        return int(query_rows(unseen.agg(facts=unseen.count()))[0]["facts"])
 
 
 def _latest(deletions: ir.Table, known: ir.Table) -> ir.Table:

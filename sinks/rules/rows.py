@@ -15,7 +15,7 @@ import ibis.expr.types as ir
 
 from schemas.events import EventType
 from sinks.editions import EDITION, LATEST_DELETIONS, UPDATES_AT_CREATION
-from sinks.engine.duckdb import fetched, kept
+from sinks.engine.duckdb import materialize, query_rows
 from sinks.engine.ordered import Ordered, in_order
 from sinks.rules.columns import Column, Origin
 from sinks.rules.declared import RowRule
@@ -78,7 +78,7 @@ class RowDrop:
     def missed_deletions(self) -> int:
         """Count the creations of rows that lived already: the report warns of them."""
         missed = self.verdicts["_missed"].sum().fill_null(0)
-        return int(fetched(self.verdicts.agg(records=missed))[0]["records"])
+        return int(query_rows(self.verdicts.agg(records=missed))[0]["records"])
 
 
 def drop_of_rows(rule: RowRule, facts: RowFacts, columns: Sequence[Column]) -> RowDrop:
@@ -87,7 +87,7 @@ def drop_of_rows(rule: RowRule, facts: RowFacts, columns: Sequence[Column]) -> R
     columns: those of the export, as `sinks.exports.types` declares them.
     """
     state = fold_rows(facts.before, facts.window, facts.repeated, facts.key, facts.edition)
-    verdicts = kept(_judge([kind.value for kind in rule.makes_lines], facts, state))
+    verdicts = materialize(_judge([kind.value for kind in rule.makes_lines], facts, state))
     exported = verdicts.filter(verdicts["outcome"] == int(Outcome.EXPORTED)).select(
         facts.key, *_FACT
     )
@@ -111,7 +111,7 @@ def initial_drop(facts: RowFacts, columns: Sequence[Column]) -> RowDrop:
     assert state is not None
     judged = _judge_later(state.filter(state["_live"]), facts)
     outcome = first_that_applies({Outcome.ROW_GONE: judged["_later"]})
-    verdicts = kept(judged.select(facts.key, outcome=outcome, _missed=ibis.literal(False)))
+    verdicts = materialize(judged.select(facts.key, outcome=outcome, _missed=ibis.literal(False)))
     exported = verdicts.filter(verdicts["outcome"] == int(Outcome.EXPORTED))
     told = state.semi_join(exported, facts.key)
     rows = told.mutate(_appended_at=told["_told_at"], occurredAt=told["_told_of"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ibis.expr.types as ir
 
-from sinks.engine.duckdb import kept
+from sinks.engine.duckdb import materialize
 from sinks.state.order import last_of_each
 from sinks.state.repeats import without_repeats
 
@@ -31,6 +31,6 @@ def fold_campaigns(base: ir.Table | None, since: ir.Table, repeated: ir.Table) -
     """
     told = last_of_each(without_repeats(since, repeated), "campaignId").select(*CAMPAIGN_FIELDS)
     if base is None:
-        return kept(told)
+        return materialize(told)
     untouched = base.select(*CAMPAIGN_FIELDS).anti_join(told, "campaignId")
-    return kept(untouched.union(told))
+    return materialize(untouched.union(told))

@@ -15,7 +15,7 @@ import ibis
 import ibis.expr.types as ir
 
 from schemas.events import EventType
-from sinks.engine.duckdb import asked, fetched, kept, lasting
+from sinks.engine.duckdb import interval_of, materialize, query_files, query_rows
 from sinks.state.repeats import without_repeats
 
 __all__ = ["FIRSTS_DAYS", "Firsts", "fold_firsts"]
@@ -42,7 +42,7 @@ class Firsts:
         are in order of id. A join would have to read all of it.
         """
         ids = facts["interactionId"]
-        bounds = asked(facts.agg(lowest=ids.min(), highest=ids.max()))[0]
+        bounds = query_files(facts.agg(lowest=ids.min(), highest=ids.max()))[0]
         lowest, highest = bounds["lowest"] or 0, bounds["highest"] or 0
         return Firsts(
             self.interactions.filter(self.interactions["interactionId"].between(lowest, highest)),
@@ -78,8 +78,8 @@ def fold_firsts(
         return Firsts(began, links.distinct())
     renewed = began.anti_join(base.interactions, ["interactionId", "_first_at"])
     untouched = base.interactions.anti_join(began, "interactionId").select(*began.columns)
-    kept = base.links.anti_join(renewed, "interactionId").select(*links.columns)
-    return Firsts(untouched.union(began), kept.union(links).distinct())
+    links_before = base.links.anti_join(renewed, "interactionId").select(*links.columns)
+    return Firsts(untouched.union(began), links_before.union(links).distinct())
 
 
 def _began(base: ir.Table | None, facts: ir.Table, lasts: timedelta, renewals: int) -> ir.Table:
@@ -95,8 +95,8 @@ def _began(base: ir.Table | None, facts: ir.Table, lasts: timedelta, renewals: i
         began = touched.select("interactionId", "_first_at")
         began = _renewed(began, facts, lasts)
     if renewals < 2:
-        return kept(_renewed(began, facts, lasts) if renewals else began)
-    return _renewed_to_the_end(kept(began), facts, lasts)
+        return materialize(_renewed(began, facts, lasts) if renewals else began)
+    return _renewed_to_the_end(materialize(began), facts, lasts)
 
 
 def _renewed_to_the_end(began: ir.Table, facts: ir.Table, lasts: timedelta) -> ir.Table:
@@ -104,8 +104,8 @@ def _renewed_to_the_end(began: ir.Table, facts: ir.Table, lasts: timedelta) -> i
     records span centuries, in which no memory of theirs need begin more than once.
     """
     while True:
-        again = kept(_renewed(began, facts, lasts))
-        if not list(fetched(again.anti_join(began, ["interactionId", "_first_at"]).limit(1))):
+        again = materialize(_renewed(began, facts, lasts))
+        if not list(query_rows(again.anti_join(began, ["interactionId", "_first_at"]).limit(1))):
             return again
         began = again
 
@@ -116,7 +116,7 @@ def _renewed(began: ir.Table, facts: ir.Table, lasts: timedelta) -> ir.Table:
     """
     known = facts.left_join(began, "interactionId")
     late = known["_first_at"].isnull() | (
-        known["_appended_at"] >= known["_first_at"] + lasting(lasts)
+        known["_appended_at"] >= known["_first_at"] + interval_of(lasts)
     )
     later = known.filter(late).group_by("interactionId").agg(_again=known["_appended_at"].min())
     joined = began.left_join(later, "interactionId")
@@ -128,5 +128,5 @@ def _renewed(began: ir.Table, facts: ir.Table, lasts: timedelta) -> ir.Table:
 def _renewals(since: ir.Table, lasts: timedelta) -> int:
     """How many memories of one interaction can follow each other within the records, at most."""
     appended = since["_appended_at"]
-    times = asked(since.agg(first=appended.min(), last=appended.max()))[0]
+    times = query_files(since.agg(first=appended.min(), last=appended.max()))[0]
     return 0 if times["first"] is None else int((times["last"] - times["first"]) / lasts)

@@ -20,7 +20,7 @@ import ibis.expr.types as ir
 
 from schemas.events import EventType
 from sinks.editions import EDITION, LATEST_DELETIONS
-from sinks.engine.duckdb import kept
+from sinks.engine.duckdb import materialize
 from sinks.state.order import POSITION, in_append_order
 from sinks.state.repeats import without_repeats
 
@@ -62,7 +62,7 @@ def fold_rows(
     base = None if base is None else with_beginnings(base)
     values = (*TOLD, *value_fields(since, key))
     told = without_repeats(since, repeated)
-    folded = kept(_fold(base, told, key, edition))
+    folded = materialize(_fold(base, told, key, edition))
     of_record = {"_told_at": told["_appended_at"], "_told_of": told["occurredAt"]}
     sources = told.select(*POSITION, *value_fields(since, key), **of_record)
     from_since = (

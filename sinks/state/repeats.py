@@ -14,7 +14,7 @@ from typing import Final
 import ibis
 import ibis.expr.types as ir
 
-from sinks.engine.duckdb import kept, lasting
+from sinks.engine.duckdb import interval_of, materialize
 from sinks.state.order import POSITION, at_latest
 
 __all__ = ["REPEAT_HOURS", "is_repeat", "repeats", "without_repeats"]
@@ -36,12 +36,12 @@ def repeats(prior: ir.Table, hours: int = REPEAT_HOURS) -> ir.Table:
     compared.
     """
     nth = prior.select("eventId", nth=ibis.row_number().over(group_by="eventId"))
-    twice = kept(nth.filter(nth["nth"] == 1).select("eventId"))
+    twice = materialize(nth.filter(nth["nth"] == 1).select("eventId"))
     suspects = at_latest(prior.semi_join(twice, "eventId"), "eventId")
     in_order = ibis.window(group_by="eventId", order_by=["_latest", *POSITION])
     timed = suspects.select(*POSITION, "_latest", carried=suspects["_latest"].lag().over(in_order))
-    recent = timed["_latest"] <= timed["carried"] + lasting(timedelta(hours=hours))
-    return kept(timed.filter(recent).select(*POSITION))
+    recent = timed["_latest"] <= timed["carried"] + interval_of(timedelta(hours=hours))
+    return materialize(timed.filter(recent).select(*POSITION))
 
 
 def is_repeat(records: ir.Table, repeated: ir.Table) -> ir.Table:

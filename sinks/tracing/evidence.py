@@ -17,7 +17,7 @@ from schemas.topics import Topic
 from sinks.closing.reading import Before
 from sinks.closing.selection import Judged
 from sinks.editions import LATEST_DELETIONS
-from sinks.engine.duckdb import fetched
+from sinks.engine.duckdb import query_rows
 from sinks.engine.event_source import Narrowed
 from sinks.exports.export import Export
 from sinks.ledger.ledger import Intent
@@ -88,7 +88,7 @@ class Evidence:
     @cached_property
     def outcomes(self) -> Mapping[Position, Outcome]:
         """What the close said, by place, also of what had waited."""
-        rows = fetched(self._judged.verdicts.select(*POSITION, "outcome"))
+        rows = query_rows(self._judged.verdicts.select(*POSITION, "outcome"))
         return {_position(row): Outcome(row["outcome"]) for row in rows}
 
     def of_key(self, key: int) -> list[Seen]:
@@ -143,14 +143,14 @@ class Evidence:
         reading, edition = self._judged.reading, self.intent.edition
         rows = reading.rows(self.topic, before, edition=edition)
         known = rows.select(self.key, "_dead_until", "_live", "_began")
-        return {row[self.key]: row for row in fetched(known)}
+        return {row[self.key]: row for row in query_rows(known)}
 
     @cached_property
     def remembered_since(self) -> Mapping[int, dt.datetime]:
         """Of interactions: since when they were remembered as the window began, by append time."""
         bounds = self.intent.window[self.topic.name]
         firsts = self._judged.reading.firsts(self.topic, bounds).interactions
-        return {row["interactionId"]: row["_first_at"] for row in fetched(firsts)}
+        return {row["interactionId"]: row["_first_at"] for row in query_rows(firsts)}
 
     @property
     def campaigns(self) -> Topic:
@@ -161,7 +161,7 @@ class Evidence:
         """A campaign as of the cut, and where the event that said so stands; None before a base."""
         topic = self.campaigns
         state = self._judged.reading.campaigns(topic)
-        (known,) = fetched(state.filter(state["campaignId"] == campaign_id))
+        (known,) = query_rows(state.filter(state["campaignId"] == campaign_id))
         repeats = self._repeats(topic)
         own = [
             self._seen({**row, "_key": campaign_id}, {}, repeats)
@@ -171,7 +171,7 @@ class Evidence:
         return known, told[-1].position if told else None
 
     def _repeats(self, topic: Topic) -> set[Position]:
-        return {_position(row) for row in fetched(self._judged.reading.repeated(topic))}
+        return {_position(row) for row in query_rows(self._judged.reading.repeated(topic))}
 
     def _rows(
         self, topic: Topic, more: Sequence[str], campaign_id: int | None = None
@@ -183,7 +183,7 @@ class Evidence:
             events = events.filter(events["campaignId"] == campaign_id)
         key = KINDS[topic.kind].key_field
         more = [name for name in more if name in events.columns]
-        yield from fetched(events.select(*_HEADER, *more, _key=events[key]))
+        yield from query_rows(events.select(*_HEADER, *more, _key=events[key]))
 
     def _seen(
         self,

@@ -21,7 +21,7 @@ from schemas.errors import UnreadableFilesError
 from schemas.events import KINDS
 from schemas.topics import Topic
 from sinks.closing.selection import Selection
-from sinks.engine.duckdb import fetched
+from sinks.engine.duckdb import query_rows
 from sinks.engine.event_source import Narrowed
 from sinks.exports.export import Export
 from sinks.exports.schedule import next_close
@@ -247,7 +247,7 @@ class Fates:
         narrowed = Narrowed(events[0].topic, key, keys, ids)
         with self._selection.judged(one.intent, one.export, narrowed) as judged:
             if one.intent.initial:
-                rows = fetched(judged.verdicts.filter(judged.verdicts[key].isin(keys)))
+                rows = query_rows(judged.verdicts.filter(judged.verdicts[key].isin(keys)))
                 return {event.place: _initial(event.ids[key], key, rows) for event in events}
             days = self._selection.firsts_days
             evidence = Evidence(judged, one.intent, one.export, narrowed, days)
@@ -267,7 +267,7 @@ class Fates:
                 before = exported.filter(exported[key] < event.ids[key])
             else:
                 before = exported.filter(_is_before(exported, event))
-            return int(fetched(before.agg(lines=before.count()))[0]["lines"]) + 2
+            return int(query_rows(before.agg(lines=before.count()))[0]["lines"]) + 2
 
     def _close(self, name: str, instant: dt.datetime) -> _Close | None:
         known = self._closes

@@ -174,7 +174,7 @@ class Finder:
         by_location = {str(self._location(path)): path for path in paths}
         files = parquet_scan(by_location, "filename")
         query = f"SELECT DISTINCT filename FROM {files} WHERE {wanted}"
-        rows = engine.ask(query).read_all().to_pylist()
+        rows = engine.query(query).read_all().to_pylist()
         return sorted(by_location[row["filename"]] for row in rows)
 
     def _hits(
@@ -186,7 +186,7 @@ class Finder:
         names = ", ".join(f'"{name}"' for name in self._names(topic))
         files = parquet_scan(by_location, "filename")
         query = f"SELECT filename, {names} FROM {files} WHERE {wanted}"
-        rows = engine.ask(query).read_all().to_pylist()
+        rows = engine.query(query).read_all().to_pylist()
         return [_Hit(by_location[row["filename"]], row) for row in rows]
 
     def _explained(

@@ -19,7 +19,7 @@ from schemas.derive import arrow_schema
 from schemas.events import KINDS, Kind
 from schemas.tables import Catalog, TableKind
 from schemas.topics import Topic
-from sinks.engine.duckdb import fetched, streamed
+from sinks.engine.duckdb import query_rows, stream_batches
 from sinks.engine.ordered import Ordered
 from sinks.exports.types import EXPORT_TYPES, ExportType, Increment, Line, columns_on_offer
 from sinks.rules.columns import Origin, Subject
@@ -141,7 +141,7 @@ class Closer:
                 facts = self._facts(rule, told, start, cut, later)
                 instant = EPOCH + timedelta(milliseconds=cut.instant)
                 drop = drop_of_facts(rule, facts, columns, instant, self.firsts_days)
-                self.waiting = streamed(drop.waiting).read_all()
+                self.waiting = stream_batches(drop.waiting).read_all()
                 return _closed(drop.verdicts, drop.lines, drop.never_seen)
 
     def close_initially(
@@ -281,7 +281,7 @@ class Told:
 def _closed(verdicts: ibis.Table, lines: Ordered, warnings: int) -> Closed:
     outcomes = {
         (row["_partition"], row["_offset"]): Outcome(row["outcome"]).label
-        for row in fetched(verdicts)
+        for row in query_rows(verdicts)
     }
     counted = {outcome.label: number for outcome, number in balance(verdicts).items() if number}
     assert sum(counted.values()) == len(outcomes)

@@ -8,7 +8,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from schemas.topics import Topic
-from sinks.engine.duckdb import QueryEngine, fetched
+from sinks.engine.duckdb import QueryEngine, query_rows
 from tests.cases.closes import Closer, CutAt, Record, Told
 from tests.properties.histories import SHOPS, Teller, catalog_of
 from tests.properties.test_rules_against_model import at
@@ -20,7 +20,7 @@ def states(
     told = Told(closer, records, base)
     firsts = told.firsts(cut)
     tables = (told.profiles(cut), told.campaigns(cut), firsts.interactions, firsts.links)
-    return [sorted(str(sorted(row.items())) for row in fetched(table)) for table in tables]
+    return [sorted(str(sorted(row.items())) for row in query_rows(table)) for table in tables]
 
 
 @given(

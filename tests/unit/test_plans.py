@@ -10,7 +10,7 @@ from typing import Any
 import ibis
 import pytest
 
-from sinks.engine.duckdb import QueryEngine, fetched, kept
+from sinks.engine.duckdb import QueryEngine, materialize, query_rows
 from sinks.engine.plans import _compiled
 
 
@@ -28,9 +28,9 @@ def test_the_same_plan_on_another_engine_is_not_compiled_again(
     found, compiled = [], []
     for number, engine in enumerate(engines, start=1):
         table = engine.table_of(f"SELECT {number} AS n")
-        doubled = kept(table.select(n=table["n"] * 2))
+        doubled = materialize(table.select(n=table["n"] * 2))
         before = _compiled.cache_info().misses
-        found.append(fetched(doubled.agg(n=doubled["n"].max() + 1_234)))
+        found.append(query_rows(doubled.agg(n=doubled["n"].max() + 1_234)))
         compiled.append(_compiled.cache_info().misses - before)
     assert found == [[{"n": 1_236}], [{"n": 1_238}]]
     assert compiled == [1, 0]
@@ -66,4 +66,4 @@ def test_plans_that_differ_in_a_value_are_two(
 def test_tables_of_two_engines_are_not_mixed(engines: tuple[QueryEngine, QueryEngine]) -> None:
     one, other = (engine.table_of("SELECT 1 AS n") for engine in engines)
     with pytest.raises(Exception, match="Multiple backends"):
-        fetched(one.union(other))
+        query_rows(one.union(other))

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.events import Kind
-from sinks.engine.duckdb import QueryEngine, rejoined, streamed
+from sinks.engine.duckdb import QueryEngine, join_batches, stream_batches
 from sinks.engine.ordered import Ordered, _slice_of
 from sinks.rendering.compress import BLOCK_BYTES
 from sinks.rendering.render import Compression, Layout, RenderedColumn, render
@@ -69,9 +69,9 @@ def test_groups_of_a_file_are_bounded_by_bytes() -> None:
 def test_small_batches_are_joined_up_to_rows_or_bytes() -> None:
     batch = pa.record_batch({"text": ["x" * 96] * 10})
     size = batch.nbytes
-    assert [len(one) for one in rejoined([batch] * 5, 20, 10**9)] == [20, 20, 10]
-    assert [len(one) for one in rejoined([batch] * 5, 10**9, 2 * size)] == [20, 20, 10]
-    assert [len(one) for one in rejoined([batch] * 2, 10**9, 1)] == [10, 10]
+    assert [len(one) for one in join_batches([batch] * 5, 20, 10**9)] == [20, 20, 10]
+    assert [len(one) for one in join_batches([batch] * 5, 10**9, 2 * size)] == [20, 20, 10]
+    assert [len(one) for one in join_batches([batch] * 2, 10**9, 1)] == [10, 10]
 
 
 @pytest.mark.parametrize("compression", Compression)
@@ -109,7 +109,7 @@ def test_rows_wider_than_the_engine_sorts_come_in_order(
 ) -> None:
     rows = engine.table_of(WIDE)
     with pytest.raises(duckdb.OutOfMemoryException):
-        streamed(rows.order_by("p", "o")).read_all()
+        stream_batches(rows.order_by("p", "o")).read_all()
     with patch("sinks.engine.ordered.BATCH_BYTES", batch_bytes):
         batches = list(Ordered(rows, ("p", "o"), ("p", "o", "t")).batches())
     found = pa.Table.from_batches(batches)
