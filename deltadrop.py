@@ -72,7 +72,7 @@ COMMANDS: Final = {
     ),
     "validate": Command(
         "sinks.commands.files:validate",
-        "Check the settings and all definitions of tables and exports, before anything runs.",
+        "Check the settings and all definitions of tables, streams and exports.",
     ),
     "summary": Command(
         "sinks.commands.exports:summary",
@@ -124,8 +124,8 @@ COMMANDS: Final = {
 _LISTED: Final = "deltadrop.listed"
 """Set in a context whose help is being written: commands are listed, not called."""
 
-_ABOUT_ITSELF: Final = "kafka.net.selector"
-"""kafka-python's logger of its own pace ("Task … ran for 0.161s"), which is no user's concern."""
+_ABOUT_ITSELF: Final = "blocking the event loop"
+"""kafka-python says so of its own pace ("Task … ran for 0.161s"), which is no user's concern."""
 
 _INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, as Typer has it."""
@@ -265,7 +265,7 @@ def _configure_logs() -> None:
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove, *last])
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    logging.getLogger(_ABOUT_ITSELF).setLevel(logging.ERROR)
+    handler.addFilter(lambda record: _ABOUT_ITSELF not in record.getMessage())
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 __all__ = ["Backoff"]
 
-_MOST_DOUBLINGS = 60  # beyond, a float has no seconds left to add
+_MOST_DOUBLINGS = 60  # of any pause, far beyond a lifetime, and a float still holds it
 
 
 @dataclass(frozen=True, slots=True)

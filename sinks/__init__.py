@@ -1,5 +1,5 @@
 """Make drops of the daily partitions: one window of one export becomes one proven CSV file.
 
-`close` is the story; `cut`, `completeness`, `source`, `rules`, `state`, `render`, `manifest`,
-`ledger` and `locations` are its steps, one room each. `types` declares the exports that there are.
+`closing.close` is the story; `engine`, `rules`, `state`, `rendering`, `drops`, `ledger` and
+`locations` have its steps. `exports.types` declares the exports that there are.
 """

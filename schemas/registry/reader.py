@@ -35,7 +35,7 @@ __all__ = [
     "warn_of_plain_login",
 ]
 
-log = logging.getLogger("schemas.registry.registry")
+log = logging.getLogger("schemas.registry")
 
 CONNECTIONS: Final = 8
 """Requests to the registry at once."""

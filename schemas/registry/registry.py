@@ -4,7 +4,7 @@ A value in Kafka is a zero byte, the schema's id (4 bytes, big endian) and the A
 follow TopicNameStrategy and are BACKWARD compatible: whoever reads with the newest schema can read
 all that is there.
 
-Schemas are read by `registry_reader`; this is the one module that knows the client by which they
+Schemas are read by `reader`; this is the one module that knows the client by which they
 are registered.
 """
 

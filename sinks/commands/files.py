@@ -13,12 +13,14 @@ from schemas.definitions.definitions import Faults, read_models
 from schemas.errors import DefinitionError
 from schemas.settings.settings import Settings, load_settings
 from schemas.tables import load_catalog
+from schemas.topics import topics_of
 from sinks.commands.unsent import unsent
 from sinks.drops.verify import verify as verify_drop
 from sinks.exports.definition import ExportDefinition
 from sinks.exports.export import load_exports
 from sinks.locations import load_locations, terms_of
 from sinks.wording import counted
+from streams.definition import user_streams
 
 __all__ = ["Valid", "validate", "validate_definitions", "verify"]
 
@@ -33,6 +35,7 @@ class Valid:
     databases: tuple[str, ...]
     tables: tuple[str, ...]
     exports: tuple[str, ...]
+    streams: tuple[str, ...]  # beside the built-in ones
     warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -41,6 +44,7 @@ class Valid:
             f"all is well: {counted(len(self.databases), 'database')}, "
             f"{counted(len(self.tables), 'custom table')}, "
             f"{counted(len(self.exports), 'export')} ({', '.join(self.exports) or 'none'})"
+            + (f", {counted(len(self.streams), 'further stream')}" if self.streams else "")
         )
 
 
@@ -55,12 +59,17 @@ def validate_definitions(settings: Settings) -> Valid:
     if terms is None or catalog is None:
         read_models(settings.exports, {"export": ExportDefinition}, faults)
         raise DefinitionError(faults.found)
-    exports = load_exports(settings.exports, catalog, terms)
+    topics = topics_of(catalog, settings.kafka.topic_prefix)
+    streams = faults.told_by(lambda: user_streams(settings.streams, topics))
+    exports = faults.told_by(lambda: load_exports(settings.exports, catalog, terms))
+    if streams is None or exports is None:
+        raise DefinitionError(faults.found)
     warning = unsent(settings, exports)
     return Valid(
         databases=tuple(sorted(catalog.databases)),
         tables=tuple(sorted(f"{database}.{table}" for database, table in catalog.tables)),
         exports=tuple(export.name for export in exports),
+        streams=tuple(stream.name for found in streams.values() for stream in found),
         warnings=(str(warning),) if warning else (),
     )
 
@@ -83,7 +92,7 @@ def validate(
     config: Annotated[Path | None, typer.Option(help="The settings' file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
-    """Check the settings and all definitions of tables and exports, before anything runs.
+    """Check the settings and all definitions of tables, streams and exports.
 
     Exits with 0 if all is well, 2 if not, with a line for each fault.
     """

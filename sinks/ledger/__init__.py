@@ -1,1 +1,1 @@
-"""What was decided and what came of it: intents, outcomes, holds, releases and receipts."""
+"""What was decided and what came of it: intents, outcomes, holds, releases, receipts and leases."""

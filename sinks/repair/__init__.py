@@ -1,1 +1,1 @@
-"""After a close: releases, drops made again, half steps finished, erasure and retention."""
+"""After a close: releases, drops made again, half steps finished, and retention."""

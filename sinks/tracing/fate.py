@@ -55,7 +55,7 @@ UNSEEN: Final = "not among what the close read"
 class Fate:
     """What came of an event in one export.
 
-    outcome: a label of `sinks.rules.Outcome`, or one of this module. begin, end: the window that
+    outcome: a label of `rules.outcome.Outcome`, or one of this module. begin, end: the window that
     the event is in; one that isn't closed ends then at the earliest. close: the last one that
     judged it: a later one than the window's where it waited for its campaign. line: in the file,
     the header being 1; only where it was counted. rule: the one of SPEC that gives the outcome, by

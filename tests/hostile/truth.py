@@ -138,7 +138,10 @@ def _read(record: Message, bootstrap_servers: str, offset: int) -> Iterable[_Rec
 async def _batch_at(servers: str, topic: str, partition: int, offset: int) -> list[_Record]:
     """The records of a batch of any size, and of those that are fetched with it."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=servers, isolation_level="read_committed", check_crcs=False
+        bootstrap_servers=servers,
+        isolation_level="read_committed",
+        check_crcs=False,
+        auto_offset_reset="earliest",
     )
     await consumer.start()
     try:
@@ -148,6 +151,7 @@ async def _batch_at(servers: str, topic: str, partition: int, offset: int) -> li
         fetched = await consumer.getmany(place, timeout_ms=_SECONDS * 1000)
     finally:
         await consumer.stop()
+    assert place in fetched, f"nothing came of {topic}/{partition} from offset {offset}"
     return [_Record(partition, r.offset, r.timestamp, r.key, r.value) for r in fetched[place]]
 
 

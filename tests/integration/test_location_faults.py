@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from deploy.parts.certificates import Certificate, self_signed
@@ -55,9 +56,14 @@ def at(server: Server, tmp_path: Path, **more: Any) -> Location:
     return located(tmp_path, settings_of(server, folder=f"in-{tmp_path.name}", **more))
 
 
+def random_bytes(mebibytes: int) -> bytes:
+    """Bytes that don't repeat, so that no part can stand for another."""
+    return np.random.default_rng().bytes(mebibytes * MIB)
+
+
 def long_content(server: Server) -> bytes:
     """More than a server takes in the time that a busy machine needs to see that some has come."""
-    return os.urandom(MIB) * (64 if isinstance(server, SftpServer) else 256)
+    return random_bytes(64 if isinstance(server, SftpServer) else 256)
 
 
 def files(server: Server, tmp_path: Path) -> dict[str, bytes]:

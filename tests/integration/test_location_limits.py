@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import paramiko
 import pytest
 
@@ -121,7 +122,10 @@ def test_an_upload_in_parts_goes_on_where_it_was_cut(
 ) -> None:
     with running_gateway(tmp_path / "s3") as server:
         secrets(monkeypatch, server)
-        location, content = at(server, tmp_path, part_bytes=5 * MIB), os.urandom(MIB) * 192
+        location, content = (
+            at(server, tmp_path, part_bytes=5 * MIB),
+            np.random.default_rng().bytes(192 * MIB),
+        )
         watch = when_some_has_come(server.process, server.process.kill, after=40 * MIB)
         refusal = refused(location, tmp_path, content)
         watch.join()
@@ -142,7 +146,10 @@ def test_an_upload_in_parts_that_is_gone_begins_anew(
 ) -> None:
     with running_gateway(tmp_path / "s3") as server:
         secrets(monkeypatch, server)
-        location, content = at(server, tmp_path, part_bytes=5 * MIB), os.urandom(MIB) * 128
+        location, content = (
+            at(server, tmp_path, part_bytes=5 * MIB),
+            np.random.default_rng().bytes(128 * MIB),
+        )
         watch = when_some_has_come(server.process, server.process.kill)
         refused(location, tmp_path, content)
         watch.join()

@@ -111,7 +111,7 @@ def test_who_logs_in_registers_and_finds_schemas(
     found = Registry(told).schema(registered(told))
 
     assert found["type"] == "record"
-    warned = [one.getMessage() for one in caplog.records if one.name == "schemas.registry.registry"]
+    warned = [one.getMessage() for one in caplog.records if one.name == "schemas.registry"]
     unencrypted = f"registry {door.url}: the login travels unencrypted"
     assert [one.partition(";")[0] for one in warned] == [unencrypted] * (not door.certificate)
 

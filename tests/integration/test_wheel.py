@@ -55,10 +55,11 @@ def test_a_plain_installation_stores_and_closes(
         return _run(str(program), *arguments, "--config", str(site.config))
 
     assert "check-location" in _run(str(program), "--help")
+    run("json-schema", "--folder", str(tmp_path / "json"))
     assert run("validate").startswith("all is well: 1 database")
     run("topics", "create")
     assert run("publish", str(events)).strip() == "1 event sent"
-    worker = subprocess.Popen([program, "worker", "--config", str(site.config)])
+    worker = subprocess.Popen([program, "worker", "--config", str(site.config)], cwd=tmp_path)
     try:
         run("close", "stores", "--at", next_second().isoformat())
     finally:
@@ -71,6 +72,8 @@ def test_a_plain_installation_stores_and_closes(
 
 
 def _run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Not in the checkout: there uv would take its constraints, and Python its modules.
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd="/", env=own, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}: {done.stderr or done.stdout}"
     return done.stdout

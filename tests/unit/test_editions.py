@@ -4,6 +4,7 @@ today's, as a revision that names them.
 
 from __future__ import annotations
 
+import gzip
 import json
 from dataclasses import replace
 from functools import partial
@@ -194,3 +195,33 @@ def test_the_todays_edition_is_that_of_the_last_mended_rule() -> None:
     editions = [UPDATES_AT_CREATION.edition, LATEST_DELETIONS.edition, WAITED_ARE_LATE.edition]
     assert min(editions) > FIRST_EDITION
     assert max(editions) == EDITION
+
+
+def test_a_compressed_drop_keeps_the_blocks_that_its_intent_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(name: str, block_bytes: int | None) -> tuple[OfflineShop, bytes]:
+        definitions = with_exports("profiles")
+        text = definitions["exports/profiles.yaml"] + "file: {compression: gzip}\n"
+        definitions = {**definitions, "exports/profiles.yaml": text}
+        shop = OfflineShop(tmp_path / name, definitions=definitions)
+        for number in range(1, 6):
+            shop.tell(Kind.PROFILE, "CREATED", at(2), profileId=number)
+        shop.store_all()
+        with monkeypatch.context() as other:
+            limited = partial(Intent, block_bytes=block_bytes)
+            other.setattr("sinks.closing.intent.Intent", limited)
+            shop.close("profiles", at(6))
+        (drop,) = (shop.transferbox / "profiles").glob("*.csv.gz")
+        return shop, drop.read_bytes()
+
+    shop, small = closed("small", 1)
+    _, whole = closed("whole", None)
+    assert gzip.decompress(small) == gzip.decompress(whole)
+    assert small != whole
+    (drop,) = (shop.transferbox / "profiles").glob("*.csv.gz")
+    drop.unlink()
+
+    done = Redropper(shop.again().sinks.reviser).redrop("profiles", at(6))
+
+    assert (done.revision, drop.read_bytes()) == (0, small)
