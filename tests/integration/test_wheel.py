@@ -55,7 +55,7 @@ def test_a_plain_installation_stores_and_closes(
         return _run(str(program), *arguments, "--config", str(site.config))
 
     assert "check-location" in _run(str(program), "--help")
-    run("json-schema", "--folder", str(tmp_path / "json"))
+    assert "export.json" in run("json-schema")
     assert run("validate").startswith("all is well: 1 database")
     run("topics", "create")
     assert run("publish", str(events)).strip() == "1 event sent"
