@@ -30,7 +30,7 @@ test-fast: setup-python  ## unit and property tests: no servers
 
 .PHONY: soak
 soak: setup  ## the fault tests, long, a year of nights, ten minutes of fuzz, and two gigabytes of text
-	$(RUN) pytest --soak tests/faults tests/properties/test_nights.py tests/properties/test_fuzz.py tests/unit/test_wide_rows.py
+	$(RUN) pytest --soak tests/faults tests/properties/test_nights.py tests/properties/test_fuzz.py tests/unit/closing/test_wide_rows.py
 
 .PHONY: bench
 bench: setup  ## measure against stock Faust, Quix Streams and Bytewax

@@ -2,7 +2,8 @@
 
 All cases go together, each in a database of its own, since starting and closing takes longer than
 anything else. `--update-golden` writes `expected.csv` and `manifest.json` anew; look at the
-difference before you commit it (the naive model looks too: tests/unit/test_model_of_golden.py).
+difference before you commit it (the naive model looks too:
+tests/unit/rules/test_model_of_golden.py).
 """
 
 import json

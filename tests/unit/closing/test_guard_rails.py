@@ -17,7 +17,7 @@ from sinks.ledger.held import Holds
 from sinks.ledger.ledger import CloseOutcome, Intent, Ledger
 from streams.storage.store import LocalStore
 from tests.shop.offline import OfflineShop, at, with_exports
-from tests.unit.drops import export
+from tests.unit.drops.drops import export
 
 RAILS = """guard_rails: {{{}}}
 """

@@ -10,7 +10,7 @@ from schemas.events import HEADER_FIELDS, KINDS, Kind, Source
 from schemas.settings.settings import KafkaSecurity, KafkaSettings
 from tests.shop.events import CATALOG
 
-PAGE = (Path(__file__).parents[2] / "docs" / "publishing.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "publishing.md").read_text(encoding="utf-8")
 WORDS = set(re.findall(r"\w+(?:-\w+)*", PAGE))
 
 

@@ -18,7 +18,7 @@ from sinks.exports.types import EXPORT_TYPES
 from sinks.rendering.formats import BooleanFormat, DatePattern, TimePattern
 from sinks.rendering.render import Compression
 
-PAGE = (Path(__file__).parents[2] / "docs" / "exports.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "exports.md").read_text(encoding="utf-8")
 
 
 def test_the_pages_example_is_a_valid_definition() -> None:

@@ -17,7 +17,7 @@ from streams.storage.store import LocalStore
 from tests.shop.offline import OfflineShop, at, with_exports
 
 NOW = dt.datetime(2026, 11, 25, 14, 30, 5, 250_000, tzinfo=dt.UTC)
-DEMO = Path(__file__).parents[2] / "deploy" / "demo"
+DEMO = Path(__file__).parents[3] / "deploy" / "demo"
 
 
 @pytest.fixture

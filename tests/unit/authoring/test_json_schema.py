@@ -24,7 +24,7 @@ from sinks.exports.types import EXPORT_TYPES
 from streams.definition import StreamDefinition, user_streams
 from tests.shop.events import CATALOG, TABLES
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COMMITTED = ROOT / "schemas" / "json"
 DEFINITIONS = [
     path

@@ -92,7 +92,7 @@ SPEC = {
 }
 DECLARED = [(one.name, event) for one in EXPORT_TYPES.values() for event in one.increments]
 CASES = {(case.definition["type"], case.definition["event"]): case for case in cases()}
-DOCS = Path(__file__).parents[2] / "docs" / "exports.md"
+DOCS = Path(__file__).parents[3] / "docs" / "exports.md"
 
 each_declared = pytest.mark.parametrize(("name", "event"), DECLARED)
 

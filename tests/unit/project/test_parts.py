@@ -99,7 +99,7 @@ def test_a_server_that_is_not_ready_in_time_is_killed(tmp_path: Path) -> None:
 def test_a_server_is_gone_when_its_owner_dies(tmp_path: Path, end: signal.Signals) -> None:
     owner_script = (
         "import sys, time; from pathlib import Path;"
-        "from tests.unit.test_parts import server;"
+        "from tests.unit.project.test_parts import server;"
         "process = server(Path(sys.argv[1])); process.start();"
         "print(process.pid, flush=True); time.sleep(60)"
     )

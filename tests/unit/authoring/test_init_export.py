@@ -26,7 +26,7 @@ from sinks.exports.export import LOCATIONS, load_exports
 from sinks.exports.types import EXPORT_TYPES
 from tests.shop.events import CATALOG, TABLES
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ENOUGH = {
     "--name": "openings",
     "--entity": "marketing",

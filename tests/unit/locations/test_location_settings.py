@@ -18,7 +18,7 @@ from sinks.locations import KINDS, TRANSFERBOX, Locations, Terms, load_locations
 from tests.shop.offline import DEFINITIONS, with_exports
 
 SFTP = "kind: sftp, host: sftp.example.com, username: us"
-DOC = Path(__file__).parents[2] / "docs" / "locations.md"
+DOC = Path(__file__).parents[3] / "docs" / "locations.md"
 
 
 def load(tmp_path: Path, text: str) -> Locations:

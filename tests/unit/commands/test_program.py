@@ -14,7 +14,7 @@ from typer import Typer
 
 from deltadrop import COMMANDS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TORN_DOWN = """
 import atexit, os, sys
 import deltadrop

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from schemas.errors import DefinitionError, WrongInputError
 from sinks.commands.files import validate, verify
-from tests.unit.drops import export, write_drop
+from tests.unit.drops.drops import export, write_drop
 
-DEMO = Path(__file__).parents[2] / "deploy" / "demo"
+DEMO = Path(__file__).parents[3] / "deploy" / "demo"
 ROWS = pa.table({"interactionId": pa.array([1], pa.int64())})
 
 app = typer.Typer()

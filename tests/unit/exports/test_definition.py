@@ -274,7 +274,7 @@ RENAMED_KEY = "columns: [profileId, emailAddress, {column: businessKey, header: 
 
 
 def test_the_example_exports_are_valid_and_of_every_kind_of_event() -> None:
-    demo = Path(__file__).parents[2] / "deploy" / "demo"
+    demo = Path(__file__).parents[3] / "deploy" / "demo"
 
     found = load_exports(demo / "exports", load_catalog(demo / "tables"))
 

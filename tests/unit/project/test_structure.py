@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PACKAGES = ("schemas", "producers", "streams", "sinks", "deploy")
 MODULES = sorted(
     [ROOT / "deltadrop.py", *(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))]

@@ -13,7 +13,7 @@ from sinks.drops.manifest import Manifest
 from sinks.drops.verify import Verification, verify
 from sinks.rendering.archive import archive
 from sinks.rendering.compress import Compression, deflate
-from tests.unit.drops import export, write_drop
+from tests.unit.drops.drops import export, write_drop
 
 ROWS = pa.table(
     {

@@ -25,7 +25,7 @@ from tests.shop.planted import campaign
 EVENT = UUID(int=5)
 EMAILS = "deltadrop.shop.email-activity"
 PROFILES = "deltadrop.shop.profile"
-DOCS = Path(__file__).parents[2] / "docs" / "operating.md"
+DOCS = Path(__file__).parents[3] / "docs" / "operating.md"
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from schemas.errors import CloseError, HeldError
 from sinks.drops.manifest import Balance, ExportEntry, Manifest, Released, Window
-from tests.unit.drops import export, write_drop
+from tests.unit.drops.drops import export, write_drop
 
 ROWS = pa.table(
     {

@@ -26,7 +26,7 @@ from streams.setup import Streams
 from tests.shop.commands import exit_code_of
 from tests.shop.offline import OfflineShop, at, with_exports
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CLOSED = "20260327T060000.000Z"
 
 

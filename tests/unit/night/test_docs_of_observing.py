@@ -12,9 +12,9 @@ from sinks.ledger.lease import Keeper, Lease
 from sinks.night.observing import SchedulerWatch, writing_metrics
 from streams.metrics import WorkerMetrics
 from tests.shop.offline import OfflineShop, at, with_exports
-from tests.unit.test_observed_closes import Night
+from tests.unit.closing.test_observed_closes import Night
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "observing.md").read_text()
 RULES = sorted((ROOT / "deploy" / "prometheus" / "rules").glob("*.yml"))
 

@@ -14,7 +14,7 @@ from deltadrop import COMMANDS
 from schemas.settings.settings import Settings, load_settings
 from streams.worker import WorkerOptions
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
 UNITS = sorted(file for file in (DEPLOY / "systemd").iterdir())
 CLAIM, CLAIM_OF_A_POD = "PersistentVolumeClaim", "persistentVolumeClaim"

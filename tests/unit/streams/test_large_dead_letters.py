@@ -22,7 +22,7 @@ from streams.storage.partitions import Partitions
 from streams.storage.store import LocalStore
 from streams.writing.dead_letter_topic import Poison, headers_of, letter_within
 from tests.shop.events import CATALOG, OneSchema, topic, written
-from tests.unit.test_streams_batch import TOPIC, TOPIC_ID, Letters, owner, records, writer
+from tests.unit.streams.test_streams_batch import TOPIC, TOPIC_ID, Letters, owner, records, writer
 
 KAFKA_TAKES = 1_048_588
 SMALLEST = 2 << 10

@@ -18,7 +18,7 @@ from schemas.tables import (
     load_catalog,
 )
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 TABLES = (DOCS / "tables.md").read_text(encoding="utf-8")
 START = (DOCS / "start.md").read_text(encoding="utf-8")
 OPERATING = (DOCS / "operating.md").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ import pytest
 from schemas.tables import Catalog, load_catalog
 from tests.cases.stories import Case, cases, ending, moment
 
-TABLES = Path(__file__).parent.parent / "golden" / "tables"
+TABLES = Path(__file__).parents[2] / "golden" / "tables"
 CASES = list(cases())
 
 

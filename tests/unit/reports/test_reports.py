@@ -157,7 +157,7 @@ def test_html_says_the_same_and_escapes_it() -> None:
 
 
 def test_the_fields_that_a_webhook_gets_are_documented() -> None:
-    docs = (Path(__file__).parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
+    docs = (Path(__file__).parents[3] / "docs" / "operating.md").read_text(encoding="utf-8")
     listed = docs.partition("Its fields: ")[2].partition(". Fields may be")[0]
     names = [part.split("`")[0] for part in listed.split("`")[1::2]]
 

@@ -21,7 +21,7 @@ from streams.storage.store import LocalStore
 from streams.storage.stream import Stream
 from streams.writing.batch import BatchWriter
 from tests.faults.raw_worker import RawDecoder
-from tests.unit.test_streams_batch import ALL, TOPIC, TOPIC_ID, Letters, chunk, owner
+from tests.unit.streams.test_streams_batch import ALL, TOPIC, TOPIC_ID, Letters, chunk, owner
 
 MOMENT = pa.timestamp("ms", tz="UTC")
 FIRST, LAST = FIRST_MOMENT_MS, LAST_MOMENT_MS + 1
