@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,6 +84,15 @@ def test_most_public_names_have_a_docstring(package: str) -> None:
     }
     untold = [name for name, told in public.items() if not told]
     assert len(untold) <= (1 - FEWEST_DOCSTRINGS) * len(public), untold
+
+
+def test_no_public_class_has_the_name_of_another() -> None:
+    places = defaultdict(list)
+    for path in (one for one in MODULES if not name_of(one).startswith("deploy/")):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places[node.name].append(name_of(path))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
 @pytest.mark.parametrize("package", PACKAGES)
