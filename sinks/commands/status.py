@@ -15,8 +15,6 @@ from sinks.commands.chosen import chosen_exports, refuse_unknown
 from sinks.commands.lines import history_fields, history_lines
 from sinks.installation import Installation
 from sinks.ledger.ledger import Ledger
-from sinks.night.status import status_of
-from sinks.night.status_text import at_a_glance
 
 __all__ = ["history", "status"]
 
@@ -74,6 +72,9 @@ def status(
 
     Exits with 1 if Kafka couldn't be asked: what the ledger knows is shown all the same.
     """
+    from sinks.night.status import status_of  # reports and metrics, which `history` doesn't need
+    from sinks.night.status_text import at_a_glance
+
     now = dt.datetime.now(dt.UTC)
     told = status_of(Installation.of(load_settings(config)), now)
     typer.echo(told.to_json() if as_json else at_a_glance(told, now, all_partitions=partitions))
