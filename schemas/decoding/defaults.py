@@ -25,7 +25,7 @@ __all__ = ["default_array"]
 
 
 def default_array(field: FieldType) -> pa.Array:
-    """The default of a field as an array of one; UnreadableError if it isn't one of its type."""
+    """The default of a field as an array of one; UnresolvableError if it isn't one of its type."""
     try:
         datum = _encoded(field.default, field.type)
     except (ValueError, TypeError, KeyError, OverflowError, struct.error) as error:

@@ -68,7 +68,7 @@ Defaults = Callable[[FieldType], pa.Array]
 
 
 def compile_record(writer: RecordType, reader: RecordType, defaults: Defaults) -> Record:
-    """The node of a whole datum. Raises UnreadableError where no datum could be read."""
+    """The node of a whole datum. Raises UnresolvableError where no datum could be read."""
     return _Compiler(defaults).record(writer, reader, "")
 
 
@@ -116,7 +116,7 @@ class _Compiler:
         return Record(nodes, order, arrow_of(reader))
 
     def value(self, writer: AvroType, reader: AvroType, what: str) -> Node:
-        """What reads a value; UnreadableError where none could be read."""
+        """What reads a value; UnresolvableError where none could be read."""
         self._steps += 1
         if self._steps > _MOST_STEPS:
             raise UnresolvableError(f"it takes more than {_MOST_STEPS} steps to plan")

@@ -52,9 +52,9 @@ class KafkaRefusedError(Exception):
 def greet(server: str, kafka: KafkaSettings) -> None:
     """Connect to a server (host:port) as clients do, log in, and leave.
 
-    Raises RefusedError where that can't succeed as things are, OSError or ValueError where nothing
-    answers as Kafka does, so that asking again may help, DefinitionError where a file of the
-    settings can't be used.
+    Raises KafkaRefusedError where that can't succeed as things are, OSError or ValueError where
+    nothing answers as Kafka does, so that asking again may help, DefinitionError where a file of
+    the settings can't be used.
     """
     options = client_options(kafka)
     host, _, port = server.rpartition(":")
@@ -104,7 +104,7 @@ def _log_in(talk: _Talk, security: KafkaSecurity, options: dict[str, object]) ->
 
 
 def _of_tls(error: ssl.SSLError, security: KafkaSecurity) -> Exception:
-    """What an error of TLS says of a broker: a RefusedError, or what may pass."""
+    """What an error of TLS says of a broker: a KafkaRefusedError, or what may pass."""
     reason = str(error.reason or error).replace("_", " ").lower()
     if isinstance(error, ssl.SSLCertVerificationError):
         why = error.verify_message.rstrip(".")

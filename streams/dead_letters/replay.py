@@ -78,7 +78,7 @@ class OwnTopic:
     kafka: KafkaSettings
 
     def whole(self, letter: Poison) -> Poison | str:
-        """See Origin.whole."""
+        """See LetterOrigin.whole."""
         record = self._record(letter) if self._has_partition(letter) else None
         if record is None:
             return "the letter has only a part of it, and its topic no longer has the event"

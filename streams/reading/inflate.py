@@ -98,7 +98,7 @@ class _Gzip:
         self._member = isal_zlib.decompressobj(_GZIP_BITS)
 
     def read(self, size: int) -> bytes:
-        """See Source."""
+        """See ByteSource."""
         with _translated():
             while True:
                 if self._member.eof:
@@ -122,7 +122,7 @@ class _Stream:
         self._stream = pa.CompressedInputStream(pa.BufferReader(packed), codec)
 
     def read(self, size: int) -> bytes:
-        """See Source."""
+        """See ByteSource."""
         with _translated():
             inflated: bytes = self._stream.read(size)
         return inflated
@@ -136,7 +136,7 @@ class _Pieces:
         self._piece = memoryview(b"")
 
     def read(self, size: int) -> bytes:
-        """See Source."""
+        """See ByteSource."""
         while not self._piece:
             piece = next(self._pieces, None)
             if piece is None:
