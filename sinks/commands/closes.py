@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -28,6 +27,7 @@ from sinks.closing.deliveries import Deliveries
 from sinks.closing.running import attempt
 from sinks.commands.chosen import chosen_exports
 from sinks.commands.lines import close_line, outcome_fields
+from sinks.commands.options import AsJson, Config
 from sinks.commands.telling import reporter_of
 from sinks.commands.unsent import unsent
 from sinks.exports.export import Export
@@ -40,8 +40,6 @@ from sinks.setup import Sinks
 
 __all__ = ["close"]
 
-Config = Annotated[Path | None, typer.Option(help="The settings' file.")]
-AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
 _LOOK_AGAIN_SECONDS: Final = 1.0
 """Between two looks at those that wait for workers."""

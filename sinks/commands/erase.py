@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
 from schemas.settings.settings import load_settings
+from sinks.commands.options import AsJson, Config
 from sinks.commands.telling import telling_revisions
 from sinks.setup import Sinks
 
@@ -18,8 +16,8 @@ NOT_ALL = 3
 
 
 def erase(
-    config: Annotated[Path | None, typer.Option(help="The settings' file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
     """Erase the personal data of profiles whose deletion was recorded, and say what was erased.
 

@@ -19,6 +19,7 @@ from schemas.settings.settings import Settings, load_settings
 from schemas.tables import Catalog, load_catalog
 from sinks.authoring.json_schema import json_schemas, written
 from sinks.authoring.summary import Summary, SummarySection, summary_of
+from sinks.commands.options import AsJson, Config
 from sinks.exports.export import Export, load_exports
 from sinks.locations import load_locations, terms_of
 
@@ -35,9 +36,6 @@ __all__ = [
 
 SCHEMA_FOLDER: Final = ".schema"
 """Within a folder of definitions: the schema of its files, which knows the installation's tables"""
-
-Config = Annotated[Path | None, typer.Option(help="The settings' file.")]
-AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
 
 def summary(

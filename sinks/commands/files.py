@@ -14,6 +14,7 @@ from schemas.errors import DefinitionError
 from schemas.settings.settings import Settings, load_settings
 from schemas.tables import load_catalog
 from schemas.topics import topics_of
+from sinks.commands.options import AsJson, Config
 from sinks.commands.unsent import unsent
 from sinks.drops.verify import verify as verify_drop
 from sinks.exports.definition import ExportDefinition
@@ -76,7 +77,7 @@ def validate_definitions(settings: Settings) -> Valid:
 
 def verify(
     file: Annotated[Path, typer.Argument(help="A drop, or the manifest beside it.")],
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check a drop against its manifest: hash, size, header, columns, rows, dialect.
 
@@ -89,8 +90,8 @@ def verify(
 
 
 def validate(
-    config: Annotated[Path | None, typer.Option(help="The settings' file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check the settings and all definitions of tables, streams and exports.
 

@@ -19,7 +19,8 @@ from sinks.authoring.draft import Answer, Draft, write_definition
 from sinks.authoring.json_schema import schema_line
 from sinks.authoring.questions import QUESTIONS, Interviewer, Offer, Question, flag_of, interview
 from sinks.authoring.summary import summary_of
-from sinks.commands.exports import SCHEMA_FOLDER, AsJson, Config, show, write_schemas
+from sinks.commands.exports import SCHEMA_FOLDER, show, write_schemas
+from sinks.commands.options import AsJson, Config
 from sinks.exports.export import Export, load_exports
 from sinks.locations import load_locations, terms_of
 

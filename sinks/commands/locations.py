@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +10,7 @@ import typer
 from schemas.definitions.definitions import choices
 from schemas.errors import Fault, WrongInputError
 from schemas.settings.settings import load_settings
+from sinks.commands.options import AsJson, Config
 from sinks.locations import DeliveryError, load_locations
 
 __all__ = ["check_location"]
@@ -18,8 +18,8 @@ __all__ = ["check_location"]
 
 def check_location(
     name: Annotated[str, typer.Argument(help="The location.")],
-    config: Annotated[Path | None, typer.Option(help="The settings' file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
     """Go through a delivery step by step, with a small file that is removed again.
 

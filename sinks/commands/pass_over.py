@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from schemas.settings.settings import load_settings
+from sinks.commands.options import AsJson, Config
 from sinks.commands.release import read_reason
 from sinks.repair.pass_over import PassingOver
 from sinks.setup import Sinks
@@ -21,8 +21,8 @@ def pass_over(
     partition: Annotated[int, typer.Argument(help="Its partition that is set aside.")],
     to: Annotated[int, typer.Option(help="The offset to read on from; those before it are lost.")],
     reason: Annotated[str, typer.Option(help="Why; it is in the manifests.")],
-    config: Annotated[Path | None, typer.Option(help="The settings' file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
     """Let a partition that is set aside go on without the offsets that can't be read, for good.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -13,6 +12,7 @@ from schemas.settings.settings import load_settings
 from sinks.commands.chosen import refuse_unknown
 from sinks.commands.exports import named
 from sinks.commands.lines import close_line, outcome_fields
+from sinks.commands.options import AsJson, Config
 from sinks.commands.release import read_instant, read_reason
 from sinks.commands.telling import telling_revisions
 from sinks.repair.redrop import Redrop, Redropper
@@ -36,8 +36,8 @@ def redrop(
     reason: Annotated[
         str | None, typer.Option(help="Why; a revision keeps it in ledger and manifest.")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="The settings' file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make a drop again from what its close decided, and deliver it again where it is missing.
 

@@ -6,7 +6,6 @@ import datetime as dt
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +16,7 @@ from sinks.closing.completeness import Lag
 from sinks.commands.chosen import refuse_unknown
 from sinks.commands.exports import named
 from sinks.commands.lines import close_line, outcome_fields
+from sinks.commands.options import AsJson, Config
 from sinks.commands.telling import reporter_of
 from sinks.exports.export import Export
 from sinks.instants import parse_stamp, parse_zoned
@@ -42,8 +42,8 @@ def release(
     accept_loss: Annotated[
         bool, typer.Option("--accept-loss", help="Send it without offsets that are lost for good.")
     ] = False,
-    config: Annotated[Path | None, typer.Option(help="The settings' file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
     """Send a drop that is held, and record why; with the same bytes as it was made.
 

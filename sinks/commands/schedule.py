@@ -6,15 +6,14 @@ import datetime as dt
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
-from typing import Annotated, Final
+from typing import Final
 
 import structlog
-import typer
 
 from schemas.settings.settings import Settings, load_settings
 from sinks.closing.observer import watching
+from sinks.commands.options import Config
 from sinks.commands.unsent import unsent
 from sinks.instants import utc_now
 from sinks.ledger.lease import SCHEDULERS, Keeper, Lease, process_name
@@ -35,7 +34,7 @@ _LOOK_SECONDS: Final = 0.25
 
 
 def schedule(
-    config: Annotated[Path | None, typer.Option(help="The settings' file.")] = None,
+    config: Config = None,
 ) -> None:
     """Run closes as they fall due, those that were missed first, until SIGTERM.
 

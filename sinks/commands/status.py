@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,13 +12,11 @@ from schemas.errors import LedgerError
 from schemas.settings.settings import load_settings
 from sinks.commands.chosen import chosen_exports, refuse_unknown
 from sinks.commands.lines import history_fields, history_lines
+from sinks.commands.options import AsJson, Config
 from sinks.installation import Installation
 from sinks.ledger.ledger import Ledger
 
 __all__ = ["history", "status"]
-
-Config = Annotated[Path | None, typer.Option(help="The settings' file.")]
-AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
 
 def history(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import typer
 
 from schemas.settings.settings import load_settings
+from sinks.commands.options import AsJson, Config
 from sinks.commands.telling import telling_revisions
 from sinks.setup import Sinks
 
@@ -18,8 +18,8 @@ NOT_ALL: Final = 3
 
 
 def sweep(
-    config: Annotated[Path | None, typer.Option(help="The settings' file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
     """Finish what killed runs have left half done, and remove what they left lying about.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from schemas.errors import Fault, WrongInputError
 from schemas.settings.settings import load_settings
+from sinks.commands.options import AsJson, Config
 from sinks.commands.release import read_reason
 from sinks.repair.taking_out import TakeOut
 from streams.recovery.restoring import Restorer
@@ -31,8 +31,8 @@ def take_out(
         bool,
         typer.Option("--all-unreadable", help="All of the partition that can't be read."),
     ] = False,
-    config: Annotated[Path | None, typer.Option(help="The settings' file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
     """Take out stored rows that can't be read, so that closes go on without them; record why.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from schemas.definitions.definitions import choices
 from schemas.errors import Fault, WrongInputError
 from schemas.settings.settings import load_settings
 from schemas.topics import dead_letter_topic
+from sinks.commands.options import AsJson, Config
 from sinks.instants import parse_zoned
 from sinks.setup import Sinks
 from sinks.tracing.finding import Days
@@ -57,8 +57,8 @@ def trace(
     close: _Close = None,
     last: _Last = None,
     day: _Day = None,
-    config: Annotated[Path | None, typer.Option(help="The settings' file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
     """Tell where an event, or those of a profile, went: drops, or the rule that kept it out.
 
