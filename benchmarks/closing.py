@@ -47,8 +47,8 @@ class Took:
 
 def took(module: str, *arguments: str, result: Path) -> Took:
     """Run a module of this kind in a process of its own."""
-    told = run_process(module, *arguments, str(result), result=result)
-    return Took(**json.loads(told))
+    fields = run_process(module, *arguments, str(result), result=result)
+    return Took(**json.loads(fields))
 
 
 def timed_close(root: Path, export: str, result: Path) -> Took:

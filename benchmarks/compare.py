@@ -130,8 +130,8 @@ def _refuse_other_rows(system: System, outcome: Outcome) -> None:
     """A system that keeps other rows does another job."""
     share = 1.0 if system is EVERYTHING else wanted_share()
     if abs(outcome.rows / outcome.events - share) > _TOLERANCE:
-        kept = f"{outcome.rows:,} of {outcome.events:,} events"
-        sys.exit(f"{system.name} kept {kept}; the job is to keep {share:.0%}")
+        stored = f"{outcome.rows:,} of {outcome.events:,} events"
+        sys.exit(f"{system.name} kept {stored}; the job is to keep {share:.0%}")
 
 
 def run_process(module: str, *arguments: str, result: Path) -> str:

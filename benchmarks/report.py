@@ -100,7 +100,7 @@ def figures_of(
         "close_peak_mb": round(closes.peak_mb),
         "close_2m_s": round(closes.plain_s, 2),
         "close_2m_cpu_s": round(closes.plain_cpu_s, 2),
-        **{name: value for size, one in grown.items() for name, value in _grown(size, one)},
+        **{name: value for size, growth in grown.items() for name, value in _grown(size, growth)},
         "topic_events": scale.events,
         "batch_events": scale.batch_events,
         "rounds": scale.rounds,
@@ -190,16 +190,16 @@ def _growth_table(grown: Mapping[str, Grown]) -> Table:
     table.add_column("profiles")
     for heading in ("lines", "close s", "s of CPU", "peak MB", "base s", "first s", "peak MB"):
         table.add_column(heading, justify="right")
-    for one in grown.values():
+    for growth in grown.values():
         table.add_row(
-            f"{one.profiles:,}",
-            f"{one.closes[0].rows:,}",
-            f"{one.close_s:,.2f}",
-            f"{one.close_cpu_s:,.2f}",
-            f"{one.close_peak_mb:,.0f}",
-            f"{one.base.seconds:,.1f}",
-            f"{one.first_base.seconds:,.1f}",
-            f"{one.base_peak_mb:,.0f}",
+            f"{growth.profiles:,}",
+            f"{growth.closes[0].rows:,}",
+            f"{growth.close_s:,.2f}",
+            f"{growth.close_cpu_s:,.2f}",
+            f"{growth.close_peak_mb:,.0f}",
+            f"{growth.base.seconds:,.1f}",
+            f"{growth.first_base.seconds:,.1f}",
+            f"{growth.base_peak_mb:,.0f}",
         )
     return table
 

@@ -52,7 +52,7 @@ _EVENTS: Final = {"sent": "SENT", "openings": "OPENED", "clicks": "CLICKED"}
 
 def prepare(root: Path, rows: int) -> None:
     """Write the month and close its last two days."""
-    exports = {name: _EXPORT.format(name=name, event=one) for name, one in _EVENTS.items()}
+    exports = {name: _EXPORT.format(name=name, event=event) for name, event in _EVENTS.items()}
     installation = Installation.below(root, exports)
     campaign = Topic(Kind.CAMPAIGN, prefix=installation.prefix)
     profile, emails = (
@@ -61,8 +61,10 @@ def prepare(root: Path, rows: int) -> None:
     )
     instants = [CLOSE - DAY * number for number in reversed(range(DAYS))]
     for topic, first in ((campaign, _campaigns()), (profile, _profiles())):
-        installation.fill(topic, {one: first if one == instants[0] else () for one in instants})
-    installation.fill(emails, {one: _activities(one, rows) for one in instants})
+        installation.fill(
+            topic, {event: first if event == instants[0] else () for event in instants}
+        )
+    installation.fill(emails, {event: _activities(event, rows) for event in instants})
     installation.take_cuts()
     installation.sinks.rebase.remake_where_due([campaign, profile, emails], instants[-3])
     for instant in instants[-2:]:
@@ -104,8 +106,12 @@ def _activities(until: dt.datetime, rows: int) -> Iterator[Columns]:
             "interactionId": pa.array(interactions),
             "campaignId": pa.array(interactions % CAMPAIGNS + 1),
             "profileId": pa.array(interactions % PROFILES + 1),
-            "emailAddress": pa.array([f"customer.{one}@example.com" for one in interactions]),
-            "clickedUrl": pa.array([f"https://shop.example/{one % 50}" for one in places]),
+            "emailAddress": pa.array(
+                [f"customer.{interaction}@example.com" for interaction in interactions]
+            ),
+            "clickedUrl": pa.array(
+                [f"https://shop.example/{interaction % 50}" for interaction in places]
+            ),
         }
 
 
@@ -126,8 +132,8 @@ def _event(root: Path, which: int) -> UUID:
 def _timed(what: str, work: Callable[[], Trace]) -> None:
     started = time.perf_counter()
     found = work()
-    told = ", ".join(fate.outcome for one in found.events for fate in one.fates) or "nothing"
-    print(f"{time.perf_counter() - started:6.2f} s  {what}: {told}")
+    outcomes = ", ".join(fate.outcome for one in found.events for fate in one.fates) or "nothing"
+    print(f"{time.perf_counter() - started:6.2f} s  {what}: {outcomes}")
 
 
 def main(root: Path, rows: int) -> None:
@@ -140,7 +146,7 @@ def main(root: Path, rows: int) -> None:
         ("an event of the first day", _event(root, 0)),
         ("an event that isn't there", uuid4()),
     ):
-        _timed(what, lambda one=event_id: trace_event(sinks, one, Days()))  # type: ignore[misc]
+        _timed(what, lambda event=event_id: trace_event(sinks, event, Days()))  # type: ignore[misc]
     _timed("a profile", lambda: trace_profile(sinks, 4711, "shop", Asked()))
     asked = Asked(("openings",), CLOSE)
     _timed("a profile in one close", lambda: trace_profile(sinks, 4711, "shop", asked))

@@ -169,12 +169,12 @@ def json_values(value: object) -> Iterator[tuple[int, object]]:
     """Every value within parsed JSON, with its depth; without recursion, so of any depth."""
     waiting: list[tuple[int, object]] = [(0, value)]
     while waiting:
-        depth, one = waiting.pop()
-        yield depth, one
-        if isinstance(one, dict):
-            waiting.extend((depth + 1, inner) for inner in one.values())
-        elif isinstance(one, list):
-            waiting.extend((depth + 1, inner) for inner in one)
+        depth, item = waiting.pop()
+        yield depth, item
+        if isinstance(item, dict):
+            waiting.extend((depth + 1, inner) for inner in item.values())
+        elif isinstance(item, list):
+            waiting.extend((depth + 1, inner) for inner in item)
 
 
 _PRIMITIVES: Final = frozenset(
@@ -244,8 +244,8 @@ class _Parser:
         fields = schema.get("fields")
         if not isinstance(fields, list):
             raise InvalidSchemaError(f"record {_shown(record.name)} has no list of fields")
-        record.fields = tuple(self._field(one, within) for one in fields)
-        if len({one.name for one in record.fields}) < len(record.fields):
+        record.fields = tuple(self._field(field, within) for field in fields)
+        if len({field.name for field in record.fields}) < len(record.fields):
             raise InvalidSchemaError(f"record {_shown(record.name)} has a field twice")
         return record
 
@@ -262,7 +262,7 @@ class _Parser:
 
     def _enum(self, schema: dict[str, Any], namespace: str) -> EnumType:
         name, symbols = self._named_once(schema, namespace), schema.get("symbols")
-        if not isinstance(symbols, list) or not all(isinstance(one, str) for one in symbols):
+        if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
             raise InvalidSchemaError(f"enum {_shown(name)} has no list of symbols")
         default = schema.get("default")
         enum = EnumType(
@@ -357,7 +357,9 @@ def arrow_of(avro_type: AvroType) -> pa.DataType:
         case ArrayType(items):
             return pa.list_(arrow_of(items))
         case RecordType():
-            return pa.struct([pa.field(one.name, arrow_of(one.type)) for one in avro_type.fields])
+            return pa.struct(
+                [pa.field(field.name, arrow_of(field.type)) for field in avro_type.fields]
+            )
         case UnionType() if (nullable := split_nullable(avro_type)) is not None:
             return arrow_of(nullable[0])
     raise ValueError(f"no Arrow type for Avro {avro_type!r}")

@@ -23,6 +23,7 @@ from schemas.tables import (
     AttributeDefinition,
     AttributeType,
     Catalog,
+    SegmentationDefinition,
     SegmentationKind,
     TableDefinition,
     TableKind,
@@ -71,7 +72,7 @@ def arrow_schema_of(schema: AvroSchema) -> pa.Schema:
     record = parse_type(schema, most_values=None)
     if not isinstance(record, RecordType):
         raise ValueError("only a record has columns")
-    return pa.schema([pa.field(one.name, arrow_of(one.type)) for one in record.fields])
+    return pa.schema([pa.field(field.name, arrow_of(field.type)) for field in record.fields])
 
 
 def record_name(schema: AvroSchema) -> str:
@@ -110,6 +111,11 @@ def _optional(name: str, avro_type: object) -> AvroSchema:
     return {"name": name, "type": ["null", avro_type], "default": None}
 
 
+def _segment_field(segmentation: SegmentationDefinition) -> AvroSchema:
+    is_simple = segmentation.kind is SegmentationKind.SIMPLE
+    return _optional(segmentation.name, "boolean" if is_simple else "string")
+
+
 def _profile_schema(topic: Topic, catalog: Catalog) -> AvroSchema:
     database = catalog.databases[cast(str, topic.database)]
     fields = [
@@ -119,11 +125,7 @@ def _profile_schema(topic: Topic, catalog: Catalog) -> AvroSchema:
         _optional("subscriptions", _STRINGS),
     ]
     if database.segmentations:
-        of_kind = {
-            SegmentationKind.SIMPLE: "boolean",
-            SegmentationKind.EXCLUSIVE: "string",
-        }
-        segments = [_optional(one.name, of_kind[one.kind]) for one in database.segmentations]
+        segments = [_segment_field(segmentation) for segmentation in database.segmentations]
         fields.append(
             _optional("segments", {"type": "record", "name": "Segments", "fields": segments})
         )

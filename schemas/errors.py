@@ -84,9 +84,9 @@ class DeltadropError(Exception):
     def __str__(self) -> str:
         return _sentence(self.where, self.what, self.hint)
 
-    def reason(self, told: str = "") -> str:
+    def reason(self, described: str = "") -> str:
         """What is wrong, and where if that isn't `told` yet: a part of what another error says."""
-        return self.what if self.where == told else _sentence(self.where, self.what, "")
+        return self.what if self.where == described else _sentence(self.where, self.what, "")
 
     def to_fields(self) -> dict[str, object]:
         """Tell it to scripts: where, what, and what would be right."""
@@ -169,11 +169,11 @@ class UnforeseenError(CloseError):
     """A close failed in a way that nobody foresaw: what its code met is its cause."""
 
     @property
-    def nature(self) -> str:
+    def cause(self) -> str:
         """Which failure it is, whatever names and numbers its message has."""
         number = getattr(self.__cause__, "errno", None)
-        told = f" {number}" if isinstance(number, int) else ""
-        return f"unforeseen: {type(self.__cause__).__name__}{told}"
+        suffix = f" {number}" if isinstance(number, int) else ""
+        return f"unforeseen: {type(self.__cause__).__name__}{suffix}"
 
 
 class HeldError(CloseError):

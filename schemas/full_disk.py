@@ -21,4 +21,4 @@ def what_is_full(error: BaseException) -> str | None:
     """
     if isinstance(error, OSError):
         return os.strerror(error.errno) if error.errno in _ERRNOS else None
-    return next((said for said in map(os.strerror, _ERRNOS) if said in str(error)), None)
+    return next((text for text in map(os.strerror, _ERRNOS) if text in str(error)), None)

@@ -226,13 +226,13 @@ def load_catalog(folder: Path) -> Catalog:
     loaded = read_models(folder, {"table": TableDefinition, "database": DatabaseDefinition}, faults)
     databases: dict[str, Loaded[DatabaseDefinition]] = {}
     tables: dict[tuple[str, str], Loaded[TableDefinition]] = {}
-    for one in loaded:
-        match one.model:
+    for document in loaded:
+        match document.model:
             case DatabaseDefinition() as database:
                 _add(
                     databases,
                     database.name,
-                    Loaded(database, one.document),
+                    Loaded(database, document.document),
                     "database",
                     faults,
                 )
@@ -240,7 +240,7 @@ def load_catalog(folder: Path) -> Catalog:
                 _add(
                     tables,
                     (table.database, table.name),
-                    Loaded(table, one.document),
+                    Loaded(table, document.document),
                     "table",
                     faults,
                 )

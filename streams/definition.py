@@ -47,7 +47,7 @@ class StreamDefinition(BaseModel):
             self.stream,
             topic.name,
             frozenset(event_type.value for event_type in self.event_types),
-            frozenset(one.value for source in self.sources for one in _members(source)),
+            frozenset(member.value for source in self.sources for member in _members(source)),
         )
 
 
@@ -78,12 +78,12 @@ def user_streams(folder: Path, topics: Iterable[Topic]) -> Mapping[str, Sequence
 def _of_files(
     loaded: Iterable[Loaded[StreamDefinition]], topics: Mapping[str, Topic], faults: Faults
 ) -> Iterable[tuple[Stream, str]]:
-    for one in loaded:
-        definition = one.model
+    for document in loaded:
+        definition = document.model
         topic = topics.get(definition.topic)
         if topic is None:
             faults.add(
-                one.where("topic"),
+                document.where("topic"),
                 f"field 'topic': there is no topic '{definition.topic}'",
                 choices(definition.topic, sorted(topics)),
             )
@@ -92,11 +92,11 @@ def _of_files(
         for event_type in definition.event_types:
             if event_type not in valid:
                 faults.add(
-                    one.where("event_types"),
+                    document.where("event_types"),
                     f"field 'event_types': {topic.kind} has no {event_type}",
                     choices(event_type, list(valid)),
                 )
-        yield definition.of(topic), one.where("stream")
+        yield definition.of(topic), document.where("stream")
 
 
 def _of_entry_points(topics: Iterable[str], faults: Faults) -> Iterable[tuple[Stream, str]]:

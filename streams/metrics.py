@@ -18,7 +18,7 @@ from streams.clocks import WrongTimes
 from streams.serving import Health
 from streams.writing.batch import Written
 
-__all__ = ["WorkerMetrics", "WorkerStanding"]
+__all__ = ["WorkerMetrics", "WorkerPosition"]
 
 _LIVE_SECONDS: Final = 60.0
 """The loop turns five times a second; what takes longer than this has ended it."""
@@ -29,7 +29,7 @@ _BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerStanding:
+class WorkerPosition:
     """Where a worker stands: by topic and partition assigned, the offsets not stored yet (None
     before the first fetch), the bytes of records in memory, the partitions that are set aside, and
     the topics that are missing.
@@ -68,7 +68,7 @@ class WorkerMetrics:
         self._now = now
         self._turned = self._idle_until = now()
         self._stored_at: float | None = None
-        self._standing = WorkerStanding()
+        self._standing = WorkerPosition()
         self._make(topics)
 
     def _make(self, topics: Iterable[str]) -> None:
@@ -78,8 +78,8 @@ class WorkerMetrics:
         topics = list(topics)
         registry.register(_Standings(lambda: self._standing, topics))
 
-        def counter(name: str, told: str) -> Counter:
-            return Counter(f"deltadrop_worker_{name}", told, ["topic"], registry=registry)
+        def counter(name: str, help_text: str) -> Counter:
+            return Counter(f"deltadrop_worker_{name}", help_text, ["topic"], registry=registry)
 
         self._rows = counter("rows", "Events stored.")
         self._dead = counter("dead_letters", "Events sent to the dead-letter topic.")
@@ -112,7 +112,7 @@ class WorkerMetrics:
             for metric in (*counters, self._seconds):
                 metric.labels(topic)
 
-    def turned(self, standing: WorkerStanding | None = None) -> None:
+    def turned(self, standing: WorkerPosition | None = None) -> None:
         """The worker's loop turned, and found it standing so."""
         self._turned = self._now()
         if standing is None:
@@ -160,7 +160,7 @@ class WorkerMetrics:
 class _Standings(Collector):
     """Series of where the worker stands at the moment; of partitions, only of those assigned."""
 
-    def __init__(self, standing: Callable[[], WorkerStanding], topics: Sequence[str]) -> None:
+    def __init__(self, standing: Callable[[], WorkerPosition], topics: Sequence[str]) -> None:
         self._standing = standing
         self._topics = topics
 

@@ -31,7 +31,7 @@ from yarl import URL
 from schemas.errors import DeltadropError, PartitionError
 from schemas.settings.kafka import KafkaSettings
 from streams.clocks import ClockWatch
-from streams.metrics import WorkerMetrics, WorkerStanding
+from streams.metrics import WorkerMetrics, WorkerPosition
 from streams.reading.faust_transport import BatchApp, BatchConsumer
 from streams.reading.gather import Limits
 from streams.reading.kafka import TopicIdentity, TopicMissingError, TopicRecreatedError, Topics
@@ -188,7 +188,7 @@ class Worker:
         standing, now, consumer = None, time.monotonic(), self.app.consumer
         if now - self._looked >= _LOOK_SECONDS and isinstance(consumer, BatchConsumer):
             aside, missing = self._aside.partitions, frozenset(self._missing)
-            standing = WorkerStanding(consumer.lags(), consumer.bytes_in_flight, aside, missing)
+            standing = WorkerPosition(consumer.lags(), consumer.bytes_in_flight, aside, missing)
             self._looked = now
         self.metrics.turned(standing)
 

@@ -72,12 +72,12 @@ class ParquetSink(DynamicSink[Row]):
 def main(job: Job) -> None:
     """Run the job; the process ends when it is done."""
     watch = Stopwatch(job)
-    keep = Filter(job, watch)
+    filtered = Filter(job, watch)
     flow = Dataflow("benchmark")
     source = KafkaSource([job.bootstrap_servers], [job.topic.name], batch_size=_POLL)
     messages = op.input("kafka", flow, source)
-    rows = op.flat_map_batch("decode and filter", messages, keep)
-    op.output("parquet", rows, ParquetSink(ParquetPartition(job, watch, keep)))
+    rows = op.flat_map_batch("decode and filter", messages, filtered)
+    op.output("parquet", rows, ParquetSink(ParquetPartition(job, watch, filtered)))
     run_main(flow)  # type: ignore[no-untyped-call]
 
 

@@ -64,7 +64,7 @@ def _demo(folder: Path, seed: int, size: int, day: date) -> None:
         registry = running.enter_context(running_registry())
         say(f"they are at {kafka.bootstrap_servers} and {registry.url}; making the topics")
         workspace = Workspace.create(folder, HERE, _settings(kafka.bootstrap_servers, registry.url))
-        workspace.tell_windows_apart_by_second()
+        workspace.add_seconds_to_drop_names()
         say("starting the partners' servers: S3, SFTP, and a mailbox")
         partners = running.enter_context(running_partners(workspace, say))
         workspace.run("topics", "create")

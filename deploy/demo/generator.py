@@ -27,18 +27,18 @@ REMEMBERED = 1024
 def day_of_events(seed: int, size: int, day: date) -> Iterator[JsonEvent]:
     """Yield exactly `size` events. What was there before takes up to a sixth of them."""
     stage = Stage(seed, size, day)
-    return islice(_with_repeats(stage, _told(stage, size)), size)
+    return islice(_with_repeats(stage, _in_order(stage, size)), size)
 
 
-def _told(stage: Stage, size: int) -> Iterator[JsonEvent]:
+def _in_order(stage: Stage, size: int) -> Iterator[JsonEvent]:
     tables = Tables(stage)
     day = size
     for event in _before_the_day(stage, tables):
         day -= 1
         yield event
     acts = _acts(stage, tables)
-    for told in range(day):
-        now = told * DAY // day
+    for number in range(day):
+        now = number * DAY // day
         act = stage.due(now) or acts[int(stage.chance() * len(acts))]
         yield act(now)
 

@@ -44,9 +44,9 @@ class Mailbox:
         self.messages.append(message)
         return "250 OK"
 
-    def about(self, words: str) -> EmailMessage | None:
+    def about(self, text: str) -> EmailMessage | None:
         """The latest mail with these words in its subject."""
-        found = [one for one in self.messages if words in str(one["Subject"])]
+        found = [message for message in self.messages if text in str(message["Subject"])]
         return found[-1] if found else None
 
 
@@ -57,13 +57,13 @@ class Partners:
     folders: Mapping[str, Path]
     mailbox: Mailbox
 
-    def show(self, words: str) -> None:
+    def show(self, text: str) -> None:
         """Print what they have: files and their bytes, and the mail with `words` in its subject."""
         for what, folder in self.folders.items():
             print(f"\nWhat {what} has:\n")
-            for file in sorted(one for one in folder.rglob("*") if one.is_file()):
+            for file in sorted(path for path in folder.rglob("*") if path.is_file()):
                 print(f"  {file.stat().st_size:>12,}  {file.relative_to(folder)}")
-        message = self.mailbox.about(words)
+        message = self.mailbox.about(text)
         if message is not None:
             print(f"\nOne of the {len(self.mailbox.messages)} report mails:\n")
             _print(message)
@@ -101,18 +101,18 @@ def _lake(home: Path, running: ExitStack) -> tuple[str, Path, dict[str, Any]]:
     server = running.enter_context(running_gateway(home))
     bucket = server.directory / _BUCKET
     bucket.mkdir()
-    told: dict[str, Any] = {"kind": "s3", "bucket": _BUCKET, "endpoint": server.url}
+    settings: dict[str, Any] = {"kind": "s3", "bucket": _BUCKET, "endpoint": server.url}
     for name, secret in {"access_key": server.access_key, "secret_key": server.secret_key}.items():
         file = home / name
         file.touch(mode=0o600)
         file.write_text(secret, encoding="utf-8")
-        told[f"{name}_file"] = str(file)
-    return "a bucket on S3", bucket, told
+        settings[f"{name}_file"] = str(file)
+    return "a bucket on S3", bucket, settings
 
 
 def _agency(home: Path, running: ExitStack) -> tuple[str, Path, dict[str, Any]]:
     server = running.enter_context(running_sshd(home))
-    told = {
+    settings = {
         "kind": "sftp",
         "host": HOST,
         "port": server.port,
@@ -121,7 +121,7 @@ def _agency(home: Path, running: ExitStack) -> tuple[str, Path, dict[str, Any]]:
         "known_hosts": str(server.known_hosts),
         "ready_file": ".ready",
     }
-    return "a folder on SFTP", server.home, told
+    return "a folder on SFTP", server.home, settings
 
 
 def _print(message: EmailMessage) -> None:

@@ -63,9 +63,12 @@ class Stage:
         self.campaigns = campaigns()
         self._wheels = {
             channel: tuple(
-                one for one in self.campaigns if one.channel == channel for _ in range(one.share)
+                campaign
+                for campaign in self.campaigns
+                if campaign.channel == channel
+                for _ in range(campaign.share)
             )
-            for channel in {one.channel for one in self.campaigns}
+            for channel in {campaign.channel for campaign in self.campaigns}
         }
 
     def _resident(self, number: int) -> Profile:

@@ -66,7 +66,7 @@ class Workspace:
         text = re.sub(r"^deliver:.*\n", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
         file.write_text(f"{text}deliver: [{', '.join(locations)}]\n", encoding="utf-8")
 
-    def tell_windows_apart_by_second(self) -> None:
+    def add_seconds_to_drop_names(self) -> None:
         """Add the time to the names of all drops: here several windows close on one day."""
         for file in (self.folder / "exports").glob("*.yaml"):
             text = file.read_text(encoding="utf-8")
@@ -106,8 +106,8 @@ def command(*arguments: str) -> str:
     """Run a command of deltadrop and give what it printed; raises CommandError if it fails."""
     done = subprocess.run((*COMMAND, *arguments), capture_output=True, text=True, check=False)
     if done.returncode:
-        line, said = " ".join(("deltadrop", *arguments)), (done.stderr or done.stdout).strip()
-        raise CommandError(f"{line} ended with {done.returncode}: {said}")
+        line, output = " ".join(("deltadrop", *arguments)), (done.stderr or done.stdout).strip()
+        raise CommandError(f"{line} ended with {done.returncode}: {output}")
     return done.stdout
 
 

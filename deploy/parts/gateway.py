@@ -104,8 +104,8 @@ def _build(target: Path) -> None:
         package = f"{_MODULE}/cmd/versitygw@{_VERSION}"
         _run([*go, "install", "-trimpath", package], {"GOBIN": scratch})
         built = Path(scratch) / "versitygw"
-        told = _run([*go, "version", "-m", str(built)], {})
-        if f"\tmod\t{_MODULE}\t{_VERSION}\t{_HASH}" not in told:
+        version = _run([*go, "version", "-m", str(built)], {})
+        if f"\tmod\t{_MODULE}\t{_VERSION}\t{_HASH}" not in version:
             raise PartError(f"the source of versitygw {_VERSION} isn't the one that is pinned")
         target.parent.mkdir(exist_ok=True)
         shutil.move(built, target)

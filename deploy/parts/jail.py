@@ -99,7 +99,7 @@ def _below(pid: int) -> list[int]:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except FileNotFoundError:  # it has just ended
         return []
-    return [one for child in map(int, children) for one in (child, *_below(child))]
+    return [process for child in map(int, children) for process in (child, *_below(child))]
 
 
 def program(name: str, package: str) -> str:

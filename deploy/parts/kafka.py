@@ -109,15 +109,15 @@ def _broker_process(
 ) -> tuple[ServerProcess, int]:
     port, controller_port = free_port(), free_port()
     settings = home / "server.properties"
-    addresses = [f"PLAINTEXT://{HOST}:{port}", *(one.address for one in listeners)]
-    for one in listeners:
-        properties = {**one.properties, **properties}
+    addresses = [f"PLAINTEXT://{HOST}:{port}", *(listener.address for listener in listeners)]
+    for listener in listeners:
+        properties = {**listener.properties, **properties}
     settings.write_text(_server_properties(home, addresses, controller_port, properties))
     temporary = home / "tmp"
     temporary.mkdir(exist_ok=True)
     launcher = str(find_java())
     options = [f"-Djava.io.tmpdir={temporary}", "-cp", f"{KAFKA_DOWNLOAD.directory()}/*"]
-    users = [user for one in listeners for user in one.scram_users]
+    users = [user for listener in listeners for user in listener.scram_users]
     _format([launcher, *QUICK_START_OPTIONS, *options], settings, users)
     process = ServerProcess(
         "Kafka",

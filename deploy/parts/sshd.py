@@ -88,10 +88,10 @@ def _new_key(path: Path) -> Path:
 
 def _fingerprint(key: Path) -> str:
     keygen = program("ssh-keygen", "openssh-client")
-    told = subprocess.run(
+    answer = subprocess.run(
         [keygen, "-l", "-E", "sha256", "-f", f"{key}.pub"],
         check=True,
         capture_output=True,
         text=True,
     ).stdout
-    return told.split()[1]
+    return answer.split()[1]

@@ -77,7 +77,7 @@ class Windows:
     """Overlapping views of one buffer: at index p, the 1, 4, 8 or 12 bytes from p on."""
 
     data: bytes
-    one: npt.NDArray[np.uint8]
+    byte: npt.NDArray[np.uint8]
     eight: npt.NDArray[np.uint64]
     twelve: npt.NDArray[np.void]
 
@@ -156,7 +156,7 @@ _FEW = 8
 def read_long(cursor: Cursor, what: str) -> IntArray:
     """A zigzag varint of each row (Avro int, long, and every length, count and index)."""
     position = cursor.position
-    first = cursor.windows.one[position]
+    first = cursor.windows.byte[position]
     more = np.flatnonzero(first & 0x80)
     if not more.size:
         value = first.astype(np.uint64)
@@ -214,7 +214,7 @@ def _finish_longest(
     length[rows] = _MAX_VARINT + 1
     open_rows = rows
     for extra in (8, 9):
-        byte = cursor.windows.one[position[open_rows] + extra]
+        byte = cursor.windows.byte[position[open_rows] + extra]
         shift = np.uint64(_EIGHT_BYTES_CARRY + 7 * (extra - 8))
         value[open_rows] |= (byte & np.uint8(0x7F)).astype(np.uint64) << shift
         ended = byte < 0x80

@@ -81,9 +81,9 @@ class Contract:
             column = batch.column(name)
             if column.null_count == len(column):
                 continue
-            kept = seen.of_types(~wanted)
-            if not (kept | _nulls(column)).all():
-                index = pa.array(np.arange(len(column), dtype=np.int32), mask=~kept)
+            used = seen.of_types(~wanted)
+            if not (used | _nulls(column)).all():
+                index = pa.array(np.arange(len(column), dtype=np.int32), mask=~used)
                 batch = batch.set_column(
                     batch.schema.get_field_index(name), batch.schema.field(name), column.take(index)
                 )
@@ -173,16 +173,16 @@ def closed_lists(topic: Topic, catalog: Catalog) -> Mapping[str, str]:
     match topic.kind:
         case Kind.PROFILE:
             found[_holds_undeclared("subscriptions")] = choices("", database.subscriptions)
-            for one in database.segmentations:
-                found[_no_segment(one)] = choices("", one.segments)
+            for segmentation in database.segmentations:
+                found[_no_segment(segmentation)] = choices("", segmentation.segments)
         case Kind.SUBSCRIPTION_UPDATE:
             found[_undeclared("subscription")] = choices("", database.subscriptions)
         case Kind.SEGMENT_TRANSITION:
             found[_undeclared("segment")] = choices("", (s.name for s in database.segmentations))
-            for one in database.segmentations:
+            for segmentation in database.segmentations:
                 for side in _SIDES:
-                    values = one.segments or _SIMPLE_VALUES
-                    found[_no_value(side, one.name)] = choices("", values)
+                    values = segmentation.segments or _SIMPLE_VALUES
+                    found[_no_value(side, segmentation.name)] = choices("", values)
         case (
             Kind.MARKETING_CONSENT
             | Kind.EMAIL_ACTIVITY
@@ -229,7 +229,7 @@ def _is_always(name: str, expected: str) -> _Check:
 def _presence(kind: Kind, columns: set[str]) -> Iterator[_Check]:
     spec = KINDS[kind]
     for event_type, payload in spec.payloads.items():
-        of_type = np.array([one is event_type for one in spec.event_types])
+        of_type = np.array([candidate is event_type for candidate in spec.event_types])
         for name in payload.required:
             if name in columns:
                 yield _required(name, event_type, of_type)
@@ -259,7 +259,7 @@ def _forbidden(name: str, event_type: EventType, of_type: BoolArray) -> _Check:
 
 def _status(rule: StatusRule) -> _Check:
     event_types = KINDS[rule.kind].event_types
-    of_type = np.array([one is rule.event_type for one in event_types])
+    of_type = np.array([candidate is rule.event_type for candidate in event_types])
 
     def check(seen: _Batch) -> Iterator[_Finding]:
         mask = seen.of_types(of_type)
@@ -318,7 +318,9 @@ _SIDES = ("previousValue", "newValue")
 
 
 def _transition(segmentations: tuple[SegmentationDefinition, ...]) -> _Check:
-    values = {one.name: one.segments or _SIMPLE_VALUES for one in segmentations}
+    values = {
+        segmentation.name: segmentation.segments or _SIMPLE_VALUES for segmentation in segmentations
+    }
 
     def check(seen: _Batch) -> Iterator[_Finding]:
         segment = seen.batch.column("segment")

@@ -100,7 +100,9 @@ class RecordDecoder:
             joined = _Joined.of(present[start:stop], length[start:stop], start)
             by_schema = joined.by_schema(flags)
             if isinstance(self._registry, SchemaSources):
-                self._registry.look_up(one for one, _ in by_schema if one not in self._plans)
+                self._registry.look_up(
+                    schema_id for schema_id, _ in by_schema if schema_id not in self._plans
+                )
             for schema_id, rows in by_schema:
                 plan = self._plan(schema_id)
                 if isinstance(plan, str):
@@ -256,7 +258,7 @@ class _Joined:
             rows[self.end - self.start < WIRE_HEADER],
             f"shorter than its header of {WIRE_HEADER} bytes",
         )
-        flags.refuse(rows[self.windows.one[self.start] != MAGIC], "no magic byte")
+        flags.refuse(rows[self.windows.byte[self.start] != MAGIC], "no magic byte")
         rows = rows[flags.good[rows]]
         ids = self.windows.of(">u4")[self.start[rows - self.offset] + 1].astype(np.int64)
         negative = ids >= _MOST_IDS

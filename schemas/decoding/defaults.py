@@ -59,8 +59,8 @@ def _encoded(value: Any, avro_type: AvroType) -> bytes:
             block = b"".join(_encoded(item, items) for item in value)
             return (_varint(len(value)) + block if value else b"") + _varint(0)
         case RecordType(_, fields):
-            given = {one.name: one.default for one in fields if one.has_default} | value
-            return b"".join(_encoded(given[one.name], one.type) for one in fields)
+            given = {field.name: field.default for field in fields if field.has_default} | value
+            return b"".join(_encoded(given[field.name], field.type) for field in fields)
         case UnionType(branches):
             return _branch(value, branches)
     raise TypeError(avro_type)

@@ -28,12 +28,12 @@ _MOST_EMPTY_ITEMS: Final = 1_000
 """Items without bytes in one array that is read: nothing else bounds them."""
 
 
-_MOST_LANES: Final = 1 << 18
+_MOST_STARTS: Final = 1 << 18
 """Items whose beginnings are kept before they are read: some megabytes."""
 
 
 @dataclass(slots=True)
-class _Lanes:
+class _Starts:
     """Where items begin, and how many of them each row has."""
 
     rows: list[int] = field(default_factory=list)
@@ -136,7 +136,7 @@ class Lists:
 
     def _rest(self, cursor: Cursor, rows: IntArray, left: IntArray, found: _Found) -> None:
         """Read all that is left of some rows' arrays, `left` items in the blocks that are begun."""
-        lanes = _Lanes()
+        starts_of_rows = _Starts()
         for row, count in zip(rows.tolist(), left.tolist(), strict=True):
             begins = array("q")
             try:
@@ -148,18 +148,18 @@ class Lists:
                 continue
             if self.target is None:
                 continue
-            lanes.add(row, begins[:1] if isinstance(self.item, Refuses) else begins)
-            if len(lanes.starts) >= _MOST_LANES:
-                self._read_lanes(cursor, lanes, found)
-                lanes = _Lanes()
-        self._read_lanes(cursor, lanes, found)
+            starts_of_rows.add(row, begins[:1] if isinstance(self.item, Refuses) else begins)
+            if len(starts_of_rows.starts) >= _MOST_STARTS:
+                self._read_starts(cursor, starts_of_rows, found)
+                starts_of_rows = _Starts()
+        self._read_starts(cursor, starts_of_rows, found)
 
-    def _read_lanes(self, cursor: Cursor, lanes: _Lanes, found: _Found) -> None:
+    def _read_starts(self, cursor: Cursor, starts_of_rows: _Starts, found: _Found) -> None:
         """Read items whose beginnings are known, all at once."""
-        if not lanes.starts:
+        if not starts_of_rows.starts:
             return
-        of = np.repeat(lanes.rows, lanes.counts)
-        at = np.frombuffer(lanes.starts, np.int64).copy()
+        of = np.repeat(starts_of_rows.rows, starts_of_rows.counts)
+        at = np.frombuffer(starts_of_rows.starts, np.int64).copy()
         each = Cursor(cursor.windows, cursor.rows[of], at, cursor.end[of], cursor.flags)
         found.add(of, self.item.read(each))
 

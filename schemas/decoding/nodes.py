@@ -89,7 +89,7 @@ class Booleans:
 
     def read(self, cursor: Cursor) -> pa.Array | None:
         """See `Node.read`."""
-        value = cursor.windows.one[cursor.position]
+        value = cursor.windows.byte[cursor.position]
         cursor.move(cursor.position + 1, self.what)
         return pa.array(value != 0) if self.target is not None else None
 

@@ -186,7 +186,7 @@ def _wanted(writer: RecordType, reader: RecordType) -> dict[str, FieldType]:
     written = {field.name for field in writer.fields}
     wanted: dict[str, FieldType] = {}
     for field in reader.fields:
-        known = next((one for one in (field.name, *field.aliases) if one in written), None)
+        known = next((name for name in (field.name, *field.aliases) if name in written), None)
         if known is not None:
             wanted.setdefault(known, field)
     return wanted
@@ -194,7 +194,10 @@ def _wanted(writer: RecordType, reader: RecordType) -> dict[str, FieldType]:
 
 def _same_name(writer: _N, reader: _N, what: str) -> None:
     """Named types are the same by their names without the namespace, or by the reader's alias."""
-    names = {reader.name.rpartition(".")[2], *(one.rpartition(".")[2] for one in reader.aliases)}
+    names = {
+        reader.name.rpartition(".")[2],
+        *(alias.rpartition(".")[2] for alias in reader.aliases),
+    }
     own = writer.name.rpartition(".")[2]
     if own not in names:
         raise _other(what or "it", f"'{own}'")

@@ -65,7 +65,7 @@ class Skipping:
             case RecordType(name, fields):
                 if name not in self._sizes:
                     self._sizes[name] = _MOST_NODES + 1  # as long as it may hold itself
-                    inside = sum(self._size(one.type) for one in fields)
+                    inside = sum(self._size(field.type) for field in fields)
                     self._sizes[name] = min(inside + 1, _MOST_NODES + 1)
                 return self._sizes[name]
             case ArrayType(items) if not self._is_empty(items):
@@ -80,9 +80,9 @@ class Skipping:
         match avro_type:
             case RecordType(_, fields):
                 nodes = [
-                    self._node(one.type, f"{what}.{one.name}")
-                    for one in fields
-                    if not self._is_empty(one.type)
+                    self._node(field.type, f"{what}.{field.name}")
+                    for field in fields
+                    if not self._is_empty(field.type)
                 ]
                 return Record(nodes, (), None)
             case ArrayType(items):

@@ -66,7 +66,7 @@ def decimals_from_bytes(
     """
     sixteen = windows.of("V16")[end - 16].view(np.uint8).reshape(len(end), 16)
     big = sixteen.copy()
-    negative = (length > 0) & (windows.one[end - np.maximum(length, 1)] >= 0x80)
+    negative = (length > 0) & (windows.byte[end - np.maximum(length, 1)] >= 0x80)
     before = _SIXTEEN[None, :] < (16 - length)[:, None]
     fill = np.where(negative, np.uint8(0xFF), np.uint8(0))
     big = np.where(before, fill[:, None], big)

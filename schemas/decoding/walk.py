@@ -69,7 +69,7 @@ class Emptiness:
             case RecordType(name, fields):
                 if name not in self._known:
                     self._known[name] = False  # a record that holds itself has no end
-                    self._known[name] = all(self(one.type) for one in fields)
+                    self._known[name] = all(self(field.type) for field in fields)
                 return self._known[name]
         return False
 
@@ -126,8 +126,8 @@ class Walks:
             return walk(data, position, end, level + 1)
 
         self._records[record.name] = recurse
-        fields = [one for one in record.fields if not self._is_empty(one.type)]
-        walk = _fields([(one.name, self.of(one.type)) for one in fields])
+        fields = [field for field in record.fields if not self._is_empty(field.type)]
+        walk = _fields([(field.name, self.of(field.type)) for field in fields])
         self._records[record.name] = walk
         return walk
 
@@ -136,8 +136,8 @@ def _fields(fields: list[tuple[str, Walk]]) -> Walk:
     def walk(data: bytes, position: int, end: int, level: int) -> int:
         name = ""
         try:
-            for name, one in fields:  # noqa: B007 - the name is used where it fails
-                position = one(data, position, end, level)
+            for name, step in fields:  # noqa: B007 - the name is used where it fails
+                position = step(data, position, end, level)
         except MalformedError as error:
             raise error.below(name) from None
         return position
@@ -219,8 +219,8 @@ def _blocks(item: list[Walk], least: int) -> Walk:
                 return position
             if least:
                 for _ in range(count):
-                    for one in item:
-                        position = one(data, position, end, level)
+                    for step in item:
+                        position = step(data, position, end, level)
 
     return walk
 

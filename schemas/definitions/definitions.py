@@ -118,7 +118,7 @@ def _is_definition(path: Path, faults: Faults) -> bool:
         return True
     if path.suffix.lower() in _SUFFIXES:
         faults.add(str(path), f"isn't read: its name ends in {path.suffix}", "let it end in .yaml")
-    elif path.is_dir() and any(one.suffix.lower() in _SUFFIXES for one in path.iterdir()):
+    elif path.is_dir() and any(file.suffix.lower() in _SUFFIXES for file in path.iterdir()):
         faults.add(
             str(path), "isn't looked into", "move the definitions that it holds up one level"
         )
@@ -163,7 +163,7 @@ def _right_as_texts(
         return frozenset()
     left = _details(model, _with_texts(document.data, document.sources, wrong, ())) or []
     still = [location_of(detail) for detail in left]
-    return frozenset(at for at in wrong if not any(one[: len(at)] == at for one in still))
+    return frozenset(at for at in wrong if not any(place[: len(at)] == at for place in still))
 
 
 def _with_texts(
@@ -182,4 +182,4 @@ def _with_texts(
 def _is_around(detail: ErrorDetails, others: Sequence[ErrorDetails]) -> bool:
     """Whether something within what an error is about is wrong, too."""
     around = detail["loc"]
-    return any(one["loc"] != around == one["loc"][: len(around)] for one in others)
+    return any(other["loc"] != around == other["loc"][: len(around)] for other in others)

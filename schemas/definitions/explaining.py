@@ -10,7 +10,7 @@ from typing import Final, cast, get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from schemas.definitions.patterns import words_of
+from schemas.definitions.patterns import meaning_of_pattern
 
 __all__ = [
     "AtError",
@@ -78,7 +78,7 @@ def explain(
     """
     location = (*within, *location_of(detail))
     name = f"field '{_dotted(location)}': " if location else ""
-    what, hint = _told(detail, model, source)
+    what, hint = _described(detail, model, source)
     if _is_empty(detail, source):
         what, hint = "is empty", "" if detail["type"].startswith("string_") else hint
     return f"{name}{what}", hint
@@ -89,7 +89,7 @@ def _is_empty(detail: ErrorDetails, source: str | None) -> bool:
     return of_text or (detail["input"] is None and source == "")
 
 
-def _told(detail: ErrorDetails, model: type[BaseModel], source: str | None) -> tuple[str, str]:
+def _described(detail: ErrorDetails, model: type[BaseModel], source: str | None) -> tuple[str, str]:
     given = detail["input"] if source is None else source
     context: Mapping[str, object] = detail.get("ctx") or {}
     match detail["type"]:
@@ -104,7 +104,7 @@ def _told(detail: ErrorDetails, model: type[BaseModel], source: str | None) -> t
         case "value_error":
             return str(context["error"]), ""
         case "string_pattern_mismatch":
-            return f"{shown(given)} isn't allowed", words_of(str(context["pattern"]))
+            return f"{shown(given)} isn't allowed", meaning_of_pattern(str(context["pattern"]))
         case str(kind) if kind in _WORDED:
             what, hint = _WORDED[kind]
             return what.format(given=shown(given), **context), hint.format(**context)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["ADDRESS_PATTERN", "FOLDER_PATTERN", "worded", "words_of"]
+__all__ = ["ADDRESS_PATTERN", "FOLDER_PATTERN", "meaning_of_pattern", "worded"]
 
-_WORDS: Final[dict[str, str]] = {}
+_MEANINGS: Final[dict[str, str]] = {}
 
 
-def worded(pattern: str, words: str) -> str:
+def worded(pattern: str, meaning: str) -> str:
     """Return a regular expression for a field, and keep the words that tell what would be right."""
-    _WORDS[pattern] = words
+    _MEANINGS[pattern] = meaning
     return pattern
 
 
-def words_of(pattern: str) -> str:
+def meaning_of_pattern(pattern: str) -> str:
     """Return the words that tell a regular expression; itself where nobody has found any."""
-    return _WORDS.get(pattern, f"it must match {pattern}")
+    return _MEANINGS.get(pattern, f"it must match {pattern}")
 
 
 FOLDER_PATTERN: Final = worded(

@@ -148,7 +148,8 @@ def _text_in(answer: Mapping[str, Any]) -> Text:
     """Raises ValueError where it isn't what a registry answers."""
     try:
         references = tuple(
-            (str(one["subject"]), int(one["version"])) for one in answer.get("references") or ()
+            (str(reference["subject"]), int(reference["version"]))
+            for reference in answer.get("references") or ()
         )
         kind = answer.get("schemaType") or "AVRO"
         if not isinstance(answer["schema"], str):
@@ -161,8 +162,8 @@ def _text_in(answer: Mapping[str, Any]) -> Text:
 def _refusal_in(answer: bytes) -> tuple[int, str]:
     """The registry's own code and reason; -1 where it isn't one's answer."""
     try:
-        told = json.loads(answer)
-        return int(told["error_code"]), str(told["message"])
+        refusal = json.loads(answer)
+        return int(refusal["error_code"]), str(refusal["message"])
     except (LookupError, RecursionError, TypeError, ValueError):
         return -1, answer[:200].decode(errors="replace")
 

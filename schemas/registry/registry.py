@@ -131,23 +131,25 @@ class Registry:
 
     def look_up(self, schema_ids: Iterable[int]) -> None:
         """Ask for several ids at once; raises RegistryError if one can't be known now."""
-        unknown = [one for one in schema_ids if not self._is_known(one)]
+        unknown = [schema_id for schema_id in schema_ids if not self._is_known(schema_id)]
         if len(unknown) < 2:
             return  # `schema` asks as fast
         with ThreadPoolExecutor(CONNECTIONS) as pool:
-            asked = [pool.submit(self._is_there, one) for one in unknown]
+            answers = [pool.submit(self._is_there, schema_id) for schema_id in unknown]
             try:
                 refused = [
-                    one for one, future in zip(unknown, asked, strict=True) if not future.result()
+                    schema_id
+                    for schema_id, future in zip(unknown, answers, strict=True)
+                    if not future.result()
                 ]
             finally:
-                for future in asked:
+                for future in answers:
                     future.cancel()
         with self._lock:  # many took long: none of them is asked for again at once
             until = time.monotonic() + _REFUSED_SECONDS
-            for one in refused:
-                if one in self._refused:
-                    self._refused[one] = replace(self._refused[one], until=until)
+            for schema_id in refused:
+                if schema_id in self._refused:
+                    self._refused[schema_id] = replace(self._refused[schema_id], until=until)
 
     def _is_there(self, schema_id: int) -> bool:
         try:
@@ -197,12 +199,12 @@ class Registry:
         wrote.
         """
         candidate = Schema(json.dumps(schema), "AVRO")
-        with self._asked(f"subject {topic.subject}") as client:
+        with self._client(f"subject {topic.subject}") as client:
             client.set_compatibility(topic.subject, _COMPATIBILITY)
             return int(client.register_schema(topic.subject, candidate))
 
     @contextmanager
-    def _asked(self, about: str) -> Iterator[SchemaRegistryClient]:
+    def _client(self, about: str) -> Iterator[SchemaRegistryClient]:
         with (
             _translated(f"registry {self.url}, {about}"),
             SchemaRegistryClient(_client_options(self._settings)) as client,
@@ -212,7 +214,9 @@ class Registry:
     def _fetched(self, schema_id: int) -> AvroSchema:
         reader = self._reading()
         text = reader.by_id(schema_id)
-        parsed = standing_alone(text, f"schema {schema_id}", lambda one: reader.by_version(*one))
+        parsed = standing_alone(
+            text, f"schema {schema_id}", lambda reference: reader.by_version(*reference)
+        )
         return cast(AvroSchema, parsed if isinstance(parsed, dict) else {"type": parsed})
 
     def _reading(self) -> RegistryReader:

@@ -186,7 +186,7 @@ class Completeness:
 def _not_mended(partition: TopicPartition, hole: Hole, error: DeltadropError) -> HeldError:
     where = f"{partition.topic}/{partition.partition}"
     kind = LostOffsetsError if isinstance(error, OffsetsGoneError) else HeldError
-    reason = error.reason(told=where)
+    reason = error.reason(described=where)
     return kind(
         what=f"offsets {hole.first} to {hole.next} can't be read again: {reason}",
         where=where,

@@ -68,7 +68,7 @@ class CsvCheck:
 
     def _read_piece(self, piece: bytes) -> None:
         if b'"' in piece or b"\r" in piece:
-            self._read_one_by_one(piece)
+            self._read_record_by_record(piece)
         elif piece:
             self._count(piece)
 
@@ -84,7 +84,7 @@ class CsvCheck:
             self._refuse_count(int(fields[wrong[0]]))
         self.rows += len(ends)
 
-    def _read_one_by_one(self, piece: bytes) -> None:
+    def _read_record_by_record(self, piece: bytes) -> None:
         position = 0
         while position < len(piece):
             line = self._right.match(piece, position)

@@ -209,10 +209,10 @@ class Balance(_Entry):
                 where=f"export '{export}'",
                 hint="nothing was delivered; the close can be run again",
             )
-        told = self.outcomes.get("exported", 0)
-        if told != exported:
+        balanced = self.outcomes.get("exported", 0)
+        if balanced != exported:
             raise HeldError(
-                f"the balance counts {told} exported, the file has {counted(exported, 'line')}",
+                f"the balance counts {balanced} exported, the file has {counted(exported, 'line')}",
                 where=f"export '{export}'",
                 hint="nothing was delivered; the close can be run again",
             )
@@ -284,14 +284,14 @@ class Manifest(_Entry):
 
 def export_of(export: Export) -> ExportEntry:
     """Tell which export a drop is of."""
-    one = export.definition
+    definition = export.definition
     return ExportEntry(
-        name=one.name,
-        entity=one.entity,
-        database=one.database,
-        table=one.table,
-        type=one.type,
-        event=one.event,
+        name=definition.name,
+        entity=definition.entity,
+        database=definition.database,
+        table=definition.table,
+        type=definition.type,
+        event=definition.event,
     )
 
 

@@ -29,9 +29,9 @@ from sinks.erasure.progress import Progress, SettledFiles
 from sinks.exports.export import Export
 from sinks.instants import milliseconds, stamp
 from sinks.repair.leftovers import Leftovers
+from sinks.repair.report import RepairReport
 from sinks.repair.revise import Reviser
 from sinks.repair.revised import Revised, unfinished
-from sinks.repair.told import RepairReport
 from sinks.wording import counted
 from streams.erasure.files import Erased
 from streams.erasure.tombstones import TombstoneFiles

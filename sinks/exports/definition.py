@@ -47,7 +47,7 @@ _BREAKS: Final = ("Cc", "Zl", "Zp")
 """Unicode categories of control characters, and of separators of lines and paragraphs."""
 
 
-def _one_of(given: str, valid: Iterable[str], what: str) -> str:
+def _chosen_from(given: str, valid: Iterable[str], what: str) -> str:
     options = list(valid)
     if given not in options:
         raise ValueError(f"'{given}' isn't {what}; {choices(given, options)}")
@@ -55,7 +55,7 @@ def _one_of(given: str, valid: Iterable[str], what: str) -> str:
 
 
 def _moment_format(given: str) -> str:
-    return _one_of(given, MOMENT_FORMATS, "a format of moments")
+    return _chosen_from(given, MOMENT_FORMATS, "a format of moments")
 
 
 def _zone_name(given: str) -> str:
@@ -98,11 +98,11 @@ def _header(given: str) -> str:
 
 
 def _source(given: str) -> str:
-    return _one_of(given, (*SourceGroup, *Source), "a source")
+    return _chosen_from(given, (*SourceGroup, *Source), "a source")
 
 
 def _separator(given: str) -> str:
-    return _one_of(
+    return _chosen_from(
         given, (separator.name.lower() for separator in Separator), "a separator of fields"
     )
 

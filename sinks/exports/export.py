@@ -81,8 +81,14 @@ class Export:
     @property
     def identity(self) -> Identity:
         """What makes it another export if it changes."""
-        one = self.definition
-        return Identity(one.name, one.database, one.table, one.type, one.event)
+        definition = self.definition
+        return Identity(
+            definition.name,
+            definition.database,
+            definition.table,
+            definition.type,
+            definition.event,
+        )
 
     @property
     def zone_name(self) -> str:
@@ -91,7 +97,7 @@ class Export:
 
     def mended_since(self, edition: int) -> tuple[Mended, ...]:
         """The rules of it that were mended after an edition of the rules."""
-        return tuple(one for one in self.increment.rule.mended if one.edition > edition)
+        return tuple(rule for rule in self.increment.rule.mended if rule.edition > edition)
 
     def topic(self, prefix: str) -> Topic:
         """The topic whose events make its lines."""
@@ -227,10 +233,10 @@ def _refuse_shared_files(loaded: list[tuple[Export, Document]], faults: Faults) 
     """Two exports of different names whose files could have one name: they may be delivered to one
     folder.
     """
-    for (one, at), (other, other_at) in combinations(loaded, 2):
-        if one.name.lower() == other.name.lower():
+    for (first, at), (other, other_at) in combinations(loaded, 2):
+        if first.name.lower() == other.name.lower():
             continue
-        if one.definition.name_pattern.could_equal(other.definition.name_pattern):
-            what = f"field 'export': files of '{other.name}' and '{one.name}' could have one name"
+        if first.definition.name_pattern.could_equal(other.definition.name_pattern):
+            what = f"field 'export': files of '{other.name}' and '{first.name}' could have one name"
             hint = f"change name, suffix or file name here or at {at.where(('export',))}"
             faults.add(other_at.where(("export",)), what, hint)

@@ -145,7 +145,7 @@ def _columns(
     offered = columns_on_offer(export_type, increment, subject)
     if draft.value("columns") is None:
         headed = [HeadedColumn(column, column.header) for column in offered if column.chosen]
-        _check_headers(draft, [((), one) for one in headed])
+        _check_headers(draft, [((), column) for column in headed])
         return tuple(headed)
     known = _by_every_name(offered)
     found: list[tuple[Location, HeadedColumn]] = []
@@ -159,7 +159,7 @@ def _columns(
         column = known[name]
         found.append((("columns", index), HeadedColumn(column, header or column.header)))
     _check_headers(draft, found)
-    return tuple(one for _, one in found)
+    return tuple(headed for _, headed in found)
 
 
 def _choice(choice: object) -> tuple[str | None, str | None]:
@@ -188,9 +188,9 @@ def _refuse_column(
     what = f"column '{name}' doesn't exist for {_label(draft)}"
     if why := _why_missing(name, increment, subject):
         what = f"{what}: {why}"
-    # Those of the profile are many: they are told to whom asks for one.
+    # A profile has many columns: they are listed only where a profile's column is meant.
     of_profile = name.startswith("profile-") and increment.with_profile
-    near = [one for one in known if one.startswith("profile-") is of_profile]
+    near = [other for other in known if other.startswith("profile-") is of_profile]
     draft.fault(("columns", index), what, choices(name, near))
 
 
@@ -218,16 +218,16 @@ def _check_needs(draft: _Draft, increment: Increment, subject: Subject) -> None:
 
 def _check_headers(draft: _Draft, found: Iterable[tuple[Location, HeadedColumn]]) -> None:
     first: dict[str, Column] = {}
-    for location, one in found:
-        if one.header in first:
-            both = f"'{first[one.header].name}' and '{one.column.name}'"
-            hint = f"rename one: {{column: {one.column.name}, header: …}}"
+    for location, header in found:
+        if header.header in first:
+            both = f"'{first[header.header].name}' and '{header.column.name}'"
+            hint = f"rename one: {{column: {header.column.name}, header: …}}"
             draft.fault(
                 location or ("columns",),
-                f"two columns have the header '{one.header}': {both}",
+                f"two columns have the header '{header.header}': {both}",
                 hint,
             )
-        first.setdefault(one.header, one.column)
+        first.setdefault(header.header, header.column)
 
 
 def _check_separators(draft: _Draft) -> None:
@@ -280,7 +280,7 @@ def _check_names(draft: _Draft) -> None:
     given = draft.value("file", "name") is not None
     location = ("file", "name") if given else ("suffix",)
     pattern = _check_name(draft, location, draft.text("file", "name", default=USUAL_NAME), named)
-    if pattern is not None and not pattern.tells_days_apart:
+    if pattern is not None and not pattern.names_each_day:
         what = f"two days could have the same file name ('{_sample(pattern)}')"
         draft.fault(location, what, "the name needs year, month and day: yyyy, MM and dd")
     if inner := draft.text("file", "inner_name"):

@@ -66,7 +66,7 @@ def window_begin(
     """Return where a window begins: as its close decided, or would. intent: the close's, if any."""
     if intent is not None:
         return intent.window_start
-    earlier = [one for one in ledger.closes(export.name) if one < instant]
+    earlier = [close for close in ledger.closes(export.name) if close < instant]
     return earlier[-1] if earlier else first_start(export, instant)
 
 

@@ -56,7 +56,7 @@ def _of_rows(
     rule's business.
     """
     created, updated, deleted = EventType.CREATED, EventType.UPDATED, EventType.DELETED
-    told = {
+    increments = {
         "CREATION": ("created since the previous close", (created,)),
         "UPDATE": (
             "updated since the previous close, other than by a creation in that time",
@@ -68,7 +68,7 @@ def _of_rows(
         name: Increment(
             meaning, kind, (created, updated, deleted), columns, RowRule(lines), with_profile
         )
-        for name, (meaning, lines) in told.items()
+        for name, (meaning, lines) in increments.items()
     }
 
 
@@ -307,8 +307,8 @@ _ROWS_OF_NOBODY = _of_rows(Kind.ROW, (row("id", _INTEGER), row_attributes, *_ROW
 
 
 def _deletions(*columns: Offer) -> Mapping[str, Increment]:
-    told = (_EVENT_TIME, deleted_row_key, _ROW_ID, *columns)
-    return {"DELETED": Increment("rows that were deleted", Kind.ROW, (EventType.DELETED,), told)}
+    offered = (_EVENT_TIME, deleted_row_key, _ROW_ID, *columns)
+    return {"DELETED": Increment("rows that were deleted", Kind.ROW, (EventType.DELETED,), offered)}
 
 
 EXPORT_TYPES: Final[Mapping[str, ExportType]] = MappingProxyType(

@@ -82,8 +82,8 @@ class _Sending:
     @property
     def aside(self) -> str:
         """Its name while it's not whole. Another installation that sends the same has another."""
-        told = hashlib.sha256(f"{self.digest} {self.sender}".encode()).hexdigest()[:16]
-        return _joined(self.folder, f".{self.name}.{told}.part")
+        mark = hashlib.sha256(f"{self.digest} {self.sender}".encode()).hexdigest()[:16]
+        return _joined(self.folder, f".{self.name}.{mark}.part")
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ class RemoteSettings(LocationSettings):
     rename: bool = True
 
     @model_validator(mode="after")
-    def _is_told_when_ready(self) -> RemoteSettings:
+    def _has_a_ready_signal(self) -> RemoteSettings:
         if not self.rename and self.ready_file is None:
             raise AtError(("rename",), "without renaming a ready_file must tell what is whole")
         return self

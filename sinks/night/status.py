@@ -264,7 +264,7 @@ def _trouble(installation: Installation, export: Export, instant: dt.datetime) -
     lost = installation.holds.lost(export.name, instant)
     if lost is not None:
         own = f"export '{export.name}'"
-        return f"held: {lost.reason(told=own)}", lost.hint
+        return f"held: {lost.reason(described=own)}", lost.hint
     unreadable = installation.holds.unreadable(export.name, instant)
     if unreadable is not None:
         return f"held: {unreadable.reason()}", unreadable.hint

@@ -123,5 +123,5 @@ def _numbers(width: int, before: str = "") -> Digits:
     """A table of all numbers of so many digits."""
     powers = 10 ** np.arange(width - 1, -1, -1)
     digits = (np.arange(10**width)[:, None] // powers % 10 + ord("0")).astype(np.uint8)
-    told = digits.view(f"V{width}").ravel()
-    return side_by_side(constant(before, len(told)), told) if before else told
+    texts = digits.view(f"V{width}").ravel()
+    return side_by_side(constant(before, len(texts)), texts) if before else texts

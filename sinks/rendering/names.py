@@ -85,7 +85,7 @@ class NamePattern:
         return cls((_Part(_safe(text)),))
 
     @property
-    def tells_days_apart(self) -> bool:
+    def names_each_day(self) -> bool:
         """Whether two days always have different names."""
         fields = {part.text for part in self.parts if part.field}
         return {"yyyy", "MM", "dd"} <= fields
@@ -157,7 +157,7 @@ class FileName:
 
     _FORM: ClassVar = re.compile(
         r"(?P<stem>.+?)(?:-r(?P<revision>[1-9][0-9]*))?(?P<ending>"
-        + "|".join(re.escape(one.ending) for one in Compression)
+        + "|".join(re.escape(compression.ending) for compression in Compression)
         + ")"
     )
 
@@ -186,8 +186,8 @@ class FileName:
         """Read a name back; ValueError if it isn't one of a delivered file."""
         found = cls._FORM.fullmatch(name)
         if found is None:
-            endings = ", ".join(one.ending for one in Compression)
+            endings = ", ".join(known.ending for known in Compression)
             what = f"<stem>[-r<n>] and one of {endings}"
             raise ValueError(f"'{name}' isn't the name of a drop: {what}")
-        compression = next(one for one in Compression if one.ending == found["ending"])
+        compression = next(known for known in Compression if known.ending == found["ending"])
         return cls(found["stem"], int(found["revision"] or 0), compression)

@@ -293,10 +293,10 @@ def _chunks(
                 pending.append(piece.slice(at, end - at))
                 rows, size, at = rows + end - at, size + int(ends[end] - ends[at]), end
             if rows == _CHUNK_ROWS or at < piece.num_rows:
-                yield _one(pending)
+                yield _concatenated(pending)
                 pending, rows, size = [], 0, 0
     if rows:
-        yield _one(pending)
+        yield _concatenated(pending)
 
 
 def _pieces(
@@ -307,7 +307,7 @@ def _pieces(
         yield from part.to_batches() if isinstance(part, pa.Table) else [part]
 
 
-def _one(parts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+def _concatenated(parts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     """The rows of some batches as one; those of a single one aren't copied."""
     return parts[0] if len(parts) == 1 else pa.concat_batches(parts)
 
@@ -361,19 +361,19 @@ class _Totals:
             yield part
 
     def warnings(self, layout: Layout) -> tuple[str, ...]:
-        said = []
+        warnings = []
         for column in layout.columns:
             if count := self._holding_separator[column.name]:
                 what = counted(count, "value holds", "values hold")
                 mark = layout.formats.values_separator
-                said.append(f"column {column.header!r}: {what} the values' separator {mark!r}")
+                warnings.append(f"column {column.header!r}: {what} the values' separator {mark!r}")
             if count := self._out_of_range[column.name]:
                 what = counted(count, "value")
                 be = "is" if count == 1 else "are"
-                said.append(
+                warnings.append(
                     f"column {column.header!r}: {what} outside the years 0001 to 9999 {be} empty"
                 )
-        return tuple(said)
+        return tuple(warnings)
 
 
 class _Written:

@@ -20,8 +20,8 @@ from sinks.closing.running import foreseen
 from sinks.exports.export import Export
 from sinks.instants import stamp
 from sinks.repair.leftovers import Leftovers
+from sinks.repair.report import RepairReport
 from sinks.repair.revise import Reviser
-from sinks.repair.told import RepairReport
 from sinks.wording import counted
 
 __all__ = ["Sweeper", "Swept"]

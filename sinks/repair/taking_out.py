@@ -132,7 +132,7 @@ class TakeOut:
                     self.restorer.restore(owner, [file])
                     restored.append(file)
                 except DeltadropError as error:
-                    left.append(f"{file}: {why}; {error.reason(told=file)}; {_RESTORE}")
+                    left.append(f"{file}: {why}; {error.reason(described=file)}; {_RESTORE}")
         done = self._take_out(f"{topic}/{partition}", found, reason)
         return replace(done, restored=tuple(restored), left=tuple(left))
 

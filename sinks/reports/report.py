@@ -19,8 +19,8 @@ from sinks.exports.export import Export
 from sinks.instants import due_instants, stamp
 from sinks.ledger.ledger import CloseOutcome, Revision
 from sinks.rendering.zones import zone
-from sinks.reports.nature import nature_of
-from sinks.reports.told import NOT_HELD, LetGo, Replaced
+from sinks.reports.cause import cause_of
+from sinks.reports.recorded import NOT_HELD, LetGo, Replaced
 
 __all__ = ["Report", "ReportKind", "deliver_by"]
 
@@ -151,9 +151,9 @@ class Report(BaseModel):
         """Report that a close was held, or failed. One of the same nature has the same id."""
         kind = ReportKind.HELD if isinstance(error, HeldError) else ReportKind.FAILED
         problem = error.reason()
-        own_id = _id(export, instant, kind, nature_of(error, problem))
-        told = cls._undelivered(export, begin, instant, now, kind, problem, error.hint)
-        return told.model_copy(update={"id": own_id})
+        own_id = _id(export, instant, kind, cause_of(error, problem))
+        report = cls._undelivered(export, begin, instant, now, kind, problem, error.hint)
+        return report.model_copy(update={"id": own_id})
 
     @classmethod
     def of_failed_revision(
@@ -167,10 +167,12 @@ class Report(BaseModel):
         """Report that a drop that was made again can't be delivered; see `of_trouble`."""
         instant, number = revision.intent.instant, revision.number
         problem = error.reason()
-        told = cls._undelivered(export, begin, instant, now, ReportKind.FAILED, problem, error.hint)
-        return told.model_copy(
+        report = cls._undelivered(
+            export, begin, instant, now, ReportKind.FAILED, problem, error.hint
+        )
+        return report.model_copy(
             update={
-                "id": _id(export, instant, ReportKind.FAILED, nature_of(error, problem), number),
+                "id": _id(export, instant, ReportKind.FAILED, cause_of(error, problem), number),
                 "deliver_by": None,
                 "drop": revision.intent.drop_id,
                 "reason": revision.reason,
@@ -224,13 +226,13 @@ def deliver_by(export: Export, instant: dt.datetime) -> dt.datetime | None:
 
 
 def _id(
-    export: Export, instant: dt.datetime, kind: ReportKind, nature: str = "", revision: int = 0
+    export: Export, instant: dt.datetime, kind: ReportKind, cause: str = "", revision: int = 0
 ) -> str:
     """Name what is told once: an export, a window, a kind, a revision, and of trouble its
     nature.
     """
     name = f"{export.name}/{stamp(instant)}/{kind}" + (f"-r{revision}" if revision else "")
-    if not nature:
+    if not cause:
         return name
-    digest = hashlib.sha256(nature.encode()).hexdigest()
+    digest = hashlib.sha256(cause.encode()).hexdigest()
     return f"{name}-{digest[:8]}"

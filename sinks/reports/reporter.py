@@ -19,8 +19,8 @@ from sinks.ledger.ledger import CloseOutcome, Ledger
 from sinks.reports.channel import ReportChannel
 from sinks.reports.mail import Mail
 from sinks.reports.outbox import Outbox
+from sinks.reports.recorded import let_go, revised_since
 from sinks.reports.report import Report, ReportKind, deliver_by
-from sinks.reports.told import let_go, revised_since
 from sinks.reports.webhook import Webhook
 
 __all__ = ["Reporter", "channels_of"]

@@ -168,7 +168,7 @@ def _passed_over(
                 offsets = f"offsets {path.first} to {path.next} of {where}"
                 remarks.append(
                     f"{offsets} were passed over {_told(why)}; it may be among them, which can't be"
-                    f" looked through: {error.reason(told=where)}"
+                    f" looked through: {error.reason(described=where)}"
                 )
 
 

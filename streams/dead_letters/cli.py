@@ -58,7 +58,7 @@ class _Filter:
 
     def of(self, letters: Iterable[Letter]) -> list[Letter]:
         """Keep those that are meant."""
-        return [one for one in letters if self._means(one)]
+        return [letter for letter in letters if self._means(letter)]
 
     def _means(self, letter: Letter) -> bool:
         return (
@@ -81,7 +81,7 @@ def list_letters(
     streams = Streams.of(load_settings(config))
     found = _filter(streams, topic, day, reason).of(_reader(streams).letters())
     if as_json:
-        typer.echo(json.dumps({"dead_letters": [_as_dict(one) for one in found]}, indent=2))
+        typer.echo(json.dumps({"dead_letters": [_as_dict(letter) for letter in found]}, indent=2))
     else:
         typer.echo("\n".join(_listed(found)))
 
@@ -96,16 +96,16 @@ def show(origin: str, config: _Config = None, as_json: _AsJson = False) -> None:
     streams = Streams.of(load_settings(config))
     reader = _reader(streams)
     found = _Filter(origins=frozenset([origin])).of(reader.letters())
-    by_identity = {one.identity: one for one in found}
+    by_identity = {letter.identity: letter for letter in found}
     usable = _usable(streams)
     whole = [(identity_of(event), event) for event in reader.whole(by_identity)] if found else []
     shown = [(by_identity[identity], usable.shown(event)) for identity, event in whole]
     if as_json:
-        told = [{**_as_dict(letter), **asdict(one)} for letter, one in shown]
-        typer.echo(json.dumps({"dead_letters": told}, indent=2, default=str))
+        fields = [{**_as_dict(letter), **asdict(content)} for letter, content in shown]
+        typer.echo(json.dumps({"dead_letters": fields}, indent=2, default=str))
     elif shown:
-        for letter, one in shown:
-            typer.echo("\n".join(_shown(letter, one)))
+        for letter, content in shown:
+            typer.echo("\n".join(_shown(letter, content)))
     else:
         typer.echo(f"there is no dead letter {origin}: `dead-letters list` shows them", err=True)
     if not shown:
@@ -136,13 +136,13 @@ def replay(
     wanted = _filter(streams, topic, day, reason, origins)
     found = wanted.of(_reader(streams).letters())
     _refuse_unknown(origins or [], found)
-    before = [one for one in found if one.replay is not None]
+    before = [letter for letter in found if letter.replay is not None]
     replayer = Replayer(_topic(streams), streams.settings.kafka, _usable(streams))
-    left = [one for one in found if one.replay is None]
+    left = [letter for letter in found if letter.replay is None]
     done = replayer.replay(left) if left else Replayed()
     if as_json:
-        told = {"replayed_before": [one.origin for one in before], **asdict(done)}
-        typer.echo(json.dumps(told, indent=2))
+        fields = {"replayed_before": [letter.origin for letter in before], **asdict(done)}
+        typer.echo(json.dumps(fields, indent=2))
     else:
         typer.echo("\n".join(_replayed(done, len(before))))
     if done.refused:
@@ -183,7 +183,7 @@ def _filter(
 def _refuse_no_choice(
     origins: Sequence[str] | None, filters: Sequence[str | None], everything: bool
 ) -> None:
-    filtered = any(one is not None for one in filters)
+    filtered = any(value is not None for value in filters)
     if not origins and not filtered and not everything:
         hint = "name some, or filter by --topic, --day, --reason, or say --all"
         raise WrongInputError([Fault("replay", "says not which dead letters", hint)])
@@ -193,32 +193,34 @@ def _refuse_no_choice(
 
 
 def _refuse_no_origin(origins: Sequence[str]) -> None:
-    wrong = [one for one in origins if not _ORIGIN.fullmatch(one)]
+    wrong = [origin for origin in origins if not _ORIGIN.fullmatch(origin)]
     if wrong:
-        raise WrongInputError([Fault("ORIGIN", f"'{one}' isn't one", _LIKE) for one in wrong])
+        raise WrongInputError([Fault("ORIGIN", f"'{origin}' isn't one", _LIKE) for origin in wrong])
 
 
 def _refuse_unknown(origins: Sequence[str], found: Iterable[Letter]) -> None:
-    known = {one.origin for one in found}
-    unknown = [one for one in origins if one not in known]
+    known = {letter.origin for letter in found}
+    unknown = [origin for origin in origins if origin not in known]
     if unknown:
         hint = "`dead-letters list` shows what there is; nothing was replayed"
-        raise WrongInputError([Fault(one, "there is no such dead letter", hint) for one in unknown])
+        raise WrongInputError(
+            [Fault(origin, "there is no such dead letter", hint) for origin in unknown]
+        )
 
 
 def _listed(letters: Sequence[Letter]) -> Iterator[str]:
     if not letters:
         yield "no dead letters"
         return
-    width = max(len(one.origin) for one in letters)
-    for one in letters:
-        again = f"  replayed {moment_text(one.replay.at)}" if one.replay else ""
-        size = f"{one.size:,} bytes{' (a part)' if one.is_part else ''}"
-        when = moment_text(one.appended_at)
-        yield f"{one.origin:{width}}  {when}  {size:>15}  {one.reason}{again}"
+    width = max(len(letter.origin) for letter in letters)
+    for letter in letters:
+        again = f"  replayed {moment_text(letter.replay.at)}" if letter.replay else ""
+        size = f"{letter.size:,} bytes{' (a part)' if letter.is_part else ''}"
+        when = moment_text(letter.appended_at)
+        yield f"{letter.origin:{width}}  {when}  {size:>15}  {letter.reason}{again}"
     yield ""
-    counted = Counter((one.topic, one.reason) for one in letters)
-    again_counted = Counter((one.topic, one.reason) for one in letters if one.replay)
+    counted = Counter((letter.topic, letter.reason) for letter in letters)
+    again_counted = Counter((letter.topic, letter.reason) for letter in letters if letter.replay)
     for (topic, reason), number in sorted(counted.items()):
         done = again_counted[topic, reason]
         yield f"{number:,} of {topic}: {reason}" + (f" ({done:,} replayed)" if done else "")
@@ -253,7 +255,7 @@ def _replayed(done: Replayed, before: int) -> Iterator[str]:
 
 def _as_dict(letter: Letter) -> dict[str, Any]:
     appended_at = moment_text(letter.appended_at)
-    told = {**asdict(letter), "origin": letter.origin, "appended_at": appended_at}
+    fields = {**asdict(letter), "origin": letter.origin, "appended_at": appended_at}
     if letter.replay is not None:
-        told["replay"] = {**asdict(letter.replay), "at": moment_text(letter.replay.at)}
-    return told
+        fields["replay"] = {**asdict(letter.replay), "at": moment_text(letter.replay.at)}
+    return fields

@@ -97,8 +97,10 @@ class LetterReader:
                 size = event.part.size if event.part else len(event.value or b"")
                 is_part = event.part is not None
                 found[identity] = Letter(*identity, event.reason, size, is_part=is_part)
-        letters = [replace(one, replay=replays.get(one.identity)) for one in found.values()]
-        return sorted(letters, key=lambda one: (one.appended_at, one.origin))
+        letters = [
+            replace(letter, replay=replays.get(letter.identity)) for letter in found.values()
+        ]
+        return sorted(letters, key=lambda letter: (letter.appended_at, letter.origin))
 
     def whole(self, wanted: Container[Identity] | None = None) -> Iterator[Poison]:
         """Yield dead letters with key and value, each once; all without `wanted`."""
@@ -121,8 +123,8 @@ class LetterReader:
             for number in numbers:
                 partition = KafkaPartition(self._topic, number)
                 for record in _until_its_end(consumer, partition):
-                    if (told := _read(record)) is not None:
-                        yield told
+                    if (letter := _read(record)) is not None:
+                        yield letter
 
     @contextmanager
     def _reading(self) -> Iterator[KafkaConsumer]:

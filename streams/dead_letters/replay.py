@@ -175,7 +175,7 @@ class Replayer:
         try:
             sent = [producer.send(event.topic, event.value, event.key) for event in events]
             places = [future.get(timeout=_SEND_SECONDS) for future in sent]
-            told = [
+            acknowledgements = [
                 producer.send(
                     self._topic,
                     key=event.origin.encode(),
@@ -187,7 +187,7 @@ class Replayer:
                 )
                 for event, place in zip(events, places, strict=True)
             ]
-            for future in told:
+            for future in acknowledgements:
                 future.get(timeout=_SEND_SECONDS)
         except BaseException:
             producer.abort_transaction()

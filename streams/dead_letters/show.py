@@ -73,7 +73,7 @@ class Usable:
             values = pa.array([events[index].value for index in own], pa.binary())
             keys = pa.array([events[index].key for index in own], pa.binary())
             decoded = self._decoder(name).decode(values, keys)
-            found |= {own[one.index]: reason_text(one.reason) for one in decoded.refused}
+            found |= {own[datum.index]: reason_text(datum.reason) for datum in decoded.refused}
         return found
 
     def shown(self, event: Poison) -> Shown:
@@ -113,16 +113,16 @@ class Usable:
 
 def _masked(whole: Mapping[str, Any], emptied: Mapping[str, Any], reason: str) -> dict[str, Any]:
     """The fields that have a value; what is personal, or refused, without it."""
-    told: dict[str, Any] = {}
+    shown: dict[str, Any] = {}
     for name, value in whole.items():
         if value is None:
             continue
         if isinstance(value, dict) and isinstance(emptied[name], dict):
-            told[name] = _masked(value, emptied[name], reason)
+            shown[name] = _masked(value, emptied[name], reason)
         else:
             is_harmless = emptied[name] == value and not _may_be_refused(name, reason)
-            told[name] = value if is_harmless else HIDDEN
-    return told
+            shown[name] = value if is_harmless else HIDDEN
+    return shown
 
 
 def _may_be_refused(name: str, reason: str) -> bool:

@@ -204,7 +204,11 @@ class BatchConsumer(driver.Consumer):
     def _give_back(self, topic: str) -> dict[TP, int]:
         """Forget what isn't stored of a topic; return the first such offset of each partition."""
         firsts = {tp: first for tp, first in self.gather.firsts().items() if tp.topic == topic}
-        for flush in [one for one in self._flushes if one.topic == topic and not one.is_dropped]:
+        for flush in [
+            waiting
+            for waiting in self._flushes
+            if waiting.topic == topic and not waiting.is_dropped
+        ]:
             for chunk in flush.chunks:
                 tp = TP(topic, chunk.partition)
                 firsts[tp] = min(chunk.first, firsts.get(tp, chunk.first))

@@ -85,9 +85,9 @@ _STREAMS: Final = {_LZ4: "lz4", _ZSTD: "zstd"}
 
 
 def _gzip_if_small(packed: memoryview, most: int) -> bytes | None:
-    one = isal_zlib.decompressobj(_GZIP_BITS)
-    inflated: bytes = one.decompress(packed, most + 1)
-    return inflated if one.eof and not one.unused_data and len(inflated) <= most else None
+    member = isal_zlib.decompressobj(_GZIP_BITS)
+    inflated: bytes = member.decompress(packed, most + 1)
+    return inflated if member.eof and not member.unused_data and len(inflated) <= most else None
 
 
 class _Gzip:

@@ -120,26 +120,28 @@ class RecordStream:
         yield part.marked(pa.RecordBatch.from_arrays(arrays, schema=RECORDS))
 
     def _field(self, end: int) -> Generator[pa.RecordBatch, None, tuple[bytes | None, Part]]:
-        """Pass over a key or value of a record that ends at `end`; return what is kept of it."""
+        """Pass over a key or value of a record that ends at `end`; return its first bytes,
+        and its size and hash.
+        """
         self._fill(_VARINT_BYTES)
         size = self._varint()
         if size < -1 or self._at + size > end:
             raise CorruptRecordsError("a record's fields are longer than the record")
         digest = hashlib.sha256()
-        kept = yield from self._passed(max(size, 0), KEPT_BYTES, digest)
-        return None if size < 0 else kept, Part(max(size, 0), digest.hexdigest())
+        start = yield from self._passed(max(size, 0), KEPT_BYTES, digest)
+        return None if size < 0 else start, Part(max(size, 0), digest.hexdigest())
 
     def _passed(
-        self, size: int, keep: int, digest: hashlib._Hash | None
+        self, size: int, most: int, digest: hashlib._Hash | None
     ) -> Generator[pa.RecordBatch, None, bytes]:
-        """Pass over some bytes; return the first `keep`, and tell the digest all."""
-        kept, since = b"", 0
+        """Pass over some bytes; return the first `most`, and add all to the digest."""
+        start, since = b"", 0
         while size:
             self._fill(min(size, _READ_BYTES))
             part = self._take(size)
             if not part:
                 raise CorruptRecordsError("its last record is cut off")
-            kept += part[: max(keep - len(kept), 0)]
+            start += part[: max(most - len(start), 0)]
             if digest is not None:
                 digest.update(part)
             size -= len(part)
@@ -147,7 +149,7 @@ class RecordStream:
             if since >= _REST_BYTES:
                 since = 0
                 yield NOTHING
-        return kept
+        return start
 
     def _varint(self) -> int:
         value, size = read_varint(self._data[:_VARINT_BYTES], 0)

@@ -49,13 +49,13 @@ class Part:
     @classmethod
     def of(cls, piece: pa.RecordBatch) -> Part | None:
         """What a piece of one record says of its value; None where values are whole."""
-        told = piece.schema.metadata or {}
-        return cls(int(told[_SIZE]), told[_SHA256].decode()) if _SIZE in told else None
+        metadata = piece.schema.metadata or {}
+        return cls(int(metadata[_SIZE]), metadata[_SHA256].decode()) if _SIZE in metadata else None
 
     def marked(self, piece: pa.RecordBatch) -> pa.RecordBatch:
         """Say in a piece of one record that its value is a part."""
-        told = {_SIZE: str(self.size).encode(), _SHA256: self.sha256.encode()}
-        return piece.replace_schema_metadata(told)
+        metadata = {_SIZE: str(self.size).encode(), _SHA256: self.sha256.encode()}
+        return piece.replace_schema_metadata(metadata)
 
 
 def moment_of(milliseconds: int) -> dt.datetime:

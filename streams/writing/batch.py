@@ -237,9 +237,9 @@ class _Refused:
 
     @classmethod
     def of(cls, records: pa.RecordBatch, refused: Sequence[Refusal]) -> _Refused:
-        told = {reason: reason_text(reason) for reason in {one.reason for one in refused}}
-        index = pa.array([one.index for one in refused], pa.int64())
-        return cls(records.take(index), tuple(told[one.reason] for one in refused))
+        texts = {reason: reason_text(reason) for reason in {datum.reason for datum in refused}}
+        index = pa.array([datum.index for datum in refused], pa.int64())
+        return cls(records.take(index), tuple(texts[datum.reason] for datum in refused))
 
     def events(self, topic: str) -> Iterator[Poison]:
         """Make the events one after the other: together they may be many."""
@@ -278,7 +278,7 @@ def _refused_rows(
     if not refused:
         return
     offsets = _by_partition(refused)
-    for records in placed((one for one in chunks if one.partition in offsets), PIECE_BYTES):
+    for records in placed((chunk for chunk in chunks if chunk.partition in offsets), PIECE_BYTES):
         places = [records.column(name).to_pylist() for name in ("partition", "offset")]
         reasons = [refused.get(place, "") for place in zip(*places, strict=True)]
         wanted = pa.array([bool(reason) for reason in reasons])

@@ -27,7 +27,7 @@ def demo_site(
         session_timeout_seconds=SESSION_SECONDS,
     )
     workspace = Workspace.create(folder / "site", SHOP, settings | sections)
-    workspace.tell_windows_apart_by_second()
+    workspace.add_seconds_to_drop_names()
     return workspace
 
 

@@ -77,7 +77,7 @@ def test_a_dead_letter_is_replayed_once_after_a_fix_and_counts_in_the_window_of_
 ) -> None:
     prefix = own_prefix("replay")
     site = Workspace.create(tmp_path / "site", SHOP, site_settings(kafka, registry, prefix))
-    site.tell_windows_apart_by_second()
+    site.add_seconds_to_drop_names()
     site.run("topics", "create")
     topic = f"{prefix}.shop.subscription-update"
     events = tmp_path / "events.jsonl"

@@ -92,7 +92,7 @@ def _site(kafka: KafkaBroker, registry: SchemaRegistry, folder: Path) -> Workspa
         file.write_text(text)
     settings = site_settings(kafka, registry, own_prefix("erase"))
     site = Workspace.create(folder / "site", definitions, settings)
-    site.tell_windows_apart_by_second()
+    site.add_seconds_to_drop_names()
     site.run("topics", "create")
     return site
 

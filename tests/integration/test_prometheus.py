@@ -27,7 +27,7 @@ from deploy.parts.ports import HOST, free_port
 from deploy.parts.prometheus import promtool, running_prometheus
 from schemas.events import Kind
 from sinks.night.observing import writing_metrics
-from streams.metrics import WorkerMetrics, WorkerStanding
+from streams.metrics import WorkerMetrics, WorkerPosition
 from streams.serving import served
 from streams.writing.batch import Written
 from tests.shop.observed import health, page, served_series, serves
@@ -99,7 +99,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
         pass
     metrics = WorkerMetrics([TOPIC])
     metrics.wrote(TOPIC, Written("one", 10, 0, 500), 0.2)
-    metrics.turned(WorkerStanding({(TOPIC, 0): 7}))
+    metrics.turned(WorkerPosition({(TOPIC, 0): 7}))
     configuration = written_configuration(folder, port, worker_port, node_port)
     with (
         served(metrics, HOST, worker_port, "observe.worker_port"),

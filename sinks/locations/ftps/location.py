@@ -55,8 +55,8 @@ class Ftps(RemoteLocation):
     @property
     def server(self) -> str:
         """See RemoteLocation.server."""
-        one = self.settings
-        return f"ftps://{one.username}@{one.host}:{one.port or _PORTS[one.tls]}"
+        settings = self.settings
+        return f"ftps://{settings.username}@{settings.host}:{settings.port or _PORTS[settings.tls]}"
 
     @contextmanager
     def connect(self) -> Iterator[FtpsSession]:
@@ -73,18 +73,18 @@ class Ftps(RemoteLocation):
             curl.close()
 
     def _url(self) -> str:
-        one = self.settings
-        scheme = "ftps" if one.tls == "implicit" else "ftp"
-        return f"{scheme}://{one.host}:{one.port or _PORTS[one.tls]}/"
+        settings = self.settings
+        scheme = "ftps" if settings.tls == "implicit" else "ftp"
+        return f"{scheme}://{settings.host}:{settings.port or _PORTS[settings.tls]}/"
 
     def _options(self) -> dict[int, object]:
         import pycurl
 
-        one = self.settings
-        password = secret("the password", one.password_env, one.password_file, self.name)
-        authorities = one.ca_file or ssl.get_default_verify_paths().cafile
+        settings = self.settings
+        password = secret("the password", settings.password_env, settings.password_file, self.name)
+        authorities = settings.ca_file or ssl.get_default_verify_paths().cafile
         options: dict[int, object] = {
-            pycurl.USERNAME: one.username,
+            pycurl.USERNAME: settings.username,
             pycurl.PASSWORD: password,
             pycurl.USE_SSL: pycurl.USESSL_ALL,
             pycurl.FTPSSLAUTH: pycurl.FTPAUTH_TLS,
@@ -92,10 +92,10 @@ class Ftps(RemoteLocation):
             pycurl.SSL_VERIFYHOST: 2,
             pycurl.FTP_FILEMETHOD: pycurl.FTPMETHOD_NOCWD,
             pycurl.NOSIGNAL: 1,
-            pycurl.CONNECTTIMEOUT_MS: int(one.timeout_seconds * 1000),
-            pycurl.FTP_RESPONSE_TIMEOUT: max(1, round(one.timeout_seconds)),
+            pycurl.CONNECTTIMEOUT_MS: int(settings.timeout_seconds * 1000),
+            pycurl.FTP_RESPONSE_TIMEOUT: max(1, round(settings.timeout_seconds)),
             pycurl.LOW_SPEED_LIMIT: 1,
-            pycurl.LOW_SPEED_TIME: max(1, round(one.timeout_seconds)),
+            pycurl.LOW_SPEED_TIME: max(1, round(settings.timeout_seconds)),
         }
         if authorities is not None:
             options[pycurl.CAINFO] = str(authorities)

@@ -43,7 +43,7 @@ class FtpsSession:
     options: Mapping[int, object]
     timeout: float  # seconds that the server may say nothing
     limit: Limit
-    told: list[str] = field(default_factory=list)  # what the server has answered
+    answers: list[str] = field(default_factory=list)  # what the server has answered
 
     def log_in(self) -> None:
         """Connect, check the server, and log in."""
@@ -134,7 +134,7 @@ class FtpsSession:
         """Do one transfer, of `moved` bytes at most; raises what it was that failed."""
         import pycurl
 
-        self.told.clear()
+        self.answers.clear()
         self.curl.reset()
         ignore: Callable[[bytes], None] = lambda piece: None  # noqa: E731
         url = self.url + (quote(f"/{path}" if path.startswith("/") else path) if of_file else "")
@@ -153,14 +153,14 @@ class FtpsSession:
             raise self._error(int(code), str(message), path, step) from error
 
     def _hear(self, line: bytes) -> None:
-        self.told.append(line.decode("utf-8", errors="replace").strip())
+        self.answers.append(line.decode("utf-8", errors="replace").strip())
 
     def _error(self, code: int, message: str, path: str, step: DeliveryStep) -> DeliveryError:
         where = f"{self.server}/{path.lstrip('/')}" if path else self.server
         if code == _NOT_FOUND:
             return _NotFoundError("isn't there", where=where, step=step)
         step = _STEPS.get(code, step)
-        answer = self.told[-1] if self.told and self.told[-1][:1] in "45" else ""
+        answer = self.answers[-1] if self.answers and self.answers[-1][:1] in "45" else ""
         reason = f"{message} ({answer})" if answer else message
         kind = PassingError if code in _PASSING else DeliveryError
         return kind(

@@ -29,8 +29,8 @@ from sinks.locations.base import (
 )
 from sinks.locations.limits import Limit
 from sinks.locations.local import Comparison, content_of
+from sinks.locations.s3.errors import S3Errors
 from sinks.locations.s3.parts import Sent, UploadInParts, code_of
-from sinks.locations.s3.told import S3Errors
 from sinks.locations.settings import LocationSettings, ServerFolder, Text, secret
 
 __all__ = ["S3", "S3Settings"]
@@ -101,7 +101,7 @@ class S3:
         key = self._key(f"{folder}/{name}")
         size, digest = content_of(local, self._address(key))
         limit = Limit(self.settings.attempt_seconds, self._address(key))
-        with self._told(key), self.client() as client:
+        with self._explained(key), self.client() as client:
             there = _head(client, self.settings.bucket, key)
             if there is None and self._put(client, local, key, digest, limit):
                 return Receipt(self.name, self._address(key), Delivered.NOW, size)
@@ -111,26 +111,26 @@ class S3:
     def find(self, folder: Folder, name: str) -> bool:
         """See Location.find."""
         key = self._key(f"{folder}/{name}")
-        with self._told(key), self.client() as client:
+        with self._explained(key), self.client() as client:
             return _head(client, self.settings.bucket, key) is not None
 
     def check(self) -> Iterator[DeliveryStep]:
         """See Location.check."""
         key, bucket = self._key(f".deltadrop-check-{uuid4().hex}"), self.settings.bucket
         with contextlib.ExitStack() as stack:
-            with self._told("", DeliveryStep.LOGIN):
+            with self._explained("", DeliveryStep.LOGIN):
                 client = stack.enter_context(self.client())
                 client.head_bucket(Bucket=bucket)
             yield DeliveryStep.CONNECT
             if not (self.settings.endpoint or "https").startswith("http:"):
                 yield DeliveryStep.TRUST
             yield DeliveryStep.LOGIN
-            with self._told(key):
+            with self._explained(key):
                 put = {"Bucket": bucket, "Key": key, "IfNoneMatch": "*", **self._encryption()}
                 client.put_object(Body=b"deltadrop\n", **put)
                 self._refuses(client, put)
             yield DeliveryStep.WRITE
-            with self._told(key, DeliveryStep.DELETE):
+            with self._explained(key, DeliveryStep.DELETE):
                 client.delete_object(Bucket=bucket, Key=key)
             yield DeliveryStep.DELETE
 
@@ -157,7 +157,7 @@ class S3:
     def _address(self, key: str) -> str:
         return f"s3://{self.settings.bucket}/{key}"
 
-    def _told(self, key: str, step: DeliveryStep = DeliveryStep.WRITE) -> S3Errors:
+    def _explained(self, key: str, step: DeliveryStep = DeliveryStep.WRITE) -> S3Errors:
         return S3Errors(self.name, self._address(key), step)
 
     def _encryption(self) -> dict[str, str]:
@@ -171,22 +171,25 @@ class S3:
         import boto3
         from botocore.config import Config
 
-        one = self.settings
-        timeouts = {"connect_timeout": one.timeout_seconds, "read_timeout": one.timeout_seconds}
+        settings = self.settings
+        timeouts = {
+            "connect_timeout": settings.timeout_seconds,
+            "read_timeout": settings.timeout_seconds,
+        }
         client = boto3.session.Session().client(
             "s3",
-            endpoint_url=one.endpoint,
-            region_name=one.region,
+            endpoint_url=settings.endpoint,
+            region_name=settings.region,
             aws_access_key_id=secret(
-                "the access key", one.access_key_env, one.access_key_file, self.name
+                "the access key", settings.access_key_env, settings.access_key_file, self.name
             ),
             aws_secret_access_key=secret(
-                "the secret key", one.secret_key_env, one.secret_key_file, self.name
+                "the secret key", settings.secret_key_env, settings.secret_key_file, self.name
             ),
-            verify=str(one.ca_file) if one.ca_file else None,
+            verify=str(settings.ca_file) if settings.ca_file else None,
             config=Config(
                 retries={"total_max_attempts": 1},
-                s3={"addressing_style": "path" if one.endpoint else "auto"},
+                s3={"addressing_style": "path" if settings.endpoint else "auto"},
                 **timeouts,
             ),
         )
@@ -214,9 +217,11 @@ class S3:
 
     def _note(self, key: str, digest: str) -> Path:
         """Where an upload of these bytes to this key is noted."""
-        one = self.settings
-        told = f"{one.bucket} {key} {digest} {one.part_bytes} {self._encryption()}"
-        return self.notes / f"{self.name}~{hashlib.sha256(told.encode()).hexdigest()[:32]}.upload"
+        settings = self.settings
+        identity = f"{settings.bucket} {key} {digest} {settings.part_bytes} {self._encryption()}"
+        return (
+            self.notes / f"{self.name}~{hashlib.sha256(identity.encode()).hexdigest()[:32]}.upload"
+        )
 
     def _must_be_same(
         self, client: Any, key: str, local: Path, content: tuple[int, str], limit: Limit

@@ -74,8 +74,8 @@ class Sftp(RemoteLocation):
     @property
     def server(self) -> str:
         """See RemoteLocation.server."""
-        one = self.settings
-        return f"sftp://{one.username}@{one.host}:{one.port}"
+        settings = self.settings
+        return f"sftp://{settings.username}@{settings.host}:{settings.port}"
 
     @contextmanager
     def connect(self) -> Iterator[SftpSession]:
@@ -96,9 +96,11 @@ class Sftp(RemoteLocation):
                 yield self._open(transport)
 
     def _dial(self) -> socket.socket:
-        one = self.settings
+        settings = self.settings
         try:
-            return socket.create_connection((one.host, one.port), one.timeout_seconds)
+            return socket.create_connection(
+                (settings.host, settings.port), settings.timeout_seconds
+            )
         except OSError as error:
             raise PassingError(
                 f"can't be reached: {error.strerror or error}",
@@ -135,19 +137,19 @@ class Sftp(RemoteLocation):
         """The server's keys of the known_hosts file, by their type."""
         import paramiko
 
-        one = self.settings
-        if one.known_hosts is None:
+        settings = self.settings
+        if settings.known_hosts is None:
             return {}
         try:
-            hosts = paramiko.HostKeys(str(one.known_hosts))
+            hosts = paramiko.HostKeys(str(settings.known_hosts))
         except (OSError, paramiko.SSHException) as error:
-            what = f"{one.known_hosts} (known_hosts) can't be read: {error}"
+            what = f"{settings.known_hosts} (known_hosts) can't be read: {error}"
             raise DeliveryError(what, where=self.server, step=DeliveryStep.TRUST) from error
-        name = one.host if one.port == 22 else f"[{one.host}]:{one.port}"
+        name = settings.host if settings.port == 22 else f"[{settings.host}]:{settings.port}"
         found = hosts.lookup(name)
         if not found:
             raise DeliveryError(
-                f"{one.known_hosts} (known_hosts) has no key of {name}",
+                f"{settings.known_hosts} (known_hosts) has no key of {name}",
                 where=self.server,
                 hint="ask its owner for the key, and add it",
                 step=DeliveryStep.TRUST,
@@ -164,7 +166,7 @@ class Sftp(RemoteLocation):
             expected = known.get(key.get_name())
             if expected is not None and expected.asbytes() == key.asbytes():
                 return
-            wanted = ", ".join(fingerprint_of(one.asbytes()) for one in known.values())
+            wanted = ", ".join(fingerprint_of(trusted.asbytes()) for trusted in known.values())
         raise DeliveryError(
             f"the server's host key is {found} ({key.get_name()}), not {wanted}",
             where=self.server,
@@ -175,15 +177,19 @@ class Sftp(RemoteLocation):
     def _login(self, transport: paramiko.Transport) -> None:
         import paramiko
 
-        one = self.settings
+        settings = self.settings
         try:
-            if one.key_file is not None:
-                transport.auth_publickey(one.username, self._key(one.key_file))
+            if settings.key_file is not None:
+                transport.auth_publickey(settings.username, self._key(settings.key_file))
             else:
-                password = secret("the password", one.password_env, one.password_file, self.name)
-                transport.auth_password(one.username, password or "")
+                password = secret(
+                    "the password", settings.password_env, settings.password_file, self.name
+                )
+                transport.auth_password(settings.username, password or "")
         except paramiko.AuthenticationException as error:
-            hint = f"check username and {'key' if one.key_file else 'password'} of '{self.name}'"
+            hint = (
+                f"check username and {'key' if settings.key_file else 'password'} of '{self.name}'"
+            )
             what = f"the login was refused: {error}".rstrip(". ")
             raise DeliveryError(
                 what, where=self.server, hint=hint, step=DeliveryStep.LOGIN
@@ -195,9 +201,9 @@ class Sftp(RemoteLocation):
     def _key(self, file: Path) -> paramiko.PKey:
         import paramiko
 
-        one = self.settings
+        settings = self.settings
         phrase = secret(
-            "the key's password", one.key_password_env, one.key_password_file, self.name
+            "the key's password", settings.key_password_env, settings.key_password_file, self.name
         )
         try:
             return paramiko.PKey.from_path(file, phrase)

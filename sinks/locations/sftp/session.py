@@ -32,7 +32,7 @@ class SftpSession:
 
     def size(self, path: str) -> int | None:
         """See Session.size."""
-        with self._told(path):
+        with self._explained(path):
             try:
                 return self.client.stat(path).st_size or 0
             except FileNotFoundError:
@@ -40,7 +40,11 @@ class SftpSession:
 
     def begins(self, path: str, local: Path) -> bool:
         """See Session.begins."""
-        with self._told(path), Comparison(local) as comparison, self.client.open(path) as there:
+        with (
+            self._explained(path),
+            Comparison(local) as comparison,
+            self.client.open(path) as there,
+        ):
             there.prefetch(max_concurrent_requests=_READ_AHEAD)
             same = True
             while piece := there.read(_PIECE):  # to the end: what was asked for is on its way
@@ -49,7 +53,7 @@ class SftpSession:
 
     def make_folder(self, path: str) -> None:
         """See Session.make_folder."""
-        with self._told(path):
+        with self._explained(path):
             try:
                 self.client.stat(path)
             except FileNotFoundError:
@@ -63,7 +67,7 @@ class SftpSession:
 
     def write(self, local: Path, path: str, start: int) -> None:
         """See Session.write."""
-        with self._told(path), local.open("rb") as source:
+        with self._explained(path), local.open("rb") as source:
             source.seek(start)
             with self.client.open(path, "r+b" if start else "wb") as there:
                 there.seek(start)
@@ -78,19 +82,19 @@ class SftpSession:
 
     def rename(self, source: str, target: str) -> None:
         """See Session.rename."""
-        with self._told(target, DeliveryStep.RENAME):
+        with self._explained(target, DeliveryStep.RENAME):
             self.client.rename(source, target)
 
     def remove(self, path: str) -> None:
         """See Session.remove."""
-        with self._told(path, DeliveryStep.DELETE):
+        with self._explained(path, DeliveryStep.DELETE):
             try:
                 self.client.remove(path)
             except FileNotFoundError:
                 return
 
     @contextmanager
-    def _told(self, path: str, step: DeliveryStep = DeliveryStep.WRITE) -> Iterator[None]:
+    def _explained(self, path: str, step: DeliveryStep = DeliveryStep.WRITE) -> Iterator[None]:
         """Say in our own words what the server, or the way to it, refuses."""
         import paramiko
 

@@ -49,7 +49,7 @@ class Transferbox:
     def deliver(self, local: Path, folder: Folder, name: str) -> Receipt:
         """See Location.deliver."""
         target = self._path(folder, name)
-        with _told_of(target):
+        with _explained(target):
             if not _is_there(target, local):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 return self._receipt(target, _put(local, target))
@@ -58,21 +58,21 @@ class Transferbox:
     def find(self, folder: Folder, name: str) -> bool:
         """See Location.find."""
         target = self._path(folder, name)
-        with _told_of(target):
+        with _explained(target):
             return os.path.lexists(target)
 
     def check(self) -> Iterator[DeliveryStep]:
         """See Location.check."""
         probe = self.root / f".check.{uuid4().hex}.part"
         renamed = probe.with_suffix(".renamed.part")
-        with _told_of(probe):
+        with _explained(probe):
             self.root.mkdir(parents=True, exist_ok=True)
             probe.write_bytes(b"deltadrop\n")
             yield DeliveryStep.WRITE
-        with _told_of(probe, DeliveryStep.RENAME):
+        with _explained(probe, DeliveryStep.RENAME):
             renamed.hardlink_to(probe)
             yield DeliveryStep.RENAME
-        with _told_of(probe, DeliveryStep.DELETE):
+        with _explained(probe, DeliveryStep.DELETE):
             probe.unlink()
             renamed.unlink()
             yield DeliveryStep.DELETE
@@ -80,7 +80,7 @@ class Transferbox:
     def withdraw(self, folder: Folder, name: str) -> bool:
         """Remove a file that a revision has replaced; tell whether it was there."""
         target = self._path(folder, name)
-        with _told_of(target):
+        with _explained(target):
             was_there = os.path.lexists(target)
             target.unlink(missing_ok=True)
             if was_there:
@@ -157,10 +157,10 @@ def _is_there(target: Path, local: Path) -> bool:
     raise OtherBytesError.at(str(target))
 
 
-def _same_bytes(one: Path, other: Path) -> bool:
-    if one.stat().st_size != other.stat().st_size:
+def _same_bytes(first: Path, other: Path) -> bool:
+    if first.stat().st_size != other.stat().st_size:
         return False
-    with one.open("rb") as ours, other.open("rb") as theirs:
+    with first.open("rb") as ours, other.open("rb") as theirs:
         while piece := ours.read(_PIECE):
             if piece != theirs.read(_PIECE):
                 return False
@@ -168,7 +168,7 @@ def _same_bytes(one: Path, other: Path) -> bool:
 
 
 @contextmanager
-def _told_of(target: Path, step: DeliveryStep = DeliveryStep.WRITE) -> Iterator[None]:
+def _explained(target: Path, step: DeliveryStep = DeliveryStep.WRITE) -> Iterator[None]:
     """Say in our own words what the file system refuses."""
     try:
         yield

@@ -114,7 +114,7 @@ def test_a_location_that_fails_unforeseen_is_told_as_that_and_keeps_no_other_fro
         "location 'partner': failed unforeseen: KeyError: 'lunch'; "
         "the log has the details; what was delivered stays, and running again is safe"
     )
-    assert failure.value.nature == "unforeseen: KeyError"
+    assert failure.value.cause == "unforeseen: KeyError"
     assert files(shop.root / TRANSFERBOX) == [DROP, f"{DROP}.manifest.json"]
 
 

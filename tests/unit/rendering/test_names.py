@@ -85,7 +85,7 @@ def test_a_wrong_placeholder_is_refused(file: str, message: str) -> None:
     st.integers(1, 800),
 )
 def test_a_pattern_that_tells_days_apart_does(pattern: str, day: date, later: int) -> None:
-    if later > (date.max - day).days or not NamePattern.of_dates(pattern).tells_days_apart:
+    if later > (date.max - day).days or not NamePattern.of_dates(pattern).names_each_day:
         return
     first = datetime(day.year, day.month, day.day)
 

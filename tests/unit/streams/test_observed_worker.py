@@ -7,7 +7,7 @@ import pytest
 
 from deploy.parts.ports import HOST, free_port
 from schemas.errors import DefinitionError
-from streams.metrics import WorkerMetrics, WorkerStanding
+from streams.metrics import WorkerMetrics, WorkerPosition
 from streams.serving import served
 from streams.writing.batch import Written
 from tests.shop.observed import health, page, served_series
@@ -39,8 +39,8 @@ def port(metrics: WorkerMetrics) -> Iterator[int]:
         yield port
 
 
-def standing(**lags: int | None) -> WorkerStanding:
-    return WorkerStanding({(TOPIC, int(name.removeprefix("p"))): lag for name, lag in lags.items()})
+def standing(**lags: int | None) -> WorkerPosition:
+    return WorkerPosition({(TOPIC, int(name.removeprefix("p"))): lag for name, lag in lags.items()})
 
 
 def test_rows_and_dead_letters_are_counted_by_topic(port: int, metrics: WorkerMetrics) -> None:
@@ -159,11 +159,11 @@ def test_partitions_set_aside_are_told_by_topic_and_keep_no_worker_from_being_re
     def series(topic: str) -> str:
         return f'deltadrop_worker_set_aside_partitions{{topic="{topic}"}}'
 
-    metrics.turned(WorkerStanding({(TOPIC, 0): 0}))
+    metrics.turned(WorkerPosition({(TOPIC, 0): 0}))
     before = served_series(port)
     clock.seconds += 600
     aside = {(TOPIC, 0), (TOPIC, 1)}
-    metrics.turned(WorkerStanding({(TOPIC, 0): 7, (TOPIC, 1): 9, (TOPIC, 2): 0}, 0, aside, {OTHER}))
+    metrics.turned(WorkerPosition({(TOPIC, 0): 7, (TOPIC, 1): 9, (TOPIC, 2): 0}, 0, aside, {OTHER}))
     after = served_series(port)
 
     assert (before[series(TOPIC)], before[series(OTHER)]) == (0, 0)

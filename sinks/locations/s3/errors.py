@@ -28,9 +28,9 @@ class S3Errors(contextlib.AbstractContextManager["S3Errors"]):
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if not isinstance(error, Exception) or isinstance(error, DeliveryError):
             return
-        told = self._answered(error) or self._on_the_way(error)
-        if told is not None:
-            raise told from error
+        explained = self._answered(error) or self._on_the_way(error)
+        if explained is not None:
+            raise explained from error
 
     def _answered(self, error: Exception) -> DeliveryError | None:
         from botocore.exceptions import ClientError

@@ -46,9 +46,9 @@ def let_go(ledger: Ledger, intent: Intent | None) -> LetGo:
     reasons = [release.reason] if release else []
     if intent.loss:
         lost = tuple(
-            f"offsets {one.first} to {one.next} of {one.partition.topic}/{one.partition.partition} "
-            "are lost"
-            for one in lost_of_intent(intent)
+            f"offsets {loss.first} to {loss.next} "
+            f"of {loss.partition.topic}/{loss.partition.partition} are lost"
+            for loss in lost_of_intent(intent)
         )
         because, reasons = (*because, *lost), [*reasons, intent.loss]
     return LetGo("; ".join(reasons), because)

@@ -7,7 +7,7 @@ from typing import Final
 
 from schemas.errors import DeltadropError, UnforeseenError
 
-__all__ = ["nature_of"]
+__all__ = ["cause_of"]
 
 _CHANGING: Final = re.compile(
     r"\btmp[a-z0-9_]{8}\b"  # folders of tempfile
@@ -17,10 +17,10 @@ _CHANGING: Final = re.compile(
 )
 
 
-def nature_of(error: DeltadropError, problem: str) -> str:
+def cause_of(error: DeltadropError, problem: str) -> str:
     """Say what kind of trouble it is: of what nobody foresaw its class, else its message without
     what changes from one attempt to the next.
     """
     if isinstance(error, UnforeseenError):
-        return error.nature
+        return error.cause
     return _CHANGING.sub("#", problem)
