@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from schemas.errors import CloseError
 
@@ -24,9 +24,14 @@ __all__ = [
     "Location",
     "OtherBytesError",
     "PassingError",
+    "ReadBack",
     "Receipt",
     "Terms",
 ]
+
+
+ReadBack: TypeAlias = Literal["ends", "whole"]
+"""How much of a delivered file is read back and compared before it counts as delivered."""
 
 
 class DeliveryStep(StrEnum):

@@ -11,7 +11,10 @@ from typing import BinaryIO, Final
 from schemas.full_disk import FREE_SOME, what_is_full
 from sinks.locations.base import DeliveryError
 
-__all__ = ["Comparison", "content_of", "own_file"]
+__all__ = ["Comparison", "content_of", "ends_of", "own_file"]
+
+_END_BYTES: Final = 64 * 1024
+"""Bytes of each end of a file that is read back by its ends."""
 
 _OWNER: Final = (
     "it must belong to the user that the scheduler runs as: change its owner (chown), "
@@ -44,8 +47,23 @@ class Comparison(contextlib.AbstractContextManager["Comparison"]):
         """Whether the file goes on with these bytes."""
         return self._file.read(len(piece)) == piece
 
+    def is_over(self) -> bool:
+        """Whether all of the file was compared."""
+        return not self._file.read(1)
+
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+
+def ends_of(local: Path) -> list[tuple[int, bytes]]:
+    """Return the first and the last bytes of a file, each with the offset where it begins."""
+    size = local.stat().st_size
+    ends = []
+    with local.open("rb") as file:
+        for start in sorted({0, max(0, size - _END_BYTES)}):
+            file.seek(start)
+            ends.append((start, file.read(_END_BYTES)))
+    return ends
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Final, Protocol
+from typing import IO, Final, Protocol, assert_never
 from uuid import uuid4
 
 from sinks.locations.base import (
@@ -31,13 +31,15 @@ from sinks.locations.base import (
     Receipt,
 )
 from sinks.locations.limits import Limit
-from sinks.locations.local import content_of, own_file
-from sinks.locations.settings import RemoteSettings
+from sinks.locations.local import content_of, ends_of, own_file
+from sinks.locations.settings import UNSEEN, RemoteSettings
 
 __all__ = ["RemoteLocation", "Session"]
 
 _BEFORE_WRITE: Final = (DeliveryStep.CONNECT, DeliveryStep.TRUST, DeliveryStep.LOGIN)
 _LOCK_PAUSE_SECONDS: Final = 0.1
+_CHECKED: Final = bytes(range(256)) * 1024
+"""What a check delivers: several packets, with every byte, line ends too."""
 
 
 class Session(Protocol):
@@ -49,8 +51,13 @@ class Session(Protocol):
     def begins(self, path: str, local: Path) -> bool:
         """Tell whether a local file begins with all that the server's file has."""
 
+    def holds(self, path: str, start: int, expected: bytes) -> bool:
+        """Tell whether a file has these bytes (one at least) from byte `start` on."""
+
     def make_folder(self, path: str) -> None:
-        """Make a folder; one that is there is no error, and one that can't be made shows later."""
+        """Make a folder. That it can't be made is no error: it may be there and not to be looked
+        at; else writing into it fails.
+        """
 
     def write(self, local: Path, path: str, start: int) -> None:
         """Send a local file from byte `start` on, to the end of the server's file of that size;
@@ -112,19 +119,23 @@ class RemoteLocation:
         size, digest = content_of(local, address)
         sending = _Sending(_sender(self.locks), local, size, digest, place, name)
         with self._alone(folder), self.connect() as session:
-            there = session.size(sending.target)
+            there = None if self.settings.write_only else session.size(sending.target)
             if there is not None and self._is_whole(session, sending, there):
                 return Receipt(self.name, address, Delivered.BEFORE, size)
             for path in _folders(place):
                 session.make_folder(path)
-            if self.settings.rename:
+            if self.settings.write_only:
+                delivered = self._send_unseen(session, sending)
+            elif self.settings.rename:
                 delivered = self._send_aside(session, sending)
             else:
                 delivered = self._send(session, sending, sending.target, there)
         return Receipt(self.name, address, delivered, size)
 
     def find(self, folder: Folder, name: str) -> bool:
-        """See Location.find."""
+        """See Location.find; where nothing can be looked at, nothing is found."""
+        if self.settings.write_only:
+            return False
         with self.connect() as session:
             path = _joined(_joined(self.settings.folder, str(folder)), name)
             return session.size(path) is not None
@@ -139,7 +150,7 @@ class RemoteLocation:
                 raise
             yield from _BEFORE_WRITE
             local = Path(stack.enter_context(TemporaryDirectory())) / "check"
-            local.write_bytes(b"deltadrop\n")
+            local.write_bytes(_CHECKED)
             yield from self._try(session, local)
 
     def address(self, path: str) -> str:
@@ -147,24 +158,36 @@ class RemoteLocation:
         return f"{self.server}/{path.lstrip('/')}"
 
     def _try(self, session: Session, local: Path) -> Iterator[DeliveryStep]:
-        name = f".deltadrop-check-{uuid4().hex}"
-        probe = _joined(self.settings.folder, f"{name}.part")
-        if self.settings.folder:
-            for path in _folders(self.settings.folder):
-                session.make_folder(path)
+        """Deliver a file as `deliver` does, read it back, and remove it."""
+        name, settings = f".deltadrop-check-{uuid4().hex}", self.settings
+        size, digest = content_of(local, name)
+        sending = _Sending(_sender(self.locks), local, size, digest, settings.folder, name)
+        for path in _folders(settings.folder) if settings.folder else ():
+            session.make_folder(path)
         try:
-            session.write(local, probe, 0)
+            if settings.write_only:
+                self._send_unseen(session, sending)
+            elif settings.rename:
+                self._send(session, sending, sending.aside, self._begun(session, sending))
+            else:
+                self._send(session, sending, sending.target, session.size(sending.target))
             yield DeliveryStep.WRITE
-            if self.settings.rename:
-                renamed = _joined(self.settings.folder, name)
-                session.rename(probe, renamed)
-                probe = renamed
+            if settings.rename:
+                if not settings.write_only:
+                    self._settle(session, sending)
                 yield DeliveryStep.RENAME
+            if not settings.write_only and not session.begins(sending.target, local):
+                raise self._changed(sending.target)
         except DeliveryError:
-            with contextlib.suppress(DeliveryError):
-                session.remove(probe)
+            for path in (sending.aside, sending.target):
+                with contextlib.suppress(DeliveryError):
+                    session.remove(path)
             raise
-        session.remove(probe)
+        if settings.write_only:
+            with contextlib.suppress(DeliveryError):  # few of them let anybody remove a file
+                session.remove(sending.target)
+            return
+        session.remove(sending.target)
         yield DeliveryStep.DELETE
 
     def _is_whole(self, session: Session, sending: _Sending, there: int) -> bool:
@@ -223,8 +246,61 @@ class RemoteLocation:
             raise PassingError(
                 f"the server has {arrived or 0} of {sending.size} bytes",
                 where=self.address(path),
-                hint="its disk may be full",
+                hint=f"its disk may be full; {UNSEEN}",
             )
+        if not self._reads_back(session, sending, path):
+            raise self._changed(path)
+        return Delivered.NOW
+
+    def _reads_back(self, session: Session, sending: _Sending, path: str) -> bool:
+        """Whether a file that was sent is there with its bytes, as far as the settings ask for."""
+        match self.settings.read_back:
+            case None:
+                return True
+            case "whole":
+                return session.begins(path, sending.local)
+            case "ends":
+                ends = ends_of(sending.local)
+                return all(session.holds(path, start, end) for start, end in ends if end)
+            case other:
+                assert_never(other)
+
+    def _changed(self, path: str) -> DeliveryError:
+        return DeliveryError(
+            "what the server has isn't what was sent",
+            where=self.address(path),
+            hint="it changes what it stores, as line ends: ask its owner to take files as they are",
+        )
+
+    def _send_unseen(self, session: Session, sending: _Sending) -> Delivered:
+        """Send a file to a place where nothing can be looked at: each attempt from its begin.
+
+        Whether the server has a file of that name can't be known, nor compared. A rename that is
+        refused after an earlier attempt had got to it means that this attempt had done it.
+        """
+        if not self.settings.rename:
+            session.write(sending.local, sending.target, 0)
+            return Delivered.NOW
+        mark = hashlib.sha256(f"{self.name} {sending.target} {sending.digest}".encode()).hexdigest()
+        note = self.locks / f"{self.name}~{mark[:32]}.renaming"
+        session.write(sending.local, sending.aside, 0)
+        with own_file(note):
+            was_renaming = note.exists()
+            note.touch()
+        try:
+            session.rename(sending.aside, sending.target)
+        except PassingError:
+            raise  # whether it was renamed isn't known: the note stays for the next attempt
+        except DeliveryError:
+            with contextlib.suppress(DeliveryError):
+                session.remove(sending.aside)
+            with own_file(note):
+                note.unlink()
+            if was_renaming:
+                return Delivered.BEFORE
+            raise
+        with own_file(note):
+            note.unlink()
         return Delivered.NOW
 
     def _settle(self, session: Session, sending: _Sending) -> Delivered:

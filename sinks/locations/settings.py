@@ -9,16 +9,19 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from schemas.definitions.definitions import AtError
 from schemas.definitions.patterns import worded
 from schemas.settings.receivers import ReadyFile
-from sinks.locations.base import DeliveryError, DeliveryStep, Location, Terms
+from sinks.locations.base import DeliveryError, DeliveryStep, Location, ReadBack, Terms
 
-__all__ = ["LocationSettings", "RemoteSettings", "ServerFolder", "Text", "secret"]
+__all__ = ["UNSEEN", "LocationSettings", "RemoteSettings", "ServerFolder", "Text", "secret"]
+
+UNSEEN: Final = "where the login may not look at files, set write_only: true"
+"""What to do about a box that takes files and shows none."""
 
 _SERVER_FOLDER = worded(
     r"^(/?[A-Za-z0-9_][A-Za-z0-9._-]*)*/?$",
@@ -42,6 +45,7 @@ class LocationSettings(BaseModel, ABC):
     timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 30
     attempt_seconds: Annotated[float, Field(gt=0, le=86400)] = 1800
     total_seconds: Annotated[float, Field(gt=0, le=86400)] = 3600
+    read_back: ReadBack | None = None
 
     @property
     def terms(self) -> Terms:
@@ -68,11 +72,14 @@ class RemoteSettings(LocationSettings):
     password_file: Path | None = None
     folder: ServerFolder = ""
     rename: bool = True
+    write_only: bool = False
 
     @model_validator(mode="after")
     def _has_a_ready_signal(self) -> RemoteSettings:
         if not self.rename and self.ready_file is None:
             raise AtError(("rename",), "without renaming a ready_file must tell what is whole")
+        if self.write_only and self.read_back is not None:
+            raise AtError(("read_back",), "nothing can be read back where write_only is true")
         return self
 
 

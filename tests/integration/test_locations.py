@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from deploy.parts.certificates import self_signed
 from deploy.parts.gateway import Gateway
@@ -193,6 +194,9 @@ def test_a_request_for_encryption_goes_with_every_object(
     class Recorder:
         def put_object(self, **options: Any) -> None:
             asked.append(options)
+
+        def head_object(self, **options: Any) -> None:
+            raise ClientError({"Error": {"Code": "404"}}, "HeadObject")  # fetched by now
 
         def create_multipart_upload(self, **options: Any) -> dict[str, str]:
             asked.append(options)

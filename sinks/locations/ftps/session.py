@@ -89,6 +89,21 @@ class FtpsSession:
                     raise
             return same
 
+    def holds(self, path: str, start: int, expected: bytes) -> bool:
+        """See Session.holds."""
+        import pycurl
+
+        found = bytearray()
+
+        def take(piece: bytes) -> int | None:
+            found.extend(piece)
+            return None if len(found) <= len(expected) else 0
+
+        span = f"{start}-{start + len(expected) - 1}"
+        options = {pycurl.WRITEFUNCTION: take, pycurl.RANGE: span}
+        self._do(path, DeliveryStep.WRITE, options, of_file=True, moved=len(expected))
+        return bytes(found) == expected
+
     def make_folder(self, path: str) -> None:
         """See Session.make_folder; a * before a command: that it fails is no error."""
         self._command(path, DeliveryStep.WRITE, f"*MKD {path}")

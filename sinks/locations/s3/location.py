@@ -10,9 +10,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Final, Literal, cast
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from pydantic import Field, StringConstraints, model_validator
@@ -28,18 +31,23 @@ from sinks.locations.base import (
     Receipt,
 )
 from sinks.locations.limits import Limit
-from sinks.locations.local import Comparison, content_of
+from sinks.locations.local import content_of
 from sinks.locations.s3.errors import S3Errors
-from sinks.locations.s3.parts import Sent, UploadInParts, code_of
+from sinks.locations.s3.parts import LEAST_PART, Sent, UploadInParts, code_of
+from sinks.locations.s3.stored import StoredObject
 from sinks.locations.settings import LocationSettings, ServerFolder, Text, secret
 
 __all__ = ["S3", "S3Settings"]
 
 _MIB: Final = 1024 * 1024
-_PIECE: Final = _MIB
+_AWS: Final = (".amazonaws.com", ".amazonaws.com.cn")
 _HASH_KEY: Final = "sha256"
 _EXISTS: Final = frozenset({"412", "PreconditionFailed"})
-
+_MISSING: Final = frozenset({"404", "NoSuchKey", "NotFound"})
+_CHECKED: Final = {"part_bytes": LEAST_PART, "read_back": "whole"}
+"""Settings of a check: a file of several parts, all of it read back."""
+_WITHOUT: Final = "it may not know bodies in chunks: try trailing_checksums: false"
+_md5 = partial(hashlib.md5, usedforsecurity=False)
 
 _BUCKET: Final = worded(
     r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
@@ -67,7 +75,20 @@ class S3Settings(LocationSettings):
     ca_file: Path | None = None
     encryption: Literal["AES256", "aws:kms"] | None = None
     kms_key: Text | None = None
-    part_bytes: Annotated[int, Field(ge=5 * _MIB, le=5 * 1024 * _MIB)] = 64 * _MIB
+    part_bytes: Annotated[int, Field(ge=LEAST_PART, le=5 * 1024 * _MIB)] = 64 * _MIB
+    trailing_checksums: bool | None = None
+
+    @property
+    def sends_trailing_checksums(self) -> bool:
+        """Whether bodies are sent in chunks with a checksum behind them (aws-chunked).
+
+        AWS checks it; other endpoints may refuse such bodies, or store the chunks' framing in the
+        object. So it is off where `endpoint` isn't of AWS, unless the setting says otherwise.
+        """
+        if self.trailing_checksums is not None:
+            return self.trailing_checksums
+        host = urlsplit(self.endpoint).hostname or "" if self.endpoint else ""
+        return self.endpoint is None or host.endswith(_AWS)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> S3Settings:
@@ -126,28 +147,29 @@ class S3:
                 yield DeliveryStep.TRUST
             yield DeliveryStep.LOGIN
             with self._explained(key):
-                put = {"Bucket": bucket, "Key": key, "IfNoneMatch": "*", **self._encryption()}
-                client.put_object(Body=b"deltadrop\n", **put)
-                self._refuses(client, put)
+                self._try(client, key)
             yield DeliveryStep.WRITE
             with self._explained(key, DeliveryStep.DELETE):
                 client.delete_object(Bucket=bucket, Key=key)
             yield DeliveryStep.DELETE
 
-    def _refuses(self, client: Any, put: dict[str, str]) -> None:
-        """Make sure that the endpoint knows If-None-Match: some ignore it, and overwrite."""
-        from botocore.exceptions import ClientError
-
-        try:
-            client.put_object(Body=b"other\n", **put)
-        except ClientError as error:
-            if code_of(error) in _EXISTS:
+    def _try(self, client: Any, key: str) -> None:
+        """Deliver a file of two parts and read it back; make sure that it isn't overwritten: some
+        endpoints ignore If-None-Match.
+        """
+        limit = Limit(self.settings.attempt_seconds, self._address(key))
+        with TemporaryDirectory() as folder:
+            file, other = Path(folder) / "check", Path(folder) / "other"
+            file.write_bytes(bytes(LEAST_PART) + b"deltadrop\n")
+            other.write_bytes(b"other\n")
+            small = replace(self, settings=self.settings.model_copy(update=_CHECKED))
+            small._put(client, file, key, content_of(file, key)[1], limit)
+            if not small._put(client, other, key, content_of(other, key)[1], limit):
                 return
-            raise
-        client.delete_object(Bucket=put["Bucket"], Key=put["Key"])
+        client.delete_object(Bucket=self.settings.bucket, Key=key)
         raise DeliveryError(
             "overwrites an object in spite of If-None-Match: *",
-            where=self._address(put["Key"]),
+            where=self._address(key),
             hint="deltadrop needs an endpoint with conditional writes",
         )
 
@@ -172,6 +194,7 @@ class S3:
         from botocore.config import Config
 
         settings = self.settings
+        checksums = "when_supported" if settings.sends_trailing_checksums else "when_required"
         timeouts = {
             "connect_timeout": settings.timeout_seconds,
             "read_timeout": settings.timeout_seconds,
@@ -190,6 +213,8 @@ class S3:
             config=Config(
                 retries={"total_max_attempts": 1},
                 s3={"addressing_style": "path" if settings.endpoint else "auto"},
+                request_checksum_calculation=checksums,
+                response_checksum_validation=checksums,
                 **timeouts,
             ),
         )
@@ -197,7 +222,7 @@ class S3:
             yield client
 
     def _put(self, client: Any, local: Path, key: str, digest: str, limit: Limit) -> bool:
-        """Create an object; False where the key has come to exist meanwhile."""
+        """Create an object and prove what was stored; False where the key exists by now."""
         from botocore.exceptions import ClientError
 
         made = {"Bucket": self.settings.bucket, "Key": key}
@@ -205,15 +230,47 @@ class S3:
         try:
             if local.stat().st_size <= self.settings.part_bytes:
                 with local.open("rb") as file:
+                    etag = hashlib.file_digest(file, _md5).hexdigest()
+                    file.seek(0)
                     client.put_object(Body=Sent(file, limit), IfNoneMatch="*", **made, **options)
             else:
                 size, note = self.settings.part_bytes, self._note(key, digest)
-                UploadInParts(client, made, options, size, note, limit).put(local)
+                etag = UploadInParts(client, made, options, size, note, limit).put(local)
         except ClientError as error:
             if code_of(error) in _EXISTS:
                 return False
             raise
+        self._prove(client, local, key, etag, limit)
         return True
+
+    def _prove(self, client: Any, local: Path, key: str, etag: str, limit: Limit) -> None:
+        """Compare what the endpoint has now with what was sent, and remove what is wrong.
+
+        An object that is gone was fetched by its receiver.
+        """
+        from botocore.exceptions import ClientError
+
+        bucket = self.settings.bucket
+        there = _head(client, bucket, key)
+        if there is None:
+            return
+        stored = StoredObject(client, bucket, key, there)
+        try:
+            wrong = stored.difference(local, etag, self.settings.read_back, limit)
+        except ClientError as error:
+            if code_of(error) in _MISSING:
+                return
+            raise
+        if wrong is None:
+            return
+        with contextlib.suppress(Exception):
+            client.delete_object(Bucket=bucket, Key=key)
+        sends = self.settings.sends_trailing_checksums
+        raise DeliveryError(
+            f"the object isn't what was sent, and was removed: it {wrong}",
+            where=self._address(key),
+            hint=_WITHOUT if sends else f"the endpoint of '{self.name}' changes what it stores",
+        )
 
     def _note(self, key: str, digest: str) -> Path:
         """Where an upload of these bytes to this key is noted."""
@@ -231,17 +288,12 @@ class S3:
         same = there is not None and there["ContentLength"] == size
         if same and there is not None:
             known = there["Metadata"].get(_HASH_KEY)
-            same = known == digest if known else self._reads_same(client, key, local, limit)
+            stored = StoredObject(client, self.settings.bucket, key, there)
+            same = known == digest if known else stored.reads_as(local, limit)
+            if same and self.settings.read_back is not None:
+                same = stored.difference(local, None, self.settings.read_back, limit) is None
         if not same:
             raise OtherBytesError.at(self._address(key), "object")
-
-    def _reads_same(self, client: Any, key: str, local: Path, limit: Limit) -> bool:
-        body = client.get_object(Bucket=self.settings.bucket, Key=key)["Body"]
-        with Comparison(local) as comparison:
-            while piece := body.read(_PIECE):
-                if not comparison.goes_on(piece) or not limit.left():
-                    return False
-            return True
 
 
 def _head(client: Any, bucket: str, key: str) -> dict[str, Any] | None:
@@ -251,6 +303,6 @@ def _head(client: Any, bucket: str, key: str) -> dict[str, Any] | None:
     try:
         return cast("dict[str, Any]", client.head_object(Bucket=bucket, Key=key))
     except ClientError as error:
-        if code_of(error) in ("404", "NoSuchKey", "NotFound"):
+        if code_of(error) in _MISSING:
             return None
         raise

@@ -18,7 +18,10 @@ from typing import Any, BinaryIO, Final
 from sinks.locations.limits import Limit
 from sinks.locations.local import own_file
 
-__all__ = ["PASSING", "Sent", "UploadInParts", "code_of"]
+__all__ = ["LEAST_PART", "PASSING", "Sent", "UploadInParts", "code_of"]
+
+LEAST_PART: Final = 5 * 1024 * 1024
+"""Bytes of a part that isn't the last, at least: S3 refuses smaller ones."""
 
 PASSING: Final = frozenset(
     {"ConditionalRequestConflict", "InternalError", "RequestTimeout", "ServiceUnavailable"}
@@ -73,16 +76,19 @@ class UploadInParts:
     note: Path
     limit: Limit
 
-    def put(self, local: Path) -> None:
+    def put(self, local: Path) -> str:
         """Send what isn't there, and complete it unless the key exists; raises what boto3 raises.
+
+        Return the ETag that S3 gives such an object: the MD5 of its parts' MD5s, and their number.
 
         After what may pass the upload stays for the next attempt, else it's ended.
         """
         from botocore.exceptions import ClientError
 
         upload, there = self._begun() or (self._begin(), {})
+        digests: list[bytes] = []
         try:
-            parts = list(self._parts(local, upload, there))
+            parts = list(self._parts(local, upload, there, digests))
             self.client.complete_multipart_upload(
                 UploadId=upload, MultipartUpload={"Parts": parts}, IfNoneMatch="*", **self.target
             )
@@ -93,6 +99,7 @@ class UploadInParts:
                 self._forget()
             raise
         self._forget()
+        return f"{hashlib.md5(b''.join(digests), usedforsecurity=False).hexdigest()}-{len(digests)}"
 
     def _begin(self) -> str:
         upload = str(self.client.create_multipart_upload(**self.target, **self.options)["UploadId"])
@@ -126,13 +133,16 @@ class UploadInParts:
         return upload, {part["PartNumber"]: part["ETag"] for part in parts}
 
     def _parts(
-        self, local: Path, upload: str, there: Mapping[int, str]
+        self, local: Path, upload: str, there: Mapping[int, str], digests: list[bytes]
     ) -> Iterator[dict[str, object]]:
+        """Send the parts that aren't there; yield them all, and add each one's MD5 to `digests`."""
         with local.open("rb") as file:
             number = 0
             while piece := file.read(self.part_bytes):
                 number += 1
-                etag = f'"{hashlib.md5(piece, usedforsecurity=False).hexdigest()}"'
+                digest = hashlib.md5(piece, usedforsecurity=False)
+                digests.append(digest.digest())
+                etag = f'"{digest.hexdigest()}"'
                 if there.get(number) != etag:
                     body = Sent(io.BytesIO(piece), self.limit)
                     etag = self.client.upload_part(

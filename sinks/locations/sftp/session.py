@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from sinks.locations.base import DeliveryError, DeliveryStep, PassingError
 from sinks.locations.local import Comparison
+from sinks.locations.settings import UNSEEN
 
 if TYPE_CHECKING:
     import paramiko
@@ -37,6 +38,12 @@ class SftpSession:
                 return self.client.stat(path).st_size or 0
             except FileNotFoundError:
                 return None
+            except PermissionError as error:
+                raise DeliveryError(
+                    "the server refused to tell whether a file is there",
+                    where=self._at(path),
+                    hint=UNSEEN,
+                ) from error
 
     def begins(self, path: str, local: Path) -> bool:
         """See Session.begins."""
@@ -51,19 +58,20 @@ class SftpSession:
                 same = same and comparison.goes_on(piece)
             return same
 
+    def holds(self, path: str, start: int, expected: bytes) -> bool:
+        """See Session.holds."""
+        with self._explained(path), self.client.open(path) as there:
+            there.seek(start)
+            return there.read(len(expected)) == expected
+
     def make_folder(self, path: str) -> None:
         """See Session.make_folder."""
         with self._explained(path):
             try:
-                self.client.stat(path)
-            except FileNotFoundError:
-                self._try_to_make(path)
-
-    def _try_to_make(self, path: str) -> None:
-        try:
-            self.client.mkdir(path)
-        except OSError:
-            self.client.stat(path)  # another one has just made it; else this says what's wrong
+                self.client.mkdir(path)
+            except OSError as error:
+                if "closed" in str(error):
+                    raise
 
     def write(self, local: Path, path: str, start: int) -> None:
         """See Session.write."""
@@ -93,12 +101,15 @@ class SftpSession:
             except FileNotFoundError:
                 return
 
+    def _at(self, path: str) -> str:
+        return f"{self.server}/{path.lstrip('/')}"
+
     @contextmanager
     def _explained(self, path: str, step: DeliveryStep = DeliveryStep.WRITE) -> Iterator[None]:
         """Say in our own words what the server, or the way to it, refuses."""
         import paramiko
 
-        where = f"{self.server}/{path.lstrip('/')}"
+        where = self._at(path)
         try:
             yield
         except TimeoutError as error:

@@ -1,0 +1,75 @@
+"""Whether an object is what was sent: by what the endpoint says of it, else by reading it back.
+
+An answer of 200 is no proof: an endpoint that doesn't know aws-chunked bodies stores the framing of
+their chunks within the object.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from sinks.locations.base import ReadBack
+from sinks.locations.limits import Limit
+from sinks.locations.local import Comparison, ends_of
+
+__all__ = ["StoredObject"]
+
+_PIECE: Final = 1024 * 1024
+_MD5: Final = re.compile(r'"?(?P<md5>[0-9a-f]{32}(-[0-9]+)?)"?')
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object, and what `head_object` says of it."""
+
+    client: Any
+    bucket: str
+    key: str
+    head: Mapping[str, Any]
+
+    def difference(
+        self, local: Path, etag: str | None, read_back: ReadBack | None, limit: Limit
+    ) -> str | None:
+        """Say what is other than in the file that was sent; None if nothing is.
+
+        etag: what the object's is if the endpoint makes it by MD5, as S3 does; an ETag of that form
+        with another value is a reason to read the object, not a difference by itself.
+        """
+        size, found = local.stat().st_size, int(self.head["ContentLength"])
+        if found != size:
+            return f"has {found:,} bytes, {size:,} were sent"
+        if read_back is None and (etag is None or self._has(etag)):
+            return None
+        same = self._has_ends_of(local) if read_back == "ends" else self.reads_as(local, limit)
+        return None if same else "has other bytes than were sent"
+
+    def reads_as(self, local: Path, limit: Limit) -> bool:
+        """Whether the object has the bytes of a file."""
+        body = self.client.get_object(Bucket=self.bucket, Key=self.key)["Body"]
+        with Comparison(local) as comparison:
+            while piece := body.read(_PIECE):
+                if not comparison.goes_on(piece) or not limit.left():
+                    return False
+            return comparison.is_over()
+
+    def _has(self, etag: str) -> bool:
+        """Whether the object's ETag is this one, or none that is made by MD5 (SSE-KMS, SSE-C)."""
+        is_by_md5 = _MD5.fullmatch(str(self.head.get("ETag", "")))
+        encrypted = str(self.head.get("ServerSideEncryption", "")).startswith("aws:kms")
+        if is_by_md5 is None or encrypted or "SSECustomerAlgorithm" in self.head:
+            return True
+        return is_by_md5["md5"] == etag
+
+    def _has_ends_of(self, local: Path) -> bool:
+        for start, expected in ends_of(local):
+            if not expected:
+                continue
+            span = f"bytes={start}-{start + len(expected) - 1}"
+            answer = self.client.get_object(Bucket=self.bucket, Key=self.key, Range=span)
+            if answer["Body"].read(len(expected) + 1) != expected:
+                return False
+        return True
