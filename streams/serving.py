@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from socketserver import ThreadingMixIn
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, Final, Protocol, TypeAlias, cast
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -23,6 +24,10 @@ from schemas.errors import DefinitionError, Fault
 __all__ = ["Health", "Observed", "served"]
 
 _LOOK_SECONDS: Final = 0.1  # how often the server looks whether it shall end
+_MOST_REQUESTS: Final = 16
+"""Requests at a time: a few scrapers and probes."""
+_REQUEST_SECONDS: Final = 10.0
+"""From the connection to the end of the answer: Prometheus' own limit by default."""
 _Start: TypeAlias = Callable[[str, list[tuple[str, str]]], Any]
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter
@@ -51,7 +56,41 @@ class Observed(Protocol):
 
 
 class _Server(ThreadingMixIn, WSGIServer):
+    """A thread for each request; both are bounded, whatever clients send or don't."""
+
     daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], handler: type[WSGIRequestHandler]) -> None:
+        self._since: dict[Any, float] = {}
+        self._lock = Lock()
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread of its own; above the bound the connection is closed at once."""
+        with self._lock:
+            is_free = len(self._since) < _MOST_REQUESTS
+            if is_free:
+                self._since[request] = time.monotonic()
+        if is_free:
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def shutdown_request(self, request: Any) -> None:
+        """End a connection."""
+        with self._lock:
+            self._since.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """End connections whose time is over: their threads read to the end, and go."""
+        super().service_actions()
+        begun_before = time.monotonic() - _REQUEST_SECONDS
+        with self._lock:
+            late = [request for request, since in self._since.items() if since < begun_before]
+        for request in late:
+            with suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
 
 
 class _Server6(_Server):

@@ -1,6 +1,9 @@
 """What a worker tells of itself on its port: metrics, and whether it is live and ready."""
 
+import contextlib
 import socket
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -146,6 +149,39 @@ def test_a_port_that_is_taken_is_refused_with_the_setting(metrics: WorkerMetrics
         f"observe.worker_port: can't listen at 127.0.0.1, port {port}: Address already in use; each"
         " process needs a port of its own: choose another (DELTADROP_OBSERVE__WORKER_PORT)"
     )
+
+
+def threads_of_requests() -> int:
+    return sum("process_request_thread" in thread.name for thread in threading.enumerate())
+
+
+def is_ended(client: socket.socket) -> bool:
+    """Whether the server closes a connection within the client's patience of some seconds."""
+    client.settimeout(10)
+    try:
+        return client.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+def test_requests_that_never_end_hold_few_threads_and_end_in_time(
+    metrics: WorkerMetrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.serving._REQUEST_SECONDS", 1.0)
+    port = free_port()
+    with served(metrics, HOST, port, "observe.worker_port"), contextlib.ExitStack() as opened:
+        clients = [opened.enter_context(socket.create_connection((HOST, port))) for _ in range(40)]
+        for client in clients:
+            with contextlib.suppress(ConnectionError):  # those above the bound are closed at once
+                client.sendall(b"GET /metrics HTTP/1.1\r\nHost: ")
+        time.sleep(0.3)
+
+        held = threads_of_requests()
+        ended = [is_ended(client) for client in clients]
+
+        assert 0 < held <= 16
+        assert all(ended)
+        assert page(port, "/metrics")[0] == 200
 
 
 def test_without_a_port_nothing_is_served(metrics: WorkerMetrics) -> None:
