@@ -1,7 +1,8 @@
 """What a dead letter may show of itself: fields where it can be decoded, and nothing personal.
 
-A value is shown where its field is known not to be personal and isn't the one that was refused: in
-that may be anything. Of bytes that can't be decoded only length and hash are told.
+A value is shown where its field is known not to be personal and breaks no rule: a field that breaks
+one may hold anything, also where the letter's reason names another. Of bytes that can't be decoded
+only length and hash are shown.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from schemas.decoding.columnar import Flags
+from schemas.decoding.columnar import Flags, IntArray
+from schemas.decoding.contract import Contract
 from schemas.decoding.decode import Decoder, RecordDecoder
 from schemas.derive import arrow_schema, avro_schema
 from schemas.reasons import CUT, reason_text
@@ -46,6 +48,20 @@ class Shown:
     sha256: str
     fields: Mapping[str, Any] | None
     kept: int | None = None
+
+
+class _Reasons(Flags):
+    """All reasons why a row is refused, not its first one only."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.found: list[str] = []
+
+    def refuse(self, rows: IntArray, reason: str) -> None:
+        """See Flags.refuse."""
+        super().refuse(rows, reason)
+        if rows.size:
+            self.found.append(reason_text(reason))
 
 
 class Usable:
@@ -101,33 +117,41 @@ class Usable:
             return None
         columns = arrow_schema(topic, self._catalog)
         reader = RecordDecoder(self._registry, avro_schema(topic, self._catalog), columns)
-        batch, _ = reader.decode([event.value], Flags(1))
+        reasons = _Reasons()
+        batch, rows = reader.decode([event.value], reasons)
         if not batch.num_rows:
             return None
+        checked = Contract(topic, self._catalog).check(batch, rows, reasons)
         whole = pa.Table.from_batches([batch])
         personal = PersonalData(topic, self._catalog)
         everything = np.ones(1, np.bool_)
         emptied, _ = personal.emptied(whole, everything, personal.columns(whole.schema))
-        return _masked(whole.to_pylist()[0], emptied.to_pylist()[0], event.reason)
+        known = {
+            name: value if checked.column(name)[0].is_valid else None
+            for name, value in emptied.to_pylist()[0].items()
+        }
+        return _masked(whole.to_pylist()[0], known, (event.reason, *reasons.found))
 
 
-def _masked(whole: Mapping[str, Any], emptied: Mapping[str, Any], reason: str) -> dict[str, Any]:
-    """The fields that have a value; what is personal, or refused, without it."""
+def _masked(
+    whole: Mapping[str, Any], harmless: Mapping[str, Any], reasons: Sequence[str]
+) -> dict[str, Any]:
+    """The fields that have a value; what isn't known to be harmless, or is refused, without it."""
     shown: dict[str, Any] = {}
     for name, value in whole.items():
         if value is None:
             continue
-        if isinstance(value, dict) and isinstance(emptied[name], dict):
-            shown[name] = _masked(value, emptied[name], reason)
+        if isinstance(value, dict) and isinstance(harmless[name], dict):
+            shown[name] = _masked(value, harmless[name], reasons)
         else:
-            is_harmless = emptied[name] == value and not _may_be_refused(name, reason)
+            is_harmless = harmless[name] == value and not _may_be_refused(name, reasons)
             shown[name] = value if is_harmless else HIDDEN
     return shown
 
 
-def _may_be_refused(name: str, reason: str) -> bool:
-    """Whether a reason is about a field, as far as it is told."""
-    return name in reason or reason.endswith(CUT)
+def _may_be_refused(name: str, reasons: Sequence[str]) -> bool:
+    """Whether one of the reasons is about a field; a reason that was cut may be."""
+    return any(name in reason or reason.endswith(CUT) for reason in reasons)
 
 
 def _id(key: bytes | None) -> str | None:

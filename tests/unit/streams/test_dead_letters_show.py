@@ -71,6 +71,25 @@ def test_the_field_that_was_refused_is_not_shown_as_it_may_hold_anything() -> No
     assert PERSONAL not in str(found)
 
 
+def test_each_field_that_breaks_a_rule_is_hidden_whichever_the_letter_names() -> None:
+    value = written(Kind.SUBSCRIPTION_UPDATE, "CHANGED", subscription=PERSONAL)
+    another = "database is 'other', not 'shop'"
+
+    found = shown(Kind.SUBSCRIPTION_UPDATE, value, another)
+
+    assert fields(found)["subscription"] == HIDDEN
+    assert PERSONAL not in str(found)
+
+
+def test_a_field_of_another_event_type_is_hidden_as_no_rule_looks_at_it() -> None:
+    value = written(Kind.EMAIL_ACTIVITY, "SENT", clickedUrl=f"mailto:{PERSONAL}")
+
+    found = shown(Kind.EMAIL_ACTIVITY, value)
+
+    assert fields(found)["clickedUrl"] == HIDDEN
+    assert fields(found)["interactionId"] == 11
+
+
 @pytest.mark.parametrize(
     "value", [PERSONAL.encode() * 9, b"\0\0\0\0\1" + PERSONAL.encode(), b"", None], ids=str
 )
