@@ -6,12 +6,14 @@ fields have, in one refusal; values of a wrong type are passed over here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from schemas.definitions.definitions import Document, Faults, Location, choices
+from schemas.definitions.patterns import ADDRESS_PATTERN
 from schemas.tables import Catalog
 from sinks.exports.definition import (
     USUAL_NAME,
@@ -33,6 +35,11 @@ __all__ = ["Fitted", "fit"]
 
 Value = TypeVar("Value")
 
+_LIKE_AN_ADDRESS: Final = re.compile(ADDRESS_PATTERN)
+_ADDRESSES: Final = (
+    "write it as somebody@shop.example (RFC 5322, dot-atom), a domain of other letters as xn--…"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
@@ -52,6 +59,7 @@ def fit(
     _check_names(draft)
     _check_separators(draft)
     _check_deliveries(draft, locations)
+    _check_recipients(draft)
     export_type = draft.one_of(("type",), EXPORT_TYPES, "an export type")
     subject = _subject(draft, catalog, export_type)
     if export_type is None:
@@ -105,6 +113,22 @@ class _Draft:
     def fault(self, location: Location, what: str, hint: str = "") -> None:
         path = ".".join(str(part) for part in location if isinstance(part, str))
         self._faults.add(self.document.where(location), f"field '{path}': {what}", hint)
+
+
+def _check_recipients(draft: _Draft) -> None:
+    """Refuse addresses that no mail can be sent to. Not in the model: it reads old intents too."""
+    from email.errors import MessageError
+    from email.headerregistry import Address
+
+    for index, recipient in enumerate(draft.items("recipients")):
+        if isinstance(recipient, str) and _LIKE_AN_ADDRESS.match(recipient):
+            try:
+                is_right = Address(addr_spec=recipient).domain.isascii()
+            except (MessageError, ValueError):
+                is_right = False
+            if not is_right:
+                what = f"no mail can be sent to {recipient!r}"
+                draft.fault(("recipients", index), what, _ADDRESSES)
 
 
 def _label(draft: _Draft) -> str:

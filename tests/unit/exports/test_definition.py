@@ -444,6 +444,11 @@ def test_a_wrong_line_is_refused(
             "field 'recipients[0]': 'someone' isn't allowed; write it as somebody@shop.example",
         ),
         (
+            "when_empty: header\ndeliver: [transferbox]\nrecipients: [a..b@shop.example]\n",
+            "field 'recipients': no mail can be sent to 'a..b@shop.example'; write it as "
+            "somebody@shop.example (RFC 5322, dot-atom), a domain of other letters as xn--…",
+        ),
+        (
             "when_empty: header\nrecipients: []\ndeliver: [transferbocks]\n",
             "field 'deliver': 'transferbocks' isn't a location; choose from transferbox; "
             "nearest match 'transferbox'",
@@ -458,6 +463,17 @@ def test_an_added_field_is_refused(
     exports: Path, catalog: Catalog, added: str, message: str
 ) -> None:
     assert refusal(exports, catalog, a=OPENINGS + added) == f"exports/a.yaml:9: {message}"
+
+
+@pytest.mark.parametrize(
+    "address", ["é@shop.example", "a@sh\u00f6p.example", '"a@x.y', "a(b@x.y", "a:b@x.y", "a@x.y."]
+)
+def test_a_recipient_that_no_mail_can_be_built_for_is_refused(
+    exports: Path, catalog: Catalog, address: str
+) -> None:
+    found = refusal(exports, catalog, a=f"{OPENINGS}recipients:\n  - '{address}'\n")
+
+    assert f"no mail can be sent to {address!r}" in found
 
 
 @pytest.mark.parametrize(
