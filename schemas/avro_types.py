@@ -1,11 +1,11 @@
-"""Avro schemas as types whose names are resolved, read from parsed JSON (Avro 1.12 specification,
+"""Avro schemas as types with resolved names, read from parsed JSON (Avro 1.12 specification,
 "Schema Declaration").
 
-A name that is used twice is one object, and a recursive type contains itself: nothing is written
-out, so that reading a schema costs what its text is long. What one schema may cost has bounds (SPEC
-§6): values of its JSON, and levels of nesting. Defaults of fields aren't checked, and logical types
-that are unknown or don't fit their type are left out, as the specification wants it: neither makes
-a schema unreadable.
+A named type is one object, however often it is used, and a recursive type contains itself. Types
+are never copied, so the cost of reading a schema grows only with the length of its text. One schema
+has bounds (SPEC §6): the number of its JSON values, and the levels of nesting. Defaults of fields
+aren't checked. Logical types that are unknown or don't fit their type are ignored, as the
+specification requires. Neither makes a schema unreadable.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ __all__ = [
 ]
 
 MOST_LEVELS: Final = 100
-"""Levels of JSON within each other in one schema: some 30 records, or 100 arrays."""
+"""Maximum depth of JSON in one schema: enough for about 30 nested records, or 100 arrays."""
 
 MOST_VALUES: Final = 20_000
-"""JSON values of one schema: those of a table of some 2,000 attributes."""
+"""Maximum number of JSON values in one schema: enough for a table of about 2,000 attributes."""
 
 _SHOWN: Final = 60
 _MOST_PRECISION: Final = 38
 
 
 class InvalidSchemaError(Exception):
-    """A schema that isn't valid Avro, or beyond the bounds; the message is the reason."""
+    """A schema isn't valid Avro, or exceeds the bounds; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Primitive:
     """A type without a name: null, boolean, int, long, float, double, bytes or string.
 
-    logical: its logical type, None without one that is known and fits; precision and scale belong
-    to decimals.
+    logical: the logical type; None if there is none, or if it is unknown or doesn't fit the type.
+    precision, scale: set for decimals only.
     """
 
     kind: str
@@ -76,7 +76,7 @@ class FixedType:
 
 @dataclass(frozen=True, slots=True)
 class EnumType:
-    """A closed list of symbols; `default` stands for a symbol that a reader doesn't know."""
+    """A closed list of symbols; a reader uses `default` for a symbol that it doesn't know."""
 
     name: str
     symbols: tuple[str, ...]
@@ -93,7 +93,7 @@ class ArrayType:
 
 @dataclass(frozen=True, slots=True)
 class MapType:
-    """Any number of values of one type, by texts."""
+    """Any number of values of one type, with strings as keys."""
 
     values: AvroType
 
@@ -107,7 +107,7 @@ class UnionType:
 
 @dataclass(frozen=True, slots=True)
 class FieldType:
-    """A record's field; `default` is as in JSON and counts where `has_default`."""
+    """A record's field; `default` is as in JSON, and valid only if `has_default`."""
 
     name: str
     type: AvroType
@@ -118,7 +118,7 @@ class FieldType:
 
 @dataclass(slots=True, eq=False)
 class RecordType:
-    """A record; its fields are known once all of it is read, as it may contain itself."""
+    """A record. It may contain itself, so `fields` is set after the whole record has been read."""
 
     name: str
     fields: tuple[FieldType, ...] = field(default=(), repr=False)
@@ -133,22 +133,24 @@ NULL: Final = Primitive("null")
 
 
 def parse_type(schema: object, most_values: int | None = MOST_VALUES) -> AvroType:
-    """Read a schema as parsed JSON. Raises InvalidSchemaError where it isn't valid Avro, or has
-    more than `most_values` JSON values (None: as many as it has) or MOST_LEVELS levels.
+    """Read a schema from parsed JSON.
+
+    Raises InvalidSchemaError if it isn't valid Avro, has more than `most_values` JSON values
+    (None: no limit), or has more than MOST_LEVELS levels.
     """
     _check_bounds(schema, most_values)
     return _Parser().type_of(schema, "")
 
 
 def full_name(schema: Mapping[str, Any], namespace: str = "") -> str:
-    """The full name of a named type's schema, within a namespace."""
+    """The full name of a named type; `namespace` is the namespace around its schema."""
     name = str(schema.get("name", ""))
     own = schema.get("namespace", namespace)
     return name if "." in name or not own else f"{own}.{name}"
 
 
 def split_nullable(avro_type: AvroType) -> tuple[AvroType, int] | None:
-    """(other type, index of null) of a union of null and one other type."""
+    """(other type, index of null) of a union of null and one other type; None for other types."""
     if isinstance(avro_type, UnionType) and len(avro_type.branches) == 2:
         for index, branch in enumerate(avro_type.branches):
             other = avro_type.branches[1 - index]
@@ -166,7 +168,7 @@ def _check_bounds(schema: object, most_values: int | None) -> None:
 
 
 def json_values(value: object) -> Iterator[tuple[int, object]]:
-    """Every value within parsed JSON, with its depth; without recursion, so of any depth."""
+    """(depth, value) of every value in parsed JSON; not recursive, so the depth has no limit."""
     waiting: list[tuple[int, object]] = [(0, value)]
     while waiting:
         depth, item = waiting.pop()
@@ -192,7 +194,7 @@ _LOGICAL: Final = {
     "bytes": frozenset(("decimal", "big-decimal")),
     "fixed": frozenset(("decimal", "uuid", "duration")),
 }
-"""The logical types that the specification knows, by the types that they fit."""
+"""The specification's logical types, by the type that each annotates."""
 
 
 class _Parser:
@@ -289,7 +291,7 @@ class _Parser:
 
 
 def _logical(schema: Mapping[str, Any], kind: str) -> tuple[str | None, int, int]:
-    """Logical type, precision and scale, as far as they fit the type."""
+    """Logical type, precision and scale; (None, 0, 0) if they don't fit the type."""
     logical = schema.get("logicalType")
     if not isinstance(logical, str) or logical not in _LOGICAL.get(kind, ()):
         return None, 0, 0
@@ -304,9 +306,9 @@ def _logical(schema: Mapping[str, Any], kind: str) -> tuple[str | None, int, int
 
 
 def _holds(size: int, precision: int) -> bool:
-    """Whether fixed bytes are enough for a decimal's digits (specification, "Decimal")."""
+    """Whether `size` bytes can hold a decimal of `precision` digits (specification, "Decimal")."""
     if size > _MOST_PRECISION:
-        return True  # for all that can be read here
+        return True  # more than enough for the precision that can be read here
     return size > 0 and precision <= 2 * size + size // 2 and 10**precision <= 1 << (8 * size - 1)
 
 
@@ -337,11 +339,15 @@ _ARROW_LOGICAL: Final[dict[tuple[str, str | None], pa.DataType]] = {
     ("long", "timestamp-micros"): pa.timestamp("us", tz="UTC"),
 }
 _SMALL_ENUM: Final = 127
-"""An enum of up to so many symbols has one byte for an index in Arrow."""
+"""The most symbols of an enum whose index takes one byte in Arrow."""
 
 
 def arrow_of(avro_type: AvroType) -> pa.DataType:
-    """The Arrow type of what is read; ValueError where there is none (maps, wider unions)."""
+    """The Arrow type of decoded values.
+
+    Raises ValueError where there is none: for a map, a union other than null and one type, or a
+    type that contains one of these.
+    """
     match avro_type:
         case Primitive(_, "decimal", precision, scale) if precision <= _MOST_PRECISION:
             return pa.decimal128(precision, scale)

@@ -1,4 +1,4 @@
-"""How long to wait before something that failed is tried again."""
+"""Pauses between attempts at something that failed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 __all__ = ["Backoff"]
 
-_MOST_DOUBLINGS = 60  # of any pause, far beyond a lifetime, and a float still holds it
+_MOST_DOUBLINGS = 60  # a pause far beyond a lifetime, which a float still holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,6 @@ class Backoff:
     longest: float = math.inf
 
     def pause(self, attempt: int) -> float:
-        """Return the pause after an attempt, of which the first is number 1."""
+        """Return the pause in seconds after attempt number `attempt`, counted from 1."""
         doublings = min(max(attempt - 1, 0), _MOST_DOUBLINGS)
         return float(min(self.first * 2**doublings, self.longest))

@@ -1,6 +1,6 @@
-"""The moments and dates that may be stored (SPEC §6): all that every engine and format can show.
+"""The range of moments and dates that may be stored (SPEC §6): every engine and format has it.
 
-A day at both ends is left out for moments, so that they stay in the years 1 to 9999 in every time
+Moments exclude the first and the last day, so that they stay in the years 1 to 9999 in every time
 zone.
 """
 

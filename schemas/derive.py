@@ -4,8 +4,9 @@ Profile and row schemas are derived from the table definitions; those of the oth
 fixed files in `schemas/avro/`. The Arrow schema always follows from the Avro schema, so that no
 field list is written twice.
 
-Record names (`deltadrop.EmailActivity`, `deltadrop.shop.Profile`, `deltadrop.shop.row.purchases`)
-identify what a datum is: a schema with another record name in a topic is foreign there.
+A record's name (`deltadrop.EmailActivity`, `deltadrop.shop.Profile`,
+`deltadrop.shop.row.purchases`) identifies what a datum is. A topic accepts schemas of one record
+name only.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ _STRINGS: AvroSchema = {"type": "array", "items": "string"}
 
 
 def avro_schema(topic: Topic, catalog: Catalog) -> AvroSchema:
-    """The schema that publishers write to `topic`; KeyError if the catalog has no such database or
-    table.
+    """The schema with which publishers write to `topic`.
+
+    Raises KeyError if the catalog doesn't have the topic's database or table.
     """
     match topic.kind:
         case Kind.PROFILE:
@@ -68,7 +70,7 @@ def arrow_schema(topic: Topic, catalog: Catalog) -> pa.Schema:
 
 
 def arrow_schema_of(schema: AvroSchema) -> pa.Schema:
-    """The columns of a decoded batch of a record schema."""
+    """The columns of a decoded batch of a record schema; ValueError if it isn't a record."""
     record = parse_type(schema, most_values=None)
     if not isinstance(record, RecordType):
         raise ValueError("only a record has columns")

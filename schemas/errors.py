@@ -1,29 +1,29 @@
-"""Everything deltadrop raises on purpose, in one tree.
+"""The errors that deltadrop raises on purpose, in one tree.
 
     DeltadropError
-    ├── WrongInputError         several faults in one refusal (exit code 2)
+    ├── WrongInputError         input with one or more faults is refused (exit code 2)
     │   └── DefinitionError     settings, table, stream and export definitions
-    ├── RegistryError           the schema registry doesn't answer, or not as it should
+    ├── RegistryError           the schema registry doesn't answer, or answers wrongly
     │   ├── UnknownSchemaError  no schema has this id
     │   ├── UnusableSchemaError the schema of this id can't be used
-    │   └── IncompatibleSchemaError
+    │   └── IncompatibleSchemaError  a schema can't read older data (exit code 2)
     ├── PublishError            an event was not sent
     ├── TopicError              topics are missing or wrong
-    ├── PartitionError          partition files or coverage records
-    ├── LedgerError             the ledger of closes
+    ├── PartitionError          partition files or coverage records are wrong
+    ├── LedgerError             the ledger of closes is wrong
     ├── ReportError             a report can't be sent; no close fails for it
     └── CloseError              a close failed
-        ├── WrongCloseError     what is asked of a close can't be (exit code 2)
-        ├── UnforeseenError     in a way that nobody foresaw
-        └── HeldError           a close that can't be proven complete (exit code 3)
-            ├── WaitingError    it isn't complete yet: the workers haven't stored all of it
-            ├── LostOffsetsError  it never will be: offsets are neither stored nor in Kafka
-            └── UnreadableError   what was stored can't be read
-                ├── UnreadableRowsError   single rows can't
-                └── UnreadableFilesError  files can't, or are missing
+        ├── WrongCloseError     the request doesn't fit the export or the window (exit code 2)
+        ├── UnforeseenError     an error that has no class of its own
+        └── HeldError           the close can't be proven complete (exit code 3)
+            ├── WaitingError    not yet complete: the workers haven't stored the whole window
+            ├── LostOffsetsError  never complete: offsets are neither stored nor in Kafka
+            └── UnreadableError   stored data can't be read
+                ├── UnreadableRowsError   single rows
+                └── UnreadableFilesError  whole files, which are broken or missing
 
-Every error says what is wrong, where, and what would be right (`hint`); `str()` puts that on one
-line (one line for each fault). `exit_code` is what the command line exits with.
+Every error says what is wrong, where, and what would be right (`hint`). `str()` puts that on one
+line, or on one line for each fault. `exit_code` is the exit code of the command line.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Fault:
 
 
 class DeltadropError(Exception):
-    """Base of all errors that a user can do something about."""
+    """Base of all errors that a user can act on."""
 
     exit_code: ClassVar[int] = 1
 
@@ -85,16 +85,19 @@ class DeltadropError(Exception):
         return _sentence(self.where, self.what, self.hint)
 
     def reason(self, described: str = "") -> str:
-        """What is wrong, and where if that isn't `told` yet: a part of what another error says."""
+        """What is wrong and where, without the hint, to quote in another error.
+
+        described: the place that the other error names; the same place isn't repeated.
+        """
         return self.what if self.where == described else _sentence(self.where, self.what, "")
 
     def to_fields(self) -> dict[str, object]:
-        """Tell it to scripts: where, what, and what would be right."""
+        """The error for scripts, as JSON fields: where, what, and what would be right."""
         return {"where": self.where, "what": self.what, "hint": self.hint}
 
 
 class WrongInputError(DeltadropError):
-    """Input that is refused whole, with all its faults."""
+    """Input is refused as a whole; the error lists all its faults."""
 
     exit_code = 2
 
@@ -109,50 +112,50 @@ class WrongInputError(DeltadropError):
         return "\n".join(str(fault) for fault in self.faults)
 
     def to_fields(self) -> dict[str, object]:
-        """Tell the first fault to scripts, and all of them as `faults`."""
+        """The first fault for scripts, as JSON fields, and all of them under `faults`."""
         return {**super().to_fields(), "faults": [asdict(fault) for fault in self.faults]}
 
 
 class DefinitionError(WrongInputError):
-    """Settings or definitions (tables, streams, exports) that can't be used as they are."""
+    """Settings or definitions (tables, streams, exports) have faults and can't be used."""
 
 
 class RegistryError(DeltadropError):
-    """The schema registry can't be reached, or answers with an error; asking again may help."""
+    """The schema registry can't be reached, or answers with an error; a retry may help."""
 
 
 class UnknownSchemaError(RegistryError):
-    """The registry answers, and knows no schema of that id."""
+    """The registry answered that it has no schema of this id."""
 
 
 class UnusableSchemaError(RegistryError):
-    """The registry has the schema, and it can't be used: it isn't Avro, or beyond a bound."""
+    """The registry has the schema, but it can't be used: it isn't Avro, or exceeds a bound."""
 
 
 class IncompatibleSchemaError(RegistryError):
-    """The registry refuses a schema that can't read what the topic already holds (BACKWARD)."""
+    """The registry refuses a schema that can't read the topic's older events (BACKWARD)."""
 
     exit_code = 2
 
 
 class PublishError(DeltadropError):
-    """One or more events were not sent, or it isn't known that they were."""
+    """One or more events were not sent, or weren't acknowledged."""
 
 
 class TopicError(DeltadropError):
-    """Kafka topics are missing, or not as deltadrop needs them."""
+    """Kafka topics are missing, or lack the settings that deltadrop needs."""
 
 
 class PartitionError(DeltadropError):
-    """A partition file or a coverage record can't be read, written or explained."""
+    """A partition file or a coverage record can't be read or written, or contradicts others."""
 
 
 class LedgerError(DeltadropError):
-    """The ledger of closes can't be read, written or explained."""
+    """The ledger of closes can't be read or written, or contradicts itself."""
 
 
 class ReportError(DeltadropError):
-    """A report can't be sent now; it is kept and tried again, and no close fails for it."""
+    """A report can't be sent now. It is stored and sent later; no close fails for it."""
 
 
 class CloseError(DeltadropError):
@@ -160,38 +163,41 @@ class CloseError(DeltadropError):
 
 
 class WrongCloseError(CloseError):
-    """A close that can't be as it is asked for: another instant, flag or definition is needed."""
+    """A close can't run as requested: it needs another instant, flag or definition."""
 
     exit_code = 2
 
 
 class UnforeseenError(CloseError):
-    """A close failed in a way that nobody foresaw: what its code met is its cause."""
+    """A close failed with an error that has no class of its own, which is its `__cause__`."""
 
     @property
     def cause(self) -> str:
-        """Which failure it is, whatever names and numbers its message has."""
+        """A name for the failure, without the names and numbers that vary in its message.
+
+        It is made of the class of the error and, for an operating system's error, its errno.
+        """
         number = getattr(self.__cause__, "errno", None)
         suffix = f" {number}" if isinstance(number, int) else ""
         return f"unforeseen: {type(self.__cause__).__name__}{suffix}"
 
 
 class HeldError(CloseError):
-    """A close that can't be proven complete: held, not sent."""
+    """A close can't be proven complete: its drop is held, not sent."""
 
     exit_code = 3
 
 
 class WaitingError(HeldError):
-    """A close whose window the workers haven't stored yet; trying again may be all it needs."""
+    """The workers haven't stored the close's whole window yet; a later attempt may succeed."""
 
 
 class LostOffsetsError(HeldError):
-    """A close whose window or state has offsets that are neither stored nor in Kafka any more."""
+    """The window or state of a close has offsets that are neither stored nor in Kafka any more."""
 
 
 class UnreadableError(HeldError):
-    """A close, or a look at what is stored, that needs what can't be read."""
+    """A close or another reader needs stored data that can't be read."""
 
 
 class UnreadableRowsError(UnreadableError):

@@ -1,8 +1,8 @@
 """The nine kinds of events, declared once (SPEC §1, §2 closed lists, §8).
 
-What each event type must and may carry is here; the types of the fields are in
-`schemas/avro/*.avsc` and, for profiles and rows, derived from the table definitions
-(`schemas/derive.py`). Publisher, decoder and docs read these declarations.
+This module declares which fields each event type must, may and must not carry. The types of the
+fields are in `schemas/avro/*.avsc`; those of profiles and rows are derived from the table
+definitions (`schemas/derive.py`). Publisher, decoder and docs read these declarations.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Channel(StrEnum):
 
 
 FILE_CHANNELS = (Channel.PRINT, Channel.CALL_CENTER, Channel.CUSTOM_AUDIENCE)
-"""The channels whose interactions end in a file for a provider: those of `file-activity` events."""
+"""The channels of `file-activity` events: their interactions go to a provider in a file."""
 
 
 class CampaignKind(StrEnum):
@@ -130,7 +130,7 @@ CAMPAIGN_CHANNELS_OF_KIND: Mapping[CampaignKind, frozenset[Channel]] = MappingPr
         CampaignKind.AB_TEST: frozenset({Channel.EMAIL}),
     }
 )
-"""The combinations that exist (SPEC §3, active campaigns); another one breaks the contract."""
+"""The channels of each kind (SPEC §3, active campaigns); others break the contract."""
 
 
 class CampaignState(StrEnum):
@@ -157,10 +157,10 @@ class SubscriptionChange(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """The payload of one event type: fields that must, may, and must not be there.
+    """The payload of one event type: the fields that must, may and must not be present.
 
-    A field that is in none of the three belongs to another event type of the kind: publishers are
-    refused it, a decoder ignores it.
+    Any other field of the kind belongs to another event type. The publisher refuses an event that
+    carries it; the decoder ignores the field.
     """
 
     required: tuple[str, ...]
@@ -188,7 +188,7 @@ class KindSpec:
 
 
 HEADER_FIELDS = ("eventId", "eventType", "database", "source", "occurredAt")
-"""What every event carries, in this order, before its payload."""
+"""The fields that every event carries, in this order, before its payload."""
 
 _PROFILE_STATE = ("subscriptions", "segments", "marketingConsent")
 _TECHNICAL_MOMENTS = ("creationMoment", "updateMoment")
@@ -212,7 +212,10 @@ _CAMPAIGN = Payload(
 def _row_payloads(
     ids: tuple[str, ...], state: tuple[str, ...], deletion: tuple[str, ...]
 ) -> Mapping[EventType, Payload]:
-    """Whole-row kinds: the row as it now is, or its deletion with technical fields only."""
+    """Payloads of profiles and rows: the whole current row, or a deletion with technical fields.
+
+    ids: required in all; state: optional in a row; deletion: optional in a deletion.
+    """
     return {
         EventType.CREATED: Payload((*ids, "attributes"), state),
         EventType.UPDATED: Payload((*ids, "attributes"), state),

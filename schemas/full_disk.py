@@ -1,4 +1,4 @@
-"""Tells a full disk from other faults, whichever library ran into it."""
+"""Recognition of a full disk, in the errors of any library."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["FREE_SOME", "what_is_full"]
 _ERRNOS: Final = (errno.ENOSPC, errno.EDQUOT)
 
 FREE_SOME: Final = "free some space, or point `root` to a larger disk; then run again"
-"""What settles it."""
+"""The hint for an error of a full disk."""
 
 
 def what_is_full(error: BaseException) -> str | None:
-    """Return what the system says of a full disk or quota; None where an error is another.
+    """Return the system's text for a full disk or quota; None if `error` is about something else.
 
-    Libraries that have no errno (DuckDB's spill) quote the system's words.
+    Some libraries (DuckDB's spill) raise errors without an errno, but quote the system's text.
     """
     if isinstance(error, OSError):
         return os.strerror(error.errno) if error.errno in _ERRNOS else None

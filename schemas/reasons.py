@@ -1,5 +1,6 @@
-"""Why an event was refused, as it may be shown: a reason may name a field or a symbol of a writer's
-schema, and those may be anything.
+"""Reasons of refused events, made safe to show.
+
+A reason may quote a field or a symbol of a writer's schema, which can contain any character.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from typing import Final
 __all__ = ["CUT", "MOST_CHARACTERS", "reason_text"]
 
 CUT: Final = "…"
-"""Ends a reason that was too long to be shown whole."""
+"""The end of a reason that was cut because of its length."""
 
 MOST_CHARACTERS: Final = 300
-"""Of a reason, with `CUT`."""
+"""The longest reason in characters, `CUT` included."""
 
 
 def reason_text(reason: str, most: int = MOST_CHARACTERS) -> str:

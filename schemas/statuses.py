@@ -14,7 +14,7 @@ __all__ = ["STATUS_RULES", "StatusRule"]
 
 @dataclass(frozen=True, slots=True)
 class StatusRule:
-    """A closed list: the statuses of each category (None: any status, or none at all)."""
+    """A closed list: the statuses of each category (None: any status, or no status)."""
 
     kind: Kind
     event_type: EventType

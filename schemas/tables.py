@@ -1,7 +1,7 @@
-"""What a customer's databases and custom tables hold (SPEC §1), as reviewable YAML files.
+"""Definitions of a customer's databases and custom tables (SPEC §1), as reviewable YAML files.
 
 A file defines a database (`database: shop`) or a custom table (`table: purchases`). `load_catalog`
-reads a folder of them and refuses it whole, with every fault, if anything is wrong.
+reads a folder of them. If anything is wrong, it refuses the whole folder and lists every fault.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ K = TypeVar("K", str, tuple[str, str])
 M = TypeVar("M", bound=BaseModel)
 
 TECHNICAL_ID = "id"
-"""As a custom table's `business_key`: its key is the auto-incremented technical id."""
+"""The `business_key` of a custom table whose key is the auto-incremented technical id."""
 
 _MAX_NAME = 80
-"""Two names, a kind and a prefix make a topic's name, which Kafka limits to 249 characters."""
+"""Characters of a name. A topic's name has two of them, a kind and a prefix; Kafka allows 249."""
 
 _NAME = worded(
     r"^[A-Za-z_][A-Za-z0-9_]*$",
@@ -52,7 +52,7 @@ Name = Annotated[
     str,
     StringConstraints(pattern=_NAME, max_length=_MAX_NAME, strict=True),
 ]
-"""A name in Avro: of databases, tables, attributes and segmentations."""
+"""The name of a database, table, attribute or segmentation: a valid name in Avro."""
 
 Label = Annotated[
     str,
@@ -63,7 +63,7 @@ Label = Annotated[
 Flag = Annotated[bool, Field(strict=True)]
 
 SegmentName = Annotated[str, StringConstraints(pattern=_SEGMENT, max_length=_MAX_NAME, strict=True)]
-"""The name of a segment in an exclusive segmentation: any text without blanks at its ends."""
+"""The name of a segment in an exclusive segmentation: one line without blanks at its ends."""
 
 
 class AttributeType(StrEnum):
@@ -100,7 +100,7 @@ class AttributeDefinition(_Definition):
 
     @property
     def is_personal(self) -> bool:
-        """Whether it is personal, marked or by its name."""
+        """Whether the attribute is personal, by its mark or by its name."""
         return self.personal or self.name in ALWAYS_PERSONAL
 
     @model_validator(mode="after")
@@ -118,7 +118,7 @@ class AttributeDefinition(_Definition):
 
 
 class SegmentationKind(StrEnum):
-    """Simple: in or out. Exclusive: in one of its segments."""
+    """Simple: a profile is in or out. Exclusive: a profile is in one of the segments."""
 
     SIMPLE = "simple"
     EXCLUSIVE = "exclusive"
@@ -172,7 +172,7 @@ class DatabaseDefinition(_Definition):
 
 
 class TableKind(StrEnum):
-    """Linked-data and interaction rows belong to a profile each, repository rows to none."""
+    """Rows of linked data and interactions belong to one profile each, repository rows to none."""
 
     LINKED_DATA = "linked-data"
     INTERACTION = "interaction"
@@ -200,7 +200,7 @@ class TableDefinition(_Definition):
 
     @property
     def key_attribute(self) -> AttributeDefinition | None:
-        """The attribute that is the business key; None without one, and where the technical id is
+        """The attribute that is the business key; None if there is none, or if the technical id is
         the key.
         """
         if self.business_key is None or self.business_key == TECHNICAL_ID:
@@ -301,8 +301,8 @@ def _check_key(key: str | None, attributes: Sequence[AttributeDefinition]) -> No
 
 
 def _refuse_doubles(field: str, names: Sequence[str]) -> None:
-    """Names that differ only in case are doubles too: SQL engines, which read the columns later,
-    tell no case.
+    """Raise AtError if a name occurs twice. Case is ignored, as SQL engines read the columns later
+    and ignore it in column names.
     """
     seen: set[str] = set()
     for index, name in enumerate(names):

@@ -1,4 +1,4 @@
-"""Topic names as values: the one place that joins and splits them.
+"""Topic names as values; no other module joins or splits them.
 
 One topic per database and kind, one per custom table, one for the campaigns of the whole licence
 (DESIGN, Events).
@@ -38,7 +38,7 @@ class Topic:
 
     @property
     def local(self) -> str:
-        """The name without its prefix, as in the names of the built-in streams."""
+        """The name without its prefix; the names of the built-in streams contain it."""
         return ".".join(
             part for part in (self.database, str(self.kind), self.table) if part is not None
         )
@@ -58,7 +58,7 @@ class Topic:
 
     @classmethod
     def parse(cls, name: str, prefix: str = DEFAULT_PREFIX) -> Topic:
-        """Read `name` back; ValueError if it isn't the name of a topic of events under `prefix`."""
+        """Parse a name; ValueError if it isn't the name of a topic of events under `prefix`."""
         if name.startswith(f"{prefix}."):
             match name[len(prefix) + 1 :].split("."):
                 case [kind] if kind == Kind.CAMPAIGN:
@@ -74,8 +74,9 @@ _DATABASE_KINDS = frozenset(Kind) - {Kind.CAMPAIGN, Kind.ROW}
 
 
 def topics_of(catalog: Catalog, prefix: str = DEFAULT_PREFIX) -> tuple[Topic, ...]:
-    """All topics that `catalog` asks for, by name; consents only of databases that have the
-    attribute.
+    """All topics of `catalog`, sorted by name.
+
+    Only a database with the attribute marketing consent has a topic for consents.
     """
     topics = [Topic(Kind.CAMPAIGN, prefix=prefix)]
     for name, database in catalog.databases.items():
@@ -90,5 +91,5 @@ def topics_of(catalog: Catalog, prefix: str = DEFAULT_PREFIX) -> tuple[Topic, ..
 
 
 def dead_letter_topic(prefix: str = DEFAULT_PREFIX) -> str:
-    """The topic that events which can't be used go to, whole, with origin and reason."""
+    """The name of the dead letter topic: events that can't be used, with origin and reason."""
     return f"{prefix}.dead-letter"
