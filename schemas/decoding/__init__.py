@@ -1,3 +1,4 @@
-"""Avro values into Arrow columns: a schema is resolved once, then each field is read for all
-values at a time.
+"""Decoding of Avro values into Arrow columns.
+
+A schema is resolved once; then each field is read for all values at once.
 """

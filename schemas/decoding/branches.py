@@ -1,4 +1,4 @@
-"""Values of which not every row has the same: unions of any size, and fields that are read past."""
+"""Nodes whose rows can take different ways: unions of any size, and skipped fields."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from schemas.decoding.walk import MalformedError, Walk
 __all__ = ["Skipped", "SkippedField", "Union"]
 
 _FEW: Final = 16
-"""Rows up to which a walk from field to field costs less than numpy's calls."""
+"""Up to this many rows, a walk from field to field costs less than numpy's calls."""
 
 
 @dataclass(frozen=True, slots=True)
 class Union:
-    """A union of any size of which values are read; None stands for a branch that is null."""
+    """A union of any size whose values are read; the branch for null is None."""
 
     branches: Sequence[Node | None]
     target: pa.DataType
@@ -43,7 +43,7 @@ class Union:
             some = cursor.at(index)
             values = node.read(some)
             cursor.resume(index, some)
-            if values.null_count < len(values):  # else nulls of another make: none to keep
+            if values.null_count < len(values):  # nulls may have another type; they aren't needed
                 indexes.append(index)
                 arrays.append(values)
         return _together(arrays, indexes, self.target, cursor.size)
@@ -52,7 +52,7 @@ class Union:
 def _together(
     arrays: Sequence[pa.Array], indexes: Sequence[IntArray], target: pa.DataType, size: int
 ) -> pa.Array:
-    """One array of `size`, with the values of each of `arrays` at its indexes, null elsewhere."""
+    """One array of length `size`: the values of each array at its indexes, null elsewhere."""
     if not arrays:
         return pa.nulls(size, target)
     index = np.concatenate(indexes)
@@ -63,7 +63,7 @@ def _together(
 
 @dataclass(frozen=True, slots=True)
 class SkippedField:
-    """A field that is read past: by `walk` for a row, by `node` for many (None: it has none)."""
+    """A skipped field: `walk` skips it for one row, `node` (None: there isn't one) for many."""
 
     what: str
     walk: Walk
@@ -72,7 +72,7 @@ class SkippedField:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Fields that follow each other in the datum and aren't wanted."""
+    """Consecutive fields of the datum that are skipped."""
 
     fields: Sequence[SkippedField]
 

@@ -1,13 +1,13 @@
-"""Reads many Avro datums at once: one field after the other, each for all datums, with numpy.
+"""Reader of many Avro datums at once: one field after the other, each for all datums, with numpy.
 
-A datum has no index of its fields; the place of a field depends on the ones before. But all datums
-of one schema have the same *sequence* of fields, so a vector of positions, one for each datum,
-moves over all of them together (Avro 1.11 specification, "Binary encoding"). Damage stays where it
-is: a datum that is cut short, or holds an index out of range, is flagged and its position parked;
-the others go on.
+A datum has no index of its fields: where a field begins depends on the fields before it. But all
+datums of a schema have the same *sequence* of fields. So a vector with one position for each datum
+moves over all of them together (Avro 1.11 specification, "Binary encoding"). Damage is isolated: a
+datum that is cut short, or has an index out of range, is flagged and its position moved to its end.
+The others aren't affected.
 
-Invariant of every read: positions never pass the end of their datum, and the buffer has `PADDING`
-bytes on both sides, so that no window around a position leaves it.
+Invariant of every read: no position passes the end of its datum. The buffer has `PADDING` bytes on
+both sides, so a window around a position never leaves the buffer.
 """
 
 from __future__ import annotations
@@ -39,32 +39,30 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
 PADDING = 32
-"""Bytes before the first and after the last datum: more than any window that is read around a
-position.
-"""
+"""Bytes before the first and after the last datum: more than the largest window that is read."""
 
 
 class Flags:
-    """The first reason, if any, why each row is refused."""
+    """Refused rows: for each row, the first reason why it is refused, if any."""
 
     def __init__(self, size: int) -> None:
         self._codes = np.zeros(size, np.int32)
         self._reasons: dict[str, int] = {"": 0}
 
     def refuse(self, rows: IntArray, reason: str) -> None:
-        """Refuse `rows` that aren't refused yet."""
+        """Refuse `rows`; a row that is refused already keeps its first reason."""
         if rows.size:
             code = self._reasons.setdefault(reason, len(self._reasons))
             self._codes[rows[self._codes[rows] == 0]] = code
 
     @property
     def good(self) -> BoolArray:
-        """Which rows aren't refused."""
+        """A mask of the rows that aren't refused."""
         good: BoolArray = self._codes == 0
         return good
 
     def refused(self) -> Sequence[tuple[int, str]]:
-        """(row, reason) of every refused row, in order; reasons in one line of bounded length."""
+        """(row, reason) of every refused row, in order; a reason is one line of bounded length."""
         rows = np.flatnonzero(self._codes)
         reasons = [reason_text(reason) for reason in self._reasons]
         return [
@@ -74,7 +72,7 @@ class Flags:
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Overlapping views of one buffer: at index p, the 1, 4, 8 or 12 bytes from p on."""
+    """Overlapping views of one buffer: index p of a view has the 1, 8 or 12 bytes from p on."""
 
     data: bytes
     byte: npt.NDArray[np.uint8]
@@ -83,7 +81,7 @@ class Windows:
 
     @classmethod
     def over(cls, data: bytes) -> Windows:
-        """data: datums with PADDING bytes before and after them."""
+        """Make the views of `data`: datums with PADDING bytes before and after them."""
         size = len(data)
         return cls(
             data,
@@ -93,15 +91,16 @@ class Windows:
         )
 
     def of(self, dtype: str) -> npt.NDArray[np.generic]:
-        """The view as any other numpy type."""
+        """A view with the bytes from each index as a value of another numpy type."""
         size = np.dtype(dtype).itemsize
         return np.ndarray((len(self.data) - size + 1,), dtype, self.data, strides=(1,))
 
 
 @dataclass(slots=True)
 class Cursor:
-    """Where each datum is read: `position` up to `end`, both indexes into the buffer, for the
-    flagged `rows`.
+    """The reading position of each datum.
+
+    position, end: indexes into the buffer. rows: the index of each datum in `flags`.
     """
 
     windows: Windows
@@ -115,7 +114,7 @@ class Cursor:
         self.size = len(self.position)
 
     def at(self, index: IntArray) -> Cursor:
-        """A cursor for some of the rows; give it back with `resume` after reading."""
+        """A cursor for some of the rows; after reading with it, pass it to `resume`."""
         return Cursor(
             self.windows,
             self.rows[index],
@@ -125,18 +124,18 @@ class Cursor:
         )
 
     def resume(self, index: IntArray, other: Cursor) -> None:
-        """Go on where `other`, got by `at(index)`, stopped."""
+        """Take over the positions of `other`, a cursor from `at(index)`."""
         self.position[index] = other.position
 
     def move(self, position: IntArray, what: str) -> None:
-        """Go to `position`; rows that would pass their end are refused."""
+        """Move to `position`; refuse rows that would pass their end."""
         self.position = position
         over = position > self.end
         if over.any():
             self.refuse(over, f"cut short in {what}")
 
     def refuse(self, which: BoolArray, reason: str) -> None:
-        """Refuse some rows and park them at their end."""
+        """Refuse some rows and move them to the end of their datum."""
         index = np.flatnonzero(which)
         self.flags.refuse(self.rows[index], reason)
         self.position[index] = self.end[index]
@@ -150,11 +149,11 @@ _MAX_VARINT = 10
 """Bytes of the longest varint (64 bits in groups of 7)."""
 
 _FEW = 8
-"""Below one row in so many, longer varints are read apart from the short ones."""
+"""Longer varints are read apart from the short ones if fewer than one row in this many has one."""
 
 
 def read_long(cursor: Cursor, what: str) -> IntArray:
-    """A zigzag varint of each row (Avro int, long, and every length, count and index)."""
+    """Read a zigzag varint of each row (Avro int, long, and every length, count and index)."""
     position = cursor.position
     first = cursor.windows.byte[position]
     more = np.flatnonzero(first & 0x80)
@@ -174,11 +173,11 @@ def read_long(cursor: Cursor, what: str) -> IntArray:
 def _long_varints(
     cursor: Cursor, position: IntArray, index: IntArray | None, what: str
 ) -> tuple[npt.NDArray[np.uint64], IntArray]:
-    """Varints of any length: raw values and lengths.
+    """(raw values, lengths in bytes) of varints of any length.
 
-    Eight bytes at a time: the lowest clear top bit ends the varint; then the groups of 7 bits are
-    pushed together in three steps (7 to 14, to 28, to 56 bits). Those longer than eight bytes are
-    few.
+    Eight bytes are read at once; the lowest clear top bit marks the varint's last byte. Then three
+    steps join the groups of 7 bits (7 to 14, to 28, to 56 bits). Varints of more than eight bytes
+    are few, and finished apart.
     """
     word = cursor.windows.eight[position]
     stop = ~word & _CONTINUES
@@ -195,7 +194,7 @@ def _long_varints(
         too_long = length > _MAX_VARINT
         if too_long.any():
             which = np.flatnonzero(too_long) if index is None else index[too_long]
-            # Where the datum ends before, what lies behind it was looked at: it's cut short.
+            # A datum that ends within these bytes is cut short: the bytes behind it aren't its own.
             whole = which[cursor.end[which] - cursor.position[which] >= _MAX_VARINT]
             cursor.flags.refuse(cursor.rows[whole], f"a number of more than 64 bits in {what}")
     return x, length
@@ -208,8 +207,9 @@ def _finish_longest(
     value: npt.NDArray[np.uint64],
     length: IntArray,
 ) -> None:
-    """The ninth and tenth byte of varints that have them; a length of 11 means that it doesn't end
-    there.
+    """Add the ninth and tenth byte of the longest varints to `value`, and set their `length`.
+
+    A length of 11 means that the varint doesn't end there.
     """
     length[rows] = _MAX_VARINT + 1
     open_rows = rows
@@ -223,8 +223,9 @@ def _finish_longest(
 
 
 def read_length(cursor: Cursor, what: str) -> IntArray:
-    """The length of a string or of bytes that lie whole within their datum; 0 for rows where they
-    don't.
+    """Read the length of a string or bytes value.
+
+    Rows whose value would pass the end of the datum are refused, and get a length of 0.
     """
     length = read_long(cursor, what)
     wrong = (length < 0) | (length > cursor.end - cursor.position)
@@ -235,11 +236,11 @@ def read_length(cursor: Cursor, what: str) -> IntArray:
 
 
 def text_array(cursor: Cursor, length: IntArray, kind: pa.DataType, what: str) -> pa.Array:
-    """The bytes from the position on as an Arrow string or binary array, and move past them.
+    """Read `length` bytes of each row as an Arrow string or binary array, and move past them.
 
-    The views (Arrow columnar format, "Variable-size Binary View Layout") are copied by the cast, in
-    C++, and checked to be UTF-8. Bytes behind an inlined value are not cleared, as only the cast
-    sees them.
+    The function builds views (Arrow columnar format, "Variable-size Binary View Layout"). The cast
+    copies the values, in C++, and checks that strings are UTF-8. Bytes behind an inlined value are
+    not cleared, as only the cast sees them.
     """
     position = cursor.position
     views = np.empty((cursor.size, 4), np.int32)

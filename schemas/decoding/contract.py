@@ -1,9 +1,9 @@
-"""What an event must be beyond its Avro schema (SPEC §1 to §3, §6, §8), checked for a whole batch
-at once.
+"""The contract of events: rules beyond their Avro schema (SPEC §1 to §3, §6, §8), checked for a
+whole batch at once.
 
-The rules are those declared in `schemas/events.py` and `schemas/statuses.py`, for one topic of one
-catalog. What an event type must not carry refuses the event; what merely belongs to another event
-type is emptied.
+`schemas/events.py` and `schemas/statuses.py` declare the rules; a `Contract` has those of one topic
+of one catalog. An event with a field that its event type must not carry is refused. A field that
+merely belongs to another event type is emptied.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from schemas.topics import Topic
 __all__ = ["Contract", "closed_lists"]
 
 _Finding = tuple[BoolArray, str]
-"""The rows that break a rule, and the reason."""
+"""(mask of the batch's rows that break a rule, the reason)."""
 
 _Check = Callable[["_Batch"], Iterator[_Finding]]
 
@@ -47,7 +47,7 @@ class _Batch:
     types: IntArray
 
     def of_types(self, wanted: BoolArray) -> BoolArray:
-        """wanted: for each event type of the kind, whether its rows are meant."""
+        """A mask of the rows with the wanted event types; wanted: a flag for each of the kind."""
         mask: BoolArray = wanted[self.types]
         return mask
 
@@ -62,10 +62,10 @@ class Contract:
         self._ignored = _ignored(topic.kind, columns, event_types)
 
     def check(self, batch: pa.RecordBatch, rows: IntArray, flags: Flags) -> pa.RecordBatch:
-        """Refuse, in `flags`, the rows that break a rule, and empty what the rows' event types
-        don't carry.
+        """Refuse the rows that break a rule, in `flags`. Return the batch, with fields emptied that
+        a row's event type doesn't carry.
 
-        batch: decoded columns; rows: the index in `flags` of each of its rows.
+        batch: decoded columns; rows: for each row of the batch, its index in `flags`.
         """
         types = batch.column("eventType").indices.to_numpy(zero_copy_only=False)
         seen = _Batch(batch, types)
@@ -108,7 +108,7 @@ def _true(mask: pa.Array) -> BoolArray:
 def _ignored(
     kind: Kind, columns: set[str], event_types: tuple[EventType, ...]
 ) -> Mapping[str, BoolArray]:
-    """For each payload column, the event types that don't carry it."""
+    """For each payload column, a mask of the event types that don't carry it."""
     payloads = KINDS[kind].payloads
     found = {}
     for name in sorted(columns - set(HEADER_FIELDS)):
@@ -119,7 +119,9 @@ def _ignored(
 
 
 def _checks(topic: Topic, catalog: Catalog, columns: set[str]) -> Iterator[_Check]:
-    """All rules of a topic; those that find most come first."""
+    """All rules of a topic. Those that refuse most rows come first; a row is refused for the first
+    rule that it breaks.
+    """
     if topic.database is not None:
         yield _is_always("database", topic.database)
     if topic.table is not None:
@@ -148,15 +150,15 @@ def _checks(topic: Topic, catalog: Catalog, columns: set[str]) -> Iterator[_Chec
             | Kind.FILE_ACTIVITY
             | Kind.ROW
         ):
-            pass  # they have nothing beyond the rules of all kinds
+            pass  # these have no rules of their own
         case _:
             assert_never(topic.kind)
 
 
 def closed_lists(topic: Topic, catalog: Catalog) -> Mapping[str, str]:
-    """By the reason of a refusal, the closed list that a value wasn't of: what would be right.
+    """Hints of refusals: for the reason of a value outside a closed list, the list's values.
 
-    Reasons themselves hold none of it: they're kept with every dead letter.
+    The reasons themselves don't have the list, as every dead letter stores its reason.
     """
     found = {
         _not_listed(rule): "choose from "

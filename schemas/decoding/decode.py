@@ -1,9 +1,9 @@
-"""Kafka values into Arrow: a batch of events of one topic, and a reason for each that can't be used
-(SPEC §6).
+"""Decoder of Kafka values: Arrow columns for a batch of events of one topic, and a reason for each
+value that can't be used (SPEC §6).
 
-A value is refused, never an exception, whatever its bytes are. The writer's schema is looked up by
-the id in the value; if that can't be known now (RegistryError), nothing is decided and the whole
-call fails: try again later.
+Whatever its bytes are, a value never raises an exception: it is decoded or refused. The writer's
+schema is looked up by the id in the value. If the lookup isn't possible now (RegistryError), the
+whole call fails without a verdict on any value; call again later.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ __all__ = ["Decoded", "Decoder", "RecordDecoder", "Refused"]
 log = structlog.get_logger(__name__)
 
 _CHUNK_ROWS = 32_768
-"""Values decoded at a time: their vectors stay in the processor's cache."""
+"""Values decoded at once: few enough that their vectors stay in the processor's cache."""
 
 Values: TypeAlias = Sequence[bytes | None] | pa.BinaryArray
-"""Values or keys as they stand in Kafka; an Arrow array is read where it lies."""
+"""Values or keys as in Kafka; an Arrow array is read in place."""
 
 _TOMBSTONE = "null value (a tombstone)"
 
 _MOST_PLANS = 1_000
-"""Plans of writers' schemas that are kept: of those used last."""
+"""Cached plans of writers' schemas; the least recently used leave first."""
 
 _CHUNK_BYTES = 8 << 20
-"""And their bytes at most: what is made of them on the way takes up to ten times as many, where
-a list has an item a byte.
+"""Bytes decoded at once, at most. Intermediate data takes up to ten times as many, where each item
+of a list has one byte.
 """
 
 
@@ -65,9 +65,9 @@ class Refused:
 class Decoded:
     """A decoded batch.
 
-    batch: the topic's columns. rows: for each row of it, the index of its value in the input,
-    ascending.
-    refused: the other values, ascending. Each index is in exactly one of the two.
+    batch: the topic's columns. rows: for each row of the batch, the index of its value in the
+    input, ascending. refused: the other values, ascending. Each index of the input is in exactly
+    one of `rows` and `refused`.
     """
 
     batch: pa.RecordBatch
@@ -76,21 +76,21 @@ class Decoded:
 
 
 class RecordDecoder:
-    """Decodes values of any record schema, by the registry's id; knows nothing of events."""
+    """Decoder of values with any record schema, looked up by id; it doesn't know events."""
 
     def __init__(self, registry: SchemaSource, reader: AvroSchema, columns: pa.Schema) -> None:
-        """reader: what is read; columns: its Arrow schema."""
+        """Make a decoder; reader: the record schema to decode to; columns: its Arrow schema."""
         self._registry = registry
         read = parse_type(reader, most_values=None)
         assert isinstance(read, RecordType)
         self._reader = read
-        # A writer of all that is read here is never beyond the bound, however much that is.
+        # A writer's schema with all fields of a large reader's schema must fit the bound.
         self._most_values = max(MOST_VALUES, 4 * sum(1 for _ in json_values(reader)))
         self._columns = columns
         self._plans: OrderedDict[int, Record | str] = OrderedDict()
 
     def decode(self, values: Values, flags: Flags) -> tuple[pa.RecordBatch, IntArray]:
-        """The rows that can be decoded and their indexes; the others are refused in `flags`.
+        """(rows that can be decoded, their indexes in the input); others are refused in `flags`.
 
         Raises RegistryError if a schema can't be looked up now.
         """
@@ -112,7 +112,7 @@ class RecordDecoder:
         return self._assembled(parts)
 
     def _plan(self, schema_id: int) -> Record | str:
-        """How datums of a writer's schema are read, or why none can be."""
+        """The nodes that read datums of a writer's schema, or the reason why none can be read."""
         plan = self._plans.get(schema_id)
         if plan is None:
             try:
@@ -139,7 +139,7 @@ class RecordDecoder:
         except UnresolvableError as error:
             return f"schema {schema_id} can't be read here: {error}"
         except MemoryError:
-            raise  # the worker's trouble, not the schema's
+            raise  # the worker's fault, not the schema's
         except Exception as error:
             log.error("schema not planned", schema_id=schema_id, error=_place(error))
             return f"schema {schema_id} can't be read here ({type(error).__name__})"
@@ -158,7 +158,7 @@ class RecordDecoder:
 
 
 class Decoder:
-    """Decodes the values of one topic and checks them against the contract of its kind."""
+    """Decoder of one topic: decodes values and checks them against the contract of their kind."""
 
     def __init__(self, registry: SchemaSource, topic: Topic, catalog: Catalog) -> None:
         columns = arrow_schema(topic, catalog)
@@ -166,8 +166,9 @@ class Decoder:
         self._contract = Contract(topic, catalog)
 
     def decode(self, values: Values, keys: Values) -> Decoded:
-        """Decode a batch: values and their keys, in order. Raises RegistryError; nothing else,
-        whatever the bytes.
+        """Decode a batch of values with their keys, in the same order.
+
+        Raises RegistryError if a schema can't be looked up now. The bytes never raise an error.
         """
         flags = Flags(len(values))
         missing = _missing(keys)
@@ -182,19 +183,21 @@ class Decoder:
 
 
 def _place(error: Exception) -> str:
-    """Which error, and where in the code: its message may hold an event's values."""
+    """The error's class and place in the code, without its message, which may quote an event."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} in {frame.name}, {Path(frame.filename).name}:{frame.lineno}"
 
 
 def _parts(plan: Record, joined: _Joined, rows: IntArray, flags: Flags) -> list[_Part]:
-    """Read the datums of `rows`. What reading fails of, in a way that nobody foresaw, is refused
-    alone: whatever one event is, the others aren't held up by it.
+    """Read the datums of `rows`.
+
+    If reading fails with an unexpected error, the rows are halved until the datum that causes it is
+    found. Only that datum is refused.
     """
     try:
         return [_read(plan, joined, rows, flags)]
     except MemoryError:
-        raise  # the worker's trouble, not the event's
+        raise  # the worker's fault, not the event's
     except Exception as error:
         if len(rows) == 1:
             log.error("event not read", error=_place(error))
@@ -234,8 +237,10 @@ _MOST_IDS = 1 << 31
 
 @dataclass(frozen=True, slots=True)
 class _Joined:
-    """All values of a batch in one buffer: where each datum begins and ends, behind its wire
-    header.
+    """Values of a batch joined in one buffer.
+
+    start, end: where each value begins and ends in the buffer, its wire header included; offset:
+    the index of the first value in the batch.
     """
 
     windows: Windows
@@ -245,7 +250,7 @@ class _Joined:
 
     @classmethod
     def of(cls, values: Sequence[bytes] | pa.BinaryArray, length: IntArray, offset: int) -> _Joined:
-        """values: those from index `offset` of the batch on."""
+        """Join `values`: those from index `offset` of the batch on, with their lengths in bytes."""
         padding = b"\0" * PADDING
         end = np.cumsum(length) + PADDING
         joined = b"".join((padding, *_pieces(values), padding))
@@ -274,7 +279,7 @@ class _Joined:
 
 
 def _pieces(values: Sequence[bytes] | pa.BinaryArray) -> Sequence[bytes | memoryview]:
-    """What to join: an Arrow array's values lie behind each other already."""
+    """The pieces to join; an Arrow array is one piece, as its values are contiguous already."""
     if not isinstance(values, pa.BinaryArray):
         return values
     ends = _ends(values)
@@ -283,7 +288,7 @@ def _pieces(values: Sequence[bytes] | pa.BinaryArray) -> Sequence[bytes | memory
 
 
 def _ends(values: pa.BinaryArray) -> npt.NDArray[np.int32]:
-    """Where an Arrow array's values end, behind where its first one begins."""
+    """The offsets of an Arrow array: where its first value begins, then where each value ends."""
     if not len(values):
         return np.zeros(1, np.int32)
     ends = np.frombuffer(values.buffers()[1], np.int32)
@@ -291,7 +296,7 @@ def _ends(values: pa.BinaryArray) -> npt.NDArray[np.int32]:
 
 
 def _measured(values: Values, flags: Flags) -> tuple[Sequence[bytes] | pa.BinaryArray, IntArray]:
-    """The values and their lengths; null ones are refused and stand as empty."""
+    """(values, their lengths in bytes); null values are refused, and replaced by empty ones."""
     if isinstance(values, pa.BinaryArray):
         flags.refuse(_nulls(values), _TOMBSTONE)
         return values, np.diff(_ends(values)).astype(np.int64)
@@ -303,7 +308,7 @@ def _measured(values: Values, flags: Flags) -> tuple[Sequence[bytes] | pa.Binary
 
 
 def _slices(length: IntArray) -> Iterator[tuple[int, int]]:
-    """Ranges of at most _CHUNK_ROWS values with at most _CHUNK_BYTES (or one value, if larger)."""
+    """Ranges of at most _CHUNK_ROWS values and _CHUNK_BYTES bytes; a larger value stands alone."""
     ends = np.cumsum(length)
     start = 0
     while start < len(length):

@@ -1,4 +1,4 @@
-"""Defaults of a reader's fields: written as Avro would have them, and read like any other value."""
+"""Defaults of a reader's fields: encoded as Avro, then decoded like any other value."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ __all__ = ["default_array"]
 
 
 def default_array(field: FieldType) -> pa.Array:
-    """The default of a field as an array of one; UnresolvableError if it isn't one of its type."""
+    """The default of a field as an array of one value.
+
+    Raises UnresolvableError if the default doesn't fit the field's type.
+    """
     try:
         datum = _encoded(field.default, field.type)
     except (ValueError, TypeError, KeyError, OverflowError, struct.error) as error:
@@ -40,8 +43,11 @@ def default_array(field: FieldType) -> pa.Array:
 
 
 def _encoded(value: Any, avro_type: AvroType) -> bytes:
-    """JSON's form of a default (specification, "Complex Types", table "field default values") as a
-    datum; raises what Python raises for a value of another type.
+    """A default as a datum, from its JSON form (specification, "Complex Types", table "field
+    default values").
+
+    Raises Python's own errors (ValueError, TypeError, KeyError, OverflowError, struct.error) for a
+    value of another type.
     """
     match avro_type:
         case Primitive(kind):

@@ -1,8 +1,7 @@
-"""Reads arrays of all datums at once: their first items, then their second, and so on.
+"""Reader of arrays, for all datums at once: the first item of each, then the second, and so on.
 
-Where only few rows have so many, the ends of their items are found one after the other
-(`walk.py`), and all of these are read at once. Which way it is makes no difference to what comes
-out.
+When few rows have more items, `walk.py` finds where each of these items begins, one after the
+other; then all of them are read at once. Both ways give the same result.
 """
 
 from __future__ import annotations
@@ -22,26 +21,26 @@ from schemas.decoding.walk import MalformedError, Walk, read_block
 __all__ = ["Lists"]
 
 _FEW: Final = 48
-"""Rows up to which finding their items one by one costs less than numpy's calls for each step."""
+"""Up to this many rows, a walk over the items costs less than numpy's calls for each step."""
 
 _MOST_EMPTY_ITEMS: Final = 1_000
-"""Items without bytes in one array that is read: nothing else bounds them."""
+"""Maximum number of items without bytes in one array: the size of the datum doesn't bound them."""
 
 
 _MOST_STARTS: Final = 1 << 18
-"""Items whose beginnings are kept before they are read: some megabytes."""
+"""Positions of items that are collected before the items are read: 2 MiB."""
 
 
 @dataclass(slots=True)
 class _Starts:
-    """Where items begin, and how many of them each row has."""
+    """The positions where items begin, and the number of items of each row."""
 
     rows: list[int] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
     starts: array[int] = field(default_factory=lambda: array("q"))
 
     def add(self, row: int, starts: array[int]) -> None:
-        """Add a row's items."""
+        """Add the positions of a row's items."""
         self.rows.append(row)
         self.counts.append(len(starts))
         self.starts.extend(starts)
@@ -49,21 +48,21 @@ class _Starts:
 
 @dataclass(slots=True)
 class _Found:
-    """How many items each row has, and the items: of which rows, in the order they were read."""
+    """Items that were read, with the row of each, in reading order; and each row's count."""
 
     counts: IntArray
     rows: list[npt.NDArray[np.int32]] = field(default_factory=list)
     items: list[pa.Array] = field(default_factory=list)
 
     def add(self, rows: IntArray, items: pa.Array | None) -> None:
-        """Add an item for each of `rows`, which may be named several times."""
+        """Add one item for each entry of `rows`; a row may occur several times."""
         if items is not None and rows.size:
             self.counts += np.bincount(rows, minlength=len(self.counts))
             self.rows.append(rows.astype(np.int32))
             self.items.append(items)
 
     def in_order(self, none: pa.Array) -> pa.Array:
-        """The items of the first row, then of the second, and so on; `none` if there are none."""
+        """All items, sorted by row, each row's in reading order; `none` if there are no items."""
         if not self.items:
             return none
         items = self.items[0] if len(self.items) == 1 else pa.concat_arrays(self.items)
@@ -76,8 +75,9 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """An array, in one or several blocks; `walk` moves past an item, which has at least `least`
-    bytes.
+    """An array, in one or several blocks.
+
+    item: reads an item; walk: moves past one; least: the fewest bytes of an item, 0 or 1.
     """
 
     item: Node
@@ -100,8 +100,8 @@ class Lists:
         return None if self.target is None else self._assembled(found)
 
     def _block(self, cursor: Cursor) -> IntArray:
-        """How many items the next block of each row has; 0 at the end, and for rows that are
-        refused.
+        """Read the number of items in the next block of each row; 0 at the array's end, and for
+        refused rows.
         """
         count = read_long(cursor, self.what)
         sized = np.flatnonzero(count < 0)
@@ -118,8 +118,9 @@ class Lists:
         return count
 
     def _items(self, cursor: Cursor, active: IntArray, block: IntArray, found: _Found) -> IntArray:
-        """Read a block's items: the first of every row, then the second, and so on. Give the rows
-        that go on with another block.
+        """Read a block's items: the first of every row, then the second, and so on.
+
+        Returns the rows that continue with another block.
         """
         step = 0
         while True:
@@ -135,7 +136,7 @@ class Lists:
             step += 1
 
     def _rest(self, cursor: Cursor, rows: IntArray, left: IntArray, found: _Found) -> None:
-        """Read all that is left of some rows' arrays, `left` items in the blocks that are begun."""
+        """Read the rest of the arrays of `rows`; `left` items remain in each current block."""
         starts_of_rows = _Starts()
         for row, count in zip(rows.tolist(), left.tolist(), strict=True):
             begins = array("q")
@@ -155,7 +156,7 @@ class Lists:
         self._read_starts(cursor, starts_of_rows, found)
 
     def _read_starts(self, cursor: Cursor, starts_of_rows: _Starts, found: _Found) -> None:
-        """Read items whose beginnings are known, all at once."""
+        """Read the items at the collected positions, all at once."""
         if not starts_of_rows.starts:
             return
         of = np.repeat(starts_of_rows.rows, starts_of_rows.counts)
@@ -164,7 +165,7 @@ class Lists:
         found.add(of, self.item.read(each))
 
     def _walk_rest(self, cursor: Cursor, row: int, left: int, begins: array[int]) -> int:
-        """Move behind a row's array; `begins` gets where each item begins."""
+        """Return the position behind a row's array; append each item's position to `begins`."""
         data, end = cursor.windows.data, int(cursor.end[row])
         at, count, goes_on = int(cursor.position[row]), left, True
         while goes_on:

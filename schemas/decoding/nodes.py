@@ -1,8 +1,8 @@
-"""What is read for each Avro type, for all datums at once, and the Arrow array that comes of it.
+"""Nodes: each reads the values of one Avro type, for all datums at once, into an Arrow array.
 
-A node reads the writer's type. With a `target` it also makes the reader's Arrow array; without one
-the value is read past, with the same checks. `resolve.py` puts nodes together for a writer's and a
-reader's schema.
+A node reads the writer's type. With a `target` it also makes the reader's Arrow array. Without one
+it skips the value, with the same checks. `resolve.py` composes nodes for a writer's and a reader's
+schema.
 """
 
 from __future__ import annotations
@@ -45,18 +45,19 @@ __all__ = [
 
 
 class Node(Protocol):
-    """Reads one value of each row."""
+    """A reader of one value of each row."""
 
     def read(self, cursor: Cursor) -> pa.Array | None:
-        """Read, move on, and give the values as Arrow; None from a node that only reads past.
+        """Read a value of each row and move the cursor past it.
 
-        Values of rows that are refused meanwhile are arbitrary, but valid for their type.
+        Returns the values as an Arrow array; None from a node that only skips. A refused row has an
+        arbitrary value in it, which is valid for the type.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Nulls:
-    """Nothing: no bytes in Avro."""
+    """null, which takes no bytes in Avro."""
 
     target: pa.DataType | None
 
@@ -67,8 +68,9 @@ class Nulls:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A field that the writer doesn't have: the reader's default (an array of one value) for every
-    row.
+    """A field that the writer doesn't have: every row gets the reader's default.
+
+    value: the default, as an array of one value.
     """
 
     value: pa.Array
@@ -82,7 +84,7 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Booleans:
-    """One byte; anything but 0 is true, as other readers take it."""
+    """boolean, one byte; every byte but 0 is true, as in other readers."""
 
     target: pa.DataType | None
     what: str
@@ -99,7 +101,7 @@ _MILLISECONDS = {"ms": 1, "us": 1000}
 
 
 def _bounds(target: pa.DataType) -> tuple[int, int] | None:
-    """First and last value of a date or moment that may be stored (SPEC §6)."""
+    """First and last value of a date or moment that may be stored (SPEC §6); None for others."""
     if pa.types.is_timestamp(target):
         unit = _MILLISECONDS[target.unit]
         return FIRST_MOMENT_MS * unit, (LAST_MOMENT_MS + 1) * unit - 1
@@ -108,7 +110,7 @@ def _bounds(target: pa.DataType) -> tuple[int, int] | None:
 
 @dataclass(frozen=True, slots=True)
 class Longs:
-    """int and long with their logical types; `divisor` makes milliseconds of microseconds."""
+    """int and long with their logical types; `divisor` converts microseconds to milliseconds."""
 
     target: pa.DataType | None
     what: str
@@ -163,7 +165,7 @@ class Floats:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """string and bytes; read as string they must be UTF-8."""
+    """string and bytes; a value that is read as a string must be UTF-8."""
 
     target: pa.DataType | None
     what: str
@@ -194,7 +196,7 @@ class Uuids:
 
 
 _MOST_FIXED = 1 << 40
-"""Bytes: more than any datum has, and far below where positions overflow."""
+"""Bytes: more than any datum has, and small enough that positions don't overflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +252,10 @@ class Decimals:
 
 @dataclass(frozen=True, slots=True)
 class Enums:
-    """An index into the writer's symbols; `codes` are the reader's indexes for them, -1 where it
-    lacks one.
+    """An enum, written as an index into the writer's symbols.
+
+    codes: for each symbol of the writer, the reader's index, or -1 if the reader doesn't have it.
+    symbols: the reader's.
     """
 
     target: pa.DictionaryType | None
@@ -281,7 +285,7 @@ class Enums:
 
 @dataclass(frozen=True, slots=True)
 class Refuses:
-    """A value that doesn't resolve to what is read: whoever has one is refused."""
+    """A type that doesn't resolve to the reader's: every row that has such a value is refused."""
 
     target: pa.DataType
     reason: str
@@ -294,7 +298,7 @@ class Refuses:
 
 @dataclass(frozen=True, slots=True)
 class Nullable:
-    """A union of null and one other type; `required` where the reader doesn't take null."""
+    """A union of null and one other type; `required` if the reader's type doesn't accept null."""
 
     inner: Node
     null_branch: int
@@ -329,7 +333,7 @@ class Nullable:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Fields one after the other; `order` picks those that the reader wants."""
+    """A record: `fields` in the writer's order; `order` has the indexes of the reader's fields."""
 
     fields: Sequence[Node]
     order: Sequence[int]
@@ -343,6 +347,6 @@ class Record:
         return pa.StructArray.from_arrays(columns, fields=list(self.target))
 
     def columns(self, cursor: Cursor) -> list[pa.Array]:
-        """The wanted fields as arrays, in the reader's order."""
+        """Read all fields; return those of the reader as arrays, in the reader's order."""
         read = [node.read(cursor) for node in self.fields]
         return [read[index] for index in self.order]

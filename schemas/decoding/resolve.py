@@ -1,10 +1,11 @@
-"""Puts together what reads a writer's type as a reader's (Avro specification, "Schema Resolution").
+"""Composition of the nodes that read a writer's type as the reader's (Avro specification, "Schema
+Resolution").
 
-The one place that says what a value may be written as and what it then means (SPEC §6): fields in
-another order, removed, added with their defaults, renamed by aliases; the promotions of numbers,
-texts and bytes; enums with a default; unions, branch by branch. A unit or meaning is never guessed:
-a moment is timestamp-millis or -micros, a decimal one of its scale. A writer's field is read by
-nodes of its own, so that what else the writer has makes no difference to it.
+Only this module decides how a value may be written, and what it then means (SPEC §6). Fields may be
+in another order, removed, added with defaults, or renamed by aliases. Numbers, texts and bytes are
+promoted. Enums may have a default. Unions are resolved branch by branch. A unit or meaning is never
+guessed: a moment must be timestamp-millis or -micros, a decimal must have the reader's scale. Each
+field of the writer has nodes of its own, so the writer's other fields don't change how it is read.
 """
 
 from __future__ import annotations
@@ -54,31 +55,31 @@ __all__ = ["Defaults", "UnresolvableError", "compile_record", "compile_value"]
 _N = TypeVar("_N", FixedType, EnumType, RecordType)
 
 _MOST_STEPS: Final = 100_000
-"""Types that planning one schema looks at: the branches of unions count for each type that they are
-tried against.
+"""Maximum number of types visited for one schema. A branch of a union counts again for each type
+that it is resolved against.
 """
 
 
 class UnresolvableError(Exception):
-    """A writer's type that doesn't resolve to the reader's; the message is the reason."""
+    """A writer's type doesn't resolve to the reader's; the message is the reason."""
 
 
 Defaults = Callable[[FieldType], pa.Array]
-"""The default of a reader's field, as an array of one."""
+"""Returns the default of a reader's field, as an array of one value."""
 
 
 def compile_record(writer: RecordType, reader: RecordType, defaults: Defaults) -> Record:
-    """The node of a whole datum. Raises UnresolvableError where no datum could be read."""
+    """The node for a whole datum. Raises UnresolvableError if no datum could be read."""
     return _Compiler(defaults).record(writer, reader, "")
 
 
 def compile_value(avro_type: AvroType, what: str, defaults: Defaults) -> Node:
-    """The node of a value that is written as it is read."""
+    """The node for a value whose writer's and reader's type are the same."""
     return _Compiler(defaults).value(avro_type, avro_type, what)
 
 
 class _Compiler:
-    """Compiles one writer's schema."""
+    """Compiles the schema of one writer to nodes."""
 
     def __init__(self, defaults: Defaults) -> None:
         self._defaults = defaults
@@ -88,7 +89,7 @@ class _Compiler:
         self._steps = 0
 
     def record(self, writer: RecordType, reader: RecordType, within: str) -> Record:
-        """Its fields in the writer's order, and which of them are wanted."""
+        """The node for a record: fields in the writer's order, and the places of the reader's."""
         _same_name(writer, reader, within)
         wanted = _wanted(writer, reader)
         nodes: list[Node] = []
@@ -116,7 +117,7 @@ class _Compiler:
         return Record(nodes, order, arrow_of(reader))
 
     def value(self, writer: AvroType, reader: AvroType, what: str) -> Node:
-        """What reads a value; UnresolvableError where none could be read."""
+        """The node for a value; UnresolvableError if no value could be read."""
         self._steps += 1
         if self._steps > _MOST_STEPS:
             raise UnresolvableError(f"it takes more than {_MOST_STEPS} steps to plan")
@@ -131,8 +132,8 @@ class _Compiler:
         return self._present(writer, taken, what)
 
     def _union(self, writer: UnionType, reader: AvroType, what: str) -> Node:
-        """Branch by branch, as a datum has one of them: one that can't be read refuses only who
-        has it.
+        """The node for a union. A branch that can't be read refuses only the datums that have it,
+        as a datum has one branch.
         """
         nullable = split_nullable(reader)
         takes_null = nullable is not None or reader == NULL
@@ -182,7 +183,7 @@ class _Compiler:
 
 
 def _wanted(writer: RecordType, reader: RecordType) -> dict[str, FieldType]:
-    """The reader's fields by the writer's names for them: its own, else an alias's."""
+    """The reader's fields by the names that the writer has for them: the field's, else an alias."""
     written = {field.name for field in writer.fields}
     wanted: dict[str, FieldType] = {}
     for field in reader.fields:
@@ -193,7 +194,9 @@ def _wanted(writer: RecordType, reader: RecordType) -> dict[str, FieldType]:
 
 
 def _same_name(writer: _N, reader: _N, what: str) -> None:
-    """Named types are the same by their names without the namespace, or by the reader's alias."""
+    """Raise UnresolvableError unless two named types match: their names without the namespace are
+    equal, or the writer's name is an alias of the reader's.
+    """
     names = {
         reader.name.rpartition(".")[2],
         *(alias.rpartition(".")[2] for alias in reader.aliases),
@@ -230,7 +233,9 @@ def _enum(writer: EnumType, reader: EnumType, what: str) -> Node:
 
 
 def _is_decimal_of(target: pa.DataType, writer: Primitive | FixedType) -> bool:
-    """Whether both are decimals of one scale; a value of more digits is refused by itself."""
+    """Whether both are decimals of the same scale. The precision may differ: a value with too many
+    digits is refused when it is read.
+    """
     return (
         pa.types.is_decimal128(target)
         and writer.logical == "decimal"

@@ -1,4 +1,4 @@
-"""What reads past a field that isn't wanted, with the checks of one that is."""
+"""Skipping of fields that aren't wanted, with the same checks as for fields that are read."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ from schemas.decoding.walk import Emptiness, Walks
 __all__ = ["Skipping"]
 
 _MOST_NODES: Final = 20_000
-"""Nodes for columns in the plan of one schema, with those of types that are used twice counted for
-each use: what is beyond is walked, row by row.
+"""Maximum number of skipping nodes for one schema; a type counts again at each use. Fields beyond
+it are walked row by row.
 """
 
 
 class Skipping:
-    """Makes what reads past the fields of one writer's schema."""
+    """Makes what skips the fields of one writer's schema."""
 
     def __init__(self, is_empty: Emptiness, walks: Walks) -> None:
         self._is_empty = is_empty
@@ -51,7 +51,7 @@ class Skipping:
         self._left = _MOST_NODES
 
     def field(self, avro_type: AvroType, what: str) -> SkippedField:
-        """What reads past a field."""
+        """The walk for a field, and the node as long as the schema's limit of nodes allows it."""
         size = self._size(avro_type)
         node = None
         if size <= self._left:
@@ -60,11 +60,11 @@ class Skipping:
         return SkippedField(what, self._walks.of(avro_type), node)
 
     def _size(self, avro_type: AvroType) -> int:
-        """How many nodes a type takes; more than any plan has where it can't be read as columns."""
+        """The number of nodes of a type; above the limit if it can't be read as columns."""
         match avro_type:
             case RecordType(name, fields):
                 if name not in self._sizes:
-                    self._sizes[name] = _MOST_NODES + 1  # as long as it may hold itself
+                    self._sizes[name] = _MOST_NODES + 1  # in case the record contains itself
                     inside = sum(self._size(field.type) for field in fields)
                     self._sizes[name] = min(inside + 1, _MOST_NODES + 1)
                 return self._sizes[name]

@@ -1,5 +1,5 @@
-"""Values that need more than a cast on their way into Arrow: UUIDs from text, decimals from
-big-endian bytes.
+"""Conversions into Arrow that need more than a cast: UUIDs from text, decimals from big-endian
+bytes.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _VALUE_OF = _hexadecimal()
 
 
 def uuids_from_text(text: pa.Array) -> tuple[pa.Array, BoolArray | None]:
-    """UUIDs written as 8-4-4-4-12 hexadecimal digits (RFC 9562, section 4), and which rows hold
-    none.
+    """(UUIDs, mask of the rows that aren't a UUID; None if all are).
 
-    text: a binary array without nulls and offset. Rows that hold no UUID get an arbitrary one.
+    text: a binary array without nulls and without an offset. A UUID is written as 8-4-4-4-12
+    hexadecimal digits (RFC 9562, section 4). Rows that aren't a UUID get an arbitrary one.
     """
     size = len(text)
     _, offsets_buffer, data = text.buffers()
@@ -61,8 +61,9 @@ _SIXTEEN = np.arange(16)
 def decimals_from_bytes(
     windows: Windows, end: IntArray, length: IntArray, target: pa.Decimal128Type
 ) -> tuple[pa.Array, BoolArray]:
-    """Two's complement big-endian numbers of `length` bytes that end at `end`, and which have too
-    many digits.
+    """(decimals, mask of the rows with more digits than the target's precision).
+
+    Each is a big-endian two's complement number of `length` bytes that ends at position `end`.
     """
     sixteen = windows.of("V16")[end - 16].view(np.uint8).reshape(len(end), 16)
     big = sixteen.copy()
@@ -74,7 +75,7 @@ def decimals_from_bytes(
     high, low = little.view("<i8")[:, 1], little.view("<u8")[:, 0]
     wrong = _beyond(high, low, 10**target.precision)
     for index in np.flatnonzero(length > 16).tolist():
-        # Those of more bytes fit where all before the last 16 only carry the sign on.
+        # A longer number fits if all bytes before its last 16 only extend the sign.
         sign = b"\xff" if windows.data[end[index] - 16] >= 0x80 else b"\0"
         more = int(length[index]) - 16
         first = int(end[index]) - 16 - more

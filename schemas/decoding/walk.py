@@ -1,10 +1,11 @@
-"""Moves past one Avro value, strictly, without making it (Avro specification, "Binary encoding").
+"""Walks: functions that move past one Avro value with all checks, without decoding it (Avro
+specification, "Binary encoding").
 
-Where values can't be read for all datums at once (maps, recursive types, the items of a long
-array), their ends are found here, one after the other. The rules and the words are those of the
-reader for columns (`columnar.py`, `nodes.py`), so that it doesn't matter which of the two looks at
-a value. A step takes at least a byte of the datum, or goes a level deeper: whatever the schema, the
-work is bounded by the bytes and the levels.
+Some values can't be read for all datums at once: maps, recursive types, the items of a long array.
+Walks find their ends, one after the other. They have the rules and the error texts of the reader
+for columns (`columnar.py`, `nodes.py`): both refuse the same values for the same reason. Each step
+consumes at least one byte of the datum, or goes one level deeper. The work is therefore bounded by
+bytes and levels, for any schema.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ from schemas.avro_types import (
 __all__ = ["Emptiness", "MalformedError", "Walk", "Walks", "read_block"]
 
 Walk: TypeAlias = Callable[[bytes, int, int, int], int]
-"""Moves past a value: (buffer, position, end of the datum, level) to the position behind it; raises
-MalformedError.
+"""Moves past a value: (buffer, position, end of the datum, level) → position behind the value.
+
+Raises MalformedError if the value isn't what its schema says.
 """
 
 _MOST_RECURSIONS: Final = 64
-"""Records of one recursive type within each other in a datum."""
+"""Maximum nesting of records of recursive types in a datum."""
 
 _MAX_VARINT: Final = 10
 _INT_LIMIT: Final = 1 << 31
@@ -40,7 +42,7 @@ _SIZES: Final = {"boolean": 1, "float": 4, "double": 8}
 
 
 class MalformedError(Exception):
-    """A value that isn't what its schema says: `what` is wrong, and in which field `within`."""
+    """A value isn't what its schema says: `what` is wrong, in the field `within`."""
 
     def __init__(self, what: str, within: str = "") -> None:
         super().__init__(what)
@@ -48,14 +50,14 @@ class MalformedError(Exception):
         self.within = within
 
     def below(self, name: str) -> MalformedError:
-        """The same, found in the field `name`."""
+        """The same error, with its field placed below the field `name`."""
         return MalformedError(self.what, f"{name}.{self.within}" if self.within else name)
 
 
 class Emptiness:
-    """Tells whether no value of a type takes any bytes: nulls, and what holds nothing else.
+    """Test whether values of a type take no bytes: null, fixed(0), and records of only such fields.
 
-    For the types of one schema: what is known of a record is kept by its name.
+    Use one instance per schema: it caches the answer for a record by the record's name.
     """
 
     def __init__(self) -> None:
@@ -68,14 +70,14 @@ class Emptiness:
                 return True
             case RecordType(name, fields):
                 if name not in self._known:
-                    self._known[name] = False  # a record that holds itself has no end
+                    self._known[name] = False  # a record that contains itself isn't empty
                     self._known[name] = all(self(field.type) for field in fields)
                 return self._known[name]
         return False
 
 
 def read_varint(data: bytes, position: int, end: int) -> tuple[int, int]:
-    """A zigzag varint and the position behind it."""
+    """(a zigzag varint, the position behind it); MalformedError beyond 64 bits or the end."""
     number = 0
     for index in range(_MAX_VARINT):
         if position + index >= end:
@@ -89,16 +91,14 @@ def read_varint(data: bytes, position: int, end: int) -> tuple[int, int]:
 
 
 class Walks:
-    """Makes what moves past the values of one schema's types; for a record once, however often it
-    is used.
-    """
+    """Makes the walks for the types of one schema; each record gets one walk, which is reused."""
 
     def __init__(self, is_empty: Emptiness) -> None:
         self._records: dict[str, Walk] = {}
         self._is_empty = is_empty
 
     def of(self, avro_type: AvroType) -> Walk:
-        """The function that moves past values of a type."""
+        """The walk for values of a type."""
         match avro_type:
             case Primitive(kind):
                 return _primitive(kind)
@@ -210,7 +210,7 @@ def _union(branches: list[Walk]) -> Walk:
 
 
 def _blocks(item: list[Walk], least: int) -> Walk:
-    """least: bytes that an item takes at least; where that is none, there is nothing to walk."""
+    """least: the fewest bytes of an item, 0 or 1; with 0, the items have no bytes to walk."""
 
     def walk(data: bytes, position: int, end: int, level: int) -> int:
         while True:
@@ -226,10 +226,11 @@ def _blocks(item: list[Walk], least: int) -> Walk:
 
 
 def read_block(data: bytes, position: int, end: int, least: int) -> tuple[int, int]:
-    """How many items the next block of an array or a map has, and where they begin; 0 at its end.
+    """(number of items in the next block of an array or map, position of the first); 0 at the end.
 
-    Avro writes blocks with the count of their items, and with their size in bytes where the count
-    is negative (specification, "Arrays"). least: bytes that an item takes at least.
+    A block begins with the count of its items; where the count is negative, the block's size in
+    bytes follows (specification, "Arrays"). least: the fewest bytes of an item, 0 or 1. Raises
+    MalformedError if the datum is too short for the items.
     """
     count, position = read_varint(data, position, end)
     if count < 0:

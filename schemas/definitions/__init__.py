@@ -1,1 +1,1 @@
-"""Definitions that people write in YAML: reading them, and explaining a mistake."""
+"""Reading of definitions that people write in YAML, and explanations of their mistakes."""

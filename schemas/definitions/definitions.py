@@ -1,7 +1,8 @@
-"""YAML files into pydantic models, with the line of every fault.
+"""Loader of YAML files as pydantic models; every fault is reported with its line.
 
-All faults of all files are collected and raised together, each as `path:line: field 'x': what; what
-would be right`. Table, stream and export definitions and the settings are read through this module.
+All faults of all files are collected and raised together, each as `path:line: field 'x': what is
+wrong; what would be right`. This module reads table, stream and export definitions and the
+settings.
 """
 
 from __future__ import annotations
@@ -45,19 +46,20 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Loaded(Generic[M]):
-    """A definition with the document it was read from."""
+    """A definition with the document from which it was read."""
 
     model: M
     document: Document
 
     def where(self, *location: str | int) -> str:
-        """`path:line` of a value of the definition, by its YAML keys."""
+        """`path:line` of a value in the definition; location: its YAML keys and list positions."""
         return self.document.where(location)
 
 
 def load_yaml_models(folder: Path, model: type[M], key: str) -> tuple[Loaded[M], ...]:
-    """Read every YAML file of `folder` as a `model` named by its `key`; raises DefinitionError with
-    all faults.
+    """Read every YAML file of `folder` as a `model`; the value of `key` is its name.
+
+    Raises DefinitionError with all faults of all files.
     """
     faults = Faults()
     loaded = read_models(folder, {key: model}, faults)
@@ -68,12 +70,13 @@ def load_yaml_models(folder: Path, model: type[M], key: str) -> tuple[Loaded[M],
 def read_models(
     folder: Path, models: Mapping[str, type[BaseModel]], faults: Faults
 ) -> tuple[Loaded[BaseModel], ...]:
-    """Read every `*.yaml` and `*.yml` of `folder`, in name order, and note what is wrong in
-    `faults`. Names that begin with a dot are editors' own (`.#stores.yaml`) and left alone.
+    """Read every `*.yaml` and `*.yml` file of `folder`, in name order; add faults to `faults`.
 
-    models: what a file defines, by the key that names it (`{"export": ExportDefinition}`): a file
-    with `export: x` at its root defines an export called x. Files that are wrong are left out of
-    the result.
+    Files whose names begin with a dot are ignored, as editors make them (`.#stores.yaml`). Files
+    with faults are left out of the result.
+
+    models: the model for each key that a file may begin with (`{"export": ExportDefinition}`): a
+    file with `export: x` at its root defines the export x.
     """
     loaded = []
     for path in _yaml_files(folder, faults):
@@ -113,7 +116,9 @@ def _yaml_files(folder: Path, faults: Faults) -> Sequence[Path]:
 
 
 def _is_definition(path: Path, faults: Faults) -> bool:
-    """Whether a file is to be read; one that somebody may think is read is a fault."""
+    """Whether a file is to be read. A file that looks like a definition, but isn't read, is a
+    fault.
+    """
     if path.suffix in _SUFFIXES:
         return True
     if path.suffix.lower() in _SUFFIXES:
@@ -126,9 +131,9 @@ def _is_definition(path: Path, faults: Faults) -> bool:
 
 
 def build(document: Document, model: type[M], faults: Faults, within: Location = ()) -> M | None:
-    """Validate a document as a `model`; None, and every reason in `faults`, if it isn't one.
+    """Validate a document as a `model`; if it isn't valid, add every fault and return None.
 
-    within: the way to it in the file it's a part of.
+    within: the path to the document, where it is a part of a larger file.
     """
     details = _details(model, document.data)
     if details is None:
@@ -136,7 +141,7 @@ def build(document: Document, model: type[M], faults: Faults, within: Location =
     texts = _right_as_texts(document, model, details)
     for detail in details:
         if detail["type"] == "too_short" and _is_around(detail, details):
-            continue  # it counts only the items that are right
+            continue  # pydantic counts only the valid items, so the list may be long enough
         location = location_of(detail)
         source = document.sources.get(location)
         what, hint = explain(detail, model, source, within=within)
@@ -157,7 +162,9 @@ def _details(model: type[BaseModel], data: object) -> list[ErrorDetails] | None:
 def _right_as_texts(
     document: Document, model: type[BaseModel], details: Sequence[ErrorDetails]
 ) -> frozenset[Location]:
-    """Where YAML made something else of what would be right as text: `no` in a list of names."""
+    """Places whose values would be valid as text, but YAML reads as another type: `no` in a list of
+    names.
+    """
     wrong = {location_of(detail) for detail in details} & document.sources.keys()
     if not wrong:
         return frozenset()
@@ -169,7 +176,7 @@ def _right_as_texts(
 def _with_texts(
     value: object, sources: Mapping[Location, str], at: Set[Location], here: Location
 ) -> object:
-    """A value in which what stands at some places is the text that is written there."""
+    """A copy of a value, in which the file's text replaces the values at some places."""
     if here in at:
         return sources[here]
     if isinstance(value, Mapping):
@@ -180,6 +187,6 @@ def _with_texts(
 
 
 def _is_around(detail: ErrorDetails, others: Sequence[ErrorDetails]) -> bool:
-    """Whether something within what an error is about is wrong, too."""
+    """Whether another error is about a value inside the value that this error is about."""
     around = detail["loc"]
     return any(other["loc"] != around == other["loc"][: len(around)] for other in others)

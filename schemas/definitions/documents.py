@@ -1,7 +1,7 @@
-"""YAML files into plain values, with the line of each: nothing is read that isn't plain.
+"""Reader of YAML files as plain values, with the line of each value.
 
-What a file may cost is bounded by bytes, nodes and depth; what YAML has beside names, lists and
-plain values (tags, merge keys) is refused with its line.
+Bytes, values and depth of a file are bounded. Only mappings, lists and plain values are read;
+YAML's other features (tags, merge keys) are refused with their line.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from schemas.errors import DefinitionError, Fault
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "Document", "Faults", "read_document"]
 
 MAX_BYTES: Final = 1 << 20
-"""Bytes of a file: a table of a thousand attributes has a tenth of them."""
+"""Maximum bytes of a file; a table of a thousand attributes has a tenth of that."""
 MAX_DEPTH: Final = 32
-"""How deep values may lie within each other; definitions have up to 6 levels."""
+"""Maximum depth of nested values; definitions have up to 6 levels."""
 MAX_VALUES: Final = 20_000
-"""Values of a file, aliases written out."""
+"""Maximum number of values in a file; an alias counts with all values that it stands for."""
 
 _LONGEST_NUMBER: Final = 1000
-"""Characters of a number: no setting has one of as many digits."""
+"""Characters of a number up to which an error quotes Python's reason; no setting has as many."""
 _TAG: Final = "tag:yaml.org,2002:"
 _PLAIN: Final = frozenset(
     _TAG + name for name in ("str", "int", "float", "bool", "null", "timestamp")
@@ -37,17 +37,17 @@ T = TypeVar("T")
 
 
 class Faults:
-    """Collects faults, so that a refusal lists them all."""
+    """A collector of faults, so that a refusal lists them all."""
 
     def __init__(self) -> None:
         self.found: list[Fault] = []
 
     def add(self, where: str, what: str, hint: str = "") -> None:
-        """Note one fault."""
+        """Add one fault."""
         self.found.append(Fault(where, what, hint))
 
     def told_by(self, read: Callable[[], T]) -> T | None:
-        """Return what is read; None, with its faults noted, where it is refused."""
+        """Call `read` and return its result; on DefinitionError, add its faults and return None."""
         try:
             return read()
         except DefinitionError as error:
@@ -55,30 +55,32 @@ class Faults:
             return None
 
     def raise_if_any(self) -> None:
-        """Raise DefinitionError with everything found, if anything was."""
+        """Raise DefinitionError with all faults, if there are any."""
         if self.found:
             raise DefinitionError(self.found)
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A YAML file: its plain values, the line (from 1) of each, and how it's written there."""
+    """A YAML file: its plain values, and the line of each, counted from 1."""
 
     path: Path
     data: Mapping[str, object]
     lines: Mapping[Location, int]
     sources: Mapping[Location, str] = field(default_factory=dict)
-    """How values that aren't text are written: `no` for False, nothing for what is empty."""
+    """The file's text for values that aren't strings: `no` for False, "" for an empty value."""
 
     def where(self, location: Location = ()) -> str:
-        """`path:line` of a value, or of the nearest one around it that is there."""
+        """`path:line` of a value; if it isn't in the file, of the nearest value around it."""
         while location and location not in self.lines:
             location = location[:-1]
         return f"{self.path}:{self.lines.get(location, 1)}"
 
 
 def read_document(path: Path, faults: Faults) -> Document | None:
-    """Read one YAML file; None, and why in `faults`, if it isn't a mapping with names for keys."""
+    """Read one YAML file, a mapping with strings as keys; if it isn't valid, add the faults and
+    return None.
+    """
     if path.is_dir():
         faults.add(
             str(path),
@@ -134,7 +136,7 @@ def _text_of(path: Path, faults: Faults) -> str | None:
 
 
 class _TooMuchError(Exception):
-    """A file that holds more than is read, at a line (from 0)."""
+    """A file exceeds a bound, at a line (counted from 0)."""
 
     def __init__(self, line: int, what: str, hint: str) -> None:
         super().__init__(what)
@@ -145,14 +147,14 @@ class _TooMuchError(Exception):
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes no deeper than MAX_DEPTH."""
+    """A loader that refuses nodes deeper than MAX_DEPTH."""
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
         self._depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Compose a node, as SafeLoader does."""
+        """Compose a node as SafeLoader does; raises _TooMuchError if it is too deep."""
         if self._depth >= MAX_DEPTH:
             what = f"values lie more than {MAX_DEPTH} deep within each other"
             line = self.peek_event().start_mark.line  # type: ignore[no-untyped-call]
@@ -211,7 +213,7 @@ def _is_null(node: yaml.Node) -> bool:
 
 @dataclass
 class _Plain:
-    """Turns YAML nodes into plain values and remembers where each was."""
+    """Conversion of YAML nodes into plain values; it records the line of each."""
 
     path: Path
     faults: Faults
@@ -245,7 +247,7 @@ class _Plain:
         if self.seen > MAX_VALUES:
             what = f"more than {MAX_VALUES} values, with what aliases stand for"
             raise _TooMuchError(node.start_mark.line, what, "write less, or without aliases")
-        if len(self.within) >= MAX_DEPTH:  # an alias may stand for what is deep itself
+        if len(self.within) >= MAX_DEPTH:  # an alias may stand for a deep value
             what = f"values lie more than {MAX_DEPTH} deep within each other"
             hint = "definitions and settings have a few levels"
             raise _TooMuchError(node.start_mark.line, what, hint)
@@ -259,7 +261,7 @@ class _Plain:
             plain = node.tag in _PLAIN
         if not plain:
             tag = str(node.tag).replace(_TAG, "!!")
-            if tag == "!!value":  # what a plain = is in YAML 1.1
+            if tag == "!!value":  # a plain = in YAML 1.1
                 self._fault(node, f"{shown(node.value)} can't be read", "put text in quotes")
             else:
                 self._fault(node, f"a tag, {shown(tag)}", "write the value without it")
@@ -292,7 +294,7 @@ class _Plain:
             value = cast(object, yaml.SafeLoader("").construct_object(node, deep=True))
         except (ValueError, yaml.YAMLError) as error:
             why = " ".join(str(error).split())
-            if len(text) > _LONGEST_NUMBER:  # Python speaks of a setting of its own
+            if len(text) > _LONGEST_NUMBER:  # Python's error would name a setting of Python
                 why = f"it has {len(text)} digits"
             self._fault(node, f"{shown(text)} can't be read: {why}", "put text in quotes")
             return None

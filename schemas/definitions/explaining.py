@@ -1,4 +1,4 @@
-"""What is wrong with a value, in our words: pydantic's errors as `field 'x': what`, and a hint."""
+"""Explanations of pydantic's errors in plain words: `field 'x': what is wrong`, and a hint."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ __all__ = [
 ]
 
 Location = tuple[str | int, ...]
-"""The way to a value in a document: keys and list positions from the root."""
+"""The path to a value in a document: keys and list positions from the root."""
 
 
 class AtError(ValueError):
-    """A fault that a model's validator finds in one of the fields below it: the way to it, and what
-    is wrong.
+    """A fault that a model's validator raises about a field below the model.
+
+    location: the path to the field, from the model.
     """
 
     def __init__(self, location: Location, what: str) -> None:
@@ -63,7 +64,7 @@ _WORDED: Final = {
     "dict_type": _GROUP,
     "path_type": ("{given} isn't a path", ""),
 }
-"""By the type of a pydantic error: what is wrong, and what would be right."""
+"""For each type of a pydantic error: what is wrong, and what would be right."""
 
 
 def explain(
@@ -72,9 +73,10 @@ def explain(
     source: str | None = None,
     within: Location = (),
 ) -> tuple[str, str]:
-    """What a pydantic error says in our words, and what would be right.
+    """(what is wrong, what would be right) for a pydantic error.
 
-    source: how the value is written, where it isn't text. within: the way to the model.
+    source: the value's text in the file, if the value isn't a string. within: the path to the
+    model.
     """
     location = (*within, *location_of(detail))
     name = f"field '{_dotted(location)}': " if location else ""
@@ -113,7 +115,7 @@ def _described(detail: ErrorDetails, model: type[BaseModel], source: str | None)
 
 
 def in_quotes(detail: ErrorDetails, source: str, within: Location = ()) -> tuple[str, str]:
-    """What YAML made of a text, and that it is to be in quotes. within: as for `explain`."""
+    """(how YAML reads a text, the hint to put it in quotes). source, within: as in `explain`."""
     what, hint = _not_text(detail["input"], source)
     return f"field '{_dotted((*within, *location_of(detail)))}': {what}", hint
 
@@ -137,14 +139,15 @@ def _reading(value: object) -> str:
 
 
 def location_of(detail: ErrorDetails) -> Location:
-    """The way to the value that a pydantic error is about."""
+    """The path to the value that a pydantic error is about."""
     cause = (detail.get("ctx") or {}).get("error")
     return (*detail["loc"], *(cause.location if isinstance(cause, AtError) else ()))
 
 
 def choices(given: str, expected: Iterable[str]) -> str:
-    """The hint of a closed choice: all that would be right, and the nearest match to what was
-    given.
+    """The hint for a value outside a closed list: all valid values, and the one nearest to `given`.
+
+    It is empty if there are no valid values.
     """
     valid = list(expected)
     if not valid:
@@ -158,14 +161,14 @@ def choices(given: str, expected: Iterable[str]) -> str:
 
 
 _LARGE: Final = 1e15
-"""Numbers from here on aren't told: nobody would know them again."""
+"""Numbers from here on aren't shown: a reader wouldn't recognise them."""
 _SHOWN: Final = 60
-"""Characters of a value that a message shows."""
+"""Maximum characters of a value in a message."""
 _AS_WRITTEN: Final = {"None": "null", "True": "true", "False": "false"}
 
 
 def shown(value: object) -> str:
-    """A value as messages show it: in quotes, a long one cut."""
+    """A value as messages show it: in quotes, and cut if it is long."""
     text = str(value)
     if not isinstance(value, str):
         text = _AS_WRITTEN.get(text, text)
@@ -180,7 +183,7 @@ def _dotted(location: Location) -> str:
 
 
 def _keys_around(model: type[BaseModel], location: Location) -> list[str]:
-    """The keys that the mapping around `location` may have."""
+    """The valid keys of the mapping that contains `location`."""
     here: type[BaseModel] | None = model
     for part in location[:-1]:
         if isinstance(part, str) and here is not None:

@@ -1,4 +1,4 @@
-"""What text of some fields must look like: regular expressions, and how refusals tell them."""
+"""Regular expressions for text fields, each with words that explain it in refusals."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _MEANINGS: Final[dict[str, str]] = {}
 
 
 def worded(pattern: str, meaning: str) -> str:
-    """Return a regular expression for a field, and keep the words that tell what would be right."""
+    """Return a regular expression for a field, and register the words that explain it."""
     _MEANINGS[pattern] = meaning
     return pattern
 
 
 def meaning_of_pattern(pattern: str) -> str:
-    """Return the words that tell a regular expression; itself where nobody has found any."""
+    """Return the words that explain a regular expression; without any, the expression itself."""
     return _MEANINGS.get(pattern, f"it must match {pattern}")
 
 
@@ -24,6 +24,6 @@ FOLDER_PATTERN: Final = worded(
     r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
     "it has letters, digits, dots, dashes and underscores, a letter or digit first",
 )
-"""Names that are a folder's, too."""
+"""Names that are also used as the name of a folder."""
 ADDRESS_PATTERN: Final = worded(r"^[^@\s,;<>]+@[^@\s,;<>]+$", "write it as somebody@shop.example")
-"""E-mail addresses, one each."""
+"""One e-mail address."""

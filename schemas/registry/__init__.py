@@ -1,1 +1,1 @@
-"""The schema registry: schemas by id, with those that they refer to."""
+"""Client of the schema registry: schemas by id, joined with the schemas that they refer to."""

@@ -1,7 +1,8 @@
-"""Reads schemas over the registry's HTTP interface, by one pool of connections that is kept.
+"""Reader of schemas over the registry's HTTP interface; it reuses one pool of connections.
 
-Whatever a schema's text is, it costs a bounded answer; what can't be used of it is that schema's
-own reason. Only a registry that doesn't answer, or not as it should, is a RegistryError.
+The size of an answer is bounded, whatever the schema's text is. A fault of one schema is an
+UnusableSchemaError or UnknownSchemaError. A plain RegistryError means that the registry doesn't
+answer, or answers wrongly.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ __all__ = [
 log = logging.getLogger("schemas.registry")
 
 CONNECTIONS: Final = 8
-"""Requests to the registry at once."""
+"""Maximum number of simultaneous requests to the registry."""
 
 LOGIN: Final = (
     "check registry.username, and the password in DELTADROP_REGISTRY__PASSWORD or in"
@@ -55,8 +56,8 @@ _BACKOFF: Final = Backoff(first=0.2)
 _AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
 _MOST_BYTES: Final = 4 << 20  # of an answer: a text of 1 MiB, however it is escaped
 _NO_SUCH_SCHEMA: Final = 40403
-"""The registry's own code; a bare 404 may as well be another server's, and says nothing about a
-schema.
+"""The registry's error code for an unknown schema. A bare 404 may come from another server, so it
+proves nothing about a schema.
 """
 _NO_SUCH_VERSION: Final = (40401, 40402)  # no such subject, no such version of it
 _ACCEPT: Final = "application/vnd.schemaregistry.v1+json, application/json"
@@ -64,7 +65,7 @@ _ACCEPT: Final = "application/vnd.schemaregistry.v1+json, application/json"
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A schema as the registry keeps it: its text, its type, and what it refers to."""
+    """A schema as stored in the registry: its text, its type, and its references."""
 
     text: str
     kind: str
@@ -72,10 +73,10 @@ class Text:
 
 
 class RegistryReader:
-    """Asks one registry; safe to use from several threads."""
+    """Reader of one registry; safe to use from several threads."""
 
     def __init__(self, settings: RegistrySettings) -> None:
-        """Raises DefinitionError where a file of the settings can't be used."""
+        """Make a reader; raises DefinitionError if a file of the settings can't be used."""
         self._url = settings.url.rstrip("/")
         trusted = tls_context("registry", settings.ca_file) if settings.ca_file else True
         login = None
@@ -99,15 +100,18 @@ class RegistryReader:
         self._client.close()
 
     def by_id(self, schema_id: int) -> Text:
-        """The schema of an id.
+        """Fetch the schema of an id.
 
-        Raises UnknownSchemaError if there is none, UnusableSchemaError if its text is too large,
-        RegistryError if that can't be known now.
+        Raises UnknownSchemaError if there is none, UnusableSchemaError if the registry's answer is
+        too large, RegistryError if the registry can't be reached or answers wrongly.
         """
         return self._text(f"schemas/ids/{schema_id}", f"schema {schema_id}")
 
     def by_version(self, subject: str, version: int) -> Text:
-        """A version of a subject; raises UnusableSchemaError if there is none, else as `by_id`."""
+        """Fetch a version of a subject.
+
+        Raises UnusableSchemaError if the subject or version doesn't exist, otherwise as `by_id`.
+        """
         about = f"subject {subject}, version {version}"
         return self._text(f"subjects/{quote(subject, safe='')}/versions/{version}", about)
 
@@ -145,7 +149,7 @@ def _bounded(response: httpx.Response, about: str) -> bytes:
 
 
 def _text_in(answer: Mapping[str, Any]) -> Text:
-    """Raises ValueError where it isn't what a registry answers."""
+    """The schema in a registry's answer; ValueError if the answer doesn't have the right form."""
     try:
         references = tuple(
             (str(reference["subject"]), int(reference["version"]))
@@ -160,7 +164,7 @@ def _text_in(answer: Mapping[str, Any]) -> Text:
 
 
 def _refusal_in(answer: bytes) -> tuple[int, str]:
-    """The registry's own code and reason; -1 where it isn't one's answer."""
+    """(error code, reason) of a registry's refusal; the code is -1 if the answer has none."""
     try:
         refusal = json.loads(answer)
         return int(refusal["error_code"]), str(refusal["message"])
@@ -169,7 +173,7 @@ def _refusal_in(answer: bytes) -> tuple[int, str]:
 
 
 def warn_of_plain_login(settings: RegistrySettings) -> None:
-    """Warn once where a login isn't encrypted."""
+    """Log a warning if a login isn't encrypted, once per URL."""
     if not settings.is_encrypted:
         _warn_once(settings.url)
 
@@ -184,7 +188,7 @@ def _warn_once(url: str) -> None:
 
 @contextmanager
 def _translated(where: str) -> Iterator[None]:
-    """What the client meets as ours."""
+    """Translate the HTTP client's errors to RegistryError."""
     try:
         yield
     except (httpx.HTTPError, OSError) as error:

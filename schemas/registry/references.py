@@ -1,8 +1,8 @@
-"""A schema with references as one schema that stands alone.
+"""Joining of a schema and its references into one schema that stands alone.
 
-What a schema refers to are other subjects' versions; each brings named types (Confluent Schema
-Registry, "Schema references"). Each named type is put where it is used first, under its full name;
-from there on its name is enough (Avro 1.11 specification, "Names").
+A reference names a version of another subject, whose schema defines named types (Confluent Schema
+Registry, "Schema references"). Each named type is inserted where it is used first, under its full
+name. After that, its name is enough (Avro 1.11 specification, "Names").
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _KNOWN: Final = frozenset(
 
 
 def standing_alone(text: Text, about: str, referred: Callable[[Reference], Text]) -> Any:
-    """The JSON of an Avro schema, with all that it refers to; about: which schema it is.
+    """An Avro schema as parsed JSON, with all types that it refers to.
 
-    referred: brings what a reference names; what it raises is raised. Raises UnusableSchemaError
-    where a schema isn't Avro, isn't JSON, or goes beyond a bound: 1 MiB of text, 100 references,
-    16 of them within each other.
+    about: names the schema in errors. referred: fetches the schema of a reference; its errors are
+    passed on. Raises UnusableSchemaError if a schema isn't Avro, isn't JSON, refers to itself, or
+    exceeds a bound: 1 MiB of text, 100 references, 16 levels of references.
     """
     try:
         bundle = _Bundle(about, referred)
@@ -48,7 +48,7 @@ def standing_alone(text: Text, about: str, referred: Callable[[Reference], Text]
 
 
 class _Bundle:
-    """A schema, and the named types of all that it refers to."""
+    """A schema, and the named types of all its references."""
 
     def __init__(self, about: str, referred: Callable[[Reference], Text]) -> None:
         self.main: Any = None
@@ -59,7 +59,7 @@ class _Bundle:
         self._bytes = 0
 
     def add(self, text: Text) -> None:
-        """Read a schema, behind all that it refers to."""
+        """Read a schema, after all its references."""
         self.main = self._read(text, ())
 
     def _read(self, text: Text, path: tuple[Reference, ...]) -> Any:
@@ -96,7 +96,7 @@ class _Bundle:
 
 
 def _named_types(schema: Any, namespace: str) -> Iterator[tuple[str, tuple[Any, str]]]:
-    """The named types that a schema defines, by full name, each with the namespace around it."""
+    """(full name, (schema, namespace around it)) of each named type that a schema defines."""
     if isinstance(schema, list):
         for branch in schema:
             yield from _named_types(branch, namespace)
@@ -119,7 +119,7 @@ def _parts(schema: dict[str, Any]) -> Iterator[Any]:
 
 
 def _full_name(schema: dict[str, Any], namespace: str) -> tuple[str, str]:
-    """The full name of a named type, and its namespace."""
+    """(full name, namespace) of a named type."""
     name = str(schema.get("name"))
     if "." in name:
         return name, name.rpartition(".")[0]
@@ -129,7 +129,7 @@ def _full_name(schema: dict[str, Any], namespace: str) -> tuple[str, str]:
 
 
 class _Joined:
-    """Puts the types that are referred to where they are used first."""
+    """Inserts each referenced type where it is used first."""
 
     def __init__(self, types: dict[str, tuple[Any, str]]) -> None:
         self._types = types
@@ -147,7 +147,7 @@ class _Joined:
         if schema.get("type") in _NAMED:
             name, inner = _full_name(schema, namespace)
             if name in self._defined and name in self._types:
-                return name  # it came by a reference before
+                return name  # a reference has defined it already
             self._defined.add(name)
             joined |= {"name": name.rpartition(".")[2], "namespace": inner}
         elif "type" in schema:

@@ -1,11 +1,10 @@
 """The schema registry (Confluent-compatible), and the wire format that names a datum's schema.
 
 A value in Kafka is a zero byte, the schema's id (4 bytes, big endian) and the Avro datum. Subjects
-follow TopicNameStrategy and are BACKWARD compatible: whoever reads with the newest schema can read
-all that is there.
+follow TopicNameStrategy and are BACKWARD compatible: the newest schema can read everything that
+the topic holds.
 
-Schemas are read by `reader`; this is the one module that knows the client by which they
-are registered.
+`reader` reads schemas. Only this module uses the client library, which registers them.
 """
 
 from __future__ import annotations
@@ -61,12 +60,12 @@ WIRE_HEADER = 5
 _TIMEOUT_SECONDS = 10
 _RETRIES = 2
 _REFUSED_SECONDS = 30
-"""An id that wasn't known is asked for again after so long: it may have been registered since, or
-the registry may have read its own log late. So is one whose schema couldn't be used.
+"""Seconds until an unknown or unusable id is looked up again: it may have been registered since, or
+the registry may have read its own log late.
 """
 
 _MOST_REFUSED = 1 << 16
-"""Ids that are remembered as not known: more than are in any batch that is decoded at once."""
+"""Maximum number of unknown or unusable ids that are cached: more than in any decoded batch."""
 
 _MOST_SCHEMAS = 1_000
 
@@ -75,30 +74,32 @@ _CONFLICT = 409
 
 
 def wire_header(schema_id: int) -> bytes:
-    """The bytes before a datum that was written with the schema `schema_id`."""
+    """The header before a datum that was written with the schema `schema_id`."""
     return struct.pack(">bI", MAGIC, schema_id)
 
 
 class SchemaSource(Protocol):
-    """Whatever knows the writer's schema of an id."""
+    """A source of writers' schemas by id."""
 
     def schema(self, schema_id: int) -> AvroSchema:
-        """The schema; raises UnknownSchemaError if there is none, RegistryError if that can't be
-        known now.
+        """The schema of an id.
+
+        Raises UnknownSchemaError if there is none, UnusableSchemaError if it can't be used,
+        RegistryError if the source can't answer now.
         """
 
 
 @runtime_checkable
 class SchemaSources(SchemaSource, Protocol):
-    """A source that is faster when it knows what will be asked."""
+    """A schema source that is faster if it can look up several ids in advance."""
 
     def look_up(self, schema_ids: Iterable[int]) -> None:
-        """Get ready to be asked for these; raises RegistryError if that can't be known now."""
+        """Look up ids in advance; raises RegistryError if the source can't answer now."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    """Why there is no schema of an id, until a moment (monotonic seconds)."""
+    """Why an id has no usable schema; valid until a moment in monotonic seconds."""
 
     until: float
     error: type[RegistryError]
@@ -106,9 +107,9 @@ class _Refused:
 
 
 class Registry:
-    """A Confluent-compatible registry; keeps what it answered. Safe to use from several threads.
+    """A Confluent-compatible registry; caches its answers. Safe to use from several threads.
 
-    Its connections are closed with it.
+    The connections are closed when the object is garbage collected.
     """
 
     def __init__(self, registry: RegistrySettings | str) -> None:
@@ -121,19 +122,19 @@ class Registry:
         self._lock = threading.Lock()
 
     def schema(self, schema_id: int) -> AvroSchema:
-        """The schema of an id, with all that it refers to.
+        """The schema of an id, joined with all its references.
 
-        Raises UnknownSchemaError if there is none, UnusableSchemaError if it isn't Avro or beyond a
-        bound, RegistryError if that can't be known now.
+        Raises UnknownSchemaError if there is none, UnusableSchemaError if it isn't Avro or exceeds
+        a bound, RegistryError if the registry can't answer now.
         """
         known = self._known(schema_id)
         return self._answered(schema_id) if known is None else known
 
     def look_up(self, schema_ids: Iterable[int]) -> None:
-        """Ask for several ids at once; raises RegistryError if one can't be known now."""
+        """Look up several ids at once; raises RegistryError if the registry can't answer now."""
         unknown = [schema_id for schema_id in schema_ids if not self._is_known(schema_id)]
         if len(unknown) < 2:
-            return  # `schema` asks as fast
+            return  # `schema` is as fast for one id
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             answers = [pool.submit(self._is_there, schema_id) for schema_id in unknown]
             try:
@@ -145,7 +146,7 @@ class Registry:
             finally:
                 for future in answers:
                     future.cancel()
-        with self._lock:  # many took long: none of them is asked for again at once
+        with self._lock:  # many ids took long: no refusal expires before `schema` reads it
             until = time.monotonic() + _REFUSED_SECONDS
             for schema_id in refused:
                 if schema_id in self._refused:
@@ -175,7 +176,7 @@ class Registry:
         return None
 
     def _answered(self, schema_id: int) -> AvroSchema:
-        """Ask, and remember what came of it."""
+        """Fetch a schema from the registry, and cache the answer."""
         try:
             schema = self._fetched(schema_id)
         except (UnknownSchemaError, UnusableSchemaError) as error:
@@ -193,10 +194,10 @@ class Registry:
         return schema
 
     def register(self, topic: Topic, schema: AvroSchema) -> int:
-        """Register `schema` for a topic's values, if it isn't yet, and return its id.
+        """Register `schema` for a topic's values unless it is registered; return its id.
 
-        Raises IncompatibleSchemaError, with the registry's reason, if it can't read what older ones
-        wrote.
+        Raises IncompatibleSchemaError, with the registry's reason, if the schema can't read what
+        older schemas wrote, and RegistryError if the registry can't be reached or refuses.
         """
         candidate = Schema(json.dumps(schema), "AVRO")
         with self._client(f"subject {topic.subject}") as client:
@@ -229,7 +230,7 @@ class Registry:
 
 @contextmanager
 def _translated(where: str) -> Iterator[None]:
-    """The client's errors as ours."""
+    """Translate the client library's errors to RegistryError."""
     try:
         yield
     except SchemaRegistryError as error:
@@ -253,7 +254,7 @@ def _translated(where: str) -> Iterator[None]:
 
 
 def _client_options(settings: RegistrySettings) -> dict[str, object]:
-    """The client's options; raises DefinitionError where a file of the settings can't be used."""
+    """The client's options; raises DefinitionError if a file of the settings can't be used."""
     options: dict[str, object] = {
         "url": settings.url,
         "timeout": _TIMEOUT_SECONDS,
@@ -264,6 +265,6 @@ def _client_options(settings: RegistrySettings) -> dict[str, object]:
         options["basic.auth.user.info"] = f"{settings.username}:{password}"
         warn_of_plain_login(settings)
     if settings.ca_file is not None:
-        tls_context("registry", settings.ca_file)  # which says what is wrong with the file
+        tls_context("registry", settings.ca_file)  # raises with what is wrong with the file
         options["ssl.ca.location"] = str(settings.ca_file)
     return options
