@@ -1,6 +1,6 @@
-"""Filter the events of each topic into daily partitions, exactly once.
+"""The streams: they filter the events of each topic into daily partitions, exactly once.
 
-`reading` and `worker` bring the events from Kafka by Faust, `writing` makes a batch durable,
-`storage` says which files there are and settles overlaps; `recovery` reads offsets again where
-something is missing.
+`worker` and `reading` read the events from Kafka with Faust. `writing` makes a batch durable.
+`storage` defines the files, and settles overlaps between them. `recovery` reads missing offsets
+again.
 """

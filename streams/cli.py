@@ -21,9 +21,9 @@ def worker(
 ) -> None:
     """Store events from Kafka in daily partitions, until SIGTERM.
 
-    What it does goes to stderr: as JSON lines, or as text on a terminal. Exits with 0 after
-    SIGTERM, 1 if something kept it from going on (nothing is lost), 2 for wrong definitions.
-    Metrics and health are served where `observe.worker_port` is set.
+    The log goes to stderr: as JSON lines, or as text on a terminal. Exits with 0 after SIGTERM,
+    1 if it can't go on (nothing is lost), 2 for wrong definitions. Serves metrics and health if
+    `observe.worker_port` is set.
     """
     settings = load_settings(config)
     streams = Streams.of(settings)

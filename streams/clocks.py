@@ -1,8 +1,9 @@
-"""Append times that a broker's wrong clock has stamped: ahead of ours, or going back.
+"""Append times from a broker's wrong clock: ahead of the worker's clock, or going back.
 
-A coverage record tells both: its name has the moment at which a worker made the batch, and its
-content the first and last append time. A time that is further ahead of that moment than a tolerance
-is ahead; one that is further behind those of the record before goes back.
+A coverage record shows both faults. Its name has the moment at which a worker made the batch, its
+content the first and last append time. An append time is ahead if it is later than that moment by
+more than a tolerance. It goes back if it is earlier than the record before by more than the
+tolerance.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ __all__ = ["ClockFault", "ClockWatch", "WrongTimes", "clock_faults"]
 
 @dataclass(frozen=True, slots=True)
 class ClockFault:
-    """Offsets `[first, next)` of a partition whose append times are wrong, and by how much.
+    """Offsets `[first, next)` of a partition whose append times are wrong.
 
-    ahead_until: the latest of them, UTC milliseconds, where they are ahead. back_seconds: how far
-    they go back, where they do.
+    ahead_until: the latest append time, UTC milliseconds; None if they aren't ahead. back_seconds:
+    by how much they go back; 0 if they don't.
     """
 
     first: int
@@ -41,8 +42,11 @@ class ClockFault:
 
 
 def clock_faults(records: Iterable[CoverageRecord], tolerance_ms: int) -> list[ClockFault]:
-    """Find what is wrong with the append times of a partition's coverage records, in order of their
-    offsets. Each step of a clock is told once, however long the clock stays wrong.
+    """The faults in the append times of a partition's coverage records.
+
+    records: in order of their offsets. tolerance_ms: milliseconds by which a clock may be wrong.
+    Each record that is ahead is a fault. A step back is one fault, however long the clock stays
+    wrong.
     """
     found: list[ClockFault] = []
     before: int | None = None
@@ -62,25 +66,25 @@ def clock_faults(records: Iterable[CoverageRecord], tolerance_ms: int) -> list[C
 
 @dataclass(frozen=True, slots=True)
 class WrongTimes:
-    """How many records of a batch are stamped ahead of the clock, or earlier than one before."""
+    """Number of records of a batch with an append time ahead of the clock, or that went back."""
 
     ahead: int = 0
     back: int = 0
 
 
 class ClockWatch:
-    """Looks at the append times of what a worker reads of one topic, batch after batch."""
+    """Check of the append times that a worker reads of one topic, batch after batch."""
 
     def __init__(self, tolerance_ms: int) -> None:
         self._tolerance_ms = tolerance_ms
         self._latest: dict[int, tuple[int, int]] = {}  # partition → next offset, latest time
 
     def look(self, chunks: Sequence[Chunk], now_ms: int) -> WrongTimes:
-        """Count what is wrong in the chunks of a batch. now_ms: UTC milliseconds."""
+        """Count the wrong append times in the chunks of a batch; now_ms: UTC milliseconds."""
         ahead = back = 0
         for chunk in chunks:
             offset, latest = self._latest.get(chunk.partition, (chunk.first, -(1 << 62)))
-            if offset != chunk.first:  # it was assigned anew: what came between isn't known
+            if offset != chunk.first:  # reassigned: the records in between aren't known
                 latest = -(1 << 62)
             for piece in chunk.records:
                 times = piece.column("appended_at").to_numpy()

@@ -1,13 +1,13 @@
-"""Streams of users: filters in YAML files, and functions as entry points of `deltadrop.streams`.
+"""Streams that users define: filters in YAML files, and entry points of `deltadrop.streams`.
 
 ```yaml
-stream: shop.clicks-by-api        # its name: the folder of its files
-topic: shop.email-activity        # without the prefix that all topics have
-event_types: [CLICKED]            # all without
-sources: [API, EXTERNAL]          # single sources or groups; all without
+stream: shop.clicks-by-api        # its name, and the name of the folder of its files
+topic: shop.email-activity        # without the common prefix of all topics
+event_types: [CLICKED]            # default: all
+sources: [API, EXTERNAL]          # single sources or groups; default: all
 ```
 
-An entry point gives a Stream, or a function without arguments that returns one or several.
+An entry point is a Stream, or a function without arguments that returns a Stream or several.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class StreamDefinition(BaseModel):
     sources: tuple[Source | SourceGroup, ...] = ()
 
     def of(self, topic: Topic) -> Stream:
-        """Make the stream, of the topic that it names."""
+        """The stream that this defines; topic: the topic that `self.topic` names."""
         return Stream(
             self.stream,
             topic.name,
@@ -56,9 +56,10 @@ def _members(source: Source | SourceGroup) -> frozenset[Source]:
 
 
 def user_streams(folder: Path, topics: Iterable[Topic]) -> Mapping[str, Sequence[Stream]]:
-    """Streams by topic name, of a folder of YAML files (which needn't be there) and entry points.
+    """Load users' streams by topic name, from a folder of YAML files and from entry points.
 
-    Raises DefinitionError with everything that is wrong.
+    The folder needn't exist. Raises DefinitionError: first with the faults of all files; then with
+    all wrong names, topics and event types. An entry point that can't be loaded is raised alone.
     """
     by_local = {topic.local: topic for topic in topics}
     taken = {stream.name: "a built-in stream" for stream in builtin_streams(by_local.values())}

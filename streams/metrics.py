@@ -1,6 +1,6 @@
-"""What a worker tells of itself: its metrics, and whether it is live and ready.
+"""Metrics and health of a worker.
 
-The worker's loop and its writing threads put figures in, another thread serves them.
+The worker's loop and its writing threads set the values; another thread serves them.
 """
 
 from __future__ import annotations
@@ -21,18 +21,20 @@ from streams.writing.batch import Written
 __all__ = ["WorkerMetrics", "WorkerPosition"]
 
 _LIVE_SECONDS: Final = 60.0
-"""The loop turns five times a second; what takes longer than this has ended it."""
+"""The loop turns five times a second; after this many seconds without a turn it counts as dead."""
 _LATE_BATCHES: Final = 3.0
-"""Ready ends when nothing was stored for so many times `worker.batch_seconds`, and events wait."""
+"""A worker isn't ready if events wait and none was stored for this many `worker.batch_seconds`."""
 _LEAST_LIMIT: Final = 60.0  # seconds; a broker's restart takes less
 _BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerPosition:
-    """Where a worker stands: by topic and partition assigned, the offsets not stored yet (None
-    before the first fetch), the bytes of records in memory, the partitions that are set aside, and
-    the topics that are missing.
+    """The position of a worker.
+
+    lags: by topic and partition, for each assigned partition, the number of offsets not stored yet
+    (None before the first fetch). bytes_in_flight: bytes of records in memory. set_aside: by topic
+    and partition. missing: topics that don't exist.
     """
 
     lags: Mapping[tuple[str, int], int | None] = field(default_factory=dict)
@@ -42,19 +44,19 @@ class WorkerPosition:
 
     @property
     def lag(self) -> int:
-        """Offsets of all partitions together; of those that are set aside nothing can be stored."""
+        """The lag of all partitions together, without those that are set aside."""
         return sum(lag or 0 for place, lag in self.lags.items() if place not in self.set_aside)
 
     def set_aside_of(self, topic: str) -> int:
-        """How many partitions of a topic are set aside; a topic that is missing counts as one."""
+        """Number of partitions of a topic that are set aside; a missing topic counts as one."""
         return sum(own == topic for own, _ in self.set_aside) + (topic in self.missing)
 
 
 class WorkerMetrics:
-    """A worker's figures.
+    """A worker's metrics.
 
-    topics: those that it may read. batch_seconds: how often what is gathered is stored, at least.
-    now: seconds of a clock that never goes back.
+    topics: all topics that the worker may read. batch_seconds: the longest time until gathered
+    records are stored. now: a monotonic clock, in seconds.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class WorkerMetrics:
         self._make(topics)
 
     def _make(self, topics: Iterable[str]) -> None:
-        """Make the metrics; each topic's begin at 0, so that a first increase is seen."""
+        """Make the metrics. Each topic's begin at 0, so that the first increase is visible."""
         registry = self.registry
         ProcessCollector(registry=registry)
         topics = list(topics)
@@ -113,7 +115,7 @@ class WorkerMetrics:
                 metric.labels(topic)
 
     def turned(self, standing: WorkerPosition | None = None) -> None:
-        """The worker's loop turned, and found it standing so."""
+        """Record that the worker's loop turned, and the position that it found, if any."""
         self._turned = self._now()
         if standing is None:
             return
@@ -122,7 +124,7 @@ class WorkerMetrics:
         self._standing = standing
 
     def wrote(self, topic: str, written: Written, seconds: float) -> None:
-        """A batch was stored."""
+        """Record that a batch was stored; seconds: how long that took."""
         self._rows.labels(topic).inc(written.rows)
         self._dead.labels(topic).inc(written.dead_letters)
         self._bytes.labels(topic).inc(written.nbytes)
@@ -131,12 +133,12 @@ class WorkerMetrics:
         self._stored_at = self._now()
 
     def stamped(self, topic: str, wrong: WrongTimes) -> None:
-        """A batch that was stored has these append times of a wrong clock."""
+        """Record the append times of a wrong clock in a batch that was stored."""
         self._ahead.labels(topic).inc(wrong.ahead)
         self._back.labels(topic).inc(wrong.back)
 
     def not_written(self, topic: str) -> None:
-        """An attempt to store a batch failed."""
+        """Record that an attempt to store a batch failed."""
         self._failures.labels(topic).inc()
 
     def live(self) -> Health:
@@ -145,7 +147,7 @@ class WorkerMetrics:
         return Health(since < _LIVE_SECONDS, {"seconds_since_turn": round(since, 1)})
 
     def ready(self) -> Health:
-        """Whether partitions are assigned and, where events wait, some were stored lately."""
+        """Whether partitions are assigned and, if events wait, some were stored recently."""
         standing = self._standing
         since = self._now() - max(self._idle_until, self._stored_at or self._idle_until)
         behind = standing.lag > 0 and since >= self._limit
@@ -158,14 +160,14 @@ class WorkerMetrics:
 
 
 class _Standings(Collector):
-    """Series of where the worker stands at the moment; of partitions, only of those assigned."""
+    """Collector of the series of a worker's current position; only of assigned partitions."""
 
     def __init__(self, standing: Callable[[], WorkerPosition], topics: Sequence[str]) -> None:
         self._standing = standing
         self._topics = topics
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield them as they stand."""
+        """Yield the series with their current values."""
         standing = self._standing()
         lag = GaugeMetricFamily(
             "deltadrop_worker_lag_offsets",

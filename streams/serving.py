@@ -1,7 +1,7 @@
-"""The port on which a process is observed: `/metrics`, `/health/live` and `/health/ready`.
+"""The HTTP port that shows a process's state: `/metrics`, `/health/live` and `/health/ready`.
 
-Metrics are in Prometheus' text format (or OpenMetrics, where asked for). A health page answers 200
-or 503, with the facts that it judged by as JSON.
+Metrics are in Prometheus' text format, or in OpenMetrics if the request accepts it. A health page
+answers with status 200 or 503, and with the facts behind that as JSON.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from schemas.errors import DefinitionError, Fault
 
 __all__ = ["Health", "Observed", "served"]
 
-_LOOK_SECONDS: Final = 0.1  # how often the server looks whether it shall end
+_LOOK_SECONDS: Final = 0.1  # how often the server checks whether to stop
 _MOST_REQUESTS: Final = 16
-"""Requests at a time: a few scrapers and probes."""
+"""Maximum number of simultaneous requests: enough for a few scrapers and probes."""
 _REQUEST_SECONDS: Final = 10.0
-"""From the connection to the end of the answer: Prometheus' own limit by default."""
+"""Maximum time from the connection to the end of the answer; Prometheus' default is the same."""
 _Start: TypeAlias = Callable[[str, list[tuple[str, str]]], Any]
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter
@@ -35,28 +35,30 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series fo
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether a process is well in one respect, and the facts that tell."""
+    """The health of a process in one respect, and the facts behind it."""
 
     ok: bool
     facts: Mapping[str, object]
 
 
 class Observed(Protocol):
-    """What is served; asked from a thread of its own."""
+    """The source of what is served; the server's threads call it."""
 
     @property
     def registry(self) -> CollectorRegistry:
         """The metrics."""
 
     def live(self) -> Health:
-        """Whether the process's loop turns: where it doesn't, start it again."""
+        """Whether the process's loop turns; if it doesn't, the process must be restarted."""
 
     def ready(self) -> Health:
-        """Whether it does its work."""
+        """Whether the process does its work."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """A thread for each request; both are bounded, whatever clients send or don't."""
+    """A server with a thread for each request. The number and the time of requests are bounded,
+    whatever clients send.
+    """
 
     daemon_threads = True
 
@@ -66,7 +68,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().__init__(address, handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread of its own; above the bound the connection is closed at once."""
+        """Answer a request in a thread of its own; above the bound, close the connection."""
         with self._lock:
             is_free = len(self._since) < _MOST_REQUESTS
             if is_free:
@@ -77,13 +79,13 @@ class _Server(ThreadingMixIn, WSGIServer):
             self.shutdown_request(request)
 
     def shutdown_request(self, request: Any) -> None:
-        """End a connection."""
+        """Close the connection of a request."""
         with self._lock:
             self._since.pop(request, None)
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        """End connections whose time is over: their threads read to the end, and go."""
+        """Shut down connections whose time is over; their threads then read an end, and stop."""
         super().service_actions()
         begun_before = time.monotonic() - _REQUEST_SECONDS
         with self._lock:
@@ -104,10 +106,10 @@ class _Silent(WSGIRequestHandler):
 
 @contextmanager
 def served(observed: Observed, host: str, port: int | None, setting: str) -> Iterator[None]:
-    """Serve on a port while the context lasts; without a port, don't.
+    """Serve `observed` on a port while the context lasts; without a port, do nothing.
 
-    setting: the port's name, as `observe.worker_port`. Raises DefinitionError where the port can't
-    be had.
+    setting: the port's name in the settings, such as `observe.worker_port`. Raises DefinitionError
+    if the port can't be opened.
     """
     if port is None:
         yield

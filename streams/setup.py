@@ -1,4 +1,4 @@
-"""Put the streams' parts together from settings: for the worker, and for closes that mend holes."""
+"""Construction of the streams' parts from settings, for the worker and for closes."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from streams.writing.dead_letter_topic import DeadLetterTopic
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """All parts of one installation's streams, by topic name.
+    """All parts of one installation's streams; `topics`, `streams` and `writers` by topic name.
 
-    `streams` are the built-in ones, which hold every event and which closes read; `writers` write
-    those of users too.
+    `streams` are the built-in ones, which hold every event; closes read them. `writers` also write
+    users' streams.
     """
 
     settings: Settings
@@ -43,8 +43,9 @@ class Streams:
 
     @classmethod
     def of(cls, settings: Settings) -> Streams:
-        """Make them, without connecting; raises DefinitionError where a definition is wrong, or
-        there can be no root.
+        """Make all parts, without connecting to anything.
+
+        Raises DefinitionError if a definition is wrong or the root can't be used.
         """
         settings.check_root()
         catalog = load_catalog(settings.tables)

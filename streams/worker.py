@@ -1,10 +1,10 @@
-"""The Faust worker: one agent a topic writes what the batch transport brings, then acknowledges.
+"""The Faust worker: for each topic, an agent writes the flushes of the batch transport, then
+acknowledges them.
 
-Several workers share the load by consumer group. A write that fails is tried again for a while,
-then the worker stops with the reason; nothing is lost, since nothing is committed before it is
-durable. What is wrong with one partition or one topic stops just that: it is set aside, and the
-others go on. On SIGTERM what was gathered is written and committed, then the worker leaves the
-group.
+Several workers share the load as a consumer group. A failed write is retried for a while; then the
+worker stops with the reason. Nothing is lost, as offsets are committed only after their events are
+durable. A fault of one partition or topic stops only that one: it is set aside, and the others
+continue. On SIGTERM the worker writes and commits the gathered records, then leaves the group.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ log = structlog.get_logger(__name__)
 _FETCH_BYTES: Final = 4 << 20  # a partition's share of one fetch
 _COMMIT_SECONDS: Final = 1.0
 _RATE_SECONDS: Final = 10.0
-_DRAIN_SECONDS: Final = 30.0  # how long a SIGTERM may take to write what was gathered
-_LOOK_SECONDS: Final = 1.0  # how often to look where each partition stands
+_DRAIN_SECONDS: Final = 30.0  # how long the worker may write gathered records after a SIGTERM
+_LOOK_SECONDS: Final = 1.0  # how often to look at the position of each partition
 _RETRY_PAUSE_SECONDS: Final = 1.0
 _M_ARENA_MAX: Final = -8  # glibc, malloc.h
-_SWEEP_SECONDS: Final = 3600.0  # files without a record are a crash's leftovers at this age
+_SWEEP_SECONDS: Final = 3600.0  # the age from which files without a record are a crash's leftovers
 _SEEN_BY_LOG: Final = "the worker's log shows where; nothing is lost"
-_TOPICS_SECONDS: Final = 10.0  # how often to look whether the topics are still the same
+_TOPICS_SECONDS: Final = 10.0  # how often to check whether the topics are still the same
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """How a worker reads: its consumer group, limits in seconds and bytes, and when it gives up."""
+    """Options of a worker; retry_seconds: after this time of failed writes the worker stops."""
 
     kafka: KafkaSettings
     group: str = "deltadrop"
@@ -66,7 +66,7 @@ class WorkerOptions:
 
 
 class _PassThrough(faust.Schema):  # type: ignore[type-arg]  # not subscriptable at runtime
-    """Faust schema that leaves keys and values as they are: an error here would be acknowledged."""
+    """A Faust schema that decodes nothing, as Faust acknowledges events that raise errors here."""
 
     def loads_key(self, app: Any, message: Any, **_: Any) -> Any:
         return message.key
@@ -76,7 +76,7 @@ class _PassThrough(faust.Schema):  # type: ignore[type-arg]  # not subscriptable
 
 
 class Worker:
-    """Runs agents for some topics until told to stop; `metrics` tell how it is."""
+    """A worker: it runs an agent for each topic until it is stopped; `metrics` shows its state."""
 
     def __init__(
         self, options: WorkerOptions, writers: Mapping[str, BatchWriter], topics: Topics
@@ -93,12 +93,12 @@ class Worker:
         self._clocks = {topic: ClockWatch(tolerance_ms) for topic in writers}
         self._looked = float("-inf")
         self._missing: set[str] = set()
-        self._changed = asyncio.Event()  # a topic isn't the one that it was
+        self._changed = asyncio.Event()  # a topic is missing or was recreated: check the topics now
         self._aside = SettingAside({name: writer.partitions for name, writer in writers.items()})
         self.metrics = WorkerMetrics(writers, options.limits.batch_seconds)
 
     def run(self) -> None:
-        """Run until SIGTERM or SIGINT; raises the DeltadropError that made it stop otherwise."""
+        """Run until SIGTERM or SIGINT; raises a DeltadropError if that made the worker stop."""
         _share_memory()
         with self._folder:
             asyncio.run(self._run())
@@ -122,7 +122,7 @@ class Worker:
             topic_disable_leader=True,
             web_enabled=False,
             loghandlers=[],
-            # Faust wants a folder for tables; there are none, so not one where we happen to be.
+            # Faust makes a folder for tables, even without any: not in the current folder.
             datadir=self._folder.name,
         )
         app.limits = options.limits
@@ -132,10 +132,10 @@ class Worker:
         return app
 
     def _remember_topics(self) -> None:
-        """Look the topics up; those that are missing are read as soon as there are."""
+        """Look the topics up; those that are missing are read later. At least one must exist."""
         found = self.topics.existing(self.writers)
         if not found:
-            self.topics.identities(self.writers)  # says which are missing
+            self.topics.identities(self.writers)  # raises with the names of the missing topics
         self._topic_ids = {name: identity.topic_id for name, identity in found.items()}
 
     async def _run(self) -> None:
@@ -184,7 +184,7 @@ class Worker:
                 continue
 
     def _look(self) -> None:
-        """Tell the metrics that the loop turns and, now and then, where the worker stands."""
+        """Record in the metrics that the loop turns and, once a second, the worker's position."""
         standing, now, consumer = None, time.monotonic(), self.app.consumer
         if now - self._looked >= _LOOK_SECONDS and isinstance(consumer, BatchConsumer):
             aside, missing = self._aside.partitions, frozenset(self._missing)
@@ -204,7 +204,7 @@ class Worker:
         )
 
     async def _watch_topics(self) -> None:
-        """See which topics go away, or come back as others: their offsets begin anew."""
+        """Watch for topics that are deleted, or created again, with offsets that restart."""
         found: Mapping[str, TopicIdentity]
         while True:
             try:
@@ -219,8 +219,8 @@ class Worker:
             self._changed.clear()
 
     def _compare(self, topic: str, found: TopicIdentity | None) -> None:
-        """Give a topic up that is missing; begin with one that was created again, from its start:
-        what was gathered of the old one is never stored as the new one's.
+        """Give up a missing topic. Read a topic that was created again from its start: what was
+        gathered of the old topic is never stored as the new topic's.
         """
         consumer, known = self.app.consumer, self._topic_ids.get(topic)
         if not isinstance(consumer, BatchConsumer):
@@ -247,7 +247,7 @@ class Worker:
         (consumer.read_on if found.topic_id == known else consumer.read_anew)(topic)
 
     async def _watch_set_aside(self) -> None:
-        """Look after the partitions that can't go on."""
+        """Check the partitions that are set aside, once a second."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             consumer = self.app.consumer
@@ -275,7 +275,7 @@ class Worker:
                 part: Any = event.value
                 assert isinstance(part, FlushPart)
                 if part.flush is not flush:
-                    # The rest of a flush may have gone with a rebalance: it's read again.
+                    # A rebalance may have dropped the rest of the old flush; it is read again.
                     flush, events = part.flush, []
                 if part.flush.is_dropped:
                     continue
@@ -293,12 +293,12 @@ class Worker:
         return write
 
     async def _write(self, topic: str, flush: Flush) -> None:
-        """Write a flush, however often that takes; returns only if it's durable or dropped."""
+        """Write a flush, with retries; returns only when the flush is durable or dropped."""
         deadline = time.monotonic() + self.options.retry_seconds
         flush.is_being_written = True
         while not flush.is_dropped:
             try:
-                # Looked up here: a flush of an earlier topic of the name was dropped with its id.
+                # Looked up at each try: flushes of a recreated topic are dropped with its old id.
                 topic_id = self._topic_ids.get(topic)
                 written = await asyncio.to_thread(self._write_once, topic, topic_id, flush)
             except (TopicRecreatedError, TopicMissingError) as error:
@@ -312,7 +312,7 @@ class Worker:
                 await asyncio.sleep(_RETRY_PAUSE_SECONDS)
             except Exception as error:
                 log.exception("batch not written")
-                if isinstance(error, OSError | MemoryError):  # everybody's, not this topic's
+                if isinstance(error, OSError | MemoryError):  # affects all topics, not just this
                     await self._fail(_unexpected(topic, error))
                 self._consumer.set_back(flush, _unexpected(topic, error).what, _SEEN_BY_LOG)
             else:
@@ -328,7 +328,7 @@ class Worker:
         return consumer
 
     async def _fail(self, error: DeltadropError) -> None:
-        """Make the worker stop, and never return: what was being written isn't acknowledged."""
+        """Make the worker stop, and never return, so that the current flush isn't acknowledged."""
         self._failure = self._failure or error
         await asyncio.Event().wait()
 
@@ -338,7 +338,7 @@ class Worker:
             raise TopicMissingError(what="the topic was created just now", where=f"topic {topic}")
         try:
             self.topics.refuse_recreated({topic: topic_id})
-            chunks = flush.chunks  # a rebalance may let go of them meanwhile
+            chunks = flush.chunks  # a rebalance may release them during the write
             written = self.writers[topic].write(flush, topic_id)
         except Exception:
             self.metrics.not_written(topic)
@@ -348,7 +348,7 @@ class Worker:
         return written
 
     def _look_at_clocks(self, topic: str, chunks: Sequence[Chunk]) -> None:
-        """Tell of append times that a broker's wrong clock has stamped."""
+        """Report append times from a broker's wrong clock, in the metrics and the log."""
         wrong = self._clocks[topic].look(chunks, int(time.time() * 1000))
         self.metrics.stamped(topic, wrong)
         if wrong.ahead or wrong.back:
@@ -356,24 +356,24 @@ class Worker:
 
 
 def _unexpected(topic: str, error: Exception) -> PartitionError:
-    """Say that nobody foresaw this; what the error says may be somebody's data."""
+    """A PartitionError for an unexpected error, without its message, which may quote an event."""
     what = f"an unexpected error while writing: {type(error).__name__}"
     return PartitionError(what, where=topic, hint=_SEEN_BY_LOG)
 
 
 def _share_memory() -> None:
-    """Let all threads and Arrow take memory from one place, so that one uses what another freed.
+    """Make all threads and Arrow allocate from one arena, so that freed memory is reused.
 
-    With an arena of glibc for each thread the peak varied from 511 to 684 MB, with one from 519 to
-    541 MB, at the same speed (docs/decisions/0001-batch-transport.md).
+    With a glibc arena for each thread, the peak varied from 511 to 684 MB; with a single arena,
+    from 519 to 541 MB, at the same speed (docs/decisions/0001-batch-transport.md).
     """
     pa.set_memory_pool(pa.system_memory_pool())
-    with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+    with contextlib.suppress(OSError, AttributeError):  # a C library other than glibc
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 class _Rate:
-    """Counts what was written, and says so in one line every ten seconds."""
+    """Counters of what was written; a line in the log every ten seconds shows them."""
 
     def __init__(self) -> None:
         self._began = self._reported = time.monotonic()

@@ -1,1 +1,1 @@
-"""Dead letters: reading, showing and replaying them."""
+"""Dead letters: reading, showing and replaying."""

@@ -27,9 +27,9 @@ from streams.setup import Streams
 __all__ = ["dead_letters"]
 
 NOT_FOUND = 1
-"""Exit code of `show` where there is no such dead letter."""
+"""Exit code of `show` if there is no such dead letter."""
 NOT_ALL = 3
-"""Exit code of `replay` where some would be refused again."""
+"""Exit code of `replay` if some dead letters would be refused again."""
 
 _ORIGIN: Final = re.compile(r"(?P<topic>[^/]+)/(?P<partition>\d+)/(?P<offset>\d+)")
 _LIKE: Final = "write it as `dead-letters list` shows it: TOPIC/PARTITION/OFFSET"
@@ -49,7 +49,7 @@ _AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
 @dataclass(frozen=True, slots=True)
 class _Filter:
-    """Which dead letters are meant; None lets all pass."""
+    """A choice of dead letters; None in a field lets all pass."""
 
     topic: str | None = None
     day: dt.date | None = None
@@ -57,7 +57,7 @@ class _Filter:
     origins: frozenset[str] | None = None
 
     def of(self, letters: Iterable[Letter]) -> list[Letter]:
-        """Keep those that are meant."""
+        """The letters that the filter lets pass."""
         return [letter for letter in letters if self._means(letter)]
 
     def _means(self, letter: Letter) -> bool:
@@ -77,7 +77,7 @@ def list_letters(
     config: _Config = None,
     as_json: _AsJson = False,
 ) -> None:
-    """List what was refused, by time: where it stood, why, and whether it was replayed."""
+    """List refused events by time: their place in Kafka, the reason, and whether replayed."""
     streams = Streams.of(load_settings(config))
     found = _filter(streams, topic, day, reason).of(_reader(streams).letters())
     if as_json:
@@ -88,9 +88,9 @@ def list_letters(
 
 @dead_letters.command("show")
 def show(origin: str, config: _Config = None, as_json: _AsJson = False) -> None:
-    """Show one of them: its fields where it can be decoded, personal ones without their values.
+    """Show a dead letter: its fields if it can be decoded, personal ones without their values.
 
-    ORIGIN: where it stood, TOPIC/PARTITION/OFFSET. Exits with 1 if it isn't there.
+    ORIGIN: its place in Kafka, TOPIC/PARTITION/OFFSET. Exits with 1 if there is none.
     """
     _refuse_no_origin([origin])
     streams = Streams.of(load_settings(config))
@@ -125,10 +125,10 @@ def replay(
     config: _Config = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Publish them again, as they were, once: what was replayed before stays as it is.
+    """Publish dead letters again, unchanged and once: those replayed before aren't published again.
 
-    Each counts in the window of its replay. What would be refused again is left, and told. Exits
-    with 0 if all were replayed, 3 if some are left, 1 if it failed.
+    Each counts in the window of its replay. Those that would be refused again are left and listed.
+    Exits with 0 if all were replayed, 3 if some are left, 1 if it failed.
     """
     _refuse_no_choice(origins, [topic, day, reason], everything)
     _refuse_no_origin(origins or [])

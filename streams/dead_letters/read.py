@@ -1,8 +1,8 @@
-"""Read the dead-letter topic: what was refused and why, and which of it was replayed.
+"""Reader of the dead letter topic: refused events, their reasons, and their replays.
 
-A dead letter's identity is its origin with the time of its append there: one that was sent again
-after a crash is the same. Values can be large and many, so they are read only where they are asked
-for.
+A dead letter's identity is its origin and the event's append time there. A letter that was sent
+again after a crash has the same identity. Values can be large and many, so they stay in memory only
+if a caller needs them.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from streams.writing.dead_letter_topic import Poison, part_in
 __all__ = ["REPLAYED", "Identity", "Letter", "LetterReader", "Replay", "identity_of"]
 
 REPLAYED: Final = "replayed-to"
-"""The header of a record that tells of a replay: partition and offset, with a slash between."""
+"""The header of a record of a replay; its value is `partition/offset` of the new event."""
 
 _POLL_MS: Final = 500
-_IDLE_POLLS: Final = 60  # half a minute without anything of what the broker says it has
+_IDLE_POLLS: Final = 60  # half a minute without records that the broker says it has
 
 Identity: TypeAlias = tuple[str, int, int, int]
-"""Topic, partition and offset where an event stood, and when it was appended there (UTC ms)."""
+"""Topic, partition and offset of an event, and its append time there (UTC milliseconds)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """When an event was published again (UTC ms), and where it stands now."""
+    """When an event was published again (UTC milliseconds), and its new place in its topic."""
 
     at: int
     partition: int
@@ -45,9 +45,9 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter without its value: where it stood, why it was refused, its size in bytes.
+    """A dead letter without its value: its origin, the reason, and the value's size in bytes.
 
-    is_part: the letter has only the first part of the value, whose size this is.
+    is_part: the letter has only the first part of the value; `size` is that of the whole.
     """
 
     topic: str
@@ -61,24 +61,24 @@ class Letter:
 
     @property
     def identity(self) -> Identity:
-        """What tells it from others."""
+        """The letter's identity."""
         return self.topic, self.partition, self.offset, self.appended_at
 
     @property
     def origin(self) -> str:
-        """Where it stood, as text."""
+        """The event's place in Kafka as text: topic/partition/offset."""
         return f"{self.topic}/{self.partition}/{self.offset}"
 
 
 def identity_of(event: Poison) -> Identity:
-    """What tells a dead letter from others."""
+    """The identity of a dead letter, from its event."""
     return event.topic, event.partition, event.offset, event.appended_at
 
 
 class LetterReader:
-    """Reads the dead-letter topic from its start to its end, by a plain consumer without a group.
+    """Reader of the dead letter topic, from its start to its end, with a consumer without a group.
 
-    Raises PartitionError where Kafka doesn't answer or the topic doesn't exist.
+    Its methods raise PartitionError if Kafka doesn't answer or the topic doesn't exist.
     """
 
     def __init__(self, topic: str, kafka: KafkaSettings) -> None:
@@ -86,7 +86,7 @@ class LetterReader:
         self._kafka = kafka
 
     def letters(self) -> list[Letter]:
-        """All dead letters that the topic still has, by the time of their append, each once."""
+        """All dead letters that the topic still has, each once, by the event's append time."""
         found: dict[Identity, Letter] = {}
         replays: dict[Identity, Replay] = {}
         for event, replay in self._records():
@@ -103,7 +103,7 @@ class LetterReader:
         return sorted(letters, key=lambda letter: (letter.appended_at, letter.origin))
 
     def whole(self, wanted: Container[Identity] | None = None) -> Iterator[Poison]:
-        """Yield dead letters with key and value, each once; all without `wanted`."""
+        """Yield the `wanted` dead letters with key and value, each once; None: all of them."""
         seen: set[Identity] = set()
         for event, replay in self._records():
             identity = identity_of(event)
@@ -137,7 +137,10 @@ class LetterReader:
 
 
 def _until_its_end(consumer: KafkaConsumer, partition: KafkaPartition) -> Iterator[Any]:
-    """Yield the records that a partition has now."""
+    """Yield the records of a partition up to its current end.
+
+    Raises PartitionError if none comes for half a minute.
+    """
     consumer.assign([partition])
     consumer.seek_to_beginning(partition)
     end = consumer.end_offsets([partition])[partition]
@@ -155,7 +158,7 @@ def _until_its_end(consumer: KafkaConsumer, partition: KafkaPartition) -> Iterat
 
 
 def _read(record: Any) -> tuple[Poison, Replay | None] | None:
-    """Read a record of the topic; None where it isn't one of ours."""
+    """The event and the replay, if it is one, in a record of the topic; None for other records."""
     headers = dict(record.headers)
     try:
         event = Poison(

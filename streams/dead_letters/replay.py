@@ -1,13 +1,13 @@
-"""Publish dead letters again after a fix, each once; what comes of it counts in the window of its
-replay, as any event does.
+"""Replay of dead letters after a fix: each event is published again, once.
 
-The original bytes go to their topic with their key, in one transaction with a record in the
-dead-letter topic that tells of it: both are there or neither, whatever fails. Who replays has a
-fixed transactional id, so that a second run ends the first, and reads only then what that has
-replayed. (KIP-98)
+A replayed event counts in the window of its replay, as any event does.
 
-Of a large event the letter has a part: the event itself is read where it stood, and is replayed
-only if its size and SHA-256 are those that the letter tells.
+The original bytes and key go to their topic. One transaction also writes a record of the replay to
+the dead letter topic, so that either both exist or neither, whatever fails. The transactional id is
+fixed: a second run fences the first, and only then reads which events that has replayed (KIP-98).
+
+The letter of a large event has only a part of it. The event itself is then read at its origin, and
+replayed only if its size and SHA-256 are those in the letter.
 """
 
 from __future__ import annotations
@@ -44,36 +44,39 @@ log = structlog.get_logger(__name__)
 
 _TOGETHER: Final = 200
 _TOGETHER_BYTES: Final = 1 << 20
-"""Events of one transaction, and their bytes: a larger one has its own."""
+"""Events of one transaction, and their bytes; a larger event has a transaction of its own."""
 
 _SEND_SECONDS: Final = 30
 
 
 class Refuser(Protocol):
-    """Says which events would be refused again."""
+    """A check that finds the events that would be refused again."""
 
     def refused(self, events: Sequence[Poison]) -> Mapping[int, str]:
-        """Return the index of each event that can't be used now either, and why."""
+        """The reason for each event that still can't be used, by its index in `events`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What a run has done: where the events stand now, by origin, and why others stay."""
+    """The result of a run: by origin, an event's new place, or why it wasn't replayed."""
 
     replayed: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
 
 
 class LetterOrigin(Protocol):
-    """Reads an event where it stands in its own topic."""
+    """A reader of whole events at their origin."""
 
     def whole(self, letter: Poison) -> Poison | str:
-        """The event that a letter has a part of, or why it can't be had; raises PartitionError."""
+        """The whole event of a letter that has a part of it, or the reason why there is none.
+
+        Raises PartitionError if Kafka doesn't answer.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class OwnTopic:
-    """The topic that a letter names as its origin."""
+    """A reader of whole events in the topic that a letter names as its origin."""
 
     kafka: KafkaSettings
 
@@ -106,12 +109,12 @@ class OwnTopic:
 
 
 class Replayer:
-    """Replays dead letters of one installation."""
+    """Replay of the dead letters of one installation."""
 
     def __init__(
         self, topic: str, kafka: KafkaSettings, refuser: Refuser, origin: LetterOrigin | None = None
     ) -> None:
-        """topic: that of the dead letters. origin: where large events are read."""
+        """Make a replayer; topic: the dead letter topic; origin: the reader of large events."""
         self._origin = origin or OwnTopic(kafka)
         self._topic = topic
         self._kafka = kafka
@@ -119,12 +122,14 @@ class Replayer:
         self._refuser = refuser
 
     def replay(self, wanted: Iterable[Letter]) -> Replayed:
-        """Replay those of some letters that weren't; raises PartitionError where Kafka fails, and
-        what was replayed by then is told by the next run.
+        """Replay the letters that weren't replayed yet.
+
+        Raises PartitionError if Kafka fails, or another run began. The next run doesn't replay
+        again what was replayed by then.
         """
         done = Replayed()
         with self._producing() as producer:
-            # Read again: no other run is under way any more, and what it did is committed.
+            # Read the letters again: now no other run is active, and its replays are committed.
             identities = {letter.identity for letter in wanted}
             left = {
                 letter.identity
@@ -139,7 +144,7 @@ class Replayer:
         return done
 
     def _together(self, wanted: set[Identity], refused: dict[str, str]) -> Iterator[list[Poison]]:
-        """Yield the whole events in groups; those that can't be had whole are told in `refused`."""
+        """Yield whole events in groups; `refused` gets the reason for each unavailable event."""
         together: list[Poison] = []
         size = 0
         for letter in self._reader.whole(wanted):
@@ -208,7 +213,7 @@ class Replayer:
                 enable_idempotence=True,
                 transactional_id=f"{self._topic}.replay",
                 allow_auto_create_topics=False,
-                # An event that was sent compressed may fit its topic in no other way.
+                # An event that was sent compressed may fit its topic only when compressed.
                 compression_type="gzip",
                 max_request_size=2 * MOST_RECORD_BYTES,
             )

@@ -1,8 +1,8 @@
-"""What a dead letter may show of itself: fields where it can be decoded, and nothing personal.
+"""The content of a dead letter that may be shown: decoded fields, and nothing personal.
 
-A value is shown where its field is known not to be personal and breaks no rule: a field that breaks
-one may hold anything, also where the letter's reason names another. Of bytes that can't be decoded
-only length and hash are shown.
+A value is shown only if its field is known not to be personal and breaks no rule. A field that
+breaks a rule may have any value, even if the letter's reason names another field. Bytes that can't
+be decoded are shown only as their length and hash.
 """
 
 from __future__ import annotations
@@ -28,17 +28,18 @@ from streams.writing.dead_letter_topic import Poison
 __all__ = ["HIDDEN", "Shown", "Usable"]
 
 HIDDEN: Final = "(not shown)"
-"""Stands for a value that is there, and personal or possibly so."""
+"""Replaces a value that is personal, or may be."""
 
 _DIGITS: Final = 19
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A dead letter as it may be shown. key: an entity's id; None where it is something else.
+    """The content of a dead letter that may be shown.
 
-    size, sha256: of the whole value. kept: how many of its bytes the letter has, None where that
-    is all. fields: None where the value can't be decoded.
+    key: an entity's id; None if the key is something else. size, sha256: of the whole value. kept:
+    how many bytes of the value the letter has; None if it has all. fields: None if the letter has
+    only a part of the value, or the value can't be decoded.
     """
 
     origin: str
@@ -51,7 +52,7 @@ class Shown:
 
 
 class _Reasons(Flags):
-    """All reasons why a row is refused, not its first one only."""
+    """Flags for a single row that collect all reasons of its refusal, not only the first."""
 
     def __init__(self) -> None:
         super().__init__(1)
@@ -65,7 +66,7 @@ class _Reasons(Flags):
 
 
 class Usable:
-    """Looks at dead letters by the definitions of now."""
+    """Check of dead letters against the current definitions, and their content to show."""
 
     def __init__(
         self, registry: SchemaSource, topics: Mapping[str, Topic], catalog: Catalog
@@ -76,9 +77,9 @@ class Usable:
         self._decoders: dict[str, Decoder] = {}
 
     def refused(self, events: Sequence[Poison]) -> Mapping[int, str]:
-        """Return the index of each event that can't be used now either, and why.
+        """The reason for each event that still can't be used, by its index in `events`.
 
-        Raises RegistryError where the registry can't be asked.
+        Raises RegistryError if the registry doesn't answer.
         """
         found: dict[int, str] = {}
         for name in sorted({event.topic for event in events}):
@@ -93,7 +94,7 @@ class Usable:
         return found
 
     def shown(self, event: Poison) -> Shown:
-        """Return what may be shown of a dead letter; raises RegistryError."""
+        """What may be shown of a dead letter; RegistryError if the registry doesn't answer."""
         whole = event.whole
         return Shown(
             event.origin,
@@ -136,7 +137,9 @@ class Usable:
 def _masked(
     whole: Mapping[str, Any], harmless: Mapping[str, Any], reasons: Sequence[str]
 ) -> dict[str, Any]:
-    """The fields that have a value; what isn't known to be harmless, or is refused, without it."""
+    """The fields that have a value. HIDDEN replaces refused values, and those that aren't known to
+    be harmless.
+    """
     shown: dict[str, Any] = {}
     for name, value in whole.items():
         if value is None:
@@ -150,11 +153,11 @@ def _masked(
 
 
 def _may_be_refused(name: str, reasons: Sequence[str]) -> bool:
-    """Whether one of the reasons is about a field; a reason that was cut may be."""
+    """Whether one of the reasons may be about a field; a reason that was cut may be about any."""
     return any(name in reason or reason.endswith(CUT) for reason in reasons)
 
 
 def _id(key: bytes | None) -> str | None:
-    """A key as text where it is a number, as those of all topics are."""
+    """A key as text if it is a number, as the keys of all topics are; else None."""
     text = (key or b"").decode("ascii", "replace")
     return text if text.isdigit() and len(text) <= _DIGITS else None

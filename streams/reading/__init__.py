@@ -1,1 +1,1 @@
-"""From Kafka's bytes to Arrow columns: fetching, record batches, gathering them for a flush."""
+"""Reading from Kafka into Arrow columns: fetching, record batches, and gathering for a flush."""

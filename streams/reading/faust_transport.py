@@ -1,9 +1,9 @@
-"""The batch transport: Faust messages that carry what was fetched of a partition, not one event.
+"""The batch transport: each Faust message carries a partition's part of a flush, not one event.
 
-A driver for Faust's extension point `faust.transports` (URL scheme `deltadrop://`). It subclasses
-the aiokafka driver: `getmany` gathers the records of a topic and yields one message a partition
-for each flush; committing follows the flushes. What was measured about Faust's own bookkeeping,
-and why parts of it are replaced here, is in docs/decisions/0001-batch-transport.md.
+This is a driver for Faust's extension point `faust.transports` (URL scheme `deltadrop://`). It
+subclasses the aiokafka driver: `getmany` gathers the records of a topic, and yields one message per
+partition for each flush. Offsets are committed by flush. docs/decisions/0001-batch-transport.md has
+measurements of Faust's own bookkeeping, and the reasons why parts of it are replaced here.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from streams.reading.records import Flush, FlushPart
 
 log = structlog.get_logger(__name__)
 
-_PAUSE_SECONDS = 0.02  # how soon to look again whether a flush was written
+_PAUSE_SECONDS = 0.02  # how soon to check again whether a flush was written
 _ROOM_BYTES = 2 * PIECE_BYTES  # a piece, with its offsets and times, and some reserve
 _POLL_SECONDS = 0.5  # a quiet topic's batch is flushed at most this late
 
 
 class BatchConsumer(driver.Consumer):
-    """Consumer whose messages are parts of flushes, and whose commits follow the flushes."""
+    """A consumer whose messages are parts of flushes, and which commits offsets by flush."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -45,10 +45,10 @@ class BatchConsumer(driver.Consumer):
         self.failure: DeltadropError | None = None
         self.troubles: dict[TP, Trouble] = {}
         self._flushes: WeakSet[Flush] = WeakSet()
-        self._hurried: set[str] = set()  # topics with a partition that was set aside just now
-        self._given_up: dict[str, dict[TP, int]] = {}  # topics, with what isn't stored yet
-        self._anew: set[str] = set()  # of these: created again
-        self._wanted: dict[TP, int] = {}  # where what was set aside goes on
+        self._hurried: set[str] = set()  # topics with a newly set aside partition: flush at once
+        self._given_up: dict[str, dict[TP, int]] = {}  # by topic: first offsets not stored yet
+        self._anew: set[str] = set()  # given-up topics that were created again
+        self._wanted: dict[TP, int] = {}  # offsets at which set aside partitions continue
         self._yielded: MutableMapping[TP, deque[int]] = defaultdict(deque)
 
     _thread: BatchConsumerThread
@@ -62,7 +62,7 @@ class BatchConsumer(driver.Consumer):
         return self.gather.nbytes + sum(flush.nbytes for flush in self._flushes)
 
     def lags(self) -> Mapping[tuple[str, int], int | None]:
-        """Tell, of each partition assigned, the offsets not stored yet; None before a fetch."""
+        """Number of offsets not stored yet, of each assigned partition; None before a fetch."""
         stored = self.gather.firsts()
         for flush in list(self._flushes):
             for chunk in flush.chunks:
@@ -77,11 +77,11 @@ class BatchConsumer(driver.Consumer):
 
     @property
     def is_drained(self) -> bool:
-        """Whether nothing is gathered or waits to be written."""
+        """Whether everything that was gathered is written."""
         return not self.gather.has_any and not any(flush.chunks for flush in self._flushes)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
-        """Gather what arrives, and yield the parts of each flush that is due."""
+        """Gather what is fetched, and yield the parts of each flush that is due."""
         if not self.flow_active:
             await self.wait(self.can_resume_flow)  # type: ignore[arg-type]  # as Faust does
         await self._move()
@@ -101,7 +101,7 @@ class BatchConsumer(driver.Consumer):
 
     @property
     def _has_room(self) -> bool:
-        """Whether another piece fits; one always does where there is none yet."""
+        """Whether another piece fits into memory; the first piece always fits."""
         held = self.bytes_in_flight
         return held == 0 or held + _ROOM_BYTES <= self.gather.limits.bytes_in_flight
 
@@ -111,7 +111,7 @@ class BatchConsumer(driver.Consumer):
         try:
             fetched = await self._thread.fetch(active, wait)
         except DeltadropError as error:
-            self.failure = error  # the worker looks for it, and stops
+            self.failure = error  # the worker sees it, and stops
             return
         if self.flow_active and generation == self.app.consumer_generation_id:
             self._add(fetched)
@@ -119,7 +119,7 @@ class BatchConsumer(driver.Consumer):
             await self._seek_back()
 
     def _take_due(self) -> Iterable[Flush]:
-        """Flushes that are due; the largest one also where many half-full ones leave no room."""
+        """Flushes that are due. If many small ones leave no room, the largest is due as well."""
         now, hurried = time.monotonic(), self._hurried
         if hurried:
             self._hurried = set()
@@ -131,7 +131,7 @@ class BatchConsumer(driver.Consumer):
         return self.gather.take_due(now)
 
     def _readable(self) -> set[TP]:
-        """The partitions that are read: those that aren't set aside, or about to be moved."""
+        """The partitions to read: all but those that are set aside, or wait for a new position."""
         return {tp for tp in self._get_active_partitions() if not self._is_set_aside(tp)}
 
     def _is_set_aside(self, tp: TP) -> bool:
@@ -156,11 +156,12 @@ class BatchConsumer(driver.Consumer):
         self._hurried.update(tp.topic for tp in fetched.troubles)
 
     def set_back(self, failed: Flush, reason: str, hint: str) -> None:
-        """Set aside the partitions of a flush that can't be written; what else of its topic is on
-        its way is read again.
+        """Set aside the partitions of a flush that can't be written.
+
+        All else that is gathered of the topic, or waits to be written, is read again.
         """
         if failed.is_dropped:
-            return  # a rebalance came: whoever has its partitions now finds it again
+            return  # after a rebalance, the new owner of the partitions finds the fault again
         ends = {TP(failed.topic, chunk.partition): chunk.next for chunk in failed.chunks}
         for tp, first in self._give_back(failed.topic).items():
             if tp in ends:
@@ -169,26 +170,27 @@ class BatchConsumer(driver.Consumer):
                 self._wanted[tp] = first
 
     def give_up(self, topic: str) -> None:
-        """Read no more of a topic, and forget what isn't stored of it: it has gone."""
+        """Stop reading a topic that is gone, and discard what isn't stored of it."""
         if topic not in self._given_up:
             self._given_up[topic] = self._give_back(topic)
 
     def has_given_up(self, topic: str) -> bool:
-        """Whether a topic was given up, and isn't read again yet."""
+        """Whether a topic was given up, and neither `read_on` nor `read_anew` was called since."""
         return topic in self._given_up and topic not in self._anew
 
     def read_on(self, topic: str) -> None:
-        """Read a topic that was given up from the first offset that wasn't stored."""
+        """Read a given-up topic again, from the first offset that wasn't stored."""
         self._wanted.update(self._given_up.pop(topic, {}))
 
     def read_anew(self, topic: str) -> None:
-        """Read a topic that was given up from where its log starts now."""
+        """Read a given-up topic again, from the current start of its log."""
         if topic in self._given_up:
             self._anew.add(topic)
 
     def go_on(self, tp: TP, offset: int) -> bool:
-        """Read a partition that was set aside from an offset on; False while something of it that
-        was read before is still to be stored.
+        """Read a partition that is set aside again, from an offset on.
+
+        Returns False, and does nothing, as long as records that were read of it aren't stored yet.
         """
         if not self._is_clear(tp):
             return False
@@ -202,7 +204,7 @@ class BatchConsumer(driver.Consumer):
         return self.gather.is_empty(tp) and not on_the_way
 
     def _give_back(self, topic: str) -> dict[TP, int]:
-        """Forget what isn't stored of a topic; return the first such offset of each partition."""
+        """Discard what isn't stored of a topic; return each partition's first discarded offset."""
         firsts = {tp: first for tp, first in self.gather.firsts().items() if tp.topic == topic}
         for flush in [
             waiting
@@ -218,7 +220,10 @@ class BatchConsumer(driver.Consumer):
         return firsts
 
     async def _move(self) -> None:
-        """Let partitions that were set aside go on; between two fetches, so that none is torn."""
+        """Move partitions that continue to their new positions.
+
+        It runs between two fetches, so that no fetch has records of both positions.
+        """
         generation = self.app.consumer_generation_id
         for topic in list(self._anew):
             try:
@@ -239,8 +244,9 @@ class BatchConsumer(driver.Consumer):
             self._wanted.clear()
 
     def _begin_at(self, tp: TP, offset: int) -> None:
-        """Forget what was gathered and acknowledged of a partition: it is read from an offset on,
-        which may be before what was read.
+        """Start a partition at an offset, which may be before its position.
+
+        What was gathered and acknowledged of the partition is discarded.
         """
         self.gather.restart(tp, offset)
         self._read_offset[tp] = offset or None
@@ -249,8 +255,8 @@ class BatchConsumer(driver.Consumer):
             known.pop(tp, None)
 
     async def _seek_back(self) -> None:
-        # A rebalance began while the fetch was under way. Faust seeks back here too, since what
-        # was fetched is thrown away.
+        # A rebalance began during the fetch, whose records are discarded. Faust seeks back in this
+        # case, too.
         try:
             await self.perform_seek()
         except Exception as error:
@@ -264,7 +270,7 @@ class BatchConsumer(driver.Consumer):
         chunks = flush.chunks
         for chunk in chunks:
             if flush.is_dropped:
-                return  # a rebalance came while its first parts were on their way
+                return  # a rebalance came while the first parts were processed
             tp = TP(flush.topic, chunk.partition)
             offset = chunk.next - 1
             self._yielded[tp].append(offset)
@@ -278,32 +284,35 @@ class BatchConsumer(driver.Consumer):
         self.troubles.clear()
         self._wanted.clear()
         for firsts in self._given_up.values():
-            firsts.clear()  # those that are assigned again begin at what was committed
+            firsts.clear()  # reassigned partitions start at their committed offsets
         self._yielded.clear()
         self._acked.clear()
         self._acked_index.clear()
 
     async def perform_seek(self) -> None:
-        """Seek to the committed offsets, and forget what was gathered beyond them."""
+        """Seek to the committed offsets, and discard what was gathered beyond them."""
         await super().perform_seek()
         self._forget(self._read_offset)
 
     async def seek(self, partition: TP, offset: int) -> None:
-        """Seek one partition: what was gathered of it is dropped."""
+        """Seek one partition; what was gathered of it is discarded."""
         await super().seek(partition, offset)
         self.gather.restart(partition, offset)
         self._yielded.pop(partition, None)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Forget what was gathered: after a rebalance reading begins at the committed offsets."""
+        """Discard what was gathered; after a rebalance reading starts at the committed offsets."""
         self._forget()
         await super().on_partitions_revoked(revoked)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Do nothing: between two flushes there is no gap (Faust would count each offset)."""
+        """Do nothing: there is no gap between two flushes. Faust would count each offset."""
 
     def _new_offset(self, tp: TP) -> int | None:
-        """Return the offset to commit: behind the last of the flushes written without a break."""
+        """Return the offset to commit: behind the last flush before the first unwritten one.
+
+        None if no further flush was written.
+        """
         yielded, acked = self._yielded[tp], self._acked_index[tp]
         last = None
         while yielded and yielded[0] in acked:
@@ -316,19 +325,19 @@ class BatchConsumer(driver.Consumer):
 
 
 class BatchApp(faust.App):
-    """A Faust app that reads in batches of some limits."""
+    """A Faust app that reads in batches; `limits` says when they are flushed."""
 
     limits: Limits = Limits()
 
 
 class BatchTransport(driver.Transport):
-    """Faust transport by the name of `deltadrop`; the producer is the aiokafka driver's."""
+    """The Faust transport `deltadrop`; its producer is that of the aiokafka driver."""
 
     Consumer: ClassVar[type[BatchConsumer]] = BatchConsumer
 
 
 def _message(tp: TP, offset: int, part: FlushPart, generation: int) -> ConsumerMessage:
-    value: Any = part  # Faust would have bytes, but looks at none
+    value: Any = part  # typed as bytes in Faust, which doesn't look at it
     none: Any = None
     return ConsumerMessage(
         tp.topic,

@@ -1,10 +1,10 @@
 """Fetched record batches as Arrow columns, without a Python object for each record.
 
-`record_batches` reads the batches, `record_columns` their records, `record_stream` those of a batch
-that may be large. aiokafka keeps everything else: what is asked of which broker, positions, aborted
-transactions.
+`record_batches` reads the batches, `record_columns` their records, and `record_stream` the records
+of a batch that may be large. aiokafka does everything else: requests to brokers, positions, and the
+list of aborted transactions.
 
-`ColumnConsumer` is an AIOKafkaConsumer whose `getmany` gives record batches by RECORDS.
+`ColumnConsumer` is an AIOKafkaConsumer whose `getmany` returns record batches (schema RECORDS).
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _TIME_HINT: Final = (
 
 
 class UnreadableBatchError(PartitionError):
-    """A record batch that can't be read, and never will be: its partition can't go on by itself.
+    """A record batch can't be read, now or later; its partition can't go on without help.
 
-    offset: the first one of the batch. next_offset: the one behind it. Everything before it was
-    delivered.
+    offset: the batch's first offset. next_offset: the offset behind the batch. Everything before
+    the batch was delivered.
     """
 
     def __init__(
@@ -65,9 +65,10 @@ class UnreadableBatchError(PartitionError):
 
 
 class ColumnRecords(aiokafka_fetcher.PartitionRecords):  # type: ignore[misc]
-    """What a fetch brought of one partition, as record batches by RECORDS instead of records.
+    """The result of a fetch for one partition, as record batches (schema RECORDS).
 
-    Raises UnreadableBatchError where a batch can't be read, when what stands before it was taken.
+    Iteration raises UnreadableBatchError at a batch that can't be read, after it has delivered
+    everything before that batch.
     """
 
     next_fetch_offset: int
@@ -93,13 +94,13 @@ class ColumnRecords(aiokafka_fetcher.PartitionRecords):  # type: ignore[misc]
             if group.large is not None:
                 yield from self._streamed(group.large)
             elif group.corrupt is not None:
-                yield NOTHING  # so that the position is behind what was skipped before it
+                yield NOTHING  # moves the position behind the batches skipped before it
                 raise group.corrupt
             elif group.is_last:
                 return
 
     def _next_group(self) -> _Group:
-        """Take small batches until they are worth a piece, or the next one is large or corrupt."""
+        """Take small batches until they fill a piece, or the next batch is large or corrupt."""
         group = _Group(self.next_fetch_offset)
         try:
             while group.has_room and group.large is None:
@@ -120,7 +121,10 @@ class ColumnRecords(aiokafka_fetcher.PartitionRecords):  # type: ignore[misc]
     def _unpack(
         self, batches: list[KafkaBatch], payloads: list[Payload]
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the records of some batches; up to the one whose records contradict it."""
+        """Yield the records of some batches, up to the first corrupt batch.
+
+        Raises CorruptBatchError at a batch whose records contradict it.
+        """
         if not batches:
             return
         try:
@@ -134,10 +138,10 @@ class ColumnRecords(aiokafka_fetcher.PartitionRecords):  # type: ignore[misc]
         yield from self._wanted(columns, batches[-1].next_offset)
 
     def _streamed(self, batch: KafkaBatch) -> Iterator[pa.RecordBatch]:
-        """Yield the records of a batch that isn't surely small, as they are inflated.
+        """Yield the records of a batch that may be large, while it is decompressed.
 
-        The last piece waits for the batch's end: where that can't be read, something of the batch
-        is left that wasn't taken.
+        The last piece is yielded only after the whole batch was read. If the end of the batch can't
+        be read, the position therefore stays inside the batch.
         """
         last: pa.RecordBatch | None = None
         try:
@@ -154,18 +158,21 @@ class ColumnRecords(aiokafka_fetcher.PartitionRecords):  # type: ignore[misc]
             yield from self._wanted(last, batch.next_offset)
 
     def _wanted(self, columns: pa.RecordBatch, upto: int) -> Iterator[pa.RecordBatch]:
-        """Yield the records from the offset on that was asked for: a batch may begin before it."""
+        """Yield the records from the requested offset on; a batch may begin before that offset."""
         wanted = np.searchsorted(columns.column("offset").to_numpy(), self.next_fetch_offset)
         self._pass(upto)
         if wanted < len(columns):
             yield columns.slice(int(wanted))
 
     def _pass(self, upto: int) -> None:
-        """Say where the next fetch begins: only what was yielded counts as read."""
+        """Set where the next fetch begins; only records that were yielded count as read."""
         self.next_fetch_offset = max(self.next_fetch_offset, upto)
 
     def _is_skipped(self, batch: KafkaBatch) -> bool:
-        """Whether a batch holds no event: a marker, or aborted records (KIP-98)."""
+        """Whether a batch has no events: it is a marker, or its transaction was aborted (KIP-98).
+
+        Raises CorruptBatchError if the checksum is wrong, or the time isn't the append time.
+        """
         if self._check_crcs and not batch.validate_crc():
             raise batch.corrupt("its checksum (CRC-32C) is wrong")
         if self._isolation_level == aiokafka_fetcher.READ_COMMITTED and batch.producer_id >= 0:
@@ -175,7 +182,7 @@ class ColumnRecords(aiokafka_fetcher.PartitionRecords):  # type: ignore[misc]
             if batch.is_transactional and batch.producer_id in self._aborted_producers:
                 return True
         if not batch.is_control_batch and not batch.has_append_time:
-            # Windows are cut by append time (SPEC §3): a topic with any other can't be closed.
+            # Windows are cut by append time (SPEC §3); a topic with other times can't be closed.
             raise batch.corrupt(
                 "its records carry their producer's time, not the broker's append time", _TIME_HINT
             )
@@ -184,8 +191,8 @@ class ColumnRecords(aiokafka_fetcher.PartitionRecords):  # type: ignore[misc]
 
 @dataclass(slots=True)
 class _Group:
-    """Batches to be read together, up to an offset, and what ended it: the fetch's end, a batch
-    that is large, or one that can't be read.
+    """Batches that are read together, up to the offset `upto`, and the reason why the group ends:
+    the end of the fetch, a large batch, or a corrupt one.
     """
 
     upto: int
@@ -226,10 +233,11 @@ _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 def _with(method: _Method, **replaced: object) -> _Method:
-    """Copy a method of aiokafka with other classes in the place of those that it makes by name.
+    """Copy a method of aiokafka, with some of the global names that it uses replaced.
 
-    It has no seam there. A name that the method no longer uses is an error as soon as this module
-    is imported, not a silent return to the slow way.
+    aiokafka has no other way to replace the classes that it makes. If a new release doesn't use a
+    name any more, importing this module raises ImportError, instead of silently falling back to the
+    slow way.
     """
     unused = replaced.keys() - set(method.__code__.co_names)
     if unused:
@@ -248,7 +256,7 @@ class ColumnFetcher(aiokafka_fetcher.Fetcher):  # type: ignore[misc]
     async def fetched_records(
         self, partitions: object, timeout: float = 0, max_records: int | None = None
     ) -> dict[Any, list[pa.RecordBatch]]:
-        """Return pieces that were fetched; other partitions have their turn before what is left."""
+        """Return fetched pieces by partition; these partitions then move behind the others."""
         fetched = await super().fetched_records(partitions, timeout, max_records)
         for tp in fetched:
             if tp in self._records:
@@ -256,10 +264,10 @@ class ColumnFetcher(aiokafka_fetcher.Fetcher):  # type: ignore[misc]
         return {tp: [piece for piece in pieces if len(piece)] for tp, pieces in fetched.items()}
 
     async def _proc_fetch_request(self, *fetch: object) -> bool:
-        """Fetch, and tell whether that brought anything.
+        """Fetch, and return whether anything was fetched.
 
-        Closing cancels what is under way. aiokafka's own lets that through where the broker is gone
-        and the fetch waits to be tried again, and closing fails.
+        Closing the consumer cancels running fetches. If the broker is gone and a fetch waits for
+        its retry, aiokafka passes the cancellation on, and closing fails. Here it ends the fetch.
         """
         try:
             return bool(await self._fetched(*fetch))
@@ -274,8 +282,9 @@ class ColumnFetcher(aiokafka_fetcher.Fetcher):  # type: ignore[misc]
 
 
 class AskingClient(AIOKafkaClient):  # type: ignore[misc]
-    """aiokafka's client; asking for a topic that is missing doesn't create it, as brokers like to
-    do, with their own settings.
+    """aiokafka's client, whose requests for a missing topic don't make the broker create it.
+
+    A broker would create the topic with its own settings.
     """
 
     _metadata_update = _with(
@@ -285,13 +294,14 @@ class AskingClient(AIOKafkaClient):  # type: ignore[misc]
 
 
 class ColumnConsumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]
-    """aiokafka's consumer whose `getmany` gives a list of record batches for each partition."""
+    """aiokafka's consumer; its `getmany` returns a list of record batches for each partition."""
 
     start = _with(aiokafka_consumer.AIOKafkaConsumer.start, Fetcher=ColumnFetcher)
 
     async def know(self, topic: str) -> None:
-        """Wait until it's known which brokers have a topic; raises KafkaError.
+        """Wait until the client knows the topic's brokers; raises KafkaError.
 
-        A partition that is assigned before is asked for without a pause while no broker answers.
+        Call it before assigning partitions. Otherwise the client requests them in a loop without a
+        pause, as long as no broker answers.
         """
         await self._client._wait_on_metadata(topic)

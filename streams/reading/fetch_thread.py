@@ -1,6 +1,4 @@
-"""The thread that talks to Kafka for the batch transport: fetches, positions, and what goes wrong
-with one partition.
-"""
+"""The batch transport's thread for Kafka: fetches, positions, and faults of single partitions."""
 
 from __future__ import annotations
 
@@ -28,14 +26,14 @@ __all__ = ["BatchConsumerThread", "Fetched", "Trouble"]
 
 log = structlog.get_logger(__name__)
 
-_FETCH_BYTES: Final = 12 << 20  # fetched of one broker at once, beside what is in flight
+_FETCH_BYTES: Final = 12 << 20  # of one fetch from one broker, not counted as bytes in flight
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why a partition can't go on from `offset`, and what would mend it.
+    """The reason why a partition can't be read further than `offset`, and a hint what to do.
 
-    next_offset: behind what is wrong, None where that isn't known.
+    next_offset: the offset from which reading could continue; None if that isn't known.
     """
 
     offset: int
@@ -46,10 +44,11 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What one fetch brought: columns by partition, and where each stood before and stands now.
+    """The result of one fetch: records (schema RECORDS) by partition.
 
-    sought: partitions that had no valid position, and begin there. troubles: of partitions that
-    can't go on, which are paused.
+    before, positions: each partition's position before and after the fetch. sought: the new
+    positions of partitions that had no valid one. troubles: for partitions that can't go on; these
+    are paused.
     """
 
     records: Mapping[TP, Sequence[pa.RecordBatch]]
@@ -63,20 +62,23 @@ _NOTHING: Final = Fetched({}, {}, {})
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
-    """The thread that talks to Kafka: fetched records leave it as columns."""
+    """The consumer's thread for Kafka; it returns fetched records as columns."""
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
-        # The driver names the classes that it makes.
+        # The driver has no setting for the classes of its consumer and client.
         consumer.__class__, consumer._client.__class__ = ColumnConsumer, AskingClient
-        # The driver reads uncommitted unless its exactly-once mode is on (DESIGN, "The batch
-        # transport"); the fetcher that uses the setting is made when the consumer starts.
+        # The driver reads uncommitted records unless its exactly-once mode is on (DESIGN, "The
+        # batch transport"). The fetcher, which uses the setting, is made when the consumer starts.
         consumer._isolation_level = "read_committed"
         consumer._fetch_max_bytes = _FETCH_BYTES
         return consumer
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Seek to the committed offsets; to the log's start, said so, where there is none."""
+        """Seek to the committed offsets and return the new positions.
+
+        A partition without a committed offset starts at its log's start, with a warning in the log.
+        """
         sought: Mapping[TP, int] = await self.call_thread(self._seek_to_committed)
         return sought
 
@@ -103,7 +105,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         return dict(starts)
 
     async def fetch(self, active: set[TP], timeout: float) -> Fetched:
-        """Take the next piece that was fetched, waiting up to `timeout` seconds for one."""
+        """Take the next fetched piece of the `active` partitions, within `timeout` seconds."""
         fetched: Fetched = await self.call_thread(self._fetch, active, timeout)
         return fetched
 
@@ -140,7 +142,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     def _set_aside(
         self, error: UnreadableBatchError | RecordTooLargeError | TopicAuthorizationFailedError
     ) -> Iterable[tuple[TP, Trouble]]:
-        """Pause the partitions that an error is about, where all that was read before stands."""
+        """Pause the partitions that an error is about, at the position behind all that was read."""
         consumer = self._ensure_consumer()
         positions = dict(self._positions(self.assignment()))
         for partition in consumer.assignment():
@@ -149,12 +151,12 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             if trouble is not None:
                 if isinstance(error, UnreadableBatchError):
                     trouble = _with_next(trouble, consumer._fetcher._records.get(partition))
-                consumer.seek(partition, trouble.offset)  # what is left of the fetch goes
+                consumer.seek(partition, trouble.offset)  # discards the rest of the fetch
                 consumer.pause(partition)
                 yield _tp(partition), trouble
 
     async def go_on(self, offsets: Mapping[TP, int]) -> Mapping[TP, int]:
-        """Read partitions from some offsets on, also paused ones; return those still assigned."""
+        """Read partitions from these offsets, also paused ones; return those still assigned."""
         going: Mapping[TP, int] = await self.call_thread(self._go_on, offsets)
         return going
 
@@ -168,16 +170,17 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         return going
 
     async def starts(self, topic: str) -> Mapping[TP, int]:
-        """Return where the log of each partition assigned of a topic that was created now starts.
+        """Return the log's start of each assigned partition of a topic that was just created.
 
-        Raises KafkaError where the broker that we ask doesn't know it yet.
+        Raises KafkaError if the broker doesn't know the topic yet.
         """
         starts: Mapping[TP, int] = await self.call_thread(self._starts, topic)
         return starts
 
     async def _starts(self, topic: str) -> Mapping[TP, int]:
         consumer = self._ensure_consumer()
-        # Else it's noticed within five minutes only; the group then shares its partitions out.
+        # Without this the topic is noticed after up to five minutes. The group then assigns its
+        # partitions.
         await consumer._client.force_metadata_update()
         if not consumer._client.cluster.partitions_for_topic(topic):
             raise UnknownTopicOrPartitionError(topic)
@@ -186,7 +189,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         return {_tp(partition): offset for partition, offset in starts.items()}
 
     def ends(self) -> Mapping[TP, int | None]:
-        """Tell, of each partition assigned, where its last stable offset was at the last fetch."""
+        """The last stable offset of each assigned partition at its last fetch; None before one."""
         subscription = self._consumer and self._consumer._subscription.subscription
         assignment = subscription and subscription.assignment
         if not assignment:
@@ -209,21 +212,23 @@ def _tp(partition: Any) -> TP:
 
 
 def _of(error: Exception) -> list[aiokafka.TopicPartition]:
-    """Partitions that one of aiokafka's offset errors is about."""
+    """The partitions that one of aiokafka's offset errors is about."""
     about = error.args[0]
     return list(about) if isinstance(about, dict) else [about]
 
 
 def _with_next(trouble: Trouble, fetched: Any) -> Trouble:
-    """Say behind how many batches reading can go on: what ails one often ails the next, and one
-    word of a person is to settle it. Only what was fetched along with it is looked at.
+    """A copy of a trouble whose `next_offset` is behind all consecutive unreadable batches.
 
-    fetched: aiokafka's result of the fetch, of which all that can be read was taken.
+    A fault often affects several batches in a row, and a person should have to pass them over only
+    once. Only batches of the same fetch are examined.
+
+    fetched: aiokafka's result of the fetch, after all readable batches were taken from it.
     """
     records: ColumnRecords | None = fetched and fetched._partition_records
     behind = trouble.next_offset
     while records is not None and behind is not None:
-        records._records_iterator = records._unpack_records()  # the error has ended it
+        records._records_iterator = records._unpack_records()  # the error ended the old one
         try:
             if any(len(piece) for piece in records):
                 break
@@ -240,7 +245,7 @@ def _trouble(
     partition: aiokafka.TopicPartition,
     at: int,
 ) -> Trouble | None:
-    """What an error says of a partition that stands at an offset; None if it's about others."""
+    """The trouble of a partition at an offset, from an error; None if that is about others."""
     match error:
         case UnreadableBatchError(topic=topic, partition=number):
             if (topic, number) != (partition.topic, partition.partition):

@@ -1,4 +1,4 @@
-"""Gather what is fetched of each topic until it is worth a batch: by bytes, or by time."""
+"""Gathering of each topic's fetched records, until they are large or old enough for a batch."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from streams.reading.records import Chunk, Flush
 MIB: Final = 1 << 20
 
 BATCH_RECORDS: Final = 500_000
-"""A batch has hardly more records: each may become a dead letter, and coverage names those."""
+"""Records from which a batch is flushed. A limit is needed, as each record may become a dead letter
+that the coverage record lists.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When a batch is flushed, and how many bytes of records may be in memory at once."""
+    """Limits of gathering: a batch's bytes and seconds, and the bytes of all records in memory."""
 
     batch_bytes: int = 64 * MIB
     batch_seconds: float = 60.0
@@ -36,8 +38,8 @@ class _Partition:
 class Gather:
     """Records that were fetched and not flushed yet, by topic and partition.
 
-    A partition's chunk runs from where its last one ended to its position now, whether or not the
-    offsets between hold records: behind a transaction marker there may never be one.
+    A partition's chunk runs from the end of its last chunk to the current position, even if some of
+    these offsets have no record: behind a transaction marker there may never be one.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -49,30 +51,30 @@ class Gather:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of records gathered."""
+        """Bytes of the gathered records."""
         return sum(self._bytes.values())
 
     @property
     def has_any(self) -> bool:
-        """Whether any partition moved since its last chunk."""
+        """Whether the position of any partition moved since its last chunk."""
         return bool(self._since)
 
     def firsts(self) -> dict[TP, int]:
-        """The first offset of each partition that isn't in a flush yet."""
+        """For each partition, the first offset that isn't in a flush yet."""
         return {tp: part.first for tp, part in self._partitions.items()}
 
     def is_empty(self, tp: TP) -> bool:
-        """Whether nothing of a partition is gathered."""
+        """Whether no offset of a partition is gathered."""
         part = self._partitions.get(tp)
         return part is None or part.next == part.first
 
     def reset(self, starts: Mapping[TP, int]) -> None:
-        """Forget everything; reading begins again at these offsets."""
+        """Discard everything; reading restarts at these offsets."""
         self._partitions = {tp: _Partition(start, start) for tp, start in starts.items()}
         self._since, self._bytes, self._records = {}, {}, {}
 
     def restart(self, tp: TP, offset: int) -> None:
-        """Forget what was gathered of one partition; its reading begins again at this offset."""
+        """Discard what was gathered of one partition; its reading restarts at this offset."""
         gone = self._partitions.get(tp)
         if gone is not None and tp.topic in self._bytes:
             self._bytes[tp.topic] -= sum(batch.nbytes for batch in gone.records)
@@ -80,9 +82,10 @@ class Gather:
         self._partitions[tp] = _Partition(offset, offset)
 
     def continue_at(self, tp: TP, position: int) -> bool:
-        """Say where the next fetch of a partition reads from; True where that is a leap.
+        """Set where the next fetch of a partition starts; return whether that is a jump.
 
-        What was gathered before a leap is dropped: no chunk may cover offsets that weren't read.
+        At a jump, the gathered records are discarded, as a chunk must not cover offsets that
+        weren't read.
         """
         part = self._partitions.get(tp)
         if part is not None and part.next == position:
@@ -96,7 +99,10 @@ class Gather:
         positions: Mapping[TP, int],
         now: float,
     ) -> None:
-        """Take what one fetch brought, in order; `now` in monotonic seconds."""
+        """Add the records of one fetch, in order, and the positions behind them.
+
+        now: monotonic seconds.
+        """
         for tp, pieces in records.items():
             for piece in pieces:
                 self._add_piece(tp, piece)
@@ -118,7 +124,7 @@ class Gather:
         self._records[tp.topic] = self._records.get(tp.topic, 0) + len(piece)
 
     def seconds_until_due(self, now: float) -> float:
-        """How long until the oldest gathered topic is due by time."""
+        """Seconds until the topic that was gathered first is due by time."""
         if not self._since:
             return self.limits.batch_seconds
         return max(0.0, min(self._since.values()) + self.limits.batch_seconds - now)
@@ -132,18 +138,18 @@ class Gather:
                 yield self._take(topic)
 
     def take_all(self) -> Iterator[Flush]:
-        """Yield a flush for each topic of which anything is gathered."""
+        """Yield a flush for each topic with anything gathered."""
         for topic in list(self._since):
             yield self._take(topic)
 
     def take_topics(self, topics: Iterable[str]) -> Iterator[Flush]:
-        """Yield a flush for each of these topics of which anything is gathered."""
+        """Yield a flush for each of these topics with anything gathered."""
         for topic in sorted(topics):
             if topic in self._since:
                 yield self._take(topic)
 
     def take_largest(self) -> Iterator[Flush]:
-        """Yield a flush for the topic of which most is gathered, if anything is."""
+        """Yield a flush for the topic with the most gathered bytes, if there is one."""
         if self._bytes:
             yield self._take(max(self._bytes, key=self._bytes.__getitem__))
 

@@ -1,8 +1,8 @@
-"""Decompress the records of a batch, whole where they are surely few bytes, else piece by piece.
+"""Decompression of a batch's records: whole if they are certainly small, else piece by piece.
 
-What a header claims of a size is never believed: a batch of 1 MiB may hold many gigabytes. How much
-it can hold at most is told by its blocks, of which each has a bound (RFC 8878 for zstd, the LZ4
-frame format, the framing of xerial's Snappy), or by stopping there (RFC 1952 for gzip).
+A size in a header isn't trusted, as a batch of 1 MiB may decompress to many gigabytes. An upper
+bound follows from the blocks, as each has a maximum size: RFC 8878 for zstd, the LZ4 frame format,
+the framing of xerial's Snappy. For gzip (RFC 1952), decompression stops at the limit.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _GZIP_BITS: Final = 31  # a gzip header and the largest window (zlib's manual, i
 
 _XERIAL: Final = b"\x82SNAPPY\0"
 _XERIAL_HEADER: Final = 16
-_SNAPPY_RATIO: Final = 22  # a copy of 3 bytes gives 64 at most
+_SNAPPY_RATIO: Final = 22  # a copy element of 3 bytes gives 64 bytes at most
 
 _ZSTD_MAGIC: Final = 0xFD2FB528
 _ZSTD_SKIPPABLE: Final = range(0x184D2A50, 0x184D2A60)
@@ -42,18 +42,21 @@ _LZ4_RAW: Final = 1 << 31
 
 
 class InflateError(Exception):
-    """What was fetched can't be decompressed."""
+    """Fetched bytes can't be decompressed."""
 
 
 class ByteSource(Protocol):
-    """Decompressed bytes, in order."""
+    """A reader of decompressed bytes, in order."""
 
     def read(self, size: int) -> bytes:
-        """Return the next bytes, `size` at most, and none at the end; raises InflateError."""
+        """Return the next bytes, `size` at most; b"" at the end. Raises InflateError."""
 
 
 def inflated_if_small(codec: int, packed: memoryview, most: int) -> Payload | None:
-    """The bytes of all records, or None if they may be more than `most`; raises InflateError."""
+    """The decompressed bytes of all records; None if they may be more than `most` bytes.
+
+    codec: Kafka's number of the compression. Raises InflateError.
+    """
     if codec == _NONE:
         return packed if len(packed) <= most else None
     if codec not in _SMALL:
@@ -65,10 +68,11 @@ def inflated_if_small(codec: int, packed: memoryview, most: int) -> Payload | No
 
 
 def opened(codec: int, packed: memoryview) -> ByteSource:
-    """The same piece by piece, however many there are; raises InflateError.
+    """The decompressed bytes of all records, piece by piece, without a limit of their number.
 
-    In memory are the piece and what the codec looks back at: 8 MiB at most by zstd's usual levels,
-    128 MiB by its highest, the whole of a batch that raw Snappy made (22 times its size at most).
+    Memory has one piece and the codec's window: up to 8 MiB with zstd's usual levels, 128 MiB with
+    its highest. Raw Snappy is decompressed as a whole (up to 22 times the size of the batch).
+    Raises InflateError.
     """
     if codec == _GZIP:
         return _Gzip(packed)
@@ -116,7 +120,7 @@ class _Gzip:
 
 
 class _Stream:
-    """A stream that Arrow reads."""
+    """A stream that Arrow decompresses (LZ4, zstd)."""
 
     def __init__(self, packed: memoryview, codec: str) -> None:
         self._stream = pa.CompressedInputStream(pa.BufferReader(packed), codec)
@@ -129,7 +133,7 @@ class _Stream:
 
 
 class _Pieces:
-    """Bytes that come as they will, in pieces of the size that is asked for."""
+    """A source over blocks of any size (Snappy); its pieces have the requested size at most."""
 
     def __init__(self, pieces: Iterator[memoryview]) -> None:
         self._pieces = pieces
@@ -147,7 +151,7 @@ class _Pieces:
 
 
 def _snappy_blocks(packed: memoryview) -> Iterator[memoryview]:
-    """Each block of xerial's framing; without it all is one block."""
+    """Each block of xerial's framing, decompressed; without the framing there is one block."""
     for block in _snappy_packed(packed):
         _refuse_impossible(block)
         with _translated():
@@ -169,7 +173,7 @@ def _snappy_packed(packed: memoryview) -> Iterator[memoryview]:
 
 
 def _refuse_impossible(block: memoryview) -> None:
-    """A block is inflated into memory of the size that it claims."""
+    """Raise InflateError if a block claims too large a size, as that much memory is allocated."""
     if _snappy_claim(block) > _SNAPPY_RATIO * len(block):
         raise InflateError("a block of Snappy claims more bytes than it can hold")
 
@@ -210,7 +214,7 @@ def _is_within(bound: int | None, most: int) -> bool:
 
 
 def _zstd_bound(packed: memoryview, most: int) -> int | None:
-    """How many bytes the blocks can hold at most; None if that can't be told."""
+    """Upper bound of the decompressed bytes; None if that isn't known."""
     total = at = 0
     try:
         while at < len(packed):
@@ -239,14 +243,14 @@ def _zstd_bound(packed: memoryview, most: int) -> int | None:
 
 
 def _zstd_header(descriptor: int) -> int:
-    """Bytes of a frame's header (RFC 8878, 3.1.1.1)."""
+    """Bytes of a frame's header, from its descriptor (RFC 8878, 3.1.1.1)."""
     is_single, content, dictionary = descriptor >> 5 & 1, descriptor >> 6, descriptor & 3
     content_size = (is_single, 2, 4, 8)[content]
     return 5 + (1 - is_single) + (0, 1, 2, 4)[dictionary] + content_size
 
 
 def _lz4_bound(packed: memoryview, most: int) -> int | None:
-    """How many bytes the blocks of one frame can hold at most; None if that can't be told."""
+    """Upper bound of the decompressed bytes of one frame; None if that isn't known."""
     try:
         (magic,) = struct.unpack_from("<I", packed, 0)
         flags, kind = packed[4], packed[5] >> 4 & 7
@@ -288,7 +292,7 @@ _ERRORS: Final = cast(
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """What the codecs raise as ours."""
+    """Translate the codecs' errors to InflateError."""
     try:
         yield
     except _ERRORS as error:

@@ -1,6 +1,4 @@
-"""What is asked of Kafka beside the events: which incarnation of a topic there is now, and what a
-plain consumer is.
-"""
+"""Look-ups of topics in Kafka by their identity, and a plain consumer without a group."""
 
 from __future__ import annotations
 
@@ -21,7 +19,10 @@ from schemas.settings.reachable import errors_as, wait_until_reachable
 
 @dataclass(frozen=True, slots=True)
 class TopicIdentity:
-    """One incarnation of a topic: a topic that was deleted and created again has another id."""
+    """The identity of a topic: a topic that was deleted and created again has another id.
+
+    partitions: the number of its partitions.
+    """
 
     name: str
     topic_id: UUID
@@ -29,19 +30,19 @@ class TopicIdentity:
 
 
 class TopicMissingError(PartitionError):
-    """A topic doesn't exist, or no longer."""
+    """A topic doesn't exist, or doesn't exist any more."""
 
 
 class OffsetsGoneError(PartitionError):
-    """Kafka no longer has some offsets: they are lost where nothing has stored them."""
+    """Kafka no longer has some offsets; those that aren't stored are lost."""
 
 
 class TopicRecreatedError(PartitionError):
-    """A topic was deleted and created again: its offsets begin anew."""
+    """A topic was deleted and created again; its offsets start again."""
 
 
 class Topics:
-    """Looks topics up; the connection is made at the first look-up and kept."""
+    """Look-ups of topics; the connection is made at the first look-up and reused."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
@@ -50,7 +51,7 @@ class Topics:
     def identities(self, names: Iterable[str]) -> dict[str, TopicIdentity]:
         """Look topics up by name.
 
-        Raises TopicMissingError where one doesn't exist, PartitionError where the broker doesn't
+        Raises TopicMissingError if a topic doesn't exist, PartitionError if the broker doesn't
         answer.
         """
         wanted = sorted(names)
@@ -66,7 +67,7 @@ class Topics:
     def existing(self, names: Iterable[str]) -> dict[str, TopicIdentity]:
         """Look topics up by name; those that don't exist are left out.
 
-        Raises PartitionError where the broker doesn't answer.
+        Raises PartitionError if the broker doesn't answer.
         """
         where = f"Kafka {self._kafka.bootstrap_servers}"
         with errors_as(PartitionError, KafkaError, "can't be asked about its topics", where=where):
@@ -78,7 +79,7 @@ class Topics:
         }
 
     def _described(self, names: list[str]) -> list[dict[str, Any]]:
-        """What Kafka says of topics; a connection that failed isn't used again."""
+        """Fetch Kafka's descriptions of topics; after a failure the connection is closed."""
         try:
             if self._admin is None:
                 wait_until_reachable(self._kafka, PartitionError)
@@ -90,7 +91,9 @@ class Topics:
         return found
 
     def refuse_recreated(self, known: Mapping[str, UUID]) -> None:
-        """Raise TopicRecreatedError where a topic isn't the one it was; else as `identities`."""
+        """Raise TopicRecreatedError if a topic's id isn't the known one; other errors as
+        `identities`.
+        """
         for name, identity in self.identities(known).items():
             if identity.topic_id != known[name]:
                 raise TopicRecreatedError(
@@ -109,7 +112,7 @@ class Topics:
 
 @contextmanager
 def plain_consumer(kafka: KafkaSettings) -> Iterator[KafkaConsumer]:
-    """A consumer without a group, of what is committed."""
+    """A consumer without a group, of committed records only; it is closed with the context."""
     consumer = KafkaConsumer(
         **client_options(kafka),
         group_id=None,

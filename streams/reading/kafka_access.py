@@ -1,8 +1,7 @@
-"""How aiokafka and Faust get into Kafka, by the settings.
+"""Options with which aiokafka and Faust connect to Kafka, from the settings.
 
-kafka-python: `schemas.settings.kafka_access`.
-
-Faust hands its credentials to its consumer and its producer; there is no other client of its own.
+Those of kafka-python are in `schemas.settings.kafka_access`. Faust passes its credentials to its
+consumer and its producer; it has no other client.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ __all__ = ["aiokafka_options", "faust_credentials"]
 
 
 def aiokafka_options(kafka: KafkaSettings) -> dict[str, Any]:
-    """Options of an aiokafka client; raises DefinitionError where a file can't be used."""
+    """Options of an aiokafka client; raises DefinitionError if a file can't be used."""
     security = kafka.security
     options: dict[str, Any] = {
         "bootstrap_servers": kafka.servers,
@@ -35,7 +34,7 @@ def aiokafka_options(kafka: KafkaSettings) -> dict[str, Any]:
 
 
 def faust_credentials(kafka: KafkaSettings) -> Credentials | None:
-    """Faust's `broker_credentials`; raises DefinitionError where a file can't be used."""
+    """Faust's `broker_credentials`, None without security; DefinitionError for an unusable file."""
     security = kafka.security
     context = _context(security)
     if security.has_login:

@@ -1,7 +1,7 @@
 """Kafka's record batch, version 2, as it was fetched: its header, and the bytes of its records.
 
-The layout is in Kafka's documentation under "Record Batch" (KIP-98). Whatever a batch has wrong is
-a `CorruptBatchError`, which says behind which offset reading could go on.
+The layout is in Kafka's documentation under "Record Batch" (KIP-98). Every fault of a batch is a
+`CorruptBatchError`, which has the offset from which reading could continue.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CONTROL: Final = 0x20
 
 
 class CorruptBatchError(Exception):
-    """What is wrong with a batch (`why`), its first offset, and the offset behind it."""
+    """A batch can't be read: `why`, its first offset, and the offset behind it."""
 
     def __init__(self, why: str, offset: int, next_offset: int, hint: str = "") -> None:
         super().__init__(why)
@@ -40,7 +40,7 @@ class CorruptBatchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class KafkaBatch:
-    """One record batch as fetched; the names that aiokafka's transaction logic knows."""
+    """One record batch as fetched; aiokafka's transaction logic requires these names."""
 
     data: memoryview
     base_offset: int
@@ -53,41 +53,42 @@ class KafkaBatch:
 
     @property
     def next_offset(self) -> int:
-        """Offset behind the batch, also where compaction removed its last records."""
+        """The offset behind the batch, even if compaction removed its last records."""
         return self.base_offset + max(self.last_offset_delta, 0) + 1
 
     @property
     def has_append_time(self) -> bool:
-        """Whether its time is the broker's; else each record has its producer's (KIP-32)."""
+        """Whether its time is the broker's append time; else it is the producers' time (KIP-32)."""
         return bool(self.attributes & _LOG_APPEND_TIME)
 
     @property
     def is_control_batch(self) -> bool:
-        """Whether it holds a transaction marker, no event."""
+        """Whether the batch has a transaction marker, and no event."""
         return bool(self.attributes & _CONTROL)
 
     @property
     def is_transactional(self) -> bool:
-        """Whether its records count only if their transaction was committed."""
+        """Whether the records belong to a transaction, and count only if that was committed."""
         return bool(self.attributes & _TRANSACTIONAL)
 
     def validate_crc(self) -> bool:
-        """Whether the batch is as its producer sent it (CRC-32C)."""
+        """Whether the checksum (CRC-32C) fits the batch's bytes."""
         return bool(self.crc == calc_crc32c(self.data[_CRC_FROM:]))
 
     @property
     def has_records(self) -> bool:
-        """Whether it holds any: compaction may have removed all. Raises CorruptBatchError where it
-        has bytes of records, and says that there are none.
+        """Whether the batch has records; compaction may have removed all of them.
+
+        Raises CorruptBatchError if its count is negative, or 0 although it has bytes of records.
         """
         if (self.count <= 0 and len(self.data) > _HEADER.size) or self.count < 0:
             raise self.corrupt(f"it says that it has {self.count} records, and has some")
         return self.count > 0
 
     def records_if_small(self, most: int) -> Payload | None:
-        """Return the bytes of its records, decompressed; None if they may be more than `most`.
+        """Return the decompressed bytes of the records; None if they may be more than `most`.
 
-        Raises CorruptBatchError.
+        Raises CorruptBatchError if they can't be decompressed.
         """
         try:
             return inflated_if_small(self._codec, self._packed, most)
@@ -95,7 +96,10 @@ class KafkaBatch:
             raise self.corrupt(str(error)) from error
 
     def source(self) -> ByteSource:
-        """The same piece by piece; raises CorruptBatchError, and its `read` InflateError."""
+        """The decompressed bytes of the records, piece by piece.
+
+        Raises CorruptBatchError if the codec is unknown; the source's `read` raises InflateError.
+        """
         try:
             return opened(self._codec, self._packed)
         except InflateError as error:
@@ -110,7 +114,7 @@ class KafkaBatch:
         return self.attributes & _CODEC_MASK
 
     def corrupt(self, why: str, hint: str = "") -> CorruptBatchError:
-        """Make the error that says what is wrong with it."""
+        """The error that describes a fault of this batch."""
         return CorruptBatchError(why, self.base_offset, self.next_offset, hint)
 
 
@@ -122,15 +126,15 @@ class KafkaBatches:
         self._at = 0
 
     def size_in_bytes(self) -> int:
-        """Bytes fetched, also of a batch that was cut off at the end."""
+        """Bytes fetched, including a batch that is cut off at the end."""
         return len(self._data)
 
     def has_next(self) -> bool:
-        """Whether a whole batch is left: the last one of a response may be cut off."""
+        """Whether a complete batch is left; the last batch of a response may be cut off."""
         return self._end() <= len(self._data)
 
     def next_batch(self) -> KafkaBatch:
-        """Return the next batch; raises CorruptBatchError, and stays before it."""
+        """Return the next batch; raises CorruptBatchError, and then stays before this batch."""
         data = self._data[self._at : self._end()]
         base = int.from_bytes(data[:8], "big", signed=True)
         magic = data[_MAGIC_AT] if len(data) > _MAGIC_AT else -1

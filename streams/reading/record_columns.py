@@ -1,8 +1,8 @@
-"""The records of Kafka's record batches as columns, without a Python object for each record.
+"""Reader of the records in Kafka's record batches as columns, without a Python object per record.
 
 A record's fields are variable-length integers and bytes (Kafka's documentation, "Record"). Only the
-walk from record to record is a loop; all fields of all records are read as numpy columns, and keys
-and values are cut out of the batch by Arrow.
+walk from record to record is a loop. All fields of all records are read as numpy columns, and Arrow
+copies keys and values out of the batch.
 """
 
 from __future__ import annotations
@@ -22,19 +22,21 @@ __all__ = ["CorruptRecordsError", "columns_at", "columns_of", "read_varint", "wh
 _LONGEST_VARINT: Final = 10
 
 _STEPS: Final = tuple(2 + ((first & 0x7F) >> 1) for first in range(256))
-"""How far the next record is by the first of two bytes of a length, which zigzag has doubled."""
+"""For the first of a length's two bytes, its share of the step to the next record (zigzag doubles
+lengths; the two bytes of the length are included).
+"""
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
 
 class CorruptRecordsError(Exception):
-    """Lengths, counts, fields or offsets of a batch's records contradict each other."""
+    """The lengths, counts, fields or offsets of a batch's records contradict each other."""
 
 
 def columns_of(batches: Sequence[KafkaBatch], payloads: Sequence[Payload]) -> pa.RecordBatch:
-    """Read the records of some batches, by RECORDS; payloads: the bytes of each batch's records.
+    """Read the records of some batches (schema RECORDS); payloads: the bytes of each's records.
 
-    Raises CorruptRecordsError.
+    Raises CorruptRecordsError if a batch's records contradict each other or its header.
     """
     data = b"".join(payloads)
     starts = _walk_all(data, batches, [len(payload) for payload in payloads])
@@ -44,15 +46,15 @@ def columns_of(batches: Sequence[KafkaBatch], payloads: Sequence[Payload]) -> pa
 def columns_at(
     data: bytes, starts: Sequence[int], batches: Sequence[KafkaBatch], counts: Sequence[int]
 ) -> pa.RecordBatch:
-    """Read the records that begin at `starts` and fill `data`; counts: how many of each batch.
+    """Read the records that begin at `starts` and fill `data`; counts: the number of each batch's.
 
-    Raises CorruptRecordsError.
+    Raises CorruptRecordsError if the records contradict each other or their batch.
     """
     fields = _Fields(np.frombuffer(data, np.uint8), np.array(starts, np.int64))
     ends = fields.varint()
     ends += fields.at
     fields.at += 1  # a byte of attributes, none of which is in use
-    fields.varint()  # the producer's time, which the broker's own has replaced
+    fields.varint()  # the producer's time, replaced by the broker's append time
     offsets = np.repeat([batch.base_offset for batch in batches], counts) + fields.varint()
     _refuse_wrong_offsets(offsets, batches, np.array(counts))
     key_at, key_end, key_null = fields.binary()
@@ -75,23 +77,22 @@ def columns_at(
 
 
 def whole_records(data: bytes, most: int) -> tuple[list[int], int]:
-    """Where the records begin that lie whole within `data`, `most` of them, and the end of the
-    last.
+    """(where the complete records in `data` begin, where the last one ends).
 
-    Raises CorruptRecordsError.
+    most: maximum number of records. Raises CorruptRecordsError if a length isn't a valid number.
     """
     starts: list[int] = []
     try:
         reached = _walk(data, 0, most, starts.append)
     except IndexError:
-        reached = starts.pop()  # its length wasn't there
+        reached = starts.pop()  # the length of this record is incomplete
     if reached > len(data):
         reached = starts.pop()
     return starts, reached
 
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """Read one zigzag-encoded integer, and where it ends; raises CorruptRecordsError."""
+    """(a zigzag-encoded integer, where it ends); CorruptRecordsError if it is cut or invalid."""
     try:
         value, size = _long_varint(data, at)
     except IndexError:
@@ -102,7 +103,7 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
 def _refuse_wrong_offsets(
     offsets: IntArray, batches: Sequence[KafkaBatch], counts: IntArray
 ) -> None:
-    """Offsets ascend, and those of a batch are between its first and last one."""
+    """Raise CorruptRecordsError unless offsets ascend, and lie between their batch's bounds."""
     behind = np.cumsum(counts)
     first = np.array([batch.base_offset for batch in batches])
     upto = np.array([batch.next_offset for batch in batches])
@@ -126,9 +127,10 @@ def _walk_all(data: bytes, batches: Sequence[KafkaBatch], sizes: Sequence[int]) 
 
 
 def _walk(data: bytes, at: int, count: int, found: Callable[[int], None]) -> int:
-    """Step from record to record, by the length before each; return where the last one ends.
+    """Step from record to record by the length before each; return where the last record ends.
 
-    The only loop over records: the usual lengths, of one to three bytes, are read without another.
+    found: called with the position of each record. This is the only loop over records; lengths of
+    one to three bytes, the usual ones, are read without a nested loop.
     """
     steps = _STEPS
     for _ in range(count):
@@ -161,7 +163,7 @@ def _long_varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 class _Fields:
-    """Reads one field of all records at a time; `at` is where each record's next one begins."""
+    """Reader of one field of all records at a time; `at`: where each record's next field begins."""
 
     def __init__(self, data: npt.NDArray[np.uint8], at: IntArray) -> None:
         self._data = data
@@ -187,7 +189,7 @@ class _Fields:
         return (value >> np.uint64(1)).astype(np.int64) ^ sign
 
     def binary(self) -> tuple[IntArray, IntArray, npt.NDArray[np.bool_]]:
-        """Read where each record's bytes begin and end, and whether they are null."""
+        """Read a field of bytes of each record: (where it begins, where it ends, whether null)."""
         length = self.varint()
         if (length < -1).any() or (length > len(self._data)).any():
             raise CorruptRecordsError("a record's key or value has an impossible length")
@@ -199,7 +201,7 @@ class _Fields:
 def _every_fourth(
     data: bytes, edges: npt.NDArray[np.int32], first: int, null: npt.NDArray[np.bool_]
 ) -> pa.BinaryArray:
-    """Cut the bytes between every fourth pair of edges out of `data`."""
+    """A binary array of every fourth slice of `data` between two edges, from slice `first` on."""
     every = pa.Array.from_buffers(
         pa.binary(), len(edges) - 1, [None, pa.py_buffer(edges), pa.py_buffer(data)]
     )

@@ -1,7 +1,7 @@
-"""The records of one batch as they are inflated, however many bytes that are.
+"""Reader of the records of one batch while it is decompressed, whatever its decompressed size.
 
-A record is read whole if it has MOST_RECORD_BYTES at most, whether compressed or not. Of a larger
-one the first part of its value is kept, its bytes are counted and hashed, and go.
+A record of up to MOST_RECORD_BYTES is read whole; the size counts before compression. Of a larger
+record only the first part of its value stays; all its bytes are counted and hashed, then discarded.
 """
 
 from __future__ import annotations
@@ -32,28 +32,34 @@ __all__ = [
 ]
 
 PIECE_BYTES: Final = 8 << 20
-"""Records read at once: a piece has hardly more, however much a batch inflates to."""
+"""Bytes of records that are read at once: a piece has hardly more, whatever the batch's size."""
 
 PIECE_RECORDS: Final = 128 << 10
-"""The same in records: the smallest have seven bytes, and each costs a hundred while it is read."""
+"""Records that are read at once: the smallest has 7 bytes, but takes 100 while it is read."""
 
 MOST_RECORD_BYTES: Final = PIECE_BYTES
-"""A larger record isn't read: key, value and headers, before compression (SPEC §6, *Bounds*)."""
+"""The largest record that is read: bytes of key, value and headers, before compression (SPEC §6,
+*Bounds*).
+"""
 
 KEPT_BYTES: Final = 64 << 10
-"""What is kept of a larger record's value, and of its key."""
+"""Bytes that remain of a larger record's value, and of its key."""
 
 _VARINT_BYTES: Final = 10  # the longest
 _LENGTH_BYTES: Final = 4  # of MOST_RECORD_BYTES as a varint
 _READ_BYTES: Final = 1 << 20  # at once
-_REST_BYTES: Final = 32 << 20  # of a larger record before others have their turn
+_REST_BYTES: Final = 32 << 20  # of a larger record, then other partitions have their turn
 
 NOTHING: Final = pa.RecordBatch.from_arrays([pa.nulls(0, f.type) for f in RECORDS], schema=RECORDS)
-"""A piece without rows: it says that reading goes on."""
+"""A piece without rows: it means that reading continues."""
 
 
 class RecordStream:
-    """Reads the records of a batch; raises CorruptRecordsError, InflateError."""
+    """Reader of the records of a batch, piece by piece.
+
+    `pieces` raises CorruptRecordsError if the records contradict the batch, and InflateError if
+    they can't be decompressed.
+    """
 
     def __init__(self, batch: KafkaBatch, source: ByteSource) -> None:
         self._batch = batch
@@ -64,7 +70,7 @@ class RecordStream:
         self._behind = batch.base_offset  # the last offset read
 
     def pieces(self) -> Iterator[pa.RecordBatch]:
-        """Yield pieces by RECORDS; one without rows where a large record takes long.
+        """Yield pieces (schema RECORDS). While a large record is read, pieces without rows come.
 
         A record that is too large is a piece of its own, with a Part.
         """
@@ -89,7 +95,7 @@ class RecordStream:
         self._behind = last + 1
 
     def _fill(self, size: int) -> None:
-        """Have so many bytes at hand, or all that are left."""
+        """Read until `size` bytes are buffered, or until the end."""
         parts, missing = [self._data], size - len(self._data)
         while missing > 0:
             part = self._source.read(min(missing, _READ_BYTES))
@@ -101,7 +107,7 @@ class RecordStream:
             self._data = b"".join(parts)
 
     def _large(self) -> Iterator[pa.RecordBatch]:
-        """Pass over a record that is too large, and yield what is kept of it."""
+        """Skip a record that is too large, and yield its key and the first part of its value."""
         is_all = len(self._data) < PIECE_BYTES + _LENGTH_BYTES
         length = self._varint()
         if is_all and length <= MOST_RECORD_BYTES:
@@ -120,8 +126,9 @@ class RecordStream:
         yield part.marked(pa.RecordBatch.from_arrays(arrays, schema=RECORDS))
 
     def _field(self, end: int) -> Generator[pa.RecordBatch, None, tuple[bytes | None, Part]]:
-        """Pass over a key or value of a record that ends at `end`; return its first bytes,
-        and its size and hash.
+        """Skip a key or value of a record that ends at `end`.
+
+        Returns its first KEPT_BYTES bytes (None if it is null), and its size and hash.
         """
         self._fill(_VARINT_BYTES)
         size = self._varint()
@@ -134,7 +141,7 @@ class RecordStream:
     def _passed(
         self, size: int, most: int, digest: hashlib._Hash | None
     ) -> Generator[pa.RecordBatch, None, bytes]:
-        """Pass over some bytes; return the first `most`, and add all to the digest."""
+        """Skip `size` bytes; return the first `most`, and add all of them to the digest."""
         start, since = b"", 0
         while size:
             self._fill(min(size, _READ_BYTES))

@@ -1,7 +1,7 @@
-"""What the transport hands over: raw records of a partition as columns, and batches of them.
+"""Raw records as columns, as the batch transport passes them to the writer.
 
-A chunk is all that was read of one partition between two flushes; a flush is the chunks of all
-partitions of one topic, which become one batch of files.
+A chunk has all records that were read of one partition between two flushes. A flush has the chunks
+of all partitions of one topic; it becomes one batch of files.
 """
 
 from __future__ import annotations
@@ -41,26 +41,27 @@ _SHA256: Final = b"value-sha256"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What is known of a value whose first part is at hand: its bytes, and their SHA-256 in hex."""
+    """Size in bytes and SHA-256 in hex of a whole value, of which only the first part is there."""
 
     size: int
     sha256: str
 
     @classmethod
     def of(cls, piece: pa.RecordBatch) -> Part | None:
-        """What a piece of one record says of its value; None where values are whole."""
+        """The Part in the metadata of a piece with one record; None if values are whole."""
         metadata = piece.schema.metadata or {}
         return cls(int(metadata[_SIZE]), metadata[_SHA256].decode()) if _SIZE in metadata else None
 
     def marked(self, piece: pa.RecordBatch) -> pa.RecordBatch:
-        """Say in a piece of one record that its value is a part."""
+        """A copy of a piece with one record, marked in its metadata as having a part of a value."""
         metadata = {_SIZE: str(self.size).encode(), _SHA256: self.sha256.encode()}
         return piece.replace_schema_metadata(metadata)
 
 
 def moment_of(milliseconds: int) -> dt.datetime:
-    """The moment of UTC milliseconds, as records have them; the nearest one that can be told, of
-    those that a broken clock has stamped.
+    """The moment of UTC milliseconds since 1970.
+
+    Values outside the range of moments (SPEC §6), from a broken clock, give the nearest moment.
     """
     since = dt.timedelta(milliseconds=_as_moment(milliseconds))
     return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + since
@@ -71,16 +72,16 @@ def _as_moment(milliseconds: int) -> int:
 
 
 def moment_text(milliseconds: int) -> str:
-    """The same as text: ISO 8601 in UTC, with milliseconds."""
+    """The moment of UTC milliseconds as text: ISO 8601 in UTC, with milliseconds."""
     return moment_of(milliseconds).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Offsets `[first, next)` of a partition and the records (by RECORDS) read between them.
+    """Offsets `[first, next)` of a partition, and all records (schema RECORDS) in that range.
 
-    The records come in pieces, as they were fetched, in order of offsets. Offsets without a record
-    hold none: compaction or a transaction marker took their place.
+    The records are in pieces, as they were fetched, in order of offsets. An offset without a record
+    was removed by compaction, or belongs to a transaction marker or an aborted transaction.
     """
 
     partition: int
@@ -95,8 +96,8 @@ class Chunk:
 
     @property
     def appended(self) -> tuple[int, int] | None:
-        """First and last append time in UTC milliseconds, as far as they are moments (SPEC §6);
-        None where there is no record.
+        """Earliest and latest append time in UTC milliseconds, limited to the range of moments
+        (SPEC §6); None if there is no record.
         """
         times = [piece.column("appended_at").to_numpy() for piece in self.records]
         if not times:
@@ -107,10 +108,11 @@ class Chunk:
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
 class Flush:
-    """The chunks of all partitions of a topic that become one batch; `nbytes` while in memory.
+    """The chunks of all partitions of a topic that become one batch.
 
-    `is_dropped` says that a rebalance or a seek came between: its offsets are read again, so it
-    must not be acknowledged, whether or not it was written.
+    nbytes: bytes of the records in memory; 0 after `release`. is_dropped: a rebalance or a seek
+    came after the flush was made. Its offsets are read again, so it must not be acknowledged, even
+    if it was written.
     """
 
     topic: str
@@ -125,23 +127,26 @@ class Flush:
 
     @property
     def offsets(self) -> dict[int, tuple[int, int]]:
-        """The offsets [first, next) of each partition, until it is released."""
+        """The offsets [first, next) of each partition; empty after `release`."""
         return {chunk.partition: (chunk.first, chunk.next) for chunk in self.chunks}
 
     def drop(self) -> None:
-        """Give up on it: its offsets are going to be read again."""
+        """Drop the flush: its offsets will be read again."""
         self.is_dropped = True
         if not self.is_being_written:
             self.release()
 
     def release(self) -> None:
-        """Let go of the records: Faust keeps the last event of a stream for long."""
+        """Free the records. Faust holds the last event of a stream for long, and so the flush."""
         self.chunks, self.nbytes = (), 0
 
 
 @dataclass(frozen=True, slots=True)
 class FlushPart:
-    """One partition's part of a flush: what one Faust message carries as its value."""
+    """One partition's part of a flush: the value of one Faust message.
+
+    parts: the number of parts of the whole flush.
+    """
 
     flush: Flush
     partition: int
@@ -149,10 +154,10 @@ class FlushPart:
 
 
 def placed(chunks: Iterable[Chunk], nbytes: int) -> Iterator[pa.RecordBatch]:
-    """Yield the records of some chunks, by PLACED, joined into pieces of about `nbytes`.
+    """Yield the records of some chunks (schema PLACED), joined into pieces of about `nbytes`.
 
-    A quiet topic is fetched in pieces of a few records, and each piece costs the decoder a call. A
-    record whose value is a Part stays alone.
+    A quiet topic is fetched in pieces of a few records, and each piece costs a call of the decoder.
+    A record with only a part of its value stays alone in its piece.
     """
     gathered: list[pa.RecordBatch] = []
     size = 0
@@ -181,13 +186,14 @@ def _joined(pieces: list[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def new_batch() -> Batch:
-    """Make a batch identifier: names sort by the time they were made."""
+    """Make a batch identifier; identifiers sort by the time when they were made."""
     return f"{int(time.time() * 1000):012x}{secrets.token_hex(6)}"
 
 
 def made_at(batch: Batch) -> int | None:
-    """When a batch was made, by the worker's clock (UTC milliseconds); None where its identifier
-    isn't of `new_batch`.
+    """The moment when a batch was made, by the worker's clock, in UTC milliseconds.
+
+    None if `new_batch` didn't make its identifier.
     """
     found = _NEW_BATCH.fullmatch(batch)
     return int(found[1], 16) if found else None

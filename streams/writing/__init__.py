@@ -1,1 +1,1 @@
-"""A flush into durable files, and refused events into the dead letter topic."""
+"""Writing of a flush: rows into durable files, refused events into the dead letter topic."""

@@ -1,7 +1,8 @@
-"""Turn a flush into durable files: decode, write, dead letters, coverage — in this order.
+"""Writer of a flush: it decodes, writes files, sends dead letters and writes coverage, in this
+order.
 
-Used by the worker for what Kafka brings and by the range reader for what is read again, so that
-both leave the same files behind.
+The worker uses it for new records, recovery for offsets that are read again. So both leave the same
+files.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ _TOO_LARGE: Final = (
 
 
 class Refusal(Protocol):
-    """Why the record at `index` of a batch can't be used."""
+    """A record that can't be used, and the reason."""
 
     @property
     def index(self) -> int:
-        """Position among the records that were to be decoded."""
+        """The record's index in the decoder's input."""
 
     @property
     def reason(self) -> str:
@@ -51,7 +52,7 @@ class Refusal(Protocol):
 
 
 class DecodedRows(Protocol):
-    """Decoded rows, which records they are of, and the refused ones."""
+    """Decoded rows, the indexes of their records, and the refused records."""
 
     @property
     def batch(self) -> pa.RecordBatch:
@@ -63,26 +64,29 @@ class DecodedRows(Protocol):
 
     @property
     def refused(self) -> Sequence[Refusal]:
-        """The other records."""
+        """The records that couldn't be decoded."""
 
 
 class RowDecoder(Protocol):
-    """Decodes the values of one topic; raises RegistryError where the registry can't be asked."""
+    """A decoder for the values of one topic."""
 
     def decode(self, values: pa.Array, keys: pa.Array) -> DecodedRows:
-        """Decode binary arrays of one length."""
+        """Decode values and their keys, two binary arrays of the same length.
+
+        Raises RegistryError if the registry doesn't answer.
+        """
 
 
 class Erasure(Protocol):
-    """Knows whose deletion was recorded: see `streams.erasure.personal.Writes`."""
+    """Removal of deleted people's personal data: see `streams.erasure.personal.Writes`."""
 
     def emptied(self, rows: pa.Table, topic_id: UUID) -> pa.Table:
-        """Return rows (event columns and META) without the personal data of the gone."""
+        """The rows (event columns and META), with deleted people's personal data emptied."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a batch held: decoded rows, dead letters, and the bytes of the records."""
+    """Numbers of a written batch: rows, dead letters, and bytes of the records as in Kafka."""
 
     batch: Batch
     rows: int
@@ -91,7 +95,7 @@ class Written:
 
 
 class BatchWriter:
-    """Writes the flushes of one topic."""
+    """Writer of the flushes of one topic."""
 
     def __init__(
         self,
@@ -111,11 +115,12 @@ class BatchWriter:
         self._erasure = erasure
 
     def write(self, flush: Flush, topic_id: UUID) -> Written:
-        """Make a flush durable; a second call with the same flush is a repeat that readers settle.
+        """Make a flush durable. A second call with the same flush is a repeat that readers settle.
 
-        Raises PartitionError or RegistryError; then nothing of the flush exists for a reader.
+        Raises PartitionError or RegistryError. Chunks whose coverage record isn't written by then
+        don't exist for readers.
         """
-        chunks, nbytes = flush.chunks, flush.nbytes  # its owner may let go of them meanwhile
+        chunks, nbytes = flush.chunks, flush.nbytes  # the flush may be released meanwhile
         decoded, refused = self._decoded(chunks)
         files: tuple[StreamRows, ...] = ()
         stored = 0
@@ -134,7 +139,10 @@ class BatchWriter:
         return Written(flush.batch, stored, sum(map(len, letters.values())), nbytes)
 
     def rows_of(self, chunks: Sequence[Chunk], topic_id: UUID) -> pa.Table:
-        """Decode records that were stored before, without the personal data of the gone."""
+        """Decode records that were stored before, with deleted people's personal data emptied.
+
+        Raises PartitionError if none of the records can be decoded.
+        """
         decoded, _ = self._decoded(chunks)
         if not decoded:
             raise PartitionError(what="none of these records can be decoded", where=self.topic)
@@ -143,10 +151,10 @@ class BatchWriter:
     def _write_files(
         self, rows: pa.Table, batch: Batch
     ) -> tuple[tuple[StreamRows, ...], dict[tuple[int, int], str]]:
-        """Write the files, of the rows that the engine can read back; return why the others aren't
-        in them, by partition and offset.
+        """Write the rows that the engine can read back.
 
-        The decoder has refused such values before: this second look is for its faults, and for what
+        Returns the files, and the reasons for refused rows by partition and offset. The decoder
+        refuses such values, too. This second check finds faults of the decoder, and of values that
         streams' own functions make.
         """
         refused = refusals(rows, "can't be stored")
@@ -157,7 +165,7 @@ class BatchWriter:
             except UnreadableOutputError as error:
                 before, refused = left.num_rows, {**refused, **error.rows}
                 left = _without(left, error.rows)
-                if left.num_rows == before:  # it is no row of the batch's
+                if left.num_rows == before:  # the unreadable row isn't in this batch
                     raise PartitionError(what=str(error), where=self.topic) from error
         return (), refused
 
@@ -182,7 +190,9 @@ class BatchWriter:
         return rows, refused
 
     def _without_the_gone(self, rows: pa.Table, topic_id: UUID) -> pa.Table:
-        """Empty what was erased before: a mended range or a late worker must not bring it back."""
+        """Empty deleted people's personal data: an offset that is read again, or a late worker,
+        must not bring erased data back.
+        """
         return rows if self._erasure is None else self._erasure.emptied(rows, topic_id)
 
     def _coverage(
@@ -205,7 +215,7 @@ class BatchWriter:
 
 @dataclass(frozen=True, slots=True)
 class _WrongTime:
-    """A record that can't be stored by its append time: no engine reads it (SPEC §6)."""
+    """A record whose append time is outside the range that engines can read (SPEC §6)."""
 
     index: int
     reason: str
@@ -214,7 +224,10 @@ class _WrongTime:
 def _without_wrong_times(
     records: pa.RecordBatch,
 ) -> tuple[pa.RecordBatch, Sequence[_WrongTime]]:
-    """Leave out the records whose append time isn't a moment: a replay gets a right one."""
+    """(records whose append time is a valid moment, the refused others).
+
+    A replay of a refused record gets a new append time.
+    """
     times = records.column("appended_at").to_numpy()
     wrong = (times < FIRST_MOMENT_MS) | (times > LAST_MOMENT_MS)
     if not wrong.any():
@@ -229,7 +242,7 @@ def _without_wrong_times(
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    """Refused records, by PLACED, and why each is; part: see Poison."""
+    """Refused records (schema PLACED), with the reason of each; part: see Poison."""
 
     records: pa.RecordBatch
     reasons: tuple[str, ...]
@@ -242,7 +255,7 @@ class _Refused:
         return cls(records.take(index), tuple(texts[datum.reason] for datum in refused))
 
     def events(self, topic: str) -> Iterator[Poison]:
-        """Make the events one after the other: together they may be many."""
+        """Yield the events one by one, as all together may take much memory."""
         columns = {name: self.records.column(name) for name in self.records.schema.names}
         for index, reason in enumerate(self.reasons):
             at = {name: column[index].as_py() for name, column in columns.items()}
@@ -250,7 +263,7 @@ class _Refused:
 
 
 def _letters(refused: Sequence[_Refused]) -> dict[int, list[DeadLetter]]:
-    """The dead letters of each partition, in order."""
+    """The dead letters of each partition, in order of offsets."""
     found: dict[int, list[DeadLetter]] = defaultdict(list)
     for some in refused:
         places = (some.records.column(name).to_pylist() for name in ("partition", "offset"))
@@ -274,7 +287,7 @@ def _without(rows: pa.Table, refused: Mapping[tuple[int, int], str]) -> pa.Table
 def _refused_rows(
     chunks: Sequence[Chunk], refused: Mapping[tuple[int, int], str]
 ) -> Iterator[_Refused]:
-    """The records of some refused rows, as they stood in Kafka."""
+    """Yield the records of refused rows, as they are in Kafka."""
     if not refused:
         return
     offsets = _by_partition(refused)

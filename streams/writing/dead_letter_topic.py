@@ -1,8 +1,8 @@
-"""Dead letters: events that can't be used go to a topic of their own, with where and why.
+"""The dead letter topic: it takes events that can't be used, with their origin and the reason.
 
-A dead letter's key is its origin, so that one sent again after a crash is seen as the same. An
-event goes whole where the topic takes it so, else with its size, its SHA-256 and its first part
-(SPEC §6).
+A dead letter's key is its origin, so that readers recognise a letter that was sent again after a
+crash. The letter has the whole event if the topic accepts its size; else it has the event's size,
+SHA-256 and first part (SPEC §6).
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ __all__ = [
 _SEND_SECONDS: Final = 30
 _TOGETHER: Final = 1_000
 _TOGETHER_BYTES: Final = 16 << 20
-"""Letters that are on their way at once, and their bytes."""
+"""Letters that are sent before their acknowledgements are awaited, and their bytes."""
 
 _SIZES: Final = (64 << 10, 8 << 10, 2 << 10)
-"""What letters are cut to, in bytes, where the topic turns out to take less than it should."""
+"""Sizes in bytes to which letters are cut, if the topic accepts less than its settings say."""
 
-_BATCH_BYTES: Final = 16 << 10  # letters that travel together, as by the client's default
+_BATCH_BYTES: Final = 16 << 10  # of a record batch: the client's default
 _NO_LIMIT: Final = 1 << 31
-_KEY_BYTES: Final = 1 << 10  # a longer key isn't part of a letter that was cut
+_KEY_BYTES: Final = 1 << 10  # a cut letter leaves a longer key out
 _SHORT_REASON: Final = 60
 _FRAME_BYTES: Final = 100  # around a record: its batch's header, lengths and times
 _HEADER_BYTES: Final = 10  # around a header: its lengths
@@ -54,10 +54,10 @@ _SHA256: Final = "value-sha256"
 
 @dataclass(frozen=True, slots=True)
 class Poison:
-    """An event as it stood in Kafka, and why it can't be used.
+    """An event as it is in Kafka, and the reason why it can't be used.
 
-    part: None where `value` is whole; else what is known of the whole, of which `value` is the
-    first part. The key may be missing then.
+    part: None if `value` is whole. Otherwise `value` is the first part of the event's value, and
+    `part` has the size and hash of the whole; the key may be missing then.
     """
 
     topic: str
@@ -71,7 +71,7 @@ class Poison:
 
     @property
     def origin(self) -> str:
-        """Where it stood, as text."""
+        """The event's place in Kafka as text: topic/partition/offset."""
         return f"{self.topic}/{self.partition}/{self.offset}"
 
     @property
@@ -82,14 +82,14 @@ class Poison:
 
 
 class DeadLetters(Protocol):
-    """Where poison events go."""
+    """A destination for events that can't be used."""
 
     def send(self, events: Iterable[Poison]) -> None:
-        """Send events and return when all are acknowledged; raises PartitionError otherwise."""
+        """Send events; return when all are acknowledged. Raises PartitionError if one isn't."""
 
 
 class DeadLetterTopic:
-    """The dead-letter topic, by an idempotent producer."""
+    """The dead letter topic, written by an idempotent producer."""
 
     def __init__(self, topic: str, kafka: KafkaSettings) -> None:
         self.topic = topic
@@ -106,13 +106,16 @@ class DeadLetterTopic:
                 self._deliver(together)
 
     def close(self) -> None:
-        """Close the producer, if one was ever needed."""
+        """Close the producer, if there is one."""
         if self._producer is not None:
             self._producer.close(timeout=_SEND_SECONDS)
             self._producer = None
 
     def _deliver(self, events: list[Poison]) -> None:
-        """Send letters as large as the topic says that it takes; cut smaller what it refuses."""
+        """Send letters of up to the size in the topic's settings; cut refused ones smaller.
+
+        Raises MessageSizeTooLargeError if the topic refuses the smallest size.
+        """
         left = self._refused(events)
         for size in _SIZES:
             if left and size < self._most:
@@ -145,7 +148,7 @@ class DeadLetterTopic:
             except (MessageSizeTooLargeError, RecordListTooLargeError):
                 too_large.append(event)
         if too_large:
-            self.close()  # what an idempotent producer has lost leaves a gap in its numbers
+            self.close()  # a refused record leaves a gap in the idempotent producer's sequence
         return too_large
 
     def _connected(self) -> KafkaProducer:
@@ -162,7 +165,7 @@ class DeadLetterTopic:
 
 
 def letter_within(event: Poison, most: int) -> Poison:
-    """The event whole if its letter has `most` bytes at most, else with the part that fits."""
+    """The whole event if its letter fits `most` bytes, else a copy with as much as fits."""
     if _letter_bytes(event) <= most:
         return event
     short = replace(event, part=event.whole, value=b"")
@@ -175,7 +178,7 @@ def letter_within(event: Poison, most: int) -> Poison:
 
 
 def headers_of(event: Poison) -> list[tuple[str, bytes]]:
-    """Where an event stood, and why it can't be used, as a record's headers."""
+    """The headers of an event's letter: its origin, reason, and key; size and hash if it is cut."""
     headers = [*origin_of(event), ("reason", event.reason.encode())]
     if event.part is not None:
         headers.append((_SIZE, str(event.part.size).encode()))
@@ -184,7 +187,7 @@ def headers_of(event: Poison) -> list[tuple[str, bytes]]:
 
 
 def origin_of(event: Poison) -> list[tuple[str, bytes]]:
-    """The headers that say where an event stood."""
+    """The headers for an event's origin: topic, partition, offset and append time."""
     headers = {
         "origin-topic": event.topic,
         "origin-partition": str(event.partition),
@@ -195,12 +198,12 @@ def origin_of(event: Poison) -> list[tuple[str, bytes]]:
 
 
 def part_in(headers: dict[str, bytes]) -> Part | None:
-    """What the headers of a letter say of the whole value; None where the letter has it whole."""
+    """Size and hash of the whole value from a letter's headers; None if the letter is whole."""
     return Part(int(headers[_SIZE]), headers[_SHA256].decode()) if _SIZE in headers else None
 
 
 def _letter_bytes(event: Poison) -> int:
-    """At most so many bytes has a batch of its letter alone."""
+    """Upper bound of the bytes of a record batch that has only this event's letter."""
     headers = sum(len(name) + len(value) + _HEADER_BYTES for name, value in headers_of(event))
     return _FRAME_BYTES + len(event.origin) + len(event.value or b"") + headers
 
