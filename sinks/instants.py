@@ -1,4 +1,4 @@
-"""When an export closes: every day at the same local hour, right across clock changes (SPEC §4)."""
+"""Close instants: every day at the same local hour, also across clock changes (SPEC §4)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 
 
 def close_instant(day: dt.date, at: dt.time, zone: ZoneInfo) -> dt.datetime:
-    """Return the UTC instant of a local hour on a day.
+    """The UTC instant of a local hour on a day.
 
-    An hour that a clock change skips runs at the gap's end; one that comes twice at its first.
+    If a clock change skips the hour, it is the end of the gap. If the hour occurs twice, it is the
+    first occurrence.
     """
     local = dt.datetime.combine(day, at, tzinfo=zone)  # fold=0: the first of two
     instant = local.astimezone(dt.UTC)
@@ -20,7 +21,7 @@ def close_instant(day: dt.date, at: dt.time, zone: ZoneInfo) -> dt.datetime:
 
 
 def _end_of_gap(local: dt.datetime) -> dt.datetime:
-    # PEP 495: within a gap, fold=0 takes the offset before the change and fold=1 the one after.
+    # PEP 495: in a gap, fold=0 uses the offset before the change, fold=1 the offset after it.
     before, after = local.utcoffset(), local.replace(fold=1).utcoffset()
     assert before is not None
     assert after is not None
@@ -40,7 +41,7 @@ def due_instants(
 ) -> Iterator[dt.datetime]:
     """Yield the close instants in `(after, until]`, oldest first, each once.
 
-    A zone that skips a whole day (as Samoa did) may have one instant for two days.
+    A zone that skips a whole day (as Samoa did) may have the same instant for two days.
     """
     day = after.astimezone(zone).date() - dt.timedelta(days=1)
     while day <= until.astimezone(zone).date() + dt.timedelta(days=1):
@@ -52,25 +53,28 @@ def due_instants(
 
 
 def day_before(instant: dt.datetime, at: dt.time, zone: ZoneInfo) -> dt.datetime:
-    """Return the close instant of the day before: where the first window of a new export starts."""
+    """The close instant of the day before `instant`: where a new export's first window begins.
+
+    at: the export's hour; if `instant` isn't at that hour, its own local hour is used.
+    """
     local = instant.astimezone(zone)
     hour = at if close_instant(local.date(), at, zone) == instant else local.time()
     return close_instant(local.date() - dt.timedelta(days=1), hour, zone)
 
 
 def utc_now() -> dt.datetime:
-    """Return the time by this machine's clock, in UTC."""
+    """The current time of this machine's clock, in UTC."""
     return dt.datetime.now(dt.UTC)
 
 
 def stamp(instant: dt.datetime) -> str:
-    """Name an instant in paths and drop ids: `20260328T050000.000Z`; names sort by time."""
+    """The text of an instant in paths and drop ids: `20260328T050000.000Z`; texts sort by time."""
     utc = instant.astimezone(dt.UTC)
     return f"{utc:%Y%m%dT%H%M%S}.{utc.microsecond // 1000:03d}Z"
 
 
 def parse_stamp(text: str) -> dt.datetime:
-    """Read back what `stamp` wrote; raises ValueError."""
+    """Parse the output of `stamp`; ValueError for any other text."""
     instant = dt.datetime.fromisoformat(text)  # a tenth of strptime's time: ledgers have thousands
     if stamp(instant) != text:
         raise ValueError(f"{text} isn't of the form 20260328T050000.000Z")
@@ -78,18 +82,21 @@ def parse_stamp(text: str) -> dt.datetime:
 
 
 def parse_zoned(text: str) -> dt.datetime:
-    """Read an instant in ISO 8601, which has its zone, as UTC; raises ValueError."""
+    """Parse an instant in ISO 8601 with its zone, and return it in UTC.
+
+    Raises ValueError if it has another form, no zone, or is out of range.
+    """
     instant = dt.datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise ValueError(f"{text} has no zone")
     try:
         return instant.astimezone(dt.UTC)
-    except OverflowError as error:  # on the first or last day that there is
+    except OverflowError as error:  # on Python's first or last day
         raise ValueError(f"{text} is out of range") from error
 
 
 def milliseconds(instant: dt.datetime) -> int:
-    """Return an instant in UTC milliseconds, as Kafka counts."""
+    """An instant in UTC milliseconds since 1970, as in Kafka."""
     return int((instant - _EPOCH) / dt.timedelta(milliseconds=1))
 
 

@@ -1,5 +1,7 @@
-"""Scratch folders: what a run makes on its way. Each is locked while its run lives, so that nobody
-takes it for what a killed run has left (flock(2): the lock goes with its process, however it ends).
+"""Scratch folders for a run's temporary files.
+
+Each folder is locked while its run lives. So a sweep can distinguish it from the leftovers of a
+killed run. The lock ends with its process, however that ends (flock(2)).
 """
 
 from __future__ import annotations
@@ -16,22 +18,22 @@ __all__ = ["is_in_use", "scratch_folder"]
 
 @contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
-    """An empty folder below `parent`, which goes when the context ends."""
+    """Make an empty, locked folder below `parent`; it is removed when the context ends."""
     parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=parent) as folder, _opened(Path(folder)) as opened:
-        with suppress(OSError):  # a file system without locks: its age must do
-            fcntl.flock(opened, fcntl.LOCK_SH)  # shared: NFS has no other for what is only read
+        with suppress(OSError):  # on a file system without locks, only the folder's age counts
+            fcntl.flock(opened, fcntl.LOCK_SH)  # shared: NFS has no other lock for read-only files
         yield Path(folder)
 
 
 def is_in_use(folder: Path) -> bool:
-    """Whether a run that lives has a scratch folder."""
+    """Whether a living run uses a scratch folder; False on a file system without locks."""
     try:
         with _opened(folder) as opened:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, FileNotFoundError):  # its owner is there, or has just removed it
+    except (BlockingIOError, FileNotFoundError):  # its owner lives, or has just removed it
         return True
-    except OSError:  # a file system without locks: its age must do
+    except OSError:  # on a file system without locks, only the folder's age counts
         return False
     return False
 

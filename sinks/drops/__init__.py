@@ -1,1 +1,1 @@
-"""A drop as its receiver gets it: the manifest beside it, and how both are checked."""
+"""Drops as their receivers get them: the manifest beside the file, and the check of both."""

@@ -1,6 +1,6 @@
-"""Read a CSV file strictly: every line must be of the dialect that the manifest names.
+"""Strict reader of a CSV file: every line must follow the dialect in the manifest.
 
-Lines without a quote or CR are counted a whole piece at a time; the others are read one by one.
+In pieces without quotes and CR, all lines are checked at once; other pieces are read line by line.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from sinks.wording import counted
 __all__ = ["CsvCheck", "SpoiltError"]
 
 _LONGEST_LINE: Final = 64 * 1024 * 1024
-"""Bytes that are read for one line: no event is as long, since Kafka takes 1 MB by default."""
+"""Maximum bytes of one line. No event is as long, since Kafka accepts 1 MB by default."""
 
 
 class SpoiltError(Exception):
-    """The file can't be read further: which check failed, and where."""
+    """A file can't be read further: the `check` that failed, and where."""
 
     def __init__(self, check: str, what: str) -> None:
         super().__init__(what)
@@ -29,9 +29,10 @@ class SpoiltError(Exception):
 
 
 class CsvCheck:
-    """Reads a file's content once; `rows` are the lines read below the header.
+    """Reader of a file's content, for one pass; `rows`: the number of lines read below the header.
 
-    Raises SpoiltError for the first line that is wrong: what follows it can't be told from it.
+    It raises SpoiltError at the first wrong line, as the lines after that can't be separated
+    reliably.
     """
 
     def __init__(self, headers: Sequence[str], separator: str) -> None:
@@ -46,7 +47,7 @@ class CsvCheck:
         self._line = re.compile(field + rb"(?:" + mark + field + rb")*\n")
 
     def read(self, content: Iterable[bytes]) -> None:
-        """Read all of `content`."""
+        """Read and check all of `content`; raises SpoiltError."""
         pieces = _whole_records(_utf8(content))
         first = next(pieces, b"")
         self._read_piece(self._without_header(first))
@@ -73,7 +74,7 @@ class CsvCheck:
             self._count(piece)
 
     def _count(self, piece: bytes) -> None:
-        """Check the number of fields of all lines at once: no separator is within quotes."""
+        """Check the number of fields of all lines at once; the piece has no quotes."""
         data = np.frombuffer(piece, np.uint8)
         ends = np.flatnonzero(data == ord("\n"))
         separators = np.flatnonzero(data == ord(self._separator))
@@ -118,7 +119,7 @@ class CsvCheck:
 
 
 def _utf8(content: Iterable[bytes]) -> Iterator[bytes]:
-    """Pass pieces that are UTF-8 through."""
+    """Yield the pieces as they are; raises SpoiltError if they aren't UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     position = 0
     try:
@@ -132,7 +133,7 @@ def _utf8(content: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _whole_records(content: Iterable[bytes]) -> Iterator[bytes]:
-    """Cut the content anew, at line breaks that aren't within quotes."""
+    """Yield the content in pieces that end at a line break outside of quotes."""
     rest = b""
     for piece in content:
         rest += piece
@@ -146,11 +147,11 @@ def _whole_records(content: Iterable[bytes]) -> Iterator[bytes]:
             )
     if rest and not rest.endswith(b"\n"):
         raise SpoiltError("dialect", "the last line doesn't end: it may be cut off")
-    yield rest  # where a quote is missing or too many, its line is told
+    yield rest  # if it has an odd number of quotes, reading its lines finds the wrong one
 
 
 def _last_record_end(data: bytes) -> int:
-    """Where the last line break outside of quotes ends: an even number of them is before it."""
+    """Where the last line break outside of quotes ends: after an even number of quotes; else 0."""
     quotes = data.count(b'"')
     end = len(data)
     while (at := data.rfind(b"\n", 0, end)) >= 0:

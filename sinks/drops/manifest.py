@@ -1,7 +1,7 @@
-"""The manifest beside each drop: what it holds, of which offsets, and that it adds up (SPEC §7).
+"""The manifest beside each drop: its content, its offsets, and its balance (SPEC §7).
 
-Its JSON is a contract: fields may be added, their meaning never changes. The same drop gives the
-same bytes: fields come in the order declared here, and no clock is read.
+Its JSON is a contract: fields may be added, but their meaning never changes. The same drop gives
+the same bytes: fields are in the order declared here, and no clock is read.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 MANIFEST_ENDING: Final = ".manifest.json"
-"""What its name adds to the drop's."""
+"""The ending of a manifest's name, after the name of its drop."""
 
 Count = Annotated[int, Field(ge=0, strict=True)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -54,7 +54,7 @@ class _Entry(BaseModel):
 
 
 class ExportEntry(_Entry):
-    """Which export the drop is of."""
+    """The export that made the drop."""
 
     name: str
     entity: str
@@ -72,7 +72,7 @@ class Instant(_Entry):
 
     @classmethod
     def of(cls, instant: datetime, time_zone: str) -> Self:
-        """Write `instant` in both."""
+        """Make the entry for `instant`."""
         return cls(
             utc=instant.astimezone(UTC).isoformat(timespec="milliseconds"),
             local=instant.astimezone(zones.zone(time_zone)).isoformat(timespec="milliseconds"),
@@ -80,9 +80,9 @@ class Instant(_Entry):
 
 
 class Window(_Entry):
-    """The time between two closes; `remark` says so where the clocks were changed in it.
+    """The time between two closes; `remark` mentions a change of the clocks in it.
 
-    An initial drop has no beginning: it holds every living row as of the end.
+    An initial drop has no beginning: it has every living row as of the end.
     """
 
     begin: Instant | None
@@ -93,7 +93,7 @@ class Window(_Entry):
 
     @classmethod
     def of(cls, begin: datetime | None, end: datetime, time_zone: str) -> Self:
-        """Describe the window between two instants; without a beginning, an initial drop's."""
+        """The window between two instants; without a beginning, that of an initial drop."""
         if begin is None:
             return cls(
                 begin=None,
@@ -112,7 +112,7 @@ class Window(_Entry):
 
 
 def _of_clocks(begin: datetime, end: datetime, zone: ZoneInfo) -> str | None:
-    """Say that the clocks were changed in a window, and what that made of a whole day."""
+    """The remark about a change of the clocks in a window, if any; for a whole day, its hours."""
     first, last = begin.astimezone(zone), end.astimezone(zone)
     if _is_a_day(begin, end, zone):
         hours = (end - begin) / timedelta(hours=1)
@@ -122,8 +122,9 @@ def _of_clocks(begin: datetime, end: datetime, zone: ZoneInfo) -> str | None:
 
 
 def _is_a_day(begin: datetime, end: datetime, zone: ZoneInfo) -> bool:
-    """Whether a window is from a local hour to the same one of the next day; where one of the two
-    is skipped, from or to the gap's end.
+    """Whether a window is one local day: from an hour to the same hour of the next day.
+
+    If a clock change skips one of these hours, the end of the gap stands for it.
     """
     first, last = begin.astimezone(zone), end.astimezone(zone)
     if last.date() - first.date() != timedelta(days=1):
@@ -135,7 +136,7 @@ def _is_a_day(begin: datetime, end: datetime, zone: ZoneInfo) -> bool:
 
 
 class OffsetsEntry(_Entry):
-    """The offsets `[first, next)` of a topic's partition that the window holds."""
+    """The offsets `[first, next)` of a topic's partition in the window."""
 
     topic: str
     topic_id: str
@@ -145,10 +146,10 @@ class OffsetsEntry(_Entry):
 
 
 class FileEntry(_Entry):
-    """The file as delivered: lines below the header, and its bytes.
+    """The file as delivered.
 
-    inner_name: of the file in a zip archive; it isn't written where there is none, so that drops of
-    before there were archives have the same manifest.
+    rows: lines below the header. inner_name: the name of the file in a zip archive; without an
+    archive it isn't written, so that manifests from before there were archives stay the same.
     """
 
     name: str
@@ -167,7 +168,7 @@ class FileEntry(_Entry):
 
 
 class Dialect(_Entry):
-    """How to read the CSV."""
+    """The dialect of the CSV file."""
 
     encoding: Literal["UTF-8"] = "UTF-8"
     separator: str
@@ -181,7 +182,7 @@ class Dialect(_Entry):
 
 
 class ColumnEntry(_Entry):
-    """A column: its header, its name in the product, its type and how its values are written."""
+    """A column: its header, its name in the product, its type, and the format of its values."""
 
     header: str
     name: str
@@ -190,15 +191,14 @@ class ColumnEntry(_Entry):
 
 
 class Balance(_Entry):
-    """Where every record of the input went: its count by outcome, in SPEC §3's order."""
+    """The balance: the number of input records with each outcome, in the order of SPEC §3."""
 
     input: Count
     outcomes: Mapping[str, Count]
 
     def check(self, export: str, *, exported: int) -> None:
-        """Raise HeldError where the outcomes don't add up to the input, or `exported` isn't theirs.
-
-        exported: lines that the file has.
+        """Raise HeldError if the outcomes don't add up to the input, or if `exported`, the number
+        of lines in the file, isn't the balance's.
         """
         total = sum(self.outcomes.values())
         if total != self.input:
@@ -219,8 +219,9 @@ class Balance(_Entry):
 
 
 class LostEntry(_Entry):
-    """Offsets that the drop is without, as they were lost or passed over: which, and why it was
-    sent all the same.
+    """Offsets that are missing in the drop, as they were lost or passed over.
+
+    reason: why the drop was sent without them.
     """
 
     offsets: tuple[OffsetsEntry, ...]
@@ -228,18 +229,18 @@ class LostEntry(_Entry):
 
 
 class Released(_Entry):
-    """A drop that a guard rail had held: why it was held, and why it was sent all the same."""
+    """Why a guard rail held the drop, and the reason why a person released it."""
 
     held_because: tuple[str, ...]
     reason: str
 
 
 class Manifest(_Entry):
-    """All of it. `file` is null where an empty window's file was skipped.
+    """A whole manifest.
 
-    `reason` says why the drop was made again; only a revision has it. `released` is there where a
-    guard rail had held the drop, `lost` where it is without offsets of its window or its state
-    (of what was passed over: of its window).
+    file: null if the file of an empty window was skipped. reason: why the drop was made again; only
+    a revision has it. released: present if a guard rail held the drop. lost: present if offsets of
+    its window or its state are missing; passed-over offsets count in the window only.
     """
 
     format: Literal[1] = 1
@@ -259,7 +260,7 @@ class Manifest(_Entry):
     lost: LostEntry | None = None
 
     def to_json(self) -> bytes:
-        """Serialise, for people too: one field a line, a line break at the end."""
+        """Serialise with one field per line and a final line break, so that people can read it."""
         fields = self.model_dump(mode="json")
         for only_where_it_is in ("reason", "released", "lost"):
             if fields[only_where_it_is] is None:
@@ -269,9 +270,9 @@ class Manifest(_Entry):
 
     @classmethod
     def from_json(cls, content: bytes, where: str = "manifest") -> Self:
-        """Read back what `to_json` wrote; fields of later versions are passed over.
+        """Parse the output of `to_json`; unknown fields of later versions are ignored.
 
-        Raises CloseError where it isn't a manifest.
+        Raises CloseError if the content isn't a manifest; where: its place, for the error.
         """
         try:
             return cls.model_validate_json(content)
@@ -283,7 +284,7 @@ class Manifest(_Entry):
 
 
 def export_of(export: Export) -> ExportEntry:
-    """Tell which export a drop is of."""
+    """The manifest's entry for an export."""
     definition = export.definition
     return ExportEntry(
         name=definition.name,
@@ -296,7 +297,7 @@ def export_of(export: Export) -> ExportEntry:
 
 
 def file_of(name: str, revision: int, rendered: Rendered, compression: Compression) -> FileEntry:
-    """Tell what was rendered."""
+    """The manifest's entry for a rendered file."""
     return FileEntry(
         name=name,
         revision=revision,
@@ -309,12 +310,12 @@ def file_of(name: str, revision: int, rendered: Rendered, compression: Compressi
 
 
 def dialect_of(export: Export) -> Dialect:
-    """Tell how the export's CSV is read."""
+    """The manifest's entry for an export's CSV dialect."""
     return Dialect(separator=export.layout.separator)
 
 
 def columns_of(export: Export) -> tuple[ColumnEntry, ...]:
-    """Tell the export's columns, with the formats of their values."""
+    """The manifest's entries for an export's columns, with the formats of their values."""
     return tuple(_column(headed, export) for headed in export.columns)
 
 

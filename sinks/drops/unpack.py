@@ -1,4 +1,4 @@
-"""A delivered file's bytes to the CSV within, piece by piece, however far they expand."""
+"""Unpacking of a delivered file to its CSV bytes, piece by piece, whatever their size."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from sinks.rendering.compress import Compression, Contents
 __all__ = ["unpacked"]
 
 _MOST: Final = 16 * 1024 * 1024
-"""Bytes that are unpacked at once: 4 MiB of deflate data can hold 4 GiB."""
+"""Bytes that are unpacked at once; 4 MiB of deflate data can expand to 4 GiB."""
 _GZIP: Final = 31
 """zlib's window bits for gzip with header and trailer."""
 _RAW: Final = -15
 """zlib's window bits for deflate data alone."""
 _BEGINNING: Final = struct.Struct("<26xH2x")
-"""A zip's first header as far as the name: the length of the name."""
+"""A zip archive's first header up to the name; its field is the length of the name."""
 _ERROR: Final = cast(type[Exception], isal_zlib.error)
 
 
 def unpacked(
     pieces: Iterator[bytes], compression: Compression, inner_name: str | None
 ) -> Iterator[bytes]:
-    """The CSV bytes in the file whose bytes `pieces` are.
+    """Yield the CSV bytes of a file.
 
-    Raises SpoiltError where the file isn't of that compression, or isn't whole. inner_name: of the
-    file in a zip archive.
+    pieces: the file's bytes. inner_name: the name of the file in a zip archive. Raises SpoiltError
+    if the file doesn't have that compression, or isn't complete.
     """
     match compression:
         case Compression.NONE:
@@ -53,7 +53,9 @@ def _gunzipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _unzipped(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
-    """The file in an archive: all around it must be what its data and its name make of it."""
+    """Yield the file in an archive; raises SpoiltError unless all bytes around the data are exactly
+    those of a drop with this name and data.
+    """
     first = archive.beginning(name)
     head = _at_least(len(first), pieces)
     if not head.startswith(first):
@@ -84,7 +86,7 @@ def _wrong_beginning(head: bytes, name: str) -> SpoiltError:
 
 
 def _at_least(size: int, pieces: Iterator[bytes]) -> bytes:
-    """The pieces as far as they are needed for so many bytes, fewer where they end."""
+    """The next pieces joined, with at least `size` bytes; fewer if the pieces end."""
     taken = b""
     while len(taken) < size and (piece := next(pieces, None)) is not None:
         taken += piece
@@ -92,9 +94,10 @@ def _at_least(size: int, pieces: Iterator[bytes]) -> bytes:
 
 
 class _Inflated:
-    """What deflate data hold; once all is read, what they are and what came after them.
+    """The decompressed bytes of deflate data, as an iterable for one pass.
 
-    rest: bytes after their end in the last piece that was taken of `pieces`.
+    contents, rest: valid when all was read. contents: checksum and sizes. rest: bytes after the end
+    of the data, in the last piece that was taken from `pieces`.
     """
 
     def __init__(self, pieces: Iterator[bytes], window_bits: int, what: str) -> None:

@@ -1,7 +1,7 @@
-"""Check a delivered file against its manifest: what a partner runs (SPEC §7).
+"""Check of a delivered file against its manifest, for partners (SPEC §7).
 
-Hash, bytes, compression, rows, header, columns, and that every line is of the dialect. Reads the
-file once, in pieces; a file that doesn't fit memory is no trouble.
+It checks hash, bytes, compression, rows, header, columns, and the dialect of every line. The file
+is read once, in pieces, so it needn't fit into memory.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PIECE: Final = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class VerifyFinding:
-    """One thing that isn't as the manifest says: what was looked at, and what was found."""
+    """One difference from the manifest: the check, and what was found."""
 
     check: str
     what: str
@@ -34,12 +34,12 @@ class VerifyFinding:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a file was found to be; all is well without findings."""
+    """The result of a check; the file is as its manifest says if there are no findings."""
 
     file: str
     manifest: str
     rows: int
-    bytes: int | None  # None where the window's file was skipped
+    bytes: int | None  # None if the window's file was skipped
     sha256: str | None
     findings: tuple[VerifyFinding, ...]
 
@@ -49,7 +49,7 @@ class Verification:
         return not self.findings
 
     def __str__(self) -> str:
-        """For people, a line for each finding."""
+        """The result for people: one line, or one line for each finding."""
         if self.is_well and self.bytes is None:
             return f"{self.file}: skipped: no file, as its manifest says"
         if self.is_well:
@@ -60,14 +60,14 @@ class Verification:
         return "\n".join(f"{self.file}: {found.check}: {found.what}" for found in self.findings)
 
     def to_json(self) -> str:
-        """For scripts."""
+        """The result for scripts, as one JSON object."""
         return json.dumps({"well": self.is_well, **asdict(self)}, ensure_ascii=False)
 
 
 def verify(path: Path) -> Verification:
-    """Check the drop at `path` (or the drop whose manifest it is) against the manifest beside it.
+    """Check a drop against the manifest beside it; path: the drop, or its manifest.
 
-    Raises WrongInputError where the manifest or the file can't be read.
+    Raises WrongInputError if the manifest or the file can't be read.
     """
     if path.is_dir():
         hint = "name the drop in it, or the manifest beside the drop"
@@ -95,7 +95,7 @@ def verify(path: Path) -> Verification:
 
 
 def _read(file: Path, raw: _Raw, csv: CsvCheck, entry: FileEntry) -> list[VerifyFinding]:
-    """Read all of the file, its content as far as it can be read."""
+    """Read the whole file; check its content up to the first fault. Return the finding, if any."""
     try:
         with file.open("rb") as opened:
             pieces = raw.passing(iter(lambda: opened.read(_PIECE), b""))
@@ -112,7 +112,7 @@ def _read(file: Path, raw: _Raw, csv: CsvCheck, entry: FileEntry) -> list[Verify
 
 
 def _verify_skipped(file: Path, manifest: Path) -> Verification:
-    """An empty window whose file was skipped: there must be none."""
+    """Check a window whose file was skipped: there must be no file."""
     findings: tuple[VerifyFinding, ...] = ()
     if file.exists():
         findings = (
@@ -136,7 +136,7 @@ def _unreadable(path: Path, error: OSError, hint: str = "") -> WrongInputError:
 
 
 class _Raw:
-    """Size and hash of the bytes that pass."""
+    """Size and hash of the bytes that were read."""
 
     def __init__(self) -> None:
         self.bytes = 0

@@ -1,1 +1,1 @@
-"""What an export is: its definition as people write it, and what it means on their databases."""
+"""Exports: their definitions as people write them, and their meaning on the databases."""

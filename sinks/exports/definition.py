@@ -1,7 +1,7 @@
 """Export definitions as people write them (SPEC §4): one YAML file each, checked field by field.
 
-What a definition means on a customer's databases (its columns, its file names, whether all of it
-fits together) is found by `sinks.exports.export`.
+`sinks.exports.export` combines a definition with a customer's databases: its columns, its file
+names, and whether all of it fits together.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = [
 T = TypeVar("T")
 
 _BREAKS: Final = ("Cc", "Zl", "Zp")
-"""Unicode categories of control characters, and of separators of lines and paragraphs."""
+"""Unicode's categories of control characters and of separators of lines and paragraphs."""
 
 
 def _chosen_from(given: str, valid: Iterable[str], what: str) -> str:
@@ -120,18 +120,18 @@ def _column_choice(given: object) -> object:
 
 Text = Annotated[str, Field(strict=True)]
 FolderName = Annotated[str, StringConstraints(pattern=FOLDER_PATTERN, max_length=80, strict=True)]
-"""A name that is a folder's, too."""
+"""A name that is also used as the name of a folder."""
 USUAL_NAME: Final = "<name><suffix>"
-"""The pattern of a file's name where none is given."""
+"""The default pattern of a file's name."""
 USUAL_PLACES: Final = ("transferbox",)
-"""Where a drop goes if nothing else is said."""
+"""The default locations of a drop."""
 Number = Annotated[int, Field(strict=True, ge=0)]
 Recipient = Annotated[str, StringConstraints(pattern=ADDRESS_PATTERN, strict=True)]
 
 
 class WhenEmpty(StrEnum):
-    """What is delivered for a window without a line: a file with its header only, or the manifest
-    alone.
+    """What is delivered for a window without lines: a file with only its header, or only the
+    manifest.
     """
 
     HEADER = "header"
@@ -143,8 +143,8 @@ class _Definition(BaseModel):
 
 
 class ColumnChoice(_Definition):
-    """A column of the file, with a header of its own if it shall have one. In YAML a plain name
-    will do.
+    """A column of the file, and optionally its header. In YAML, a plain name stands for a column
+    without one.
     """
 
     column: Text
@@ -154,7 +154,7 @@ class ColumnChoice(_Definition):
 
 
 class FormatsDefinition(_Definition):
-    """How values are written."""
+    """The formats of values."""
 
     boolean: BooleanFormat = BooleanFormat.LETTERS
     date: DatePattern = DatePattern.ISO
@@ -165,8 +165,9 @@ class FormatsDefinition(_Definition):
 
 
 class FileDefinition(_Definition):
-    """The file: its dialect, compression and name; `inner_name` is that of the file in a zip
-    archive (`<name><suffix>` if none is given).
+    """The file: its dialect, compression and name.
+
+    inner_name: the name of the file in a zip archive, `<name><suffix>` by default.
     """
 
     separator: Annotated[Text, AfterValidator(_separator)] = "comma"
@@ -179,8 +180,9 @@ class FileDefinition(_Definition):
 
 
 class ScheduleDefinition(_Definition):
-    """The local hour at which every day's window closes, and the zone in which its moments and
-    dates are told; after `deliver_by`, the first such local hour after the close, a drop is late.
+    """The local hour at which every day's window closes, and the time zone of moments and dates.
+
+    deliver_by: a local hour; a drop is late after the first such hour that follows the close.
     """
 
     at: Annotated[Text, AfterValidator(_hour)]
@@ -194,8 +196,8 @@ class ScheduleDefinition(_Definition):
 
 
 class GuardRailsDefinition(_Definition):
-    """What a drop must be like to be sent without a person's word; each is optional. One that
-    breaks any is held until it is released.
+    """Optional ranges that a drop has to be in. A drop outside any of them is held until a person
+    releases it.
     """
 
     rows_at_least: Number | None = None
@@ -253,13 +255,13 @@ class ExportDefinition(_Definition):
 
     @property
     def name_pattern(self) -> NamePattern:
-        """The name of its files, without their extension."""
+        """The pattern of the names of the export's files, without their extension."""
         return self._pattern(self.file.name)
 
     @property
     def inner_name_pattern(self) -> NamePattern | None:
-        """The name of the files in its archives, without their extension; None where it makes
-        none.
+        """The pattern of the names of files in archives, without their extension; None without
+        archives.
         """
         if self.file.compression is not Compression.ZIP:
             return None
@@ -270,7 +272,7 @@ class ExportDefinition(_Definition):
 
     @property
     def accepted_sources(self) -> frozenset[Source] | None:
-        """The sources that its filter lets pass, groups written out; None without a filter."""
+        """The sources that the filter accepts, with groups expanded; None without a filter."""
         if self.sources is None:
             return None
         groups = {str(group): members for group, members in SOURCE_GROUPS.items()}
@@ -280,7 +282,7 @@ class ExportDefinition(_Definition):
 
 
 def placeholders(name: str, entity: str, suffix: str) -> dict[str, NamePattern]:
-    """What `<…>` may stand for in a file's name; PatternError where one can't be in it."""
+    """The placeholders `<…>` of file names, by name; PatternError if a file name can't have one."""
     return {
         "name": NamePattern.of_text(name),
         "suffix": NamePattern.of_dates(suffix),

@@ -1,7 +1,7 @@
-"""Exports: definitions together with what they mean on the customer's databases.
+"""Exports: definitions together with their meaning on the customer's databases.
 
-`load_exports` reads a folder of definitions and refuses it whole, with every fault of every file,
-if anything is wrong: nothing half-runs.
+`load_exports` reads a folder of definitions. If anything is wrong, it refuses the whole folder with
+every fault of every file, so that nothing runs by half.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from sinks.rules.columns import HeadedColumn, Subject
 __all__ = ["LOCATIONS", "Export", "Identity", "load_exports"]
 
 LOCATIONS: Final[Mapping[str, Terms]] = {TRANSFERBOX: Terms()}
-"""Where drops can go before any other location is set up."""
+"""The locations of an installation without any of its own: the transferbox."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What makes an export the same one: a change of any of these is a new export (SPEC §4)."""
+    """The identity of an export: a change of any of these makes another export (SPEC §4)."""
 
     name: str
     database: str
@@ -55,9 +55,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A definition and what it means: all that a close needs to know, also when it is run again
-    years later.
-    """
+    """A definition with its subject and columns: all that a close needs, even years later."""
 
     definition: ExportDefinition
     subject: Subject
@@ -65,12 +63,12 @@ class Export:
 
     @property
     def name(self) -> str:
-        """The export's name, which is its file prefix."""
+        """The export's name, with which its file names begin by default."""
         return self.definition.name
 
     @property
     def type(self) -> ExportType:
-        """Its declaration among the export types."""
+        """The declaration of its export type."""
         return EXPORT_TYPES[self.definition.type]
 
     @property
@@ -80,7 +78,7 @@ class Export:
 
     @property
     def identity(self) -> Identity:
-        """What makes it another export if it changes."""
+        """The export's identity."""
         definition = self.definition
         return Identity(
             definition.name,
@@ -96,7 +94,7 @@ class Export:
         return self.definition.schedule.time_zone
 
     def mended_since(self, edition: int) -> tuple[Mended, ...]:
-        """The rules of it that were mended after an edition of the rules."""
+        """The export's rules that were mended after an edition."""
         return tuple(rule for rule in self.increment.rule.mended if rule.edition > edition)
 
     def topic(self, prefix: str) -> Topic:
@@ -104,7 +102,7 @@ class Export:
         return Topic(self.increment.kind, self.definition.database, self.definition.table, prefix)
 
     def topics_read(self, prefix: str) -> tuple[Topic, ...]:
-        """Return the topics that its closes read: its own first, then those of its state."""
+        """The topics that the export's closes read: its own first, then those of its state."""
         own = self.topic(prefix)
         topics = [own]
         if self.type.table is not TableKind.REPOSITORY:
@@ -115,7 +113,7 @@ class Export:
 
     @property
     def layout(self) -> Layout:
-        """How its rows become bytes."""
+        """The settings for rendering its rows."""
         formats, file = self.definition.formats, self.definition.file
         return Layout(
             columns=[RenderedColumn(headed.column.name, headed.header) for headed in self.columns],
@@ -136,12 +134,12 @@ class Export:
         return FileName(stem, revision, self.definition.file.compression)
 
     def inner_name(self, close: datetime, revision: int = 0) -> str | None:
-        """The name of the file in the archive of that window; None where none is made."""
+        """The name of the file in that window's archive; None without an archive."""
         pattern = self.definition.inner_name_pattern
         return None if pattern is None else str(FileName(pattern.at(self._local(close)), revision))
 
     def delivered_to(self, locations: Sequence[str]) -> Export:
-        """The same, delivered to these locations."""
+        """A copy of the export that is delivered to these locations."""
         definition = self.definition.model_copy(update={"deliver": tuple(locations)})
         return replace(self, definition=definition)
 
@@ -149,7 +147,7 @@ class Export:
         return moment.astimezone(zones.zone(self.zone_name))
 
     def to_json(self) -> str:
-        """The whole of it in one line, keys sorted: what the ledger keeps of a close."""
+        """The whole export as one line of JSON with sorted keys, as the ledger stores it."""
         stored = _Stored(
             definition=self.definition,
             database=self.subject.database,
@@ -162,7 +160,7 @@ class Export:
 
     @classmethod
     def from_json(cls, text: str) -> Export:
-        """Read `to_json`'s text back, whatever the definitions and databases are today."""
+        """Parse the output of `to_json`; today's definitions and databases don't matter."""
         stored = _Stored.model_validate_json(text)
         return cls(stored.definition, Subject(stored.database, stored.table), stored.columns)
 
@@ -179,15 +177,16 @@ class _Stored(BaseModel):
 
 
 class _AnyDefinition(BaseModel):
-    """A file that says it defines an export, whatever else is in it."""
+    """A file that defines an export, with any other content."""
 
 
 def load_exports(
     folder: Path, catalog: Catalog, locations: Mapping[str, Terms] = LOCATIONS
 ) -> tuple[Export, ...]:
-    """All exports of `folder`, by name; raises DefinitionError with every fault of every file.
+    """Load all exports of `folder`, sorted by name.
 
-    locations: the places that drops can be delivered to, and what a receiver gets there.
+    locations: the locations of the installation, with what a receiver gets at each. Raises
+    DefinitionError with every fault of every file.
     """
     faults = Faults()
     documents = [
@@ -205,7 +204,7 @@ def load_exports(
 def _load(
     document: Document, catalog: Catalog, locations: Mapping[str, Terms], faults: Faults
 ) -> tuple[Export, Document] | None:
-    """One export; None, and all reasons by line, if there is a fault in it."""
+    """Load one export with its document; None if it has faults, which are added sorted by line."""
     own = Faults()
     definition = build(document, ExportDefinition, own)
     fitted = fit(document, catalog, locations, own)
@@ -230,8 +229,8 @@ def _refuse_double_names(documents: list[Document], faults: Faults) -> None:
 
 
 def _refuse_shared_files(loaded: list[tuple[Export, Document]], faults: Faults) -> None:
-    """Two exports of different names whose files could have one name: they may be delivered to one
-    folder.
+    """Add a fault for each two exports whose files could have the same name, as a receiver may
+    collect them in one folder.
     """
     for (first, at), (other, other_at) in combinations(loaded, 2):
         if first.name.lower() == other.name.lower():

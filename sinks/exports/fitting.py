@@ -1,7 +1,7 @@
-"""Whether an export definition fits together and fits the customer's databases.
+"""Check that an export definition is consistent, and fits the customer's databases.
 
-Works on the document as it was written, so that these faults are told beside those that single
-fields have, in one refusal; values of a wrong type are passed over here.
+It works on the document as written, so that one refusal lists these faults together with those of
+single fields. Values of a wrong type are ignored here.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _ADDRESSES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What an export is about, and the columns it has there."""
+    """The subject of an export, and its columns there."""
 
     subject: Subject
     columns: tuple[HeadedColumn, ...]
@@ -52,8 +52,9 @@ class Fitted:
 def fit(
     document: Document, catalog: Catalog, locations: Mapping[str, Terms], faults: Faults
 ) -> Fitted | None:
-    """The export of `document` on the databases of `catalog`; None if they, its type or its event
-    aren't there.
+    """Fit the export of `document` to the databases of `catalog`; add faults to `faults`.
+
+    Returns None if its database, table, export type or event type isn't valid.
     """
     draft = _Draft(document, faults)
     _check_names(draft)
@@ -79,8 +80,8 @@ def fit(
 
 
 class _Draft:
-    """A document with its faults: values by their way in it, None where they aren't there or of
-    another type.
+    """A document with its faults. Values are looked up by their path; a missing value, or one of
+    another type, counts as empty.
     """
 
     def __init__(self, document: Document, faults: Faults) -> None:
@@ -104,7 +105,7 @@ class _Draft:
     def one_of(
         self, location: tuple[str, ...], known: Mapping[str, Value], what: str
     ) -> Value | None:
-        """The value of `known` that is named there; where it names none, a fault."""
+        """The value of `known` with the name at `location`; for another name, add a fault."""
         name = self.text(*location)
         if name and name not in known:
             self.fault(location, f"'{name}' isn't {what}", choices(name, known))
@@ -116,7 +117,10 @@ class _Draft:
 
 
 def _check_recipients(draft: _Draft) -> None:
-    """Refuse addresses that no mail can be sent to. Not in the model: it reads old intents too."""
+    """Add a fault for each address to which no mail can be sent.
+
+    The check isn't in the model, as that also reads old intents.
+    """
     from email.errors import MessageError
     from email.headerregistry import Address
 
@@ -196,7 +200,7 @@ def _choice(choice: object) -> tuple[str | None, str | None]:
 
 
 def _by_every_name(offered: Iterable[Column]) -> dict[str, Column]:
-    """Columns by their names, and by their headers where these aren't names of others."""
+    """Columns by their names, and by headers that aren't the name of another column."""
     by_header = {column.header: column for column in offered}
     return by_header | {column.name: column for column in offered}
 
@@ -212,14 +216,14 @@ def _refuse_column(
     what = f"column '{name}' doesn't exist for {_label(draft)}"
     if why := _why_missing(name, increment, subject):
         what = f"{what}: {why}"
-    # A profile has many columns: they are listed only where a profile's column is meant.
+    # A profile has many columns: the hint lists them only if the name is one of a profile's.
     of_profile = name.startswith("profile-") and increment.with_profile
     near = [other for other in known if other.startswith("profile-") is of_profile]
     draft.fault(("columns", index), what, choices(name, near))
 
 
 def _why_missing(name: str, increment: Increment, subject: Subject) -> str:
-    """The reason why a column isn't there that others have; nothing if there is no such column."""
+    """The reason why this export lacks a column that others have; empty if no export has it."""
     of_profile = name.startswith("profile-")
     if of_profile and not increment.with_profile:
         return "columns of the profile can't be added to it"
@@ -293,14 +297,15 @@ def _check_guard_rails(draft: _Draft, export_type: ExportType) -> None:
 
 
 def _check_names(draft: _Draft) -> None:
-    """The file's name can be made, and tells two days apart (SPEC §7); the name of the file in an
-    archive can be made, and is given for an archive only.
+    """Check the names of files: the pattern is valid, and gives two days different names (SPEC §7).
+
+    The pattern for the file in an archive must be valid, too, and is allowed for archives only.
     """
     suffix = draft.text("suffix", default=str(ExportDefinition.model_fields["suffix"].default))
     try:
         named = placeholders(draft.text("export"), draft.text("entity"), suffix)
     except PatternError:
-        return  # the field itself says so
+        return  # the check of the single field reports it
     given = draft.value("file", "name") is not None
     location = ("file", "name") if given else ("suffix",)
     pattern = _check_name(draft, location, draft.text("file", "name", default=USUAL_NAME), named)
@@ -315,7 +320,7 @@ def _check_names(draft: _Draft) -> None:
 def _check_name(
     draft: _Draft, location: tuple[str, ...], text: str, named: Mapping[str, NamePattern]
 ) -> NamePattern | None:
-    """The pattern of a file's name; None, and the fault, where no name can be made of it."""
+    """The pattern of a file's name; if it isn't valid, add a fault and return None."""
     try:
         pattern = NamePattern.of_file(text, named)
         _sample(pattern)

@@ -1,6 +1,7 @@
-"""What export types are declared with: what a line stands for, and what makes one (SPEC §2).
+"""Classes for the declaration of export types: what a line stands for, and which events make it
+(SPEC §2).
 
-The page of declarations is `sinks.exports.types`.
+`sinks.exports.types` has the declarations.
 """
 
 from __future__ import annotations
@@ -21,20 +22,21 @@ class Line(StrEnum):
     """What one line of an export stands for."""
 
     ROW = "row"
-    """A row that is there at the cut, with its values as of then; lines come by id."""
+    """A row that exists at the cut, with its values at the cut; lines sorted by id."""
     CHANGE = "change"
-    """An event on a profile or a row; lines come by partition and offset."""
+    """An event on a profile or a row; lines sorted by partition and offset."""
     ACTIVITY = "activity"
-    """An event on an interaction of an active campaign; lines come by partition and offset."""
+    """An event on an interaction of an active campaign; lines sorted by partition and offset."""
 
 
 @dataclass(frozen=True, slots=True)
 class Increment:
-    """One event type of an export: what makes a line of it.
+    """One event type of an export, and what makes its lines.
 
-    kind, feeds: the events that are the input of its drops. rule: what becomes of them. meaning: a
-    sentence for documentation and summaries. with_profile: whether `profile-` columns may be added.
-    needs: a column that the database must have, or the export isn't offered.
+    kind, feeds: the kind and event types of the input of its drops. rule: decides the outcome of
+    each event. meaning: a phrase for documentation and summaries. with_profile: whether `profile-`
+    columns may be added. source_filter: whether definitions may filter by source. needs: a column
+    that the database must have; without it the event type isn't offered.
     """
 
     meaning: str
@@ -49,7 +51,7 @@ class Increment:
 
 @dataclass(frozen=True, slots=True)
 class ExportType:
-    """One export type: its event types by name, and the kind of custom table that it is of."""
+    """One export type: its event types by name, and the kind of custom table it needs, if any."""
 
     name: str
     line: Line

@@ -1,4 +1,4 @@
-"""Which closes are due: every instant that has passed and wasn't closed yet, oldest first."""
+"""The closes that are due: every instant that has passed and isn't closed yet, oldest first."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Due:
 
 
 def due_closes(exports: Iterable[Export], ledger: Ledger, now: dt.datetime) -> list[Due]:
-    """Return the closes that are due at `now`, oldest first; an export's own in their order.
+    """The closes that are due at `now`, oldest first; those at one instant by the export's name.
 
     A close that was begun and not finished comes before the export's later ones. A new export's
     first close is at the last instant that has passed.
@@ -32,8 +32,8 @@ def due_closes(exports: Iterable[Export], ledger: Ledger, now: dt.datetime) -> l
 
 
 def initial_closes(exports: Iterable[Export], ledger: Ledger, now: dt.datetime) -> list[Due]:
-    """Return the closes of initial drops that nobody gave an instant for: now, to the second; or
-    the one that was begun and not finished.
+    """The closes of initial drops without a given instant, one per export: the close that was begun
+    and not finished, or else one at `now`, to the second.
     """
     second = now.replace(microsecond=0)
     return sorted(
@@ -43,27 +43,31 @@ def initial_closes(exports: Iterable[Export], ledger: Ledger, now: dt.datetime) 
 
 
 def next_close(export: Export, now: dt.datetime) -> dt.datetime:
-    """Return the next instant after `now` at which an export closes."""
+    """The next instant after `now` at which an export closes."""
     schedule, own_zone = export.definition.schedule, zone(export.zone_name)
     return next(iter(due_instants(now, now + dt.timedelta(days=3), schedule.hour, own_zone)))
 
 
 def closed_until(export: Export, ledger: Ledger) -> dt.datetime | None:
-    """Return the end of an export's last window that was begun; a moment that is yet to come says
-    that the clock was ahead.
+    """The end of the last window that an export began to close; None if there is none.
+
+    A moment in the future means that the clock was ahead.
     """
     return max(ledger.closes(export.name), default=None)
 
 
 def first_start(export: Export, instant: dt.datetime) -> dt.datetime:
-    """Return where a new export's first window begins: at the same local hour the day before."""
+    """The beginning of a new export's first window: the same local hour on the day before."""
     return day_before(instant, export.definition.schedule.hour, zone(export.zone_name))
 
 
 def window_begin(
     export: Export, ledger: Ledger, instant: dt.datetime, intent: Intent | None
 ) -> dt.datetime:
-    """Return where a window begins: as its close decided, or would. intent: the close's, if any."""
+    """The beginning of the window that ends at `instant`.
+
+    intent: the close's; it has the beginning. None: the beginning that a close would choose now.
+    """
     if intent is not None:
         return intent.window_start
     earlier = [close for close in ledger.closes(export.name) if close < instant]
@@ -71,7 +75,7 @@ def window_begin(
 
 
 def _begun(export: Export, ledger: Ledger, closes: list[dt.datetime]) -> dt.datetime | None:
-    """The close that was begun and not finished: with an intent, or killed just before it."""
+    """The close that was begun and not finished, with an intent or killed just before it."""
     last = closes[-1] if closes else None
     if last is not None and ledger.outcome(export.name, last) is None:
         return last

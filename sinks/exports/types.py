@@ -1,8 +1,8 @@
-"""The export types: their event types, columns, sources of data and rules, declared on this one
-page (SPEC §2, §3).
+"""The declarations of all export types: event types, columns, sources of data and rules (SPEC §2,
+§3).
 
-Closes, definitions and their refusals, documentation, JSON Schemas and tests read these
-declarations; a new type is added here and nowhere else.
+Closes, checks of definitions, documentation, JSON Schemas and tests read these declarations. A new
+type is added here and nowhere else.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ _TECHNICAL_NAME = campaign("campaignTechnicalName", "technicalName")
 def _of_rows(
     kind: Kind, columns: tuple[Offer, ...], *, with_profile: bool = False
 ) -> Mapping[str, Increment]:
-    """The three increments of whole rows: input is every change of a row, what counts is the
-    rule's business.
+    """The three event types of whole rows. Their input is every change of a row; the rule decides
+    which changes count.
     """
     created, updated, deleted = EventType.CREATED, EventType.UPDATED, EventType.DELETED
     increments = {
@@ -153,9 +153,9 @@ _PROFILE_CHANGES: Mapping[str, Increment] = {
 }
 
 CAMPAIGN_UNSUBSCRIBES: Final = (Source.UNSUBSCRIBE_LINK.value, Source.LIST_UNSUBSCRIBE.value)
-"""The sources of unsubscribes that were made from a campaign's e-mail."""
+"""The sources of unsubscribes that people made from a campaign's e-mail."""
 NEVER_BOUNCED: Final = "TECHNICAL"
-"""The bounces that tell nothing of the address: out of office, replies."""
+"""The category of bounces that don't concern the address: out of office, replies."""
 
 _EMAIL: tuple[Offer, ...] = (
     _INTERACTION_ID,
@@ -261,7 +261,7 @@ _SMS_ACTIVITIES: Mapping[str, Increment] = {
 
 
 def _file_activities(channel: Channel) -> Mapping[str, Increment]:
-    """The three increments of a channel whose interactions end in a file for a provider."""
+    """The three event types of a channel whose interactions go to a provider in a file."""
 
     def increment(
         meaning: str, feed: EventType, moment: Column, *more: Offer, until_downloaded: bool = False
@@ -353,7 +353,7 @@ EXPORT_TYPES: Final[Mapping[str, ExportType]] = MappingProxyType(
 def columns_on_offer(
     export_type: ExportType, increment: Increment, subject: Subject
 ) -> tuple[Column, ...]:
-    """The columns that an export on `subject` may have, in their default order, each name once."""
+    """The columns that an export on `subject` may have, in default order; names are unique."""
     offers = [*increment.columns]
     if export_type.line is not Line.ROW:
         offers.append(EVENT_ID)

@@ -1,1 +1,1 @@
-"""The bytes of a drop: values as text, CSV, compression, and the names of files."""
+"""Rendering of drops into bytes: values as text, CSV, compression, and the names of files."""

@@ -1,11 +1,11 @@
-"""Zip archives of one file, written without going back.
+"""Zip archives with one file, written in one pass.
 
 Source: PKWARE's APPNOTE.TXT, "ZIP File Format Specification" 6.3.10; its sections are named below.
-The sizes come after the data (a data descriptor), so that nothing is written twice and nothing
-waits in memory. All dates are 1980-01-01, the format's first: the same data gives the same bytes.
+The sizes come after the data (a data descriptor). So nothing is written twice, and the data needn't
+wait in memory. All dates are 1980-01-01, the format's first: the same data gives the same bytes.
 
-Sizes of 4 GiB or more are written in 64 bits, and only these: readers of streams that know an
-archive's sizes only afterwards (Java's among them) tell the width of a descriptor by the size.
+Only sizes of 4 GiB or more are written in 64 bits. Readers that process an archive as a stream
+(Java's among them) derive the width of the data descriptor from the size.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from sinks.rendering.compress import Contents, Deflated
 __all__ = ["SIGNATURE", "archive", "beginning", "ending"]
 
 SIGNATURE: Final = b"PK\3\4"
-"""What an archive begins with."""
+"""The first bytes of an archive."""
 
 _IN_64_BITS: Final = 2**32 - 1
-"""What a field of 32 bits says of a size or an offset that is written in 64 bits (4.4.8)."""
+"""The value of a 32-bit field whose size or offset is in a 64-bit field elsewhere (4.4.8)."""
 _WIDE_FROM: Final = _IN_64_BITS
-"""From here on they are."""
+"""The first size or offset that needs 64 bits."""
 _PLAIN, _ZIP64 = 20, 45
-"""Version of the format that a reader needs: for deflate, for sizes of 64 bits (4.4.3)."""
+"""The format's version that a reader needs: for deflate, and for sizes of 64 bits (4.4.3)."""
 _FLAGS: Final = 0x0008
-"""Sizes and checksum come after the data (4.4.4)."""
+"""Flag: sizes and checksum come after the data (4.4.4)."""
 _DEFLATE: Final = 8
 _TIME, _DATE = 0, 1 << 5 | 1
 """1980-01-01 00:00 (4.4.6)."""
 
 
 def archive(name: str, deflated: Iterable[Deflated]) -> Iterator[bytes]:
-    """The parts of an archive whose one file `name` holds all `deflated` blocks, in order.
+    """Yield the parts of an archive with one file, which has all blocks in order.
 
-    name: of letters, digits and signs of ASCII.
+    name: the file's name, in ASCII.
     """
     contents = Contents()
     yield beginning(name)
@@ -46,14 +46,14 @@ def archive(name: str, deflated: Iterable[Deflated]) -> Iterator[bytes]:
 
 
 def beginning(name: str) -> bytes:
-    """What is before the data: the local file header (4.3.7)."""
+    """The bytes before the data: the local file header (4.3.7)."""
     text = name.encode("ascii")
     shared = _PLAIN, _FLAGS, _DEFLATE, _TIME, _DATE
     return struct.pack("<4s5H3L2H", SIGNATURE, *shared, 0, 0, 0, len(text), 0) + text
 
 
 def ending(name: str, contents: Contents) -> bytes:
-    """What is after the data: the data descriptor (4.3.9) and the central directory."""
+    """The bytes after the data: the data descriptor (4.3.9) and the central directory."""
     wide = max(contents.length, contents.packed) >= _WIDE_FROM
     sizes = contents.packed, contents.length
     descriptor = struct.pack("<4sL" + ("2Q" if wide else "2L"), b"PK\7\x08", contents.crc32, *sizes)
@@ -63,7 +63,7 @@ def ending(name: str, contents: Contents) -> bytes:
 
 
 def _directory(name: str, contents: Contents, *, wide: bool) -> bytes:
-    """The central directory's one header (4.3.12), sizes of 64 bits in its extra field (4.5.3)."""
+    """The central directory's only header (4.3.12); its extra field has 64-bit sizes (4.5.3)."""
     text = name.encode("ascii")
     needed, extra = _PLAIN, b""
     sizes = contents.packed, contents.length
@@ -81,8 +81,8 @@ def _directory(name: str, contents: Contents, *, wide: bool) -> bytes:
 
 
 def _end_of_directory(size: int, offset: int) -> bytes:
-    """The end of the central directory (4.3.16), before it that of 64 bits where the directory
-    begins so far on (4.3.14, 4.3.15).
+    """The end of the central directory (4.3.16). If the directory's offset needs 64 bits, the
+    records for that come before it (4.3.14, 4.3.15).
     """
     wide = b""
     if offset >= _WIDE_FROM:

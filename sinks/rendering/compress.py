@@ -1,8 +1,8 @@
-"""What is done to a whole file: nothing, gzip (RFC 1952) or zip, compressed in blocks, in threads.
+"""Compression of a whole file: none, gzip (RFC 1952) or zip, in blocks, by several threads.
 
-Each block becomes deflate data that ends at a byte border (a sync flush), so the blocks only need
-to be put one after the other. The file depends on its blocks and on the version of `isal` alone:
-no time, no machine. A reader sees one ordinary member, or an archive of one file.
+Each block becomes deflate data that ends at a byte boundary (a sync flush), so the blocks can
+simply be concatenated. The file's bytes depend only on the blocks and on the version of `isal`, not
+on time or machine. A reader sees one ordinary gzip member, or an archive with one file.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from isal import isal_zlib
 __all__ = ["BLOCK_BYTES", "Compression", "Contents", "Deflated", "deflate", "member"]
 
 _LEVEL: Final = 1
-"""isal's level 1 takes 5 % more time than 0 on a drop of openings and makes its file 18 % smaller;
-level 2 gains 0.1 % for another 5 %, level 3 takes twice as long and gains nothing.
+"""On a drop of openings, isal's level 1 takes 5 % more time than level 0, and the file is 18 %
+smaller. Level 2 gains 0.1 % for another 5 % of time; level 3 takes twice as long and gains nothing.
 """
 BLOCK_BYTES: Final = 64 << 20
-"""Bytes of the values of a block: rows of more than 1 kB come in smaller ones. Compressed bytes
-depend on where blocks end, so an intent records it.
+"""Maximum bytes of a block's values: with rows of more than 1 kB, blocks have fewer rows. The
+compressed bytes depend on where blocks end, so an intent records this limit.
 """
 _HEADER: Final = bytes([0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 255])
 """Magic, deflate, no flags, no time, no hint, operating system unknown."""
@@ -32,7 +32,7 @@ _END_OF_DEFLATE: Final = bytes([3, 0])
 
 
 class Compression(StrEnum):
-    """What is done to the whole file."""
+    """The compression of a whole file."""
 
     NONE = "none"
     GZIP = "gzip"
@@ -40,13 +40,13 @@ class Compression(StrEnum):
 
     @property
     def ending(self) -> str:
-        """What the name of such a file ends with."""
+        """The ending of such a file's name."""
         return {self.NONE: ".csv", self.GZIP: ".csv.gz", self.ZIP: ".zip"}[self]
 
 
 @dataclass(frozen=True, slots=True)
 class Deflated:
-    """A block's deflate data, with the checksum and the length of what it was made from."""
+    """A block's deflate data, with the CRC-32 and the length in bytes of the uncompressed block."""
 
     data: bytes
     crc32: int
@@ -54,7 +54,7 @@ class Deflated:
 
 
 def deflate(block: bytes | memoryview) -> Deflated:
-    """`block` as deflate data that doesn't end the stream."""
+    """Compress a block to deflate data that doesn't end the stream."""
     compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, -15)
     data = compressor.compress(block) + compressor.flush(isal_zlib.Z_SYNC_FLUSH)
     return Deflated(data, isal_zlib.crc32(block), len(block))
@@ -62,8 +62,8 @@ def deflate(block: bytes | memoryview) -> Deflated:
 
 @dataclass(slots=True)
 class Contents:
-    """What a deflate stream holds: checksum and bytes of the data, and bytes of the stream
-    (`packed`).
+    """Sums over a deflate stream: CRC-32 and bytes of the uncompressed data, and bytes of the
+    stream (`packed`).
     """
 
     crc32: int = 0
@@ -71,7 +71,7 @@ class Contents:
     packed: int = 0
 
     def passing(self, deflated: Iterable[Deflated]) -> Iterator[bytes]:
-        """One whole stream of all `deflated` blocks, in order, added up while it passes."""
+        """Yield one whole stream of all blocks, in order, and add them up."""
         for block in deflated:
             self.crc32 = isal_zlib.crc32_combine(self.crc32, block.crc32, block.length)
             self.length += block.length
@@ -82,7 +82,7 @@ class Contents:
 
 
 def member(deflated: Iterable[Deflated]) -> Iterator[bytes]:
-    """The parts of a gzip file that holds all `deflated` blocks, in order."""
+    """Yield the parts of a gzip file with all blocks, in order."""
     contents = Contents()
     yield _HEADER
     yield from contents.passing(deflated)

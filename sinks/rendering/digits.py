@@ -1,7 +1,7 @@
-"""Dates and times of day as fixed-width digits, made from look-up tables a whole column at a time.
+"""Dates and times of day as fixed-width digits, from look-up tables, for a whole column at once.
 
-A column of digits is a numpy void array: `width` bytes a value, which Arrow can take as string
-data as it is.
+A column of digits is a numpy void array with `width` bytes for each value. Arrow can use it as
+string data without a conversion.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ __all__ = [
 ]
 
 Digits = npt.NDArray[np.void]
-"""ASCII text of one width, one element a value."""
+"""ASCII texts of the same width, one element per value."""
 Whole = npt.NDArray[np.int64]
 
 _TABLE_DAYS: Final = 40_000
-"""Days of a look-up table worth its making for a column of any length: 110 years, 1.5 ms."""
+"""Days up to which a look-up table pays off for a column of any length: 110 years, 1.5 ms."""
 _DAY_SECONDS: Final = 86_400
 
 
 def day_digits(days: Whole, pattern: str) -> Digits:
-    """`days` (since 1970-01-01, years 0001 to 9999) in a pattern of yyyy, MM and dd."""
+    """Dates in a pattern of yyyy, MM and dd; days: since 1970-01-01, in the years 0001 to 9999."""
     if not days.size:
         return _written(days, pattern)
     low, high = int(days.min()), int(days.max())
@@ -46,8 +46,9 @@ def day_digits(days: Whole, pattern: str) -> Digits:
 
 
 def time_digits(of_day: Whole, pattern: str) -> Digits:
-    """`of_day` (milliseconds since midnight) in a pattern of HH, mm, ss and SSS; what it doesn't
-    show is cut off.
+    """Times of day in a pattern of HH, mm, ss and SSS; smaller units are cut off.
+
+    of_day: milliseconds since midnight.
     """
     seconds = of_day // 1000
     shown, _, fraction = pattern.partition(".")
@@ -58,7 +59,7 @@ def time_digits(of_day: Whole, pattern: str) -> Digits:
 
 
 def side_by_side(*columns: Digits) -> Digits:
-    """The texts of several columns joined."""
+    """The texts of several columns, joined value by value."""
     fields = [(f"f{i}", column.dtype) for i, column in enumerate(columns)]
     joined: npt.NDArray[Any] = np.empty(len(columns[0]), np.dtype(fields))
     for (name, _), column in zip(fields, columns, strict=True):
@@ -67,7 +68,7 @@ def side_by_side(*columns: Digits) -> Digits:
 
 
 def as_strings(digits: Digits, valid: pa.Buffer | None) -> pa.StringArray:
-    """The same bytes as an Arrow string array, with a validity bitmap (None: all valid)."""
+    """The texts as an Arrow string array; valid: a validity bitmap (None: all are valid)."""
     width, length = digits.dtype.itemsize, len(digits)
     ends = np.arange(0, width * length + 1, width, dtype=np.int32)
     return pa.StringArray.from_buffers(
@@ -76,13 +77,13 @@ def as_strings(digits: Digits, valid: pa.Buffer | None) -> pa.StringArray:
 
 
 def hex_digits(values: npt.NDArray[np.uint8]) -> Digits:
-    """A matrix of bytes (one row a value) in hexadecimal, two digits a byte."""
+    """Bytes in hexadecimal, two digits per byte; values: a matrix with one row per value."""
     table = np.frombuffer(b"".join(b"%02x" % i for i in range(256)), "V2")
     return np.take(table, values).view(f"V{2 * values.shape[1]}").ravel()
 
 
 def constant(text: str, length: int) -> Digits:
-    """`text`, `length` times."""
+    """A column with `text` in each of `length` values; text: ASCII."""
     return np.broadcast_to(np.frombuffer(text.encode("ascii"), f"V{len(text)}"), length)
 
 
@@ -99,14 +100,14 @@ def _written(days: Whole, pattern: str) -> Digits:
 
 @cache
 def _times_of_day(pattern: str) -> Digits:
-    """A table of the 86,400 seconds of a day."""
+    """A table of the texts of the 86,400 seconds of a day."""
     seconds = np.arange(_DAY_SECONDS)
     numbers = {"HH": seconds // 3600, "mm": seconds // 60 % 60, "ss": seconds % 60}
     return _in_pattern(pattern, numbers, _DAY_SECONDS)
 
 
 def _in_pattern(pattern: str, numbers: Mapping[str, Whole], length: int) -> Digits:
-    """Numbers by the letters that stand for them, with what is between."""
+    """A pattern with its fields replaced by numbers, and all else as it is."""
     parts = re.findall(f"{'|'.join(numbers)}|.", pattern)
     return side_by_side(
         *(
@@ -120,7 +121,7 @@ def _in_pattern(pattern: str, numbers: Mapping[str, Whole], length: int) -> Digi
 
 @cache
 def _numbers(width: int, before: str = "") -> Digits:
-    """A table of all numbers of so many digits."""
+    """A table of all numbers with `width` digits, each after the text `before`."""
     powers = 10 ** np.arange(width - 1, -1, -1)
     digits = (np.arange(10**width)[:, None] // powers % 10 + ord("0")).astype(np.uint8)
     texts = digits.view(f"V{width}").ravel()

@@ -1,4 +1,4 @@
-"""The first lines of a drop, as they would be written: for people who look before it is sent."""
+"""The first lines of a drop as text, for people who check it before it is sent."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sinks.rendering.render import Layout, Rendered, render
 __all__ = ["LINES", "excerpt"]
 
 LINES: Final = 10
-"""Lines of an excerpt, the header aside."""
+"""Lines of an excerpt, without the header."""
 
 
 def excerpt(lines: Iterable[pa.RecordBatch], layout: Layout) -> tuple[str, Rendered]:
-    """Return a drop's header and first lines as text, and what rendering them came to."""
+    """The header and the first lines of a drop as text, and the result of rendering them."""
     out = io.BytesIO()
     rendered = render(list(_first(lines)), replace(layout, compression=Compression.NONE), out)
     return out.getvalue().decode(), rendered

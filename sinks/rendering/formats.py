@@ -1,9 +1,8 @@
-"""How values look in a drop (SPEC §4): booleans, dates, moments, decimals, several values in one
+"""Formats of values in a drop (SPEC §4): booleans, dates, moments, decimals, several values in one
 field.
 
-Every function here takes an Arrow array and gives a string array of the same length; null stays
-null. Quoting is not done here (see `render`). All work is on whole arrays, in code that releases
-Python's lock.
+Values come as Arrow arrays, and become string arrays of the same length; null stays null. `render`
+does the quoting. All work is on whole arrays, in code that releases Python's global lock.
 """
 
 from __future__ import annotations
@@ -45,9 +44,9 @@ __all__ = [
 Mask = npt.NDArray[np.bool_]
 DAY_MS: Final = 86_400_000
 FIRST_MS: Final = -62_135_596_800_000
-"""0001-01-01T00:00 local: the first moment that four digits of a year can write."""
+"""0001-01-01T00:00, local time: the first moment whose year has four digits."""
 END_MS: Final = 253_402_300_800_000
-"""10000-01-01T00:00 local: the first moment that they can't."""
+"""10000-01-01T00:00, local time: the first moment after the years with four digits."""
 
 
 class BooleanFormat(StrEnum):
@@ -69,7 +68,7 @@ class DatePattern(StrEnum):
 
 
 class TimePattern(StrEnum):
-    """What follows the date of a moment."""
+    """How the time of a moment is written, after its date."""
 
     NONE = ""
     MINUTES = " HH:mm"
@@ -78,7 +77,7 @@ class TimePattern(StrEnum):
 
 
 ISO_WITH_OFFSET: Final = "ISO 8601"
-"""Moments as 2026-03-29T03:00:00.000+02:00: milliseconds always, the offset numeric also in UTC."""
+"""Moments as 2026-03-29T03:00:00.000+02:00: always with milliseconds and a numeric offset."""
 
 MOMENT_FORMATS: Final = (
     *(f"{date}{time}" for date in DatePattern for time in TimePattern),
@@ -88,7 +87,7 @@ MOMENT_FORMATS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ValueFormats:
-    """The formats of an export's values, and the zone in which its moments are told."""
+    """The formats of an export's values, and the time zone in which its moments are written."""
 
     boolean: BooleanFormat = BooleanFormat.LETTERS
     date: DatePattern = DatePattern.ISO
@@ -99,18 +98,18 @@ class ValueFormats:
 
 @dataclass(frozen=True, slots=True)
 class Formatted:
-    """A column's values as text, and how many of them a receiver should be warned of."""
+    """A column's values as text, and the numbers of values that need a warning."""
 
     text: pa.Array
     plain: bool = False
-    """Whether no value can hold a separator, a quote or a line break, and none is empty."""
+    """Whether no value can be empty, or contain a separator, a quote or a line break."""
     holding_separator: int = 0
     out_of_range: int = 0
 
 
 def format_values(values: pa.Array, formats: ValueFormats) -> Formatted:
-    """`values` as text. Raises TypeError for an Arrow type that no attribute and no event field
-    has.
+    """Values as text. Raises TypeError for an Arrow type that attributes and event fields don't
+    have.
     """
     if isinstance(values, pa.DictionaryArray):
         values = values.dictionary_decode()
@@ -147,8 +146,8 @@ def _booleans(values: pa.Array, style: BooleanFormat) -> pa.Array:
 
 
 def _decimals(values: pa.Array) -> pa.Array:
-    """All digits of the declared scale; never an exponent (which Arrow writes for small values of
-    a scale above 6).
+    """Decimals with all digits of their scale, and never with an exponent. Arrow writes one for
+    small values of a scale above 6.
     """
     text = values.cast(pa.string())
     if values.type.scale <= 6 or not pc.any(pc.match_substring(text, "E")).as_py():
@@ -159,8 +158,8 @@ def _decimals(values: pa.Array) -> pa.Array:
 
 
 def _joined(values: pa.Array, separator: str) -> Formatted:
-    """Several values in one field. No values are nothing, as null is; one that holds the separator
-    is counted.
+    """Several values in one field, joined by `separator`. An empty list gives null. Values that
+    contain the separator are counted.
     """
     items = values.flatten().cast(pa.string())
     holding = pc.sum(pc.match_substring(items, separator)).as_py() or 0
@@ -179,9 +178,7 @@ def _dates(values: pa.Array, pattern: DatePattern) -> Formatted:
 
 
 def _moments(values: pa.Array, pattern: str, time_zone: str) -> Formatted:
-    """Local moments, truncated to what the pattern shows; outside of the years 0001 to 9999 they
-    are null.
-    """
+    """Moments in local time, truncated to the pattern; null outside of the years 0001 to 9999."""
     utc = np.clip(_milliseconds(values), FIRST_MS - DAY_MS, END_MS + DAY_MS)
     offset = zones.offsets(utc, time_zone)
     outside = _outside(utc + offset)
@@ -202,7 +199,7 @@ def _moments(values: pa.Array, pattern: str, time_zone: str) -> Formatted:
 
 @cache
 def _split(pattern: str) -> tuple[DatePattern, str]:
-    """The date's pattern, and what follows it."""
+    """(the pattern of the date, the pattern of the time after it)."""
     if pattern == ISO_WITH_OFFSET:
         return DatePattern.ISO, "THH:mm:ss.SSS"
     date, blank, time = pattern.partition(" ")
@@ -217,8 +214,8 @@ def _with_offset(text: pa.Array, offset: Whole) -> pa.Array:
 
 
 def _offset_text(milliseconds: int) -> str:
-    """±HH:mm, with seconds where a zone's local mean time has them (before its first standard
-    time).
+    """An offset as ±HH:mm; with seconds if it has them, as local mean time before a zone's first
+    standard time does.
     """
     seconds = abs(milliseconds) // 1000
     text = f"{'-' if milliseconds < 0 else '+'}{seconds // 3600:02}:{seconds // 60 % 60:02}"
@@ -246,7 +243,7 @@ def _uuids(values: pa.Array) -> pa.Array:
 
 
 def _text(digits: Digits, values: pa.Array, outside: Mask | None) -> pa.Array:
-    """`digits` as text, null where `values` are null or `outside` says so."""
+    """Digits as text, null where `values` are null or `outside` is set."""
     if outside is None and not values.null_count:
         return as_strings(digits, None)
     valid = values.is_valid()
@@ -256,7 +253,7 @@ def _text(digits: Digits, values: pa.Array, outside: Mask | None) -> pa.Array:
 
 
 def _bits(valid: pa.Array) -> pa.Buffer:
-    """A bitmap that starts at its first bit, whatever slice `valid` is."""
+    """A validity bitmap that starts at its first bit, even if `valid` is a slice."""
     return (valid if valid.offset == 0 else pa.concat_arrays([valid])).buffers()[1]
 
 
@@ -265,7 +262,7 @@ def _zeroed(values: Whole, outside: Mask | None) -> Whole:
 
 
 def _outside(local: Whole) -> Mask | None:
-    """Which of `local` (milliseconds) four digits of a year can't write; None if none."""
+    """A mask of local moments (milliseconds) outside the years 0001 to 9999; None if none is."""
     if not local.size or (local.min() >= FIRST_MS and local.max() < END_MS):
         return None
     return (local < FIRST_MS) | (local >= END_MS)

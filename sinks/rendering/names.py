@@ -1,7 +1,8 @@
 """Names of the files that an export writes: `<name><suffix>` with dates in them (SPEC §4, §7).
 
-Dates are those of the close instant in the export's time zone. Two days never share a name, and
-whether two exports could ever write the same one is known before anything runs.
+Dates are those of the close instant in the export's time zone. A pattern says whether two days
+always have different names, and whether two patterns could ever give the same name. So both are
+checked before anything runs.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ _DATE_TOKEN: Final = re.compile(r"yyyy|MM|dd|HH|mm|ss|'[^']*'|[^A-Za-z']")
 _NAME_TOKEN: Final = re.compile(r"<([^<>]*)>|([^<>]+)")
 _SAFE: Final = re.compile(r"[A-Za-z0-9._+=@~-]*")
 _LONGEST: Final = 200
-"""Characters of a file name: file systems allow 255 bytes, temporary names and `.manifest.json`
-need some.
+"""Maximum characters of a file name's stem. File systems allow 255 bytes; temporary names and
+`.manifest.json` need the rest.
 """
 
 
 class PatternError(ValueError):
-    """A name pattern that can't be used."""
+    """A name pattern can't be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A text as it is, or (`field`) a number of the date."""
+    """A literal text, or (`field`) a field of the date, such as yyyy."""
 
     text: str
     field: bool = False
@@ -41,13 +42,13 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class NamePattern:
-    """A file name without its extension, with the places of its date."""
+    """A file name without its extension, with placeholders for the date."""
 
     parts: tuple[_Part, ...]
 
     @classmethod
     def of_dates(cls, text: str) -> NamePattern:
-        """Read a pattern like `_yyyyMMdd`; PatternError for letters that mean nothing in it."""
+        """Parse a pattern like `_yyyyMMdd`; PatternError for other letters that aren't quoted."""
         parts: list[_Part] = []
         position = 0
         while position < len(text):
@@ -64,8 +65,8 @@ class NamePattern:
 
     @classmethod
     def of_file(cls, text: str, named: Mapping[str, NamePattern]) -> NamePattern:
-        """Read a pattern like `<name><suffix>`: in angle brackets a name of `named`, or a date
-        pattern.
+        """Parse a pattern like `<name><suffix>`, with names of `named` or date patterns in angle
+        brackets. Raises PatternError for others.
         """
         parts: list[_Part] = []
         if "".join(token[0] for token in _NAME_TOKEN.finditer(text)) != text:
@@ -81,7 +82,7 @@ class NamePattern:
 
     @classmethod
     def of_text(cls, text: str) -> NamePattern:
-        """A pattern that is `text` itself."""
+        """A pattern that always gives `text`; PatternError if file names can't contain it."""
         return cls((_Part(_safe(text)),))
 
     @property
@@ -95,8 +96,9 @@ class NamePattern:
         return "".join(_written(part, local) for part in self.parts)
 
     def could_equal(self, other: NamePattern) -> bool:
-        """Whether both could ever give the same name (a date's places are taken to hold any
-        digits).
+        """Whether two patterns could ever give the same name.
+
+        Any digit counts as possible in a date's place; upper and lower case count as the same.
         """
         ours, theirs = self._places(), other._places()
         return len(ours) == len(theirs) and all(
@@ -107,7 +109,7 @@ class NamePattern:
         )
 
     def _places(self) -> list[str | None]:
-        """Each character of the names, in lower case (some servers tell no case); None for a digit
+        """Each character of the name, in lower case, as some servers ignore case; None for a digit
         of the date.
         """
         return [
@@ -147,8 +149,10 @@ def _written(part: _Part, local: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FileName:
-    """The name of a delivered file: its stem, revision (0: the first) and what is done to it. Also
-    that of the file in an archive, to which nothing is done.
+    """The name of a delivered file: its stem, revision (0: the first drop) and compression.
+
+    It is also used for the file in an archive, without compression. Raises PatternError if the stem
+    is empty, too long, or ends like a revision.
     """
 
     stem: str
@@ -183,7 +187,7 @@ class FileName:
 
     @classmethod
     def parse(cls, name: str) -> FileName:
-        """Read a name back; ValueError if it isn't one of a delivered file."""
+        """Parse a name; ValueError if it isn't the name of a delivered file."""
         found = cls._FORM.fullmatch(name)
         if found is None:
             endings = ", ".join(known.ending for known in Compression)

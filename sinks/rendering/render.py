@@ -1,11 +1,11 @@
-r"""A drop's bytes: CSV as RFC 4180 and SPEC §7 have it, made from Arrow data.
+r"""Rendering of Arrow data as the CSV file of a drop (RFC 4180, SPEC §7).
 
-UTF-8 without BOM, a header line, `\n` after every line. A value is quoted where it holds the
-separator, a quote, CR or LF, and nowhere else; blanks at its ends are written as they are. Null is
-empty, an empty string is `""`.
+The file is UTF-8 without BOM, with a header line and `\n` after every line. A value is quoted only
+if it contains the separator, a quote, CR or LF; blanks at its ends stay. Null is empty, an empty
+string is `""`.
 
-Rows are formatted in chunks by a few threads and written in order, so memory doesn't grow with the
-drop and the same rows give the same bytes, however they were batched.
+A few threads format the rows in chunks, which are written in order. So memory doesn't grow with the
+drop, and the same rows give the same bytes, however they were batched.
 """
 
 from __future__ import annotations
@@ -45,28 +45,26 @@ __all__ = [
 ]
 
 _CHUNK_ROWS: Final = 65_536
-"""Rows that one thread formats at a time: some 10 MB of text, small enough to stay near the
-processor's caches.
-"""
+"""Rows that one thread formats at once: about 10 MB of text, which fits the processor's caches."""
 _BLOCK_WITHOUT_LIMIT: Final = 3 << 29
-"""No block that was ever written has more: an array of texts ends at 2 GiB."""
+"""Bytes above any block of older drops, which had no limit: an array of texts ends at 2 GiB."""
 _AHEAD_BYTES: Final = 2 * BLOCK_BYTES
-"""Bytes of the chunks that are worked on together: each is in memory some four times, as values, as
-fields, as lines and compressed.
+"""Bytes of all chunks in work. Each is in memory about four times: as values, fields, lines, and
+compressed.
 """
-# Made once, when the module is imported: the first Arrow value that is made of a Python one
-# imports pandas where that is installed, a third of a second that threads at work would wait for.
+# Made at import. The first conversion of a Python value to Arrow imports pandas if that is
+# installed; this takes a third of a second, for which working threads would have to wait.
 _NOTHING: Final = pa.scalar("")
 _QUOTE: Final = pa.scalar('"')
 _AHEAD: Final = 2
-"""Results kept ready beside those that the threads work on."""
+"""Results that may wait, in addition to those that the threads work on."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 class Separator(StrEnum):
-    """What stands between the fields of a line."""
+    """The separator between the fields of a line."""
 
     COMMA = ","
     SEMICOLON = ";"
@@ -75,7 +73,7 @@ class Separator(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RenderedColumn:
-    """A column of the data, by its name there, and the header that it gets in the file."""
+    """A column of the file: its name in the data, and its header in the file."""
 
     name: str
     header: str
@@ -83,10 +81,10 @@ class RenderedColumn:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """All that decides how rows become bytes.
+    """All settings that decide how rows become bytes.
 
-    block_bytes: of the values that are compressed together; None: of 65,536 rows, however wide they
-    are, as in drops that were decided before blocks had a limit.
+    block_bytes: maximum bytes of the values that are compressed together. None: a block has 65,536
+    rows of any size, as in drops that were decided before blocks had a limit.
     """
 
     columns: Sequence[RenderedColumn]
@@ -98,8 +96,10 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What was written: lines below the header, and size and SHA-256 (hexadecimal) of the file as
-    delivered; `inner_name` is that of the file in a zip archive.
+    """The result of rendering a file.
+
+    rows: lines below the header. bytes, sha256 (hexadecimal): of the file as delivered. inner_name:
+    the name of the file in a zip archive.
     """
 
     rows: int
@@ -117,11 +117,12 @@ def render(
     inner_name: str | None = None,
     threads: int | None = None,
 ) -> Rendered:
-    """Write `batches` to `out` as a CSV file; `inner_name` is that of the file in a zip archive.
+    """Write `batches` to `out` as a CSV file.
 
-    `batches` hold at least the layout's columns, typed string, integer, bool, date32, timestamp
-    (UTC), decimal128, list<string>, uuid or a dictionary of strings; TypeError for another. Order
-    and bytes don't depend on `threads` (default: one a processor) nor on where a batch ends.
+    batches: with at least the layout's columns, of type string, integer, bool, date32, timestamp
+    (UTC), decimal128, list<string>, uuid or a dictionary of strings; TypeError for other types.
+    inner_name: the name of the file in a zip archive; ValueError if zip has none. threads: one per
+    processor by default. Order and bytes don't depend on `threads`, nor on where a batch ends.
     """
     pool, writer, hasher = _Pool(threads or os.cpu_count() or 1), _Pool(1), _Pool(1)
     totals, written = _Totals(), _Written(out)
@@ -145,7 +146,7 @@ def _parts(
     totals: _Totals,
     inner_name: str | None,
 ) -> Iterator[memoryview | bytes]:
-    """The file's bytes, piece by piece; each chunk is formatted and compressed by one thread."""
+    """Yield the file's bytes, piece by piece; one thread formats and compresses each chunk."""
 
     def plain(chunk: pa.RecordBatch) -> tuple[Counts, memoryview]:
         lines = format_lines(chunk, layout)
@@ -181,7 +182,7 @@ def _packed(
 
 
 def header_line(layout: Layout) -> bytes:
-    """The first line of a file."""
+    """The first line of a file, in bytes: the headers."""
     headers = [
         _quoted(pa.array([column.header]), layout.separator)[0].as_py() for column in layout.columns
     ]
@@ -190,7 +191,7 @@ def header_line(layout: Layout) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Rows, and values that are worth a warning, by column."""
+    """Number of rows, and by column the numbers of values that need a warning."""
 
     rows: int
     holding_separator: Counter[str]
@@ -199,7 +200,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Some rows as text, each with its line break."""
+    """Rows as text, each with its line break."""
 
     text: memoryview
     counts: Counts
@@ -231,7 +232,7 @@ def _joined(fields: Sequence[pa.Array | pa.Scalar], separator: str) -> pa.Array:
 
 
 def _text_of(lines: pa.StringArray) -> memoryview:
-    """All lines of an array that was just made: they stand one after the other in its buffer."""
+    """The bytes of all lines; they are contiguous in the buffer of a newly made array."""
     _, _, text = lines.buffers()
     ends = np.frombuffer(lines.buffers()[1], np.int32, 1, 4 * (lines.offset + len(lines)))
     return memoryview(text)[: int(ends[0])]
@@ -250,7 +251,7 @@ def _quoted(text: pa.StringArray, separator: str) -> pa.StringArray:
 
 
 def _needing_quotes(text: pa.StringArray, separator: str) -> Mask | None:
-    """Which values are empty or hold a special character; None where there is none."""
+    """A mask of values that are empty or contain a special character; None if there are none."""
     _, starts_buffer, bytes_buffer = text.buffers()
     if not len(text) or bytes_buffer is None:
         return None
@@ -267,7 +268,7 @@ def _needing_quotes(text: pa.StringArray, separator: str) -> Mask | None:
 
 
 def _chunk_bytes(layout: Layout) -> int:
-    """Bytes of a chunk's values: where nothing is compressed, the file doesn't depend on it."""
+    """Maximum bytes of a chunk's values. Without compression, the file doesn't depend on it."""
     if layout.compression is Compression.NONE:
         return BLOCK_BYTES
     return _BLOCK_WITHOUT_LIMIT if layout.block_bytes is None else layout.block_bytes
@@ -276,8 +277,10 @@ def _chunk_bytes(layout: Layout) -> int:
 def _chunks(
     batches: Iterable[pa.RecordBatch | pa.Table], columns: list[str], most_bytes: int
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of `batches`, only `columns` of them, in chunks of a fixed number of rows, fewer
-    where they are wide. Where a chunk ends doesn't depend on where a batch does.
+    """Yield the rows of `batches` in chunks, with `columns` only.
+
+    A chunk has _CHUNK_ROWS rows, or fewer if these would have more than `most_bytes`. Where a chunk
+    ends doesn't depend on where a batch ends.
     """
     pending: list[pa.RecordBatch] = []
     rows = size = 0
@@ -308,20 +311,20 @@ def _pieces(
 
 
 def _concatenated(parts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
-    """The rows of some batches as one; those of a single one aren't copied."""
+    """The rows of some batches as one batch; a single batch isn't copied."""
     return parts[0] if len(parts) == 1 else pa.concat_batches(parts)
 
 
 class _Pool:
-    """A few threads whose results come in the order of their work."""
+    """A few threads whose results come in the order of their items."""
 
     def __init__(self, threads: int) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="render")
         self._ahead = threads + _AHEAD
 
     def in_order(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """`work` done on each of `items`, a bounded number of them ahead of the result that is
-        taken.
+        """Yield the result of `work` for each item, in order. The number and the bytes of items in
+        work ahead of the yielded result are bounded.
         """
         running: deque[tuple[int, Future[Result]]] = deque()
         size = 0
@@ -336,7 +339,7 @@ class _Pool:
             yield running.popleft()[1].result()
 
     def close(self) -> None:
-        """Wait for what runs, drop what waits."""
+        """Wait for running work, and cancel the rest."""
         self._threads.shutdown(cancel_futures=True)
 
 
@@ -345,7 +348,7 @@ def _bytes_of(item: object) -> int:
 
 
 class _Totals:
-    """What the chunks add up to, while they pass."""
+    """The sums of all chunks' counts."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -353,7 +356,7 @@ class _Totals:
         self._out_of_range: Counter[str] = Counter()
 
     def adding(self, made: Iterable[tuple[Counts, Result]]) -> Iterator[Result]:
-        """Add the counts up, pass the rest on."""
+        """Add the counts up, and yield the other results."""
         for counts, part in made:
             self.rows += counts.rows
             self._holding_separator += counts.holding_separator
@@ -377,7 +380,7 @@ class _Totals:
 
 
 class _Written:
-    """A file that is written, with its size and hash so far."""
+    """A file while it is written, with its size and hash so far."""
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
@@ -385,11 +388,11 @@ class _Written:
         self.sha256 = hashlib.sha256()
 
     def write(self, part: memoryview | bytes) -> memoryview | bytes:
-        """Write the next part, and pass it on."""
+        """Write the next part, and return it."""
         self._out.write(part)
         self.bytes += len(part)
         return part
 
     def hash(self, part: memoryview | bytes) -> None:
-        """Hash a part; beside the writing, as both take their time."""
+        """Add a part to the hash; in a thread of its own, as writing and hashing both take time."""
         self.sha256.update(part)

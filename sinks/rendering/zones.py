@@ -1,8 +1,7 @@
 """Time zones of exports: UTC offsets for whole arrays of moments.
 
-The rules are those of the `tzdata` package, whatever the machine has installed: its version is
-locked with the project, so that a drop made again on another machine has the same bytes. Source:
-RFC 8536 (TZif).
+The rules come from the `tzdata` package, never from the machine. Its version is locked with the
+project, so that a drop made again on another machine has the same bytes. Source: RFC 8536 (TZif).
 """
 
 from __future__ import annotations
@@ -23,27 +22,27 @@ __all__ = ["OffsetTable", "offset_table", "offsets", "zone", "zone_names"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STEP_SECONDS = 28 * 86_400
-"""Yearly clock changes are looked for in steps of four weeks: no zone's rule changes twice within
-one (see its test).
+"""The search for yearly clock changes takes steps of four weeks: no zone's rule changes the clock
+twice within one (a test checks it).
 """
 _GREGORIAN_CYCLE_SECONDS = 146_097 * 86_400
-"""400 years: calendar and week days repeat, and with them every yearly clock change."""
+"""400 years, after which the calendar with its week days repeats, and so every clock change."""
 
 
 @cache
 def zone_names() -> frozenset[str]:
-    """Names a definition may choose from, as listed by the `tzdata` package."""
+    """The names of time zones that a definition may use: those of the `tzdata` package."""
     return frozenset((resources.files("tzdata") / "zones").read_text("utf-8").split())
 
 
 @cache
 def zone(name: str) -> ZoneInfo:
-    """The time zone called `name`; raises KeyError where `tzdata` doesn't list it."""
+    """The time zone called `name`; raises KeyError if `tzdata` doesn't have it."""
     return ZoneInfo.from_file(io.BytesIO(_tzif(name)), key=name)
 
 
 def offsets(moments: Whole, name: str) -> Whole:
-    """UTC offset in milliseconds at each of the UTC `moments`, or just one where they share it."""
+    """UTC offsets in milliseconds at UTC moments (milliseconds); a single one if all are equal."""
     table = offset_table(name)
     if not moments.size:
         return np.zeros(1, np.int64)
@@ -59,8 +58,10 @@ def offsets(moments: Whole, name: str) -> Whole:
 
 @dataclass(frozen=True, slots=True)
 class OffsetTable:
-    """A zone's clock changes: `offsets[i]` holds before `instants[i]`, the last one after them all
-    (UTC milliseconds).
+    """A zone's clock changes, in milliseconds.
+
+    instants: UTC. offsets: `offsets[i]` applies before `instants[i]`, the last one after all.
+    cycle_start: from here on the changes repeat every 400 years.
     """
 
     instants: Whole
@@ -75,7 +76,7 @@ def _into_first_cycle(moments: Whole, start: int) -> Whole:
 
 @cache
 def offset_table(name: str) -> OffsetTable:
-    """All clock changes of a zone: those recorded, then 400 years by its yearly rule."""
+    """All clock changes of a zone: the recorded ones, then 400 years by its yearly rule."""
     recorded = _recorded_changes(_tzif(name))
     start = recorded[-1] if recorded else 0
     changes = recorded + _yearly_changes(name, start)
@@ -88,9 +89,7 @@ def offset_table(name: str) -> OffsetTable:
 
 
 def _yearly_changes(name: str, start: int) -> list[int]:
-    """Clock changes by the zone's yearly rule in the 400 years after `start` (seconds): found step
-    by step.
-    """
+    """Clock changes by the zone's yearly rule in the 400 years after `start`; UTC seconds."""
     changes: list[int] = []
     offset = _offset(name, start)
     for end in range(
@@ -127,9 +126,7 @@ def _tzif(name: str) -> bytes:
 
 
 def _recorded_changes(tzif: bytes) -> list[int]:
-    """Instants (UTC seconds) of the clock changes that a TZif file lists one by one: its 64-bit
-    block.
-    """
+    """Instants (UTC seconds) of the clock changes that the 64-bit block of a TZif file lists."""
     first = _Header.read(tzif, 0)
     second = _Header.read(tzif, first.end(time_size=4))
     begin = second.begin
