@@ -1,4 +1,4 @@
-"""Places that drops are delivered to: one small interface, a folder for each kind."""
+"""Locations to which drops are delivered: one small interface, and a folder for each kind."""
 
 from sinks.locations.base import (
     Delivered,

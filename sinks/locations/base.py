@@ -1,8 +1,8 @@
-"""What every place that drops are delivered to must do (SPEC §4 Locations, §7).
+"""The interface of locations, to which drops are delivered (SPEC §4 Locations, §7).
 
-One module for each kind of place, with its settings; `sinks/locations/kinds.py` lists them. All of
-them pass one suite of tests, `tests/location_contract.py`, in which a new one only has to be
-listed.
+Each kind of location has a folder, with its settings; `sinks/locations/kinds.py` lists them. All
+kinds pass one suite of tests, `tests/location_contract.py`; a new kind only needs to be listed
+there.
 """
 
 from __future__ import annotations
@@ -35,9 +35,7 @@ ReadBack: TypeAlias = Literal["ends", "whole"]
 
 
 class DeliveryStep(StrEnum):
-    """What a delivery goes through, in order; a kind of place that has no such step leaves it
-    out.
-    """
+    """The steps of a delivery, in order; a kind of location without a step leaves it out."""
 
     CONNECT = "connect"
     TRUST = "trust"
@@ -48,7 +46,7 @@ class DeliveryStep(StrEnum):
 
 
 class DeliveryError(CloseError):
-    """A file couldn't be delivered; nothing of it counts there, and trying again is safe."""
+    """A file couldn't be delivered. Receivers see no part of it, and another attempt is safe."""
 
     def __init__(
         self, what: str, *, where: str = "", hint: str = "", step: DeliveryStep = DeliveryStep.WRITE
@@ -58,15 +56,15 @@ class DeliveryError(CloseError):
 
 
 class PassingError(DeliveryError):
-    """What may be over in a moment: a line that was cut, a server that hangs. It's tried again."""
+    """A delivery failed for a passing reason, such as a broken connection; it is retried."""
 
 
 class OtherBytesError(DeliveryError):
-    """A file of that name, with other bytes, is there already; it is never overwritten."""
+    """The location has a file of this name with other bytes; it is never overwritten."""
 
     @classmethod
     def at(cls, where: str, kind: str = "file") -> OtherBytesError:
-        """Say so of an address. kind: what such a place has there."""
+        """The error for an address; kind: what the location calls a file."""
         return cls(
             "is there already, with other bytes",
             where=where,
@@ -75,7 +73,7 @@ class OtherBytesError(DeliveryError):
 
 
 class Delivered(StrEnum):
-    """How a file came to be at its place."""
+    """Whether a file was delivered now, or was there before."""
 
     NOW = "delivered"
     BEFORE = "already there"
@@ -83,7 +81,7 @@ class Delivered(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """Where an export's files go within a location: its entity, then its name."""
+    """The folder of an export's files within a location: its entity, then its name."""
 
     entity: str
     export: str
@@ -94,21 +92,24 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a receiver gets beside the file, and how often a delivery is tried (SPEC §7)."""
+    """What a receiver gets beside the file, and how often a delivery is attempted (SPEC §7)."""
 
     manifests: bool = True
     ready_file: str | None = None
-    """What the name of the file that is written last adds to the drop's; None: no such file."""
+    """The ending of the ready file's name, after the drop's name; None: no ready file.
+
+    The ready file is written last.
+    """
     attempts: int = 1
     retry_seconds: float = 0
-    """The pause after the first attempt; each next one is twice as long."""
+    """The pause after the first attempt; each further pause is twice as long."""
     total_seconds: float = math.inf
-    """After these, what a drop needs there is not tried again by this run."""
+    """After this time, a run makes no further attempt to deliver a drop's files there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A delivery, done: the location, the file's full address there, and how it got there."""
+    """Proof of a delivery: the location, the file's full address, its bytes, and when delivered."""
 
     location: str
     address: str
@@ -120,29 +121,33 @@ class Receipt:
 
 
 class Location(Protocol):
-    """A place for drops."""
+    """A place to which drops are delivered."""
 
     @property
     def name(self) -> str:
-        """The name that definitions choose it by."""
+        """The name by which definitions choose the location."""
 
     def deliver(self, local: Path, folder: Folder, name: str) -> Receipt:
-        """Bring the file `local` to `folder` as `name`, whole.
+        """Deliver the whole file `local` to `folder` as `name`.
 
-        The file is handed over: nobody writes to it again (it may get a second name instead of a
-        copy). Nobody who looks there ever sees a part of it under `name`, unless the place is told
-        that its server forbids renaming. If a file of that name is there with the same bytes,
-        nothing is done; with other bytes, OtherBytesError. Raises PassingError for what may be
-        over in a moment, DeliveryError for anything else that stops it; calling it again is safe,
-        also after a kill.
+        The caller must not write to `local` afterwards, as the location may link it instead of
+        copying it. A receiver never sees a part of the file under `name`, unless the settings say
+        that the server forbids renaming. If a file of that name exists with the same bytes, nothing
+        is done. The call is idempotent, also after a kill.
+
+        Raises OtherBytesError if a file of that name has other bytes, PassingError if a retry may
+        help, DeliveryError for other faults.
         """
 
     def find(self, folder: Folder, name: str) -> bool:
-        """Tell whether `folder` has a file called `name`; raises DeliveryError if it can't be
-        told.
+        """Whether `folder` has a file called `name`.
+
+        Raises DeliveryError if the location doesn't answer.
         """
 
     def check(self) -> Iterator[DeliveryStep]:
-        """Go through a delivery with a file of our own, which is removed: yield each step that
-        went well; raises DeliveryError, which has the step, for the first that didn't.
+        """Try a delivery with a file of deltadrop's own, which is removed afterwards.
+
+        Yields each step that succeeded. Raises DeliveryError, which has the step, at the first that
+        failed.
         """

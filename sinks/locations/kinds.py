@@ -1,6 +1,6 @@
-"""The kinds of locations that there are, and those of an installation (settings: `locations:`).
+"""The kinds of locations, and the locations of an installation (settings: `locations:`).
 
-A new kind is a folder with its settings and one more entry of `KINDS`.
+A new kind needs a folder with its settings, and an entry in `KINDS`.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ KINDS: Final[Mapping[str, type[LocationSettings]]] = {
     "sftp": SftpSettings,
     "ftps": FtpsSettings,
 }
-"""The settings of each kind; those of the transferbox are a section of their own."""
+"""The settings of each kind; those of the transferbox are in a section of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A place, and what a receiver gets there."""
+    """A location, and what a receiver gets there."""
 
     location: Location
     terms: Terms
 
 
 Locations = Mapping[str, Destination]
-"""All places of an installation by their names, the transferbox first."""
+"""All locations of an installation by their names, the transferbox first."""
 
 
 def load_locations(settings: Settings) -> Locations:
-    """The transferbox and the locations of the settings; raises DefinitionError with every fault.
+    """Make the transferbox and the locations of the settings.
 
-    Nothing is connected, and no secret is read.
+    Nothing is connected, and no secret is read. Raises DefinitionError with every fault.
     """
     box = Transferbox(settings.root / TRANSFERBOX)
     own = settings.transferbox
@@ -60,7 +60,7 @@ def load_locations(settings: Settings) -> Locations:
 
 
 def terms_of(locations: Locations) -> dict[str, Terms]:
-    """What a receiver gets at each place: what definitions are checked against."""
+    """The terms of each location, against which definitions are checked."""
     return {name: destination.terms for name, destination in locations.items()}
 
 
@@ -82,14 +82,14 @@ def _read(name: str, own: Document, faults: Faults) -> LocationSettings | None:
 
 
 def _within(settings: Document, name: str, given: Mapping[str, object]) -> Document:
-    """The settings of one location as a document, its lines those of the file."""
+    """The settings of one location as a document, with the lines of the settings' file."""
     lines = {at[2:]: n for at, n in settings.lines.items() if at[:2] == ("locations", name)}
     sources = {at[2:]: s for at, s in settings.sources.items() if at[:2] == ("locations", name)}
     return Document(settings.path, given, lines, sources)
 
 
 def _anchored(model: LocationSettings, folder: Path) -> LocationSettings:
-    """The settings with their paths relative to the file's folder."""
+    """A copy of the settings, with relative paths resolved from the settings file's folder."""
     paths = {
         name: folder / value
         for name in type(model).model_fields

@@ -1,4 +1,4 @@
-"""Limits on how long a place may hold a delivery, also one that says something now and then."""
+"""Time limits of deliveries; they also end a delivery that makes progress, but too slowly."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _HINT = "the line or the server is slow: look there, or raise attempt_seconds of
 
 
 class Limit:
-    """How long an attempt may take, from now on."""
+    """The time limit of an attempt; it starts when the object is made."""
 
     def __init__(self, seconds: float, where: str) -> None:
         self._seconds, self._where = seconds, where
         self._end = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Return the seconds that are left; raises PassingError where none are."""
+        """Return the remaining seconds; raises PassingError if there are none."""
         left = self._end - time.monotonic()
         if left <= 0:
             raise _over(self._seconds, self._where, DeliveryStep.WRITE)
@@ -31,8 +31,10 @@ class Limit:
 
 @contextmanager
 def ended_after(seconds: float, end: Callable[[], object], where: str) -> Iterator[None]:
-    """Call `end`, from another thread, where the context takes longer: it must make what goes on
-    there fail with a DeliveryError, which is told as what it is.
+    """Limit a context to some seconds; after them `end` is called from another thread.
+
+    `end` must make the work in the context fail with a DeliveryError. That is then replaced by a
+    PassingError that names the time limit.
     """
     is_over = threading.Event()
 

@@ -1,4 +1,4 @@
-"""The local files of a delivery: what is sent, and what deltadrop keeps for itself meanwhile."""
+"""Local files of a delivery: the file to send, and files of deltadrop's own, such as locks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sinks.locations.base import DeliveryError
 __all__ = ["Comparison", "content_of", "ends_of", "own_file"]
 
 _END_BYTES: Final = 64 * 1024
-"""Bytes of each end of a file that is read back by its ends."""
+"""Bytes at each end of a file that are read back, if only its ends are."""
 
 _OWNER: Final = (
     "it must belong to the user that the scheduler runs as: change its owner (chown), "
@@ -23,7 +23,7 @@ _OWNER: Final = (
 
 
 def content_of(local: Path, where: str) -> tuple[int, str]:
-    """Return the bytes and the SHA-256 of a file; raises DeliveryError where it can't be read."""
+    """Return (bytes, SHA-256 in hex) of a file; raises DeliveryError if it can't be read."""
     try:
         with local.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -33,7 +33,7 @@ def content_of(local: Path, where: str) -> tuple[int, str]:
 
 
 class Comparison(contextlib.AbstractContextManager["Comparison"]):
-    """Compares a file with what comes from elsewhere, piece by piece."""
+    """Comparison of a local file with bytes from elsewhere, piece by piece."""
 
     def __init__(self, local: Path) -> None:
         self._local = local
@@ -44,11 +44,11 @@ class Comparison(contextlib.AbstractContextManager["Comparison"]):
         return self
 
     def goes_on(self, piece: bytes) -> bool:
-        """Whether the file goes on with these bytes."""
+        """Read on in the file; return whether it continues with these bytes."""
         return self._file.read(len(piece)) == piece
 
     def is_over(self) -> bool:
-        """Whether all of the file was compared."""
+        """Whether the whole file was compared."""
         return not self._file.read(1)
 
     def __exit__(self, *_: object) -> None:
@@ -56,7 +56,7 @@ class Comparison(contextlib.AbstractContextManager["Comparison"]):
 
 
 def ends_of(local: Path) -> list[tuple[int, bytes]]:
-    """Return the first and the last bytes of a file, each with the offset where it begins."""
+    """Return (offset, bytes) of the beginning and the end of a file; one pair for a small file."""
     size = local.stat().st_size
     ends = []
     with local.open("rb") as file:
@@ -68,8 +68,8 @@ def ends_of(local: Path) -> list[tuple[int, bytes]]:
 
 @contextlib.contextmanager
 def own_file(path: Path) -> Iterator[None]:
-    """Say in our own words what keeps this run from a file that deltadrop keeps for itself, as a
-    lock; raises DeliveryError.
+    """Translate errors about a file of deltadrop's own, such as a lock, to DeliveryError with a
+    hint.
     """
     try:
         yield

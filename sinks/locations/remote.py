@@ -1,9 +1,9 @@
-"""What servers with folders have in common: a file is sent aside, and renamed when it's whole.
+"""Delivery to servers with folders: a file is sent under a temporary name, then renamed.
 
-The name aside tells the content (its checksum is in it), so that a later attempt finds what an
-earlier one has sent, compares it, and goes on from there. Where the server forbids renaming, a file
-grows under its own name, and the ready file tells when it's whole; what is there is only ever
-added to, and only if it's the beginning of the file.
+The temporary name depends on the content's checksum. So a later attempt finds the bytes that an
+earlier one sent, compares them, and continues there. If the server forbids renaming, a file grows
+under its own name, and the ready file shows that it is complete. Bytes are then only appended, and
+only if the server's file is the beginning of the local file.
 """
 
 from __future__ import annotations
@@ -39,41 +39,41 @@ __all__ = ["RemoteLocation", "Session"]
 _BEFORE_WRITE: Final = (DeliveryStep.CONNECT, DeliveryStep.TRUST, DeliveryStep.LOGIN)
 _LOCK_PAUSE_SECONDS: Final = 0.1
 _CHECKED: Final = bytes(range(256)) * 1024
-"""What a check delivers: several packets, with every byte, line ends too."""
+"""The content of a check's file: several packets with every byte value, line ends included."""
 
 
 class Session(Protocol):
-    """A login at a server. All methods raise PassingError or DeliveryError."""
+    """A logged-in connection to a server. All methods raise PassingError or DeliveryError."""
 
     def size(self, path: str) -> int | None:
-        """Return the bytes of a file; None if there is none."""
+        """The size of a file in bytes; None if the file doesn't exist."""
 
     def begins(self, path: str, local: Path) -> bool:
-        """Tell whether a local file begins with all that the server's file has."""
+        """Whether the server's file is the beginning of a local file."""
 
     def holds(self, path: str, start: int, expected: bytes) -> bool:
-        """Tell whether a file has these bytes (one at least) from byte `start` on."""
+        """Whether a file has the expected bytes (at least one) from byte `start` on."""
 
     def make_folder(self, path: str) -> None:
-        """Make a folder. That it can't be made is no error: it may be there and not to be looked
-        at; else writing into it fails.
+        """Make a folder. A refusal raises no error, as the folder may exist without being visible;
+        if it doesn't exist, `write` fails.
         """
 
     def write(self, local: Path, path: str, start: int) -> None:
-        """Send a local file from byte `start` on, to the end of the server's file of that size;
-        0 makes the file anew.
+        """Send a local file from byte `start` on, and append it to the server's file of that size;
+        0 creates or replaces the server's file.
         """
 
     def rename(self, source: str, target: str) -> None:
-        """Rename a file; `target` wasn't there a moment ago."""
+        """Rename a file; the caller has just checked that `target` doesn't exist."""
 
     def remove(self, path: str) -> None:
-        """Remove a file; one that isn't there is no error."""
+        """Remove a file, if it exists."""
 
 
 @dataclass(frozen=True)
 class _Sending:
-    """One file on its way. sender: the installation that sends it."""
+    """A file that is being sent; sender: the id of the installation that sends it."""
 
     sender: str
     local: Path
@@ -88,15 +88,17 @@ class _Sending:
 
     @property
     def aside(self) -> str:
-        """Its name while it's not whole. Another installation that sends the same has another."""
+        """The path of the file while it isn't complete; it differs between installations."""
         mark = hashlib.sha256(f"{self.digest} {self.sender}".encode()).hexdigest()[:16]
         return _joined(self.folder, f".{self.name}.{mark}.part")
 
 
 @dataclass(frozen=True)
 class RemoteLocation:
-    """A server with folders. locks: a folder for locks, so that two closers of one machine don't
-    send the same file at the same time.
+    """A server with folders.
+
+    locks: a local folder for locks, so that two closers on one machine don't send the same file at
+    the same time.
     """
 
     name: str
@@ -106,7 +108,7 @@ class RemoteLocation:
     @property
     @abstractmethod
     def server(self) -> str:
-        """Its address without folders, as sftp://user@host:port."""
+        """The server's address without folders, such as sftp://user@host:port."""
 
     @abstractmethod
     def connect(self) -> AbstractContextManager[Session]:
@@ -133,7 +135,7 @@ class RemoteLocation:
         return Receipt(self.name, address, delivered, size)
 
     def find(self, folder: Folder, name: str) -> bool:
-        """See Location.find; where nothing can be looked at, nothing is found."""
+        """See Location.find; always False at a write-only location."""
         if self.settings.write_only:
             return False
         with self.connect() as session:
@@ -154,7 +156,7 @@ class RemoteLocation:
             yield from self._try(session, local)
 
     def address(self, path: str) -> str:
-        """Where a file is, for people."""
+        """The full address of a file, for people."""
         return f"{self.server}/{path.lstrip('/')}"
 
     def _try(self, session: Session, local: Path) -> Iterator[DeliveryStep]:
@@ -184,14 +186,17 @@ class RemoteLocation:
                     session.remove(path)
             raise
         if settings.write_only:
-            with contextlib.suppress(DeliveryError):  # few of them let anybody remove a file
+            with contextlib.suppress(DeliveryError):  # few such servers allow removing files
                 session.remove(sending.target)
             return
         session.remove(sending.target)
         yield DeliveryStep.DELETE
 
     def _is_whole(self, session: Session, sending: _Sending, there: int) -> bool:
-        """Whether the target has all bytes; False if it's a part of it that may be added to."""
+        """Whether the target is complete; False if it is a part that may be appended to.
+
+        Raises OtherBytesError if it has other bytes.
+        """
         is_whole = there == sending.size
         may_grow = not is_whole and self._may_grow(session, sending, there)
         if (is_whole or may_grow) and session.begins(sending.target, sending.local):
@@ -199,7 +204,7 @@ class RemoteLocation:
         raise OtherBytesError.at(self.address(sending.target))
 
     def _may_grow(self, session: Session, sending: _Sending, there: int) -> bool:
-        """Whether a file with less bytes may be what an earlier attempt has sent in its place."""
+        """Whether a shorter file may be the part that an earlier attempt sent under this name."""
         ready = self.settings.ready_file
         if self.settings.rename or ready is None or there > sending.size:
             return False
@@ -211,17 +216,17 @@ class RemoteLocation:
             self._send(session, sending, sending.aside, self._begun(session, sending))
             return self._settle(session, sending)
         except PassingError:
-            raise  # what was sent stays for the next attempt
+            raise  # the sent bytes stay for the next attempt
         except DeliveryError:
             with contextlib.suppress(DeliveryError):
                 session.remove(sending.aside)
             raise
 
     def _begun(self, session: Session, sending: _Sending) -> int | None:
-        """The bytes that an earlier attempt has sent aside; what can't be used is removed.
+        """The number of bytes that an earlier attempt sent under the temporary name; None if none.
 
-        A server that was cut off may keep the file locked for minutes: with another file of the
-        same name the next attempt is free of it.
+        A file that can't be used is removed. After a broken connection, a server may lock the file
+        for minutes; the removal lets the next attempt make a new file of the same name.
         """
         before = session.size(sending.aside)
         if before is None:
@@ -253,7 +258,7 @@ class RemoteLocation:
         return Delivered.NOW
 
     def _reads_back(self, session: Session, sending: _Sending, path: str) -> bool:
-        """Whether a file that was sent is there with its bytes, as far as the settings ask for."""
+        """Whether the server has the sent bytes, as far as the settings require a check."""
         match self.settings.read_back:
             case None:
                 return True
@@ -273,10 +278,11 @@ class RemoteLocation:
         )
 
     def _send_unseen(self, session: Session, sending: _Sending) -> Delivered:
-        """Send a file to a place where nothing can be looked at: each attempt from its begin.
+        """Send a file to a write-only location; each attempt starts at the file's beginning.
 
-        Whether the server has a file of that name can't be known, nor compared. A rename that is
-        refused after an earlier attempt had got to it means that this attempt had done it.
+        Whether the server has a file of that name can't be known, nor can the files be compared.
+        If the rename is refused, and an earlier attempt had begun to rename, then that attempt has
+        succeeded.
         """
         if not self.settings.rename:
             session.write(sending.local, sending.target, 0)
@@ -290,7 +296,7 @@ class RemoteLocation:
         try:
             session.rename(sending.aside, sending.target)
         except PassingError:
-            raise  # whether it was renamed isn't known: the note stays for the next attempt
+            raise  # the result of the rename is unknown, so the note stays for the next attempt
         except DeliveryError:
             with contextlib.suppress(DeliveryError):
                 session.remove(sending.aside)
@@ -304,7 +310,7 @@ class RemoteLocation:
         return Delivered.NOW
 
     def _settle(self, session: Session, sending: _Sending) -> Delivered:
-        """Give a whole file its name, unless it's taken by now."""
+        """Rename a complete file to its target, unless that exists by now."""
         there = session.size(sending.target)
         if there is None:
             try:
@@ -335,8 +341,10 @@ class RemoteLocation:
 
 
 def _sender(folder: Path) -> str:
-    """The installation's own id, made once. A host's name would change with each container, and
-    what one has begun to send would never be gone on with.
+    """The installation's id, made once and stored in `folder`.
+
+    A host name would change with each container. Then no attempt could continue what another
+    container began to send.
     """
     file = folder / "sender"
     with own_file(file):
@@ -363,7 +371,7 @@ def _joined(folder: str, name: str) -> str:
 
 
 def _folders(path: str) -> Iterator[str]:
-    """A folder and those around it, the outermost first."""
+    """Yield a folder and its parents, the outermost first."""
     root = "/" if path.startswith("/") else ""
     parts = path.strip("/").split("/")
     for end in range(1, len(parts) + 1):

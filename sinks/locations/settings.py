@@ -1,7 +1,7 @@
-"""What the settings of every kind of location have in common, and where secrets come from.
+"""Settings that every kind of location has, and the reading of secrets.
 
-A secret is never in the settings: they name an environment variable or a file that holds it, and
-it's read when it's needed.
+A secret is never in the settings. They name an environment variable or a file with the secret,
+which is read when it is needed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sinks.locations.base import DeliveryError, DeliveryStep, Location, ReadBack
 __all__ = ["UNSEEN", "LocationSettings", "RemoteSettings", "ServerFolder", "Text", "secret"]
 
 UNSEEN: Final = "where the login may not look at files, set write_only: true"
-"""What to do about a box that takes files and shows none."""
+"""The hint for a server that accepts files, but doesn't let the login look at them."""
 
 _SERVER_FOLDER = worded(
     r"^(/?[A-Za-z0-9_][A-Za-z0-9._-]*)*/?$",
@@ -29,11 +29,11 @@ _SERVER_FOLDER = worded(
 )
 Text = Annotated[str, StringConstraints(min_length=1, strict=True)]
 ServerFolder = Annotated[str, StringConstraints(pattern=_SERVER_FOLDER, strict=True)]
-"""A folder of a server; one that doesn't begin with a slash is within the login's own."""
+"""A folder of a server; without a slash at its start it is relative to the login's own folder."""
 
 
 class LocationSettings(BaseModel, ABC):
-    """Settings of one location: `kind` chooses the class that reads the rest."""
+    """Settings of one location; `kind` chooses the class for the other fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,7 +49,7 @@ class LocationSettings(BaseModel, ABC):
 
     @property
     def terms(self) -> Terms:
-        """What a receiver gets there."""
+        """What a receiver gets there, and how often a delivery is attempted."""
         return Terms(
             self.manifests,
             self.ready_file,
@@ -60,7 +60,7 @@ class LocationSettings(BaseModel, ABC):
 
     @abstractmethod
     def location(self, name: str, locks: Path) -> Location:
-        """Make the location, without connecting. locks: a folder of this machine for locks."""
+        """Make the location, without connecting; locks: a folder of this machine for locks."""
 
 
 class RemoteSettings(LocationSettings):
@@ -84,9 +84,10 @@ class RemoteSettings(LocationSettings):
 
 
 def secret(what: str, variable: str | None, file: Path | None, location: str) -> str | None:
-    """Read a secret from the variable or the file that is named; None if neither is.
+    """Read a secret from an environment variable or a file; None if neither is named.
 
-    Raises DeliveryError, which never shows it, where it isn't there.
+    what, location: for errors. Raises DeliveryError if the secret is missing, empty or can't be
+    read. The error never contains the secret.
     """
     if variable is not None:
         found = os.environ.get(variable)

@@ -1,4 +1,4 @@
-"""The nature of a trouble: what is told once, however often it comes back in other words."""
+"""The cause of a trouble, by which repeated attempts are reported once."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ _CHANGING: Final = re.compile(
 
 
 def cause_of(error: DeltadropError, problem: str) -> str:
-    """Say what kind of trouble it is: of what nobody foresaw its class, else its message without
-    what changes from one attempt to the next.
+    """The cause of an error: the same text for each attempt that fails in the same way.
+
+    It is the message without the parts that change between attempts (numbers, checksums, temporary
+    names); for an UnforeseenError, its `cause`.
     """
     if isinstance(error, UnforeseenError):
         return error.cause

@@ -1,4 +1,4 @@
-"""What a way to send reports is: a mail server, a webhook."""
+"""The interface of channels that send reports, such as a mail server or a webhook."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["PartlySentError", "RefusedError", "ReportChannel", "UnreachableError
 
 
 class UnreachableError(ReportError):
-    """The other side can't be reached or doesn't let us in: other reports would fail as well."""
+    """The receiving server can't be reached or refuses the login; other reports would fail, too."""
 
 
 class PartlySentError(ReportError):
-    """Some have it, others can't take it now: `recipients` are to get it by a later sending."""
+    """Some recipients have the report, others can't get it now: `recipients` must get it later."""
 
     def __init__(self, what: str, recipients: tuple[str, ...]) -> None:
         super().__init__(what)
@@ -25,36 +25,39 @@ class PartlySentError(ReportError):
 
 
 class RefusedError(ReportError):
-    """Every recipient refuses it for good."""
+    """Every recipient refuses the report for good."""
 
 
 class ReportChannel(Protocol):
-    """Sends reports. Sending one twice is possible (a run may be killed between the sending and its
-    note), so each sending carries the report's id, by which a receiver knows a repeat.
+    """A channel that sends reports.
+
+    A report may be sent twice, as a run can be killed between sending and recording it. Each
+    sending therefore carries the report's id, by which a receiver recognises a repeat.
     """
 
     @property
     def name(self) -> str:
-        """Its name in the outbox."""
+        """The channel's name in the outbox."""
 
     def wants(self, report: Report) -> bool:
-        """Whether there is anybody to send it to."""
+        """Whether the channel has a recipient for a report."""
 
     def send(self, report: Report) -> None:
-        """Hand a report over; raises ReportError where that fails, UnreachableError where no other
-        need be tried, PartlySentError where it arrived with some, RefusedError where nobody wants
-        it.
+        """Send a report; raises ReportError if that fails.
+
+        Of its subclasses, UnreachableError means that other reports would fail as well,
+        PartlySentError that only some recipients got it, RefusedError that all refuse it for good.
         """
 
 
 def trusting(ca_file: Path | None, setting: str) -> ssl.SSLContext:
-    """Verify the other side by a file of authorities, without one by those of the system.
+    """A TLS context that trusts the authorities in `ca_file`; without a file, those of the system.
 
-    Raises UnreachableError where the file can't be used. setting: its name.
+    setting: the file's setting, for errors. Raises UnreachableError if the file can't be used.
     """
     try:
         return ssl.create_default_context(cafile=ca_file)
-    except OSError as error:  # of ssl, too: it is no PEM file
+    except OSError as error:  # also ssl.SSLError, if it isn't a PEM file
         raise UnreachableError(
             f"can't be read: {error.strerror or error}",
             where=str(ca_file),

@@ -1,6 +1,4 @@
-"""What a report tells of a drop beside its figures, from the ledger: why a held one was let go,
-and what a revision replaces.
-"""
+"""Facts from the ledger for reports: why a held drop was sent, and what a revision replaces."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ __all__ = ["NOT_HELD", "LetGo", "Replaced", "let_go", "revised_since"]
 
 @dataclass(frozen=True, slots=True)
 class LetGo:
-    """Why a person let a drop go that was held, and what it was held for."""
+    """The reason why a person let a held drop be sent, and why it was held."""
 
     reason: str
     held_because: tuple[str, ...]
@@ -29,14 +27,17 @@ NOT_HELD: Final = LetGo("", ())
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """What came of a drop that was made again, and of the one that it replaces."""
+    """The outcomes of a revision (`now`) and of the drop that it replaces (`before`)."""
 
     before: CloseOutcome
     now: CloseOutcome
 
 
 def let_go(ledger: Ledger, intent: Intent | None) -> LetGo:
-    """Return why a close's drop was let go, by a release or without what is lost."""
+    """The reason why a close's drop was sent although it was held: a release, or an accepted loss.
+
+    NOT_HELD if there is neither.
+    """
     if intent is None:
         return NOT_HELD
     holds = Holds(ledger.store)
@@ -55,7 +56,7 @@ def let_go(ledger: Ledger, intent: Intent | None) -> LetGo:
 
 
 def revised_since(ledger: Ledger, since: dt.datetime) -> Iterator[tuple[Revision, Replaced]]:
-    """Yield the revisions that were delivered since a moment, each with what it replaced."""
+    """Yield the revisions that were delivered since a moment, with the outcomes of both drops."""
     for export, instant in ledger.begun():
         before = ledger.outcome(export, instant)
         for number in ledger.revisions(export, instant):
@@ -63,8 +64,8 @@ def revised_since(ledger: Ledger, since: dt.datetime) -> Iterator[tuple[Revision
             if before is None or now is None:
                 continue
             if dt.datetime.fromisoformat(now.finished_at) >= since:
-                # Read last: it is large, and most revisions are old.
+                # Read only here, as a revision's entry is large, and most revisions are old.
                 revision = ledger.revision(export, instant, number)
-                assert revision is not None  # an outcome has an intent
+                assert revision is not None  # every outcome has an intent
                 yield revision, Replaced(before, now)
             before = now

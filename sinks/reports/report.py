@@ -1,6 +1,7 @@
-"""A report: what came of a close, or what keeps it from coming. Its JSON is what a webhook gets.
+"""Reports about the result of a close, or the reason why it has none yet.
 
-Its JSON is a contract: fields may be added, their meaning never changes.
+A webhook gets a report's JSON. It is a contract: fields may be added, but their meaning never
+changes.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _DEAD_LETTERS: Final = "dead letter"
 
 
 class ReportKind(StrEnum):
-    """What a report is about; trouble first, which is the order they are sent in."""
+    """The subject of a report. Reports are sent in this order: trouble first."""
 
     FAILED = "failed"
     HELD = "held"
@@ -38,13 +39,14 @@ class ReportKind(StrEnum):
 
 
 class Report(BaseModel):
-    """One report. What only a delivered drop has is empty in the others, and the other way round; a
-    file that was skipped has neither bytes nor checksum.
+    """One report. Fields that don't apply to its kind are empty; a skipped file has no bytes and no
+    checksum.
 
-    problem and hint: what is wrong, and what to do. deliver_by: the moment after which the drop is
-    late, in UTC; told_at: when this was found. reason: why a person let a held drop go (which
-    held_because says of it), or why a drop was made again: as `revision`, which `replaces` a file
-    (a failed one that has a revision is of that, which can't be delivered).
+    problem, hint: what is wrong, and what to do. deliver_by: the moment after which the drop is
+    late, in UTC. told_at: when the result or problem was found. held_because: why the drop was
+    held. reason: why a person released it, or why the drop was made again. revision: the number of
+    the drop that was made again; in a FAILED report, the revision that can't be delivered.
+    replaces: the file that the revision replaces.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -77,12 +79,12 @@ class Report(BaseModel):
 
     @property
     def instant(self) -> dt.datetime:
-        """The close's instant."""
+        """The instant of the close."""
         return dt.datetime.fromisoformat(self.window.end.utc)
 
     @property
     def is_trouble(self) -> bool:
-        """Whether somebody has to do something."""
+        """Whether the report is about a problem that a person may have to solve."""
         return self.kind not in (ReportKind.DELIVERED, ReportKind.REVISED)
 
     @classmethod
@@ -94,7 +96,11 @@ class Report(BaseModel):
         outcome: CloseOutcome,
         let_go: LetGo = NOT_HELD,
     ) -> Report:
-        """Report a drop. begin: of its window; None for an initial drop. let_go: if it was held."""
+        """The report of a delivered drop.
+
+        begin: of the window; None for an initial drop. let_go: why the drop was sent, if it was
+        held.
+        """
         limit = deliver_by(export, instant)
         finished = dt.datetime.fromisoformat(outcome.finished_at)
         return cls(
@@ -124,7 +130,7 @@ class Report(BaseModel):
     def of_revised(
         cls, export: Export, begin: dt.datetime | None, revision: Revision, drops: Replaced
     ) -> Report:
-        """Report a drop that was made again with other content."""
+        """The report of a revision, a drop that was made again with other content."""
         instant, number = revision.intent.instant, revision.number
         drop = cls.of_delivered(export, begin, instant, drops.now)
         return drop.model_copy(
@@ -148,7 +154,7 @@ class Report(BaseModel):
         error: DeltadropError,
         now: dt.datetime,
     ) -> Report:
-        """Report that a close was held, or failed. One of the same nature has the same id."""
+        """The report that a close was held, or failed; the same cause gives the same id."""
         kind = ReportKind.HELD if isinstance(error, HeldError) else ReportKind.FAILED
         problem = error.reason()
         own_id = _id(export, instant, kind, cause_of(error, problem))
@@ -164,7 +170,7 @@ class Report(BaseModel):
         error: DeltadropError,
         now: dt.datetime,
     ) -> Report:
-        """Report that a drop that was made again can't be delivered; see `of_trouble`."""
+        """The report that a revision can't be delivered; the same cause gives the same id."""
         instant, number = revision.intent.instant, revision.number
         problem = error.reason()
         report = cls._undelivered(
@@ -184,7 +190,7 @@ class Report(BaseModel):
     def of_late(
         cls, export: Export, begin: dt.datetime | None, instant: dt.datetime, now: dt.datetime
     ) -> Report:
-        """Report that a drop isn't delivered though it should be."""
+        """The report that a drop isn't delivered after its `deliver_by`."""
         problem = "the drop isn't delivered yet"
         hint = "`deltadrop status` says what it waits for; there is a report of what failed, if any"
         return cls._undelivered(export, begin, instant, now, ReportKind.LATE, problem, hint)
@@ -215,7 +221,10 @@ class Report(BaseModel):
 
 
 def deliver_by(export: Export, instant: dt.datetime) -> dt.datetime | None:
-    """Return when a drop is late: at the first `deliver_by` hour after its close, if any."""
+    """The moment after which a drop is late: the first `deliver_by` hour after its close.
+
+    None if the schedule has no `deliver_by`.
+    """
     by = export.definition.schedule.deliver_by
     if by is None:
         return None
@@ -228,8 +237,8 @@ def deliver_by(export: Export, instant: dt.datetime) -> dt.datetime | None:
 def _id(
     export: Export, instant: dt.datetime, kind: ReportKind, cause: str = "", revision: int = 0
 ) -> str:
-    """Name what is told once: an export, a window, a kind, a revision, and of trouble its
-    nature.
+    """The id of a report, which is sent once: by export, window, kind, revision, and for trouble by
+    its cause.
     """
     name = f"{export.name}/{stamp(instant)}/{kind}" + (f"-r{revision}" if revision else "")
     if not cause:

@@ -1,4 +1,4 @@
-"""A report in words: subject, plain text and HTML of one content, trouble first."""
+"""The text of a report: subject, plain text and HTML, with trouble first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sinks.wording import counted
 __all__ = ["html", "plain", "subject"]
 
 Line: TypeAlias = tuple[str, str]
-"""A label and what there is to say."""
+"""(label, text)."""
 
 _INDENT: Final = 18
 _STYLE: Final = "font-family:sans-serif;font-size:14px;color:#222"
@@ -29,7 +29,7 @@ class _Part:
 
 
 def subject(report: Report) -> str:
-    """One line that tells all that a reader of a full mailbox needs."""
+    """The subject line: the result, the export and the window, for a reader of a full mailbox."""
     window = f"window until {report.window.end.local[:16].replace('T', ' ')}"
     name = report.export.name
     match report.kind:
@@ -48,12 +48,12 @@ def subject(report: Report) -> str:
 
 
 def plain(report: Report) -> str:
-    """The report as text."""
+    """The report as plain text."""
     return "\n\n".join(map(_plain_part, _parts(report))) + "\n"
 
 
 def html(report: Report) -> str:
-    """The report as HTML: no image, no script, nothing that is fetched."""
+    """The report as HTML, without images, scripts or anything that a mail program has to fetch."""
     parts = "".join(_html_part(part) for part in _parts(report))
     return f'<!doctype html>\n<html><body style="{_STYLE}">{parts}</body></html>\n'
 

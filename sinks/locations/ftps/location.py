@@ -1,8 +1,8 @@
 """FTPS: FTP over TLS (RFC 4217), explicit or implicit, by libcurl.
 
-The server's certificate is checked against its name. Data goes by passive connections, each of
-which resumes the control connection's TLS session, as many servers demand. FTP's rename
-overwrites: the name is looked for just before, and closers of one machine take turns.
+The server's certificate is checked against its name. Data connections are passive; each resumes the
+control connection's TLS session, as many servers require. FTP's rename overwrites an existing file.
+Therefore the target is looked up just before, and closers on one machine take turns.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PORTS: Final[Mapping[str, int]] = {"explicit": 21, "implicit": 990}
 
 
 class FtpsSettings(RemoteSettings):
-    """Settings of an FTPS server. Plain FTP isn't spoken."""
+    """Settings of an FTPS server; FTP without TLS isn't supported."""
 
     kind: Literal["ftps"]
     tls: Literal["explicit", "implicit"] = "explicit"

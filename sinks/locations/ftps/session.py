@@ -1,4 +1,4 @@
-"""What is done on an FTPS server, by libcurl: each command one transfer of one handle."""
+"""File operations on an FTPS server, by libcurl; each operation is a transfer of one handle."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ __all__ = ["FtpsSession"]
 
 _NOT_FOUND: Final = 78  # CURLE_REMOTE_FILE_NOT_FOUND
 _SLOWEST: Final = 64 * 1024
-"""Bytes a second: a transfer that is slower on average is cut, and goes on with the next attempt.
-libcurl's other limits don't hold while a data connection agrees on TLS (8.23): it waits for ever.
+"""Bytes per second: a transfer that is slower on average is cut, and the next attempt continues it.
+libcurl's other limits don't apply during the TLS handshake of a data connection (8.23), which could
+wait for ever.
 """
 _TIMED_OUT: Final = 28  # CURLE_OPERATION_TIMEDOUT
 _STEPS: Final[Mapping[int, DeliveryStep]] = {
@@ -28,25 +29,25 @@ _STEPS: Final[Mapping[int, DeliveryStep]] = {
     **dict.fromkeys((35, 53, 54, 58, 59, 60, 64, 66, 77, 80, 83, 90, 91, 98), DeliveryStep.TRUST),
     67: DeliveryStep.LOGIN,
 }
-"""libcurl's error codes (CURLE_…) that belong to a step before writing."""
+"""libcurl's error codes (CURLE_…) for the steps before writing."""
 _PASSING: Final = frozenset({6, 7, 8, 12, 13, 18, 28, 30, 35, 52, 55, 56, 81, 89})
-"""Those of a line or a server that may be well again in a moment."""
+"""libcurl's error codes after which another attempt may succeed."""
 
 
 @dataclass(slots=True)
 class FtpsSession:
-    """See Session. One handle keeps its connection from one command to the next."""
+    """See Session. The handle reuses its connection for all commands."""
 
     curl: pycurl.Curl
     url: str
     server: str
     options: Mapping[int, object]
-    timeout: float  # seconds that the server may say nothing
+    timeout: float  # seconds without an answer of the server
     limit: Limit
-    answers: list[str] = field(default_factory=list)  # what the server has answered
+    answers: list[str] = field(default_factory=list)  # the server's answers to the last command
 
     def log_in(self) -> None:
-        """Connect, check the server, and log in."""
+        """Connect, verify the server, and log in."""
         import pycurl
 
         self._do("", DeliveryStep.CONNECT, {pycurl.NOBODY: 1})
@@ -105,7 +106,7 @@ class FtpsSession:
         return bytes(found) == expected
 
     def make_folder(self, path: str) -> None:
-        """See Session.make_folder; a * before a command: that it fails is no error."""
+        """See Session.make_folder; the * makes libcurl ignore the command's failure."""
         self._command(path, DeliveryStep.WRITE, f"*MKD {path}")
 
     def write(self, local: Path, path: str, start: int) -> None:
@@ -146,7 +147,7 @@ class FtpsSession:
         of_file: bool = False,
         moved: int = 0,
     ) -> None:
-        """Do one transfer, of `moved` bytes at most; raises what it was that failed."""
+        """Do one transfer, of `moved` bytes at most; raises the DeliveryError for its failure."""
         import pycurl
 
         self.answers.clear()

@@ -1,4 +1,4 @@
-"""S3, and whatever speaks its protocol."""
+"""S3, and other stores with its protocol."""
 
 from sinks.locations.s3.location import S3, S3Settings
 

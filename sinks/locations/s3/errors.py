@@ -1,4 +1,4 @@
-"""What S3 endpoints refuse, in our own words."""
+"""Translation of the errors of S3 endpoints."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _WRONG_LOGIN: Final = frozenset(
 
 
 class S3Errors(contextlib.AbstractContextManager["S3Errors"]):
-    """Says in our own words what an endpoint, or the way to it, refuses.
+    """A context that translates errors of an endpoint and the connection to DeliveryError.
 
-    location: its name. where: the object's address.
+    location: the location's name. where: the object's address. step: the step of the delivery.
     """
 
     def __init__(self, location: str, where: str, step: DeliveryStep = DeliveryStep.WRITE) -> None:

@@ -1,8 +1,8 @@
-"""S3, and whatever speaks its protocol: one PUT that an object of the same name refuses.
+"""S3, and other stores with its protocol: a file is one PUT that fails if the object exists.
 
-`If-None-Match: *` makes a PUT, or the end of a multipart upload, fail where the key exists (Amazon
-S3's conditional writes). An object is seen whole or not at all. Its SHA-256 is kept as metadata, so
-that telling whether it's the same needs no download; one of other origin is read.
+`If-None-Match: *` makes a PUT, or the end of a multipart upload, fail if the key exists (Amazon
+S3's conditional writes). Readers see an object whole or not at all. The object's metadata has its
+SHA-256, so that a comparison needs no download; an object without it is downloaded to compare.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _HASH_KEY: Final = "sha256"
 _EXISTS: Final = frozenset({"412", "PreconditionFailed"})
 _MISSING: Final = frozenset({"404", "NoSuchKey", "NotFound"})
 _CHECKED: Final = {"part_bytes": LEAST_PART, "read_back": "whole"}
-"""Settings of a check: a file of several parts, all of it read back."""
+"""Settings of a check: a file with several parts, which is read back as a whole."""
 _WITHOUT: Final = "it may not know bodies in chunks: try trailing_checksums: false"
 _md5 = partial(hashlib.md5, usedforsecurity=False)
 
@@ -59,7 +59,7 @@ _ENDPOINT: Final = worded(
 
 
 class S3Settings(LocationSettings):
-    """Settings of a bucket. Without keys, those that boto3 finds by itself (variables of its own,
+    """Settings of a bucket. Without keys, boto3 looks for them itself (its environment variables,
     the machine's role).
     """
 
@@ -80,10 +80,10 @@ class S3Settings(LocationSettings):
 
     @property
     def sends_trailing_checksums(self) -> bool:
-        """Whether bodies are sent in chunks with a checksum behind them (aws-chunked).
+        """Whether bodies are sent in chunks, with a checksum after the last one (aws-chunked).
 
-        AWS checks it; other endpoints may refuse such bodies, or store the chunks' framing in the
-        object. So it is off where `endpoint` isn't of AWS, unless the setting says otherwise.
+        AWS verifies the checksum. Other endpoints may refuse such bodies, or store the chunks'
+        framing in the object. So the default is off if `endpoint` isn't of AWS.
         """
         if self.trailing_checksums is not None:
             return self.trailing_checksums
@@ -111,7 +111,7 @@ class S3Settings(LocationSettings):
 
 @dataclass(frozen=True, slots=True)
 class S3:
-    """A bucket, or a folder of one. notes: a local folder that knows the uploads under way."""
+    """A bucket, or a folder in a bucket; notes: a local folder with notes of unfinished uploads."""
 
     name: str
     notes: Path
@@ -154,8 +154,8 @@ class S3:
             yield DeliveryStep.DELETE
 
     def _try(self, client: Any, key: str) -> None:
-        """Deliver a file of two parts and read it back; make sure that it isn't overwritten: some
-        endpoints ignore If-None-Match.
+        """Deliver a file of two parts and read it back; then check that it can't be overwritten, as
+        some endpoints ignore If-None-Match. Raises DeliveryError if it can.
         """
         limit = Limit(self.settings.attempt_seconds, self._address(key))
         with TemporaryDirectory() as folder:
@@ -189,7 +189,7 @@ class S3:
 
     @contextlib.contextmanager
     def client(self) -> Iterator[Any]:
-        """A client of boto3's, with one attempt for each request; nothing is connected yet."""
+        """A boto3 client, with one attempt for each request; it doesn't connect yet."""
         import boto3
         from botocore.config import Config
 
@@ -222,7 +222,7 @@ class S3:
             yield client
 
     def _put(self, client: Any, local: Path, key: str, digest: str, limit: Limit) -> bool:
-        """Create an object and prove what was stored; False where the key exists by now."""
+        """Create an object and verify what was stored; return False if the key exists by now."""
         from botocore.exceptions import ClientError
 
         made = {"Bucket": self.settings.bucket, "Key": key}
@@ -244,9 +244,9 @@ class S3:
         return True
 
     def _prove(self, client: Any, local: Path, key: str, etag: str, limit: Limit) -> None:
-        """Compare what the endpoint has now with what was sent, and remove what is wrong.
+        """Compare the stored object with the file; remove a wrong object and raise DeliveryError.
 
-        An object that is gone was fetched by its receiver.
+        A missing object is right, as its receiver may have fetched and removed it.
         """
         from botocore.exceptions import ClientError
 
@@ -273,7 +273,7 @@ class S3:
         )
 
     def _note(self, key: str, digest: str) -> Path:
-        """Where an upload of these bytes to this key is noted."""
+        """The path of the note about an upload of these bytes to this key."""
         settings = self.settings
         identity = f"{settings.bucket} {key} {digest} {settings.part_bytes} {self._encryption()}"
         return (
@@ -297,7 +297,7 @@ class S3:
 
 
 def _head(client: Any, bucket: str, key: str) -> dict[str, Any] | None:
-    """What is known of an object; None where there is none."""
+    """Fetch the metadata of an object; None if the object doesn't exist."""
     from botocore.exceptions import ClientError
 
     try:

@@ -1,8 +1,8 @@
-"""An upload to S3 in parts, which goes on where an earlier attempt was cut.
+"""Upload to S3 in parts, which continues where an earlier attempt was cut off.
 
-Which upload was begun for which bytes is noted in a local file: S3 keeps an upload apart until it's
-completed, and doesn't tell what it's of. Parts that are there count if their ETag is the MD5 of
-what would be sent; where an endpoint gives others (encryption with aws:kms) all are sent again.
+A local file notes which upload was begun for which bytes, as S3 doesn't report the content of an
+unfinished upload. A part that S3 has is used if its ETag is the MD5 of the bytes to send. Some
+endpoints have other ETags (with encryption aws:kms); then all parts are sent again.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from sinks.locations.local import own_file
 __all__ = ["LEAST_PART", "PASSING", "Sent", "UploadInParts", "code_of"]
 
 LEAST_PART: Final = 5 * 1024 * 1024
-"""Bytes of a part that isn't the last, at least: S3 refuses smaller ones."""
+"""Minimum bytes of a part, except for the last: S3 refuses smaller ones."""
 
 PASSING: Final = frozenset(
     {"ConditionalRequestConflict", "InternalError", "RequestTimeout", "ServiceUnavailable"}
     | {"SlowDown", "409", "500", "502", "503", "504", "NoSuchUpload"}
 )
-"""Codes of what may be well again with the next attempt."""
+"""Error codes after which another attempt may succeed."""
 
 
 def code_of(error: Any) -> str:
-    """The code of botocore's ClientError."""
+    """The error code in botocore's ClientError."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 class Sent(io.RawIOBase):
-    """What is sent, piece by piece, as long as the attempt may take."""
+    """The body of a request: it reads a source as long as the attempt's time limit allows."""
 
     def __init__(self, source: BinaryIO, limit: Limit) -> None:
         self._source, self._limit = source, limit
@@ -50,7 +50,7 @@ class Sent(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """See RawIOBase; raises PassingError where the time is over."""
+        """See RawIOBase; raises PassingError if the time limit is over."""
         self._limit.left()
         return self._source.read(size)
 
@@ -65,8 +65,10 @@ class Sent(io.RawIOBase):
 
 @dataclass(frozen=True, slots=True)
 class UploadInParts:
-    """An upload: client: boto3's; target: bucket and key; options: what the object is made with;
-    note: the local file that keeps the upload's id, whose name tells the object and its bytes.
+    """An upload in parts.
+
+    client: of boto3. target: bucket and key. options: for the creation of the object. note: the
+    local file with the upload's id; its name identifies the object and its bytes.
     """
 
     client: Any
@@ -77,11 +79,11 @@ class UploadInParts:
     limit: Limit
 
     def put(self, local: Path) -> str:
-        """Send what isn't there, and complete it unless the key exists; raises what boto3 raises.
+        """Send the missing parts, and complete the upload unless the key exists.
 
-        Return the ETag that S3 gives such an object: the MD5 of its parts' MD5s, and their number.
-
-        After what may pass the upload stays for the next attempt, else it's ended.
+        Returns the ETag that S3 gives such an object: the MD5 of its parts' MD5s, and their number.
+        Raises boto3's errors. After an error that may pass, the upload stays for the next attempt;
+        after others it is aborted.
         """
         from botocore.exceptions import ClientError
 
@@ -94,7 +96,7 @@ class UploadInParts:
             )
         except ClientError as error:
             if code_of(error) not in PASSING:
-                with contextlib.suppress(Exception):  # the endpoint removes it in its own time
+                with contextlib.suppress(Exception):  # the endpoint removes it at some time
                     self.client.abort_multipart_upload(UploadId=upload, **self.target)
                 self._forget()
             raise
@@ -115,7 +117,7 @@ class UploadInParts:
             self.note.unlink(missing_ok=True)
 
     def _begun(self) -> tuple[str, dict[int, str]] | None:
-        """The upload that was begun, with its parts' ETags by number; None if there is none."""
+        """(id of the unfinished upload, its parts' ETags by number); None if there is none."""
         from botocore.exceptions import ClientError
 
         with own_file(self.note):
@@ -128,14 +130,14 @@ class UploadInParts:
         except ClientError as error:
             if code_of(error) in PASSING - {"NoSuchUpload"}:
                 raise
-            self._forget()  # it's gone, or can't be looked at
+            self._forget()  # the upload is gone, or can't be listed
             return None
         return upload, {part["PartNumber"]: part["ETag"] for part in parts}
 
     def _parts(
         self, local: Path, upload: str, there: Mapping[int, str], digests: list[bytes]
     ) -> Iterator[dict[str, object]]:
-        """Send the parts that aren't there; yield them all, and add each one's MD5 to `digests`."""
+        """Send the missing parts; yield all parts, and add the MD5 of each to `digests`."""
         with local.open("rb") as file:
             number = 0
             while piece := file.read(self.part_bytes):

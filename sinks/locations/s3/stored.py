@@ -1,7 +1,7 @@
-"""Whether an object is what was sent: by what the endpoint says of it, else by reading it back.
+"""Comparison of a stored object with the file that was sent, by metadata or by reading it back.
 
-An answer of 200 is no proof: an endpoint that doesn't know aws-chunked bodies stores the framing of
-their chunks within the object.
+An answer of 200 is no proof: an endpoint that doesn't support aws-chunked bodies stores the framing
+of their chunks in the object.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MD5: Final = re.compile(r'"?(?P<md5>[0-9a-f]{32}(-[0-9]+)?)"?')
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object, and what `head_object` says of it."""
+    """An object, and the answer of `head_object` about it."""
 
     client: Any
     bucket: str
@@ -34,10 +34,11 @@ class StoredObject:
     def difference(
         self, local: Path, etag: str | None, read_back: ReadBack | None, limit: Limit
     ) -> str | None:
-        """Say what is other than in the file that was sent; None if nothing is.
+        """The difference between the object and the file that was sent, as text; None if none.
 
-        etag: what the object's is if the endpoint makes it by MD5, as S3 does; an ETag of that form
-        with another value is a reason to read the object, not a difference by itself.
+        etag: the ETag that the object has if the endpoint makes it by MD5, as S3 does; None: not
+        compared. Another ETag of that form isn't a difference by itself; the object is then read.
+        read_back: how much of the object is read in any case; None: nothing.
         """
         size, found = local.stat().st_size, int(self.head["ContentLength"])
         if found != size:
@@ -48,7 +49,7 @@ class StoredObject:
         return None if same else "has other bytes than were sent"
 
     def reads_as(self, local: Path, limit: Limit) -> bool:
-        """Whether the object has the bytes of a file."""
+        """Read the whole object; return whether it has the bytes of a file."""
         body = self.client.get_object(Bucket=self.bucket, Key=self.key)["Body"]
         with Comparison(local) as comparison:
             while piece := body.read(_PIECE):
@@ -57,7 +58,7 @@ class StoredObject:
             return comparison.is_over()
 
     def _has(self, etag: str) -> bool:
-        """Whether the object's ETag is this one, or none that is made by MD5 (SSE-KMS, SSE-C)."""
+        """Whether the object's ETag is this one, or isn't made by MD5 (as with SSE-KMS, SSE-C)."""
         is_by_md5 = _MD5.fullmatch(str(self.head.get("ETag", "")))
         encrypted = str(self.head.get("ServerSideEncryption", "")).startswith("aws:kms")
         if is_by_md5 is None or encrypted or "SSECustomerAlgorithm" in self.head:

@@ -1,7 +1,7 @@
 """SFTP: files over SSH (RFC 4251 to 4254, draft-ietf-secsh-filexfer-02, which is version 3).
 
-The server proves itself before we do: its host key is in known_hosts, or has the fingerprint that
-was agreed on. Version 3's rename fails where the new name exists.
+The server's host key is checked before the login: it must be in known_hosts, or have the configured
+fingerprint. In version 3, a rename fails if the new name exists.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _FINGERPRINT: Final = worded(
 
 
 class SftpSettings(RemoteSettings):
-    """Settings of an SFTP server: one way to know it, one way to log in."""
+    """Settings of an SFTP server: one way to verify it, and one way to log in."""
 
     kind: Literal["sftp"]
     port: Annotated[int, Field(gt=0, lt=65536)] = 22
@@ -82,9 +82,9 @@ class Sftp(RemoteLocation):
         """See RemoteLocation.connect."""
         import paramiko
 
-        # It logs what it raises as well, with a traceback.
+        # paramiko also logs the errors that it raises, with a traceback.
         logging.getLogger("paramiko").setLevel(logging.CRITICAL)
-        # A transport that wasn't started leaves its socket open.
+        # A transport that wasn't started doesn't close its socket.
         with contextlib.closing(self._dial()) as dialled:
             transport = paramiko.Transport(dialled)
             with (
@@ -110,7 +110,7 @@ class Sftp(RemoteLocation):
             ) from error
 
     def _start(self, transport: paramiko.Transport) -> None:
-        """Agree on keys with the server, and make sure that it is who it should be."""
+        """Exchange keys with the server, and verify its host key."""
         import paramiko
 
         timeout = self.settings.timeout_seconds
@@ -122,7 +122,7 @@ class Sftp(RemoteLocation):
             options.key_types = wanted
         try:
             transport.start_client(timeout=timeout)
-            if not transport.initial_kex_done:  # it says nothing of a time-out
+            if not transport.initial_kex_done:  # paramiko raises nothing at a time-out
                 raise TimeoutError(f"no answer within {timeout:g} s")
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise PassingError(
@@ -134,7 +134,10 @@ class Sftp(RemoteLocation):
         self._trust(transport.get_remote_server_key(), known)
 
     def _known_keys(self) -> dict[str, paramiko.PKey]:
-        """The server's keys of the known_hosts file, by their type."""
+        """The server's keys in the known_hosts file, by their type; empty without such a file.
+
+        Raises DeliveryError if the file can't be read or has no key of the server.
+        """
         import paramiko
 
         settings = self.settings
@@ -235,5 +238,5 @@ def fingerprint_of(key: bytes) -> str:
 
 
 def _plain(kind: str) -> str:
-    """The type of key behind a kind of signature: RSA keys sign in three ways (RFC 8332)."""
+    """The type of key for an algorithm of signatures: RSA keys have three (RFC 8332)."""
     return "ssh-rsa" if kind.startswith("rsa-sha2-") else kind

@@ -1,4 +1,4 @@
-"""What is done on an SFTP server once it has let us in."""
+"""File operations on an SFTP server after the login."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["SftpSession"]
 
 _PIECE: Final = 32 * 1024
-"""A server must take a packet of this size (draft-ietf-secsh-filexfer-02, section 3)."""
+"""Every server must accept packets of this size (draft-ietf-secsh-filexfer-02, section 3)."""
 _READ_AHEAD: Final = 64
-"""Pieces that are asked for before the first has come."""
+"""Pieces that are requested before the first has arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class SftpSession:
         ):
             there.prefetch(max_concurrent_requests=_READ_AHEAD)
             same = True
-            while piece := there.read(_PIECE):  # to the end: what was asked for is on its way
+            while piece := there.read(_PIECE):  # to the end, as all pieces are requested already
                 same = same and comparison.goes_on(piece)
             return same
 
@@ -82,8 +82,8 @@ class SftpSession:
                 piece = source.read(_PIECE)
                 while piece:
                     following = source.read(_PIECE)
-                    # With the last one the answers to all that is under way are waited for, and
-                    # looked at: closing a file doesn't tell that a piece of it was refused.
+                    # The last piece isn't pipelined: its write waits for the answers to all pieces,
+                    # and checks them. Closing the file wouldn't report a refused piece.
                     there.set_pipelined(bool(following))
                     there.write(piece)
                     piece = following
@@ -106,7 +106,7 @@ class SftpSession:
 
     @contextmanager
     def _explained(self, path: str, step: DeliveryStep = DeliveryStep.WRITE) -> Iterator[None]:
-        """Say in our own words what the server, or the way to it, refuses."""
+        """Translate errors of the server and the connection to DeliveryError or PassingError."""
         import paramiko
 
         where = self._at(path)

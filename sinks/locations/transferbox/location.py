@@ -1,8 +1,9 @@
-"""The transferbox: a tree of folders, `<root>/<entity>/<export>/`, that is always there.
+"""The transferbox: a local tree of folders, `<root>/<entity>/<export>/`, which every installation
+has.
 
-A file is put beside its place under a temporary name, made durable, and linked to its name: a link
-never replaces what is there, and appears whole. Beside its place means a second name for it where
-both are on one file system, else a copy.
+A file first gets a temporary name beside its target, and is made durable. Then a hard link gives it
+its name: a link never replaces an existing file, and the file appears whole. The temporary name is
+a hard link to the local file if both are on one file system, else a copy of it.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ __all__ = ["TRANSFERBOX", "Transferbox"]
 TRANSFERBOX = "transferbox"
 _PIECE: Final = 1024 * 1024
 _ASIDE: Final = re.compile(r"\..+\.[0-9a-f]{32}\.part|\.check\.[0-9a-f]{32}\.renamed\.part")
-"""The names that are given here to what isn't whole yet, and to what `check` tries."""
+"""The temporary names that this class gives to incomplete files, and to the files of `check`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transferbox:
-    """A folder tree on a file system that has hard links (all but FAT have)."""
+    """A folder tree on a file system with hard links (all but FAT have them)."""
 
     root: Path
 
@@ -78,7 +79,7 @@ class Transferbox:
             yield DeliveryStep.DELETE
 
     def withdraw(self, folder: Folder, name: str) -> bool:
-        """Remove a file that a revision has replaced; tell whether it was there."""
+        """Remove a file that a revision has replaced; return whether it existed."""
         target = self._path(folder, name)
         with _explained(target):
             was_there = os.path.lexists(target)
@@ -88,7 +89,7 @@ class Transferbox:
             return was_there
 
     def halves(self) -> Iterator[Path]:
-        """Yield what this class has put aside and not removed; others may use such endings too."""
+        """Yield leftover temporary files of this class; others may use similar names."""
         for path in self.root.rglob(".*.part"):
             if _ASIDE.fullmatch(path.name) and _is_regular(path):
                 yield path
@@ -101,7 +102,7 @@ class Transferbox:
 
 
 def _put(local: Path, target: Path) -> Delivered:
-    """Put `local` aside, then link that to `target`."""
+    """Give `local` a temporary name, then link that to `target`."""
     aside = target.with_name(f".{target.name}.{uuid4().hex}.part")
     try:
         _put_durably(local, aside)
@@ -119,7 +120,7 @@ def _put(local: Path, target: Path) -> Delivered:
 def _put_durably(source: Path, aside: Path) -> None:
     try:
         aside.hardlink_to(source)
-    except OSError:  # another file system, or one without links to others' files
+    except OSError:  # another file system, or links to other users' files are forbidden
         _copy_durably(source, aside)
         return
     with source.open("rb") as written:
@@ -129,7 +130,7 @@ def _put_durably(source: Path, aside: Path) -> None:
 def _is_regular(path: Path) -> bool:
     try:
         return stat.S_ISREG(path.lstat().st_mode)
-    except FileNotFoundError:  # it has its name by now
+    except FileNotFoundError:  # the delivery has finished meanwhile
         return False
 
 
@@ -149,7 +150,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _is_there(target: Path, local: Path) -> bool:
-    """Whether `target` has the bytes of `local`; OtherBytesError if it has others."""
+    """Whether `target` exists with the bytes of `local`; OtherBytesError if it has others."""
     if not os.path.lexists(target):
         return False
     if target.is_file() and _same_bytes(target, local):
@@ -169,7 +170,7 @@ def _same_bytes(first: Path, other: Path) -> bool:
 
 @contextmanager
 def _explained(target: Path, step: DeliveryStep = DeliveryStep.WRITE) -> Iterator[None]:
-    """Say in our own words what the file system refuses."""
+    """Translate the file system's errors to DeliveryError with a hint."""
     try:
         yield
     except OSError as error:
