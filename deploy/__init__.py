@@ -1,1 +1,1 @@
-"""What runs deltadrop: its real parts, its demonstration, its deployments."""
+"""The environment of deltadrop: the real parts that it needs, its demo, and its deployments."""

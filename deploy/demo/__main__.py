@@ -1,8 +1,9 @@
-"""A realistic day through real Kafka to CSV drops: `make demo`.
+"""The demo, `make demo`: a realistic day of events through a real Kafka to CSV drops.
 
 About 200,000 events are published in two halves, two workers store them, and both windows are
-closed: the drops go to the transferbox, some to S3 and SFTP too, and mails report. Then comes what
-an operator would look at. Everything is left in `var/demo`, nothing is left running.
+closed. The drops go to the transferbox, some also to S3 and SFTP, and mails report them. Then the
+results are printed, as an operator would look at them. All files stay in `var/demo`; all processes
+are stopped.
 """
 
 import argparse
@@ -37,7 +38,7 @@ WORKERS = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the demo; 1 with the reason where something of it fails."""
+    """Run the demo; return 1, and print the reason, if it fails."""
     parser = argparse.ArgumentParser(prog="python -m deploy.demo", description=__doc__)
     parser.add_argument("--events", type=int, default=200_000, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=7, help="default: %(default)s")
@@ -92,7 +93,7 @@ def _demo(folder: Path, seed: int, size: int, day: date) -> None:
 
 
 def _verify(drops: Sequence[Drop]) -> None:
-    """What a partner does with `deltadrop verify`; raises CommandError where a drop is spoilt."""
+    """Verify drops as a partner does with `deltadrop verify`; CommandError if one is spoilt."""
     for drop in drops:
         verified = verify(drop.file)
         if not verified.is_well:
@@ -100,7 +101,7 @@ def _verify(drops: Sequence[Drop]) -> None:
 
 
 def _settings(bootstrap_servers: str, registry_url: str) -> dict[str, dict[str, Any]]:
-    """Batches of seconds: a demo doesn't wait for a minute."""
+    """The demo's settings, with batches of seconds, as a demo shouldn't wait for a minute."""
     prefix = f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     return settings_of_one_machine(
         bootstrap_servers, registry_url, prefix, batch_seconds=5, delay=2

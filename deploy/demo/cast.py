@@ -1,7 +1,7 @@
-"""Who takes part in the demo's day: profiles, campaigns, stores.
+"""The profiles, campaigns and stores of the demo's day.
 
-Most of a profile follows from its id, so that millions fit in memory; what an event of the day
-changes is kept.
+Most of a profile is computed from its id, so that millions fit in memory. Only values that events
+of the day change are stored.
 """
 
 from dataclasses import dataclass, field
@@ -28,13 +28,14 @@ SUBSCRIPTIONS = ("newsletter", "offers", "events")
 LIFECYCLE = ("new", "active", "sleeping", "lost")
 
 _SPREAD = 2_654_435_761
-"""Knuth's multiplier: neighbouring ids get unlike people."""
+"""Knuth's multiplier: it gives neighbouring ids very different people."""
 
 
 @dataclass(slots=True)
 class Profile:
-    """One person. `subscribed` is a bit set over SUBSCRIPTIONS; `renamed` counts changes of the
-    e-mail address.
+    """One person.
+
+    subscribed: a bit set over SUBSCRIPTIONS. renamed: the number of changes of the e-mail address.
     """
 
     id: int
@@ -61,7 +62,7 @@ class Profile:
 
     @property
     def email(self) -> str | None:
-        """A few have none."""
+        """The e-mail address; a few profiles have none."""
         mixed = self._mixed
         if mixed % 53 == 0:
             return None
@@ -72,7 +73,7 @@ class Profile:
 
     @property
     def gsm(self) -> str | None:
-        """The mobile number; one in seven has none."""
+        """The mobile number; one profile in seven has none."""
         mixed = self._mixed
         return None if mixed % 7 == 0 else f"+3247{mixed % 10_000_000:07}"
 
@@ -83,7 +84,7 @@ class Profile:
         return f"{year}-{month:02}-{day:02}"
 
     def row(self) -> dict[str, Any]:
-        """All that a profile event says of the person."""
+        """The fields of a profile event about this person."""
         attributes = self.attributes()
         subscribed = [name for bit, name in enumerate(SUBSCRIPTIONS) if self.subscribed >> bit & 1]
         segments = {
@@ -101,7 +102,7 @@ class Profile:
         return row
 
     def attributes(self) -> dict[str, Any]:
-        """The attributes of the shop's table that are filled."""
+        """The attributes of the shop's table that have a value."""
         mixed = self._mixed
         postal_code, city, country = CITIES[mixed % len(CITIES)]
         hobbies = [HOBBIES[mixed % 9], HOBBIES[mixed // 9 % 9]] if mixed % 4 else []
@@ -129,9 +130,10 @@ class Profile:
 
 @dataclass(slots=True)
 class Campaign:
-    """One campaign. `share` weighs how often the day's contacts are of it; `known_from` is the hour
-    of the day at which it is announced (0: before anything else, None: never); `later` are its
-    changes by hour of the day.
+    """One campaign.
+
+    share: its weight among the contacts of its channel. known_from: the hour of the day at which it
+    is announced (0: before anything else, None: never). later: its changes by hour of the day.
     """
 
     id: int
@@ -149,7 +151,7 @@ class Campaign:
 
     @property
     def technical_name(self) -> str:
-        """The name without blanks and specials, plus a suffix."""
+        """The name without blanks and special characters, plus a suffix."""
         plain = "".join(
             letter for letter in self.name.lower() if letter.isascii() and letter.isalnum()
         )
@@ -158,7 +160,7 @@ class Campaign:
 
 @cache
 def campaigns() -> tuple[Campaign, ...]:
-    """Campaigns of every kind and state: those that count, and those that only look so."""
+    """Load campaigns of every kind and state, active and inactive ones."""
     listed = yaml.safe_load(CAMPAIGNS.read_text(encoding="utf-8"))
     return tuple(Campaign(**campaign) for campaign in listed)
 

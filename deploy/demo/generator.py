@@ -3,10 +3,10 @@
     for event in day_of_events(seed=7, size=200_000, day=date(2026, 3, 28)):
         ...
 
-yields dictionaries as `deltadrop publish` reads them (SPEC §8), in the order in which the upstream
-systems publish them. First comes what was there before the day: campaigns, stores, profiles, cards.
-Then the day goes by, from midnight to midnight UTC whatever the size: e-mails and what follows from
-them, people who come, change, leave and come back, events that are late, and events that are
+yields dictionaries that `deltadrop publish` can read (SPEC §8), in the order in which the upstream
+systems publish them. First come the campaigns, stores, profiles and cards from before the day. Then
+the day passes, from midnight to midnight UTC for any size: e-mails and the reactions to them,
+people who are created, changed, deleted and created again, late events, and events that are
 published twice.
 """
 
@@ -21,11 +21,11 @@ from deploy.demo.stage import DAY, Act, JsonEvent, Stage
 
 REPEAT_SHARE = 0.004
 REMEMBERED = 1024
-"""How far back a repeated event may lie, in events."""
+"""Number of latest events from which a repeat is chosen."""
 
 
 def day_of_events(seed: int, size: int, day: date) -> Iterator[JsonEvent]:
-    """Yield exactly `size` events. What was there before takes up to a sixth of them."""
+    """Yield exactly `size` events; up to a sixth of them load what existed before the day."""
     stage = Stage(seed, size, day)
     return islice(_with_repeats(stage, _in_order(stage, size)), size)
 
@@ -52,7 +52,7 @@ def _before_the_day(stage: Stage, tables: Tables) -> Iterator[JsonEvent]:
 
 
 def _acts(stage: Stage, tables: Tables) -> tuple[Act, ...]:
-    """What may happen next, each as often as it is likely."""
+    """All acts that may come next; an act occurs as often as its weight says."""
     mail, texts, files, people = Mail(stage), Texts(stage), Files(stage), People(stage)
     shares: tuple[tuple[int, Act], ...] = (
         (320, mail.sent),
@@ -74,7 +74,7 @@ def _acts(stage: Stage, tables: Tables) -> tuple[Act, ...]:
 
 
 def _with_repeats(stage: Stage, events: Iterator[JsonEvent]) -> Iterator[JsonEvent]:
-    """Now and then a publisher isn't sure that an event arrived, and sends it once more."""
+    """Yield the events with some repeats, as if a publisher got no acknowledgement and retried."""
     remembered: list[JsonEvent] = []
     for number, event in enumerate(events):
         yield event

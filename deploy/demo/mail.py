@@ -1,4 +1,4 @@
-"""What happens to e-mails: sent, opened, clicked, bounced, answered by an unsubscribe."""
+"""The demo's e-mail events: sent, opened, clicked, bounced, unsubscribed."""
 
 from functools import partial
 
@@ -32,13 +32,13 @@ UNSUBSCRIBE_SOURCES = (
 
 
 class Mail:
-    """E-mail activities. Each act makes one event and may schedule what follows from it."""
+    """E-mail activities. Each act makes one event, and may schedule events that follow from it."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
 
     def sent(self, now: int) -> JsonEvent:
-        """An e-mail is sent; or not, to a profile without an address."""
+        """An e-mail is sent; it isn't if the profile has no address."""
         stage = self._stage
         profile, campaign = stage.someone(), stage.campaign("EMAIL")
         contact = self._contact(profile, campaign)
@@ -53,7 +53,7 @@ class Mail:
         return self._not_sent(now, contact, self._stage.pick(NOT_SENT))
 
     def reaction_to_an_earlier_day(self, now: int) -> JsonEvent:
-        """An e-mail sent on a day before is opened, or clicked though nobody saw it opened."""
+        """An e-mail of an earlier day is opened, or clicked without an opening before."""
         contact = self._contact(self._stage.anyone(), self._stage.campaign("EMAIL"))
         if self._stage.chance() < 0.3:
             return self._clicked(contact, self._stage.pick(LINKS), now)
@@ -97,7 +97,7 @@ class Mail:
         return None
 
     def _schedule_clicks(self, now: int, contact: JsonEvent) -> None:
-        """A click or more, on the same link or another."""
+        """Schedule one or more clicks, on the same link or others."""
         while True:
             now += self._stage.after(3 * MINUTE)
             self._stage.later(now, partial(self._clicked, contact, self._stage.pick(LINKS)))

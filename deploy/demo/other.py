@@ -1,4 +1,4 @@
-"""What happens besides: text messages, files for providers, purchases, cards, stores, campaigns."""
+"""The demo's other events: text messages, files for providers, rows of tables, campaigns."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -71,7 +71,7 @@ def _failed(contact: JsonEvent, category: str, status: str) -> JsonEvent:
 
 
 class Files:
-    """Contacts that end in a file for a provider: print, call center, custom audience."""
+    """Contacts that go to a provider in a file: print, call center, custom audience."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -109,7 +109,7 @@ class Tables:
         self._cards: list[tuple[int, Profile]] = []
 
     def loaded(self) -> Iterator[JsonEvent]:
-        """Stores and cards that were there before the day."""
+        """Yield the stores and cards from before the day."""
         for number in range(1, STORES + 1):
             yield self._row(
                 "stores", "SNAPSHOT", -MINUTE, number, attributes=store(number, self._stage.day)
@@ -119,7 +119,7 @@ class Tables:
             yield self._card("SNAPSHOT", -MINUTE, profile.id, profile)
 
     def purchased(self, now: int) -> JsonEvent:
-        """A purchase; some are returned or cancelled later."""
+        """A purchase is made; some are returned or cancelled later."""
         stage = self._stage
         self._purchases += 1
         number, profile = self._purchases, stage.someone()
@@ -158,7 +158,7 @@ class Tables:
         return self._row("loyaltyCards", "DELETED", now, number, profileId=profile.id)
 
     def store_changed(self, now: int) -> JsonEvent:
-        """A store is renovated, opened anew or closed."""
+        """A store is renovated, created again, or closed."""
         stage = self._stage
         chance, number = stage.chance(), 1 + int(stage.chance() * STORES)
         if chance < 0.05:
@@ -207,8 +207,8 @@ class Announcements:
         self._stage = stage
 
     def before_the_day(self) -> Iterator[JsonEvent]:
-        """The campaigns known when the day begins; those announced later, and changes, are
-        scheduled.
+        """Yield the campaigns that are known when the day begins; schedule later announcements and
+        changes.
         """
         for campaign in self._stage.campaigns:
             if campaign.known_from == 0:

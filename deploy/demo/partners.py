@@ -1,4 +1,4 @@
-"""Those who get the demo's drops: an S3 endpoint, an SFTP server, and a mailbox for the reports."""
+"""The receivers of the demo's drops: an S3 endpoint, an SFTP server, and a mailbox for reports."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DELIVERIES: Final[Mapping[str, tuple[str, ...]]] = {
     "profiles-created": ("lake", "agency"),
     "purchases": ("agency",),
 }
-"""Which exports go to whom, beside the transferbox."""
+"""The locations of some exports, in addition to the transferbox."""
 
 
 @dataclass(slots=True)
@@ -38,27 +38,27 @@ class Mailbox:
     messages: list[EmailMessage] = field(default_factory=list)
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """Take a mail (aiosmtpd asks for this name)."""
+        """Accept a mail (aiosmtpd requires this name)."""
         message = message_from_bytes(envelope.original_content or b"", policy=policy.default)
         assert isinstance(message, EmailMessage)
         self.messages.append(message)
         return "250 OK"
 
     def about(self, text: str) -> EmailMessage | None:
-        """The latest mail with these words in its subject."""
+        """The latest mail with this text in its subject; None if there is none."""
         found = [message for message in self.messages if text in str(message["Subject"])]
         return found[-1] if found else None
 
 
 @dataclass(frozen=True, slots=True)
 class Partners:
-    """The folders of those who run, by what they are, and the mailbox."""
+    """The folders of the running partners, by descriptions, and the mailbox."""
 
     folders: Mapping[str, Path]
     mailbox: Mailbox
 
     def show(self, text: str) -> None:
-        """Print what they have: files and their bytes, and the mail with `words` in its subject."""
+        """Print the partners' files with their bytes, and the mail with `text` in its subject."""
         for what, folder in self.folders.items():
             print(f"\nWhat {what} has:\n")
             for file in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -71,9 +71,9 @@ class Partners:
 
 @contextmanager
 def running_partners(workspace: Workspace, say: Callable[[str], object]) -> Iterator[Partners]:
-    """Run them, and let some exports of the workspace be delivered to them.
+    """Run the partners, and deliver some exports of the workspace to them.
 
-    One that can't be had here is told of, and nothing goes there.
+    A partner whose server isn't available is reported by `say`, and gets no deliveries.
     """
     home = (workspace.folder / "partners").resolve()
     home.mkdir()

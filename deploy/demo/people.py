@@ -1,4 +1,4 @@
-"""What happens to profiles, their subscriptions, segments and consents."""
+"""The demo's events about profiles, their subscriptions, segments and consents."""
 
 from functools import partial
 
@@ -10,15 +10,15 @@ UNSUBSCRIBE_SOURCES = ("UNSUBSCRIBE_LINK", "LIST_UNSUBSCRIBE", *SOURCES)
 
 
 class People:
-    """Profile events and the changes beside them. Each act makes one event and may schedule what
-    follows.
+    """Events of profiles and their changes. Each act makes one event, and may schedule events that
+    follow from it.
     """
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
 
     def loaded(self, profile: Profile) -> JsonEvent:
-        """A profile that was there before the day."""
+        """A profile from before the day is loaded."""
         created = -DAY * (2 + profile.born % 900) + profile.born % DAY
         moments = {"creationMoment": self._stage.moment(created)}
         if profile.born % 3:
@@ -26,12 +26,12 @@ class People:
         return self._profile("SNAPSHOT", -MINUTE, "ETL", profile, moments)
 
     def created(self, now: int) -> JsonEvent:
-        """A new profile; or, though the deletion before was never told, an old one anew."""
+        """A profile is created; rarely it exists already, as its deletion was never published."""
         stage = self._stage
         return self._born(stage.someone() if stage.chance() < 0.01 else stage.newcomer(), now)
 
     def updated(self, now: int) -> JsonEvent:
-        """Something of a profile changes; a few were never seen created."""
+        """A profile is updated; a few of these were never created."""
         stage = self._stage
         profile = stage.newcomer() if stage.chance() < 0.002 else stage.someone()
         chance = stage.chance()
@@ -49,7 +49,7 @@ class People:
         return self._profile("UPDATED", stage.shortly_before(now), stage.pick(SOURCES), profile, {})
 
     def deleted(self, now: int) -> JsonEvent:
-        """A deletion; some come back under the same id, as another life."""
+        """A profile is deleted; some are created again with the same id, as another life."""
         stage = self._stage
         profile = stage.someone()
         profile.lives = False
@@ -65,7 +65,7 @@ class People:
         return stage.event("profile", "DELETED", now, stage.pick(SOURCES), body)
 
     def subscribed(self, now: int) -> JsonEvent:
-        """A subscription is taken or left."""
+        """A profile subscribes or unsubscribes."""
         stage = self._stage
         profile, number = stage.someone(), int(stage.chance() * len(SUBSCRIPTIONS))
         profile.subscribed ^= 1 << number
@@ -111,7 +111,7 @@ class People:
         return self._change("marketing-consent", now, self._stage.pick(SOURCES), body)
 
     def _born(self, profile: Profile, now: int) -> JsonEvent:
-        """A creation; the portal often writes the new profile twice, in the same millisecond."""
+        """A creation; some get an update in the same millisecond, as the portal writes twice."""
         stage = self._stage
         occurred = stage.shortly_before(now)
         source = stage.pick(SOURCES)

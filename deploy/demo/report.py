@@ -1,4 +1,4 @@
-"""What an operator looks at after a close: drops, lines, balance."""
+"""The demo's report after the closes: drops, lines, balance."""
 
 import gzip
 import json
@@ -19,7 +19,7 @@ WIDTH = 150
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """One drop in the transferbox and what its manifest says."""
+    """One drop in the transferbox, with its manifest."""
 
     file: Path
     manifest: dict[str, Any]
@@ -41,7 +41,7 @@ class Drop:
 
     @property
     def window_end(self) -> str:
-        """The close's instant, local."""
+        """The close's instant in local time, as in the manifest."""
         return str(self.manifest["window"]["end"]["local"])
 
     @property
@@ -77,7 +77,7 @@ def show(workspace: Workspace, drops: Sequence[Drop]) -> None:
 
 
 def what_next(workspace: Workspace, drops: Sequence[Drop]) -> None:
-    """Print what to try next."""
+    """Print commands to try next."""
     shown = next(drop for drop in drops if drop.export == SHOWN)
     config = f"--config {workspace.config}"
     print(

@@ -1,4 +1,4 @@
-"""What all acts of the demo's day share: chance, the clock, the people, and what is yet to come."""
+"""The shared state of all acts of the demo's day: chance, clock, people, and scheduled acts."""
 
 import heapq
 from collections.abc import Callable
@@ -9,12 +9,10 @@ from typing import Any
 from deploy.demo.cast import LIFECYCLE, SUBSCRIPTIONS, Campaign, Profile, campaigns
 
 JsonEvent = dict[str, Any]
-"""One event as a line of JSON Lines has it (SPEC §8)."""
+"""One event, as in a line of JSON Lines (SPEC §8)."""
 
 Act = Callable[[int], JsonEvent]
-"""Something that happens at a moment of the day (milliseconds after its midnight, UTC) and makes
-one event.
-"""
+"""Makes one event at a moment of the day (milliseconds after its midnight, UTC)."""
 
 SECOND = 1000
 MINUTE = 60 * SECOND
@@ -23,19 +21,19 @@ DAY = 24 * HOUR
 
 DATABASE = "shop"
 POPULATION_SHARE = 0.12
-"""Profiles that are there when the day begins, by event of the day."""
+"""Profiles that exist when the day begins, per event of the day."""
 
 LATE_SHARE = 0.02
 LATEST = 5 * DAY
 NEVER_SEEN_SHARE = 0.003
 NEVER_SEEN_FROM = 9_000_000_000
-"""Ids of profiles that no event announces."""
+"""The first id of profiles that no event creates."""
 
 _CLOCK = tuple(f"{hour:02}:{minute:02}" for hour in range(24) for minute in range(60))
 
 
 class _Dates(dict[int, str]):
-    """ISO dates by days since the day."""
+    """ISO dates, by the number of days since the demo's day."""
 
     def __init__(self, day: date) -> None:
         super().__init__()
@@ -47,7 +45,7 @@ class _Dates(dict[int, str]):
 
 
 class Stage:
-    """The day's people and clock; everything random comes from one seeded source, in one order."""
+    """The day's people and clock; one seeded generator gives all randomness, in a fixed order."""
 
     def __init__(self, seed: int, size: int, day: date) -> None:
         self.day = day
@@ -86,16 +84,16 @@ class Stage:
     # Chance
 
     def pick(self, choices: tuple[Any, ...]) -> Any:
-        """One of the choices, each as likely."""
+        """One of the choices, with equal probability."""
         return choices[int(self.chance() * len(choices))]
 
     def anyone(self) -> Profile:
-        """A profile of the database, also one that was deleted today."""
+        """A random profile of the database; it may have been deleted today."""
         return self.population[int(self.chance() * len(self.population))]
 
     def someone(self) -> Profile:
-        """A living profile; if luck is bad three times, a deleted one (upstream systems are slow to
-        hear of it).
+        """A random living profile; after three misses a deleted one, as upstream systems learn of
+        deletions late.
         """
         for _ in range(3):
             profile = self.anyone()
@@ -104,23 +102,23 @@ class Stage:
         return profile
 
     def campaign(self, channel: str) -> Campaign:
-        """A campaign of the channel, by its share of contacts."""
+        """A random campaign of the channel, weighted by its share."""
         campaign: Campaign = self.pick(self._wheels[channel])
         return campaign
 
     def new_interaction(self) -> int:
-        """The next interactionId; those of different days differ."""
+        """The next interactionId; ids of different days differ."""
         self._interactions += 1
         return self._interactions
 
     def recipient(self, profile: Profile) -> int:
-        """The profile's id, or now and then one that nobody ever announced."""
+        """The profile's id, or rarely an id that no event creates."""
         if self.chance() < NEVER_SEEN_SHARE:
             return NEVER_SEEN_FROM + int(self.chance() * 1000)
         return profile.id
 
     def newcomer(self) -> Profile:
-        """A profile that wasn't there yet."""
+        """A new profile, which is added to the population."""
         profile = self._resident(len(self.population) + 1)
         self.population.append(profile)
         return profile
@@ -128,37 +126,37 @@ class Stage:
     # Time
 
     def moment(self, at: int) -> str:
-        """ISO 8601, in UTC, of a moment of the day or before or after it."""
+        """A moment in ISO 8601, UTC; at: milliseconds after the day's midnight, or negative."""
         days, rest = divmod(at, DAY)
         minutes, rest = divmod(rest, MINUTE)
         return f"{self._dates[days]}T{_CLOCK[minutes]}:{rest // SECOND:02}.{rest % SECOND:03}Z"
 
     def shortly_before(self, now: int) -> int:
-        """When what is published now occurred: seconds ago mostly, for a few hours or days ago."""
+        """When an event published at `now` occurred: mostly seconds ago, rarely hours or days."""
         chance = self.chance()
         if chance < LATE_SHARE:
             return now - int(self.chance() * LATEST)
         return now - int(chance**4 * 20 * SECOND)
 
     def later(self, at: float, act: Act) -> None:
-        """Let the act happen at this moment of the day, if the day's size reaches it."""
+        """Schedule an act at a moment of the day; it happens if the day has enough events."""
         self._scheduled += 1
         heapq.heappush(self._pending, (int(at), self._scheduled, act))
 
     def due(self, now: int) -> Act | None:
-        """The act whose moment has come, earliest first; None if there is none."""
+        """Take the earliest scheduled act that is due; None if there is none."""
         if self._pending and self._pending[0][0] <= now:
             return heapq.heappop(self._pending)[2]
         return None
 
     def after(self, mean: int) -> int:
-        """A waiting time: short ones are likely, long ones happen."""
+        """A random waiting time with this mean (exponential distribution)."""
         return int(self._random.expovariate(1 / mean))
 
     # Events
 
     def event(self, kind: str, event_type: str, at: int, source: str, body: JsonEvent) -> JsonEvent:
-        """One event with a new eventId; `at` is when it occurred."""
+        """An event with a new eventId; at: the moment when it occurred."""
         return {
             "kind": kind,
             "eventId": self._uuid(),
@@ -170,7 +168,7 @@ class Stage:
         }
 
     def _uuid(self) -> str:
-        """A UUID of version 4 (RFC 9562), made of the seeded chance."""
+        """A UUID of version 4 (RFC 9562), from the seeded generator."""
         digits = f"{self._random.getrandbits(128):032x}"
         variant = "89ab"[int(digits[16], 16) & 3]
         groups = (

@@ -1,4 +1,4 @@
-"""Words that the demo's people, shops and campaigns are made of."""
+"""Words for the demo's people, shops and campaigns."""
 
 FIRST_NAMES = (
     "Adèle", "Ahmed", "Ana", "Anouk", "Arthur", "Béatrice", "Bram", "Camille", "Chloé", "Daan",
@@ -48,6 +48,6 @@ LINKS = (
     ("https://shop.example/stores", None),
     ("https://shop.example/help", 'The "help" page'),
 )
-"""Links in e-mails: address, and its name if it has one."""
+"""Links in e-mails: address, and name or None."""
 
 CARD_LEVELS = ("blue", "silver", "gold")

@@ -1,4 +1,4 @@
-"""A folder with everything that deltadrop needs, and its commands run there as processes."""
+"""A folder with all that deltadrop needs; its commands run there as processes."""
 
 import os
 import re
@@ -18,24 +18,22 @@ import yaml
 
 COMMAND = (sys.executable, "-m", "deltadrop")
 LEAVE_SECONDS = 30
-"""How long a worker may take to finish its batch and leave."""
+"""How long a worker may take to finish its batch and stop."""
 
 
 class CommandError(Exception):
-    """A command of deltadrop failed, or a worker did."""
+    """A command of deltadrop or a worker failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Settings, table and export definitions in a folder; what workers and closes write goes there
-    too.
-    """
+    """A folder with settings, table and export definitions. Workers and closes write there, too."""
 
     folder: Path
 
     @classmethod
     def create(cls, folder: Path, definitions: Path, settings: dict[str, Any]) -> "Workspace":
-        """Make the folder anew, with the tables and exports of `definitions`."""
+        """Replace the folder by a new one, with the tables and exports of `definitions`."""
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(definitions / "tables", folder / "tables")
         shutil.copytree(definitions / "exports", folder / "exports")
@@ -51,7 +49,7 @@ class Workspace:
 
     @property
     def transferbox(self) -> Path:
-        """Where the drops are."""
+        """The folder of the drops."""
         return self.folder / "transferbox"
 
     def add(self, **sections: dict[str, Any]) -> None:
@@ -61,25 +59,25 @@ class Workspace:
         self.config.write_text(text, encoding="utf-8")
 
     def deliver(self, export: str, locations: Sequence[str]) -> None:
-        """Let an export go to these locations."""
+        """Change an export's definition, so that it is delivered to these locations."""
         file = self.folder / "exports" / f"{export}.yaml"
         text = re.sub(r"^deliver:.*\n", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
         file.write_text(f"{text}deliver: [{', '.join(locations)}]\n", encoding="utf-8")
 
     def add_seconds_to_drop_names(self) -> None:
-        """Add the time to the names of all drops: here several windows close on one day."""
+        """Add the time to the names of all drops, as several windows close on one day here."""
         for file in (self.folder / "exports").glob("*.yaml"):
             text = file.read_text(encoding="utf-8")
             named = re.sub(r'^suffix: "([^"]*)"', r'suffix: "\1-HHmmss"', text, flags=re.MULTILINE)
             file.write_text(named, encoding="utf-8")
 
     def run(self, *arguments: str) -> str:
-        """Run a command to its end and give what it printed; raises CommandError if it fails."""
+        """Run a command to its end and return its output; raises CommandError if it fails."""
         return command(*arguments, "--config", str(self.config))
 
     @contextmanager
     def workers(self, count: int) -> Iterator[None]:
-        """Let so many workers run; at the end they finish their batches and leave."""
+        """Run `count` workers; at the end of the context they finish their batches and stop."""
         with ExitStack() as running:
             for number in range(1, count + 1):
                 running.enter_context(self._worker(self.folder / "logs" / f"worker-{number}.log"))
@@ -103,7 +101,7 @@ class Workspace:
 
 
 def command(*arguments: str) -> str:
-    """Run a command of deltadrop and give what it printed; raises CommandError if it fails."""
+    """Run a command of deltadrop and return its output; raises CommandError if it fails."""
     done = subprocess.run((*COMMAND, *arguments), capture_output=True, text=True, check=False)
     if done.returncode:
         line, output = " ".join(("deltadrop", *arguments)), (done.stderr or done.stdout).strip()
@@ -112,20 +110,20 @@ def command(*arguments: str) -> str:
 
 
 class Steps:
-    """Says what was done, and how many seconds after the start."""
+    """A printer of steps, with the seconds since the start."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
 
     def __call__(self, what: str) -> None:
-        """Say it."""
+        """Print a step."""
         print(f"{time.monotonic() - self._began:6.1f} s  {what}", flush=True)
 
 
 def settings_of_one_machine(
     bootstrap_servers: str, registry_url: str, prefix: str, *, batch_seconds: float, delay: float
 ) -> dict[str, dict[str, Any]]:
-    """Settings for servers without replicas, and batches and a delay (seconds) of a moment."""
+    """Settings for servers without replicas, with the batches and the close delay in seconds."""
     return {
         "kafka": {
             "bootstrap_servers": bootstrap_servers,
@@ -140,7 +138,7 @@ def settings_of_one_machine(
 
 
 def next_second() -> datetime:
-    """Wait for the next whole second and give it: a good instant to cut a window at."""
+    """Wait for the next whole second and return it, as the instant of a close."""
     now = datetime.now(UTC)
     instant = now.replace(microsecond=0) + timedelta(seconds=1)
     time.sleep((instant - now).total_seconds())
@@ -148,7 +146,7 @@ def next_second() -> datetime:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask it to leave; whatever happens while it does (a second Ctrl-C, say), it isn't left."""
+    """Stop a process with SIGTERM; kill it if it doesn't end, or after an interruption (Ctrl-C)."""
     try:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)

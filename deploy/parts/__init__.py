@@ -1,16 +1,17 @@
-"""The real parts that deltadrop works with, started for tests, demonstration and benchmarks.
+"""The real parts that deltadrop works with, started for tests, demo and benchmarks.
 
-A part is taken from the first of these that can give it:
+Kafka and the schema registry come from the first of these sources that is available:
 
-1. the environment (``KAFKA_BOOTSTRAP_SERVERS``, ``SCHEMA_REGISTRY_URL``): yours, never stopped;
-2. Docker, by testcontainers, where a daemon answers. This way is **untested**: the project is
-   built and checked on machines without a Docker daemon;
-3. jars from Maven Central on Java, with pinned versions and verified SHA-256 sums, kept in
+1. the environment (``KAFKA_BOOTSTRAP_SERVERS``, ``SCHEMA_REGISTRY_URL``): your own servers, which
+   are never stopped;
+2. Docker, by testcontainers, if a daemon answers. This source is **untested**: the project is built
+   and checked on machines without a Docker daemon;
+3. jars from Maven Central on Java, with pinned versions and verified SHA-256 sums, cached in
    ``~/.cache/deltadrop``.
 
-The servers that drops are delivered to have one way each: OpenSSH's sshd and vsftpd from Debian's
-packages (``sshd``, ``vsftpd``), and the S3 gateway versitygw, built from its Go module and kept in
-the same folder (``gateway``). So has Prometheus, which observes: Debian's package (``prometheus``).
+The servers for deliveries have one source each: Debian's packages for OpenSSH's sshd and vsftpd
+(``sshd``, ``vsftpd``); a Go module for the S3 gateway versitygw, which is built and cached in the
+same folder (``gateway``). Prometheus comes from Debian's package (``prometheus``).
 """
 
 from deploy.parts.errors import PartError

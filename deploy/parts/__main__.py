@@ -1,7 +1,7 @@
-"""Start Kafka and the schema registry, say where they are, and wait for Ctrl-C.
+"""Start Kafka and the schema registry, print their addresses, and wait for Ctrl-C.
 
-``python -m deploy.parts`` runs them; ``python -m deploy.parts --download`` only fetches what they
-need, so that nothing later waits for it.
+``python -m deploy.parts`` runs them; ``python -m deploy.parts --download`` only downloads what they
+need, so that later starts don't wait for it.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from deploy.parts.registry import REGISTRY_DOWNLOAD, URL_VARIABLE, running_regis
 
 
 def main() -> int:
-    """Run the command; 1 with the reason where a part can't be had."""
+    """Run the command; return 1, and print the reason, if a part isn't available."""
     parser = argparse.ArgumentParser(prog="python -m deploy.parts", description=__doc__)
     parser.add_argument("--download", action="store_true", help="only fetch the jars")
     parser.add_argument("--download-gateway", action="store_true", help="only build the S3 gateway")

@@ -1,4 +1,4 @@
-"""Certificates of our own for servers on this machine."""
+"""Self-signed certificates for servers on this machine."""
 
 import datetime as dt
 import ipaddress
@@ -21,7 +21,7 @@ class Certificate:
 def self_signed(
     directory: Path, *, days: int = 30, address: str = HOST, name: str = "server"
 ) -> Certificate:
-    """Make a certificate of an address that vouches for itself; with negative days it's expired."""
+    """Make a self-signed certificate for an address; with negative `days` it is expired."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -42,7 +42,7 @@ def self_signed(
             critical=False,
         )
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        # Python 3.13 asks for it of authorities (VERIFY_X509_STRICT; RFC 5280, 4.2.1.2).
+        # Python 3.13 requires it of authorities (VERIFY_X509_STRICT; RFC 5280, 4.2.1.2).
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )

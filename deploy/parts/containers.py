@@ -1,7 +1,7 @@
-"""The parts by Docker, through testcontainers.
+"""Kafka and the schema registry by Docker, with testcontainers.
 
-**Untested**: the project is built and checked on machines without a Docker daemon. If it fails
-for you, give a Kafka and a registry by the environment, and tell us.
+**Untested**: the project is built and checked on machines without a Docker daemon. If this fails
+for you, set the environment variables of a Kafka and a registry, and report the failure.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ _REGISTRY_PORT = 8080
 
 
 def daemon_answers() -> bool:
-    """Say whether a Docker daemon can be used from here."""
+    """Whether a Docker daemon answers."""
     try:
         import docker
     except ImportError:

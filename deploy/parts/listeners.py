@@ -1,4 +1,4 @@
-"""Listeners of Kafka that let nobody in without TLS, a login, or a certificate."""
+"""Listeners of Kafka that require TLS, a login, or a client certificate."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,37 +14,37 @@ _LOGIN_MODULES = "org.apache.kafka.common.security"
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A listener named for its protocol, with what the broker's properties say of it."""
+    """A listener, named by its protocol, with its properties for the broker."""
 
     protocol: str
     port: int
     properties: Mapping[str, str]
-    scram_users: tuple[str, ...] = field(default=())  # as the storage tool takes them
+    scram_users: tuple[str, ...] = field(default=())  # in the storage tool's format
 
     @property
     def address(self) -> str:
-        """As in the broker's properties."""
+        """The listener's address for the broker's properties."""
         return f"{self.protocol}://{self.servers}"
 
     @property
     def servers(self) -> str:
-        """As clients name it."""
+        """The listener's address for clients."""
         return f"{HOST}:{self.port}"
 
 
 def login_listener(certificate: Certificate, username: str, password: str) -> Listener:
-    """SASL_SSL, where a user logs in by PLAIN or SCRAM-SHA-512."""
+    """A SASL_SSL listener, for a user who logs in with PLAIN or SCRAM-SHA-512."""
     own = {**_login("sasl_ssl", username, password), **_tls("sasl_ssl", certificate)}
     return Listener("SASL_SSL", free_port(), own, (_scram_user(username, password),))
 
 
 def unencrypted_login_listener(username: str, password: str) -> Listener:
-    """SASL_PLAINTEXT, where a user of ``login_listener`` logs in."""
+    """A SASL_PLAINTEXT listener, for the user of ``login_listener``."""
     return Listener("SASL_PLAINTEXT", free_port(), _login("sasl_plaintext", username, password))
 
 
 def mutual_tls_listener(certificate: Certificate, clients: Path) -> Listener:
-    """SSL, for clients with a certificate that ``clients`` (PEM) vouches for."""
+    """An SSL listener, for clients with a certificate of an authority in ``clients`` (PEM)."""
     own = {
         **_tls("ssl", certificate),
         "listener.name.ssl.ssl.client.auth": "required",

@@ -1,4 +1,4 @@
-"""A server process of ours, up when it says so and gone when we are; commands run to their end."""
+"""Server processes that wait until they are ready and end with this process; and commands."""
 
 import contextlib
 import os
@@ -12,24 +12,24 @@ from types import MappingProxyType
 from deploy.parts.errors import PartError
 
 START_TIMEOUT_S = 180
-"""A start takes 3 to 5 s, and was seen to take 40 s on two cores with a load of ten."""
+"""Seconds for a start. It usually takes 3 to 5 s, but took 40 s on two cores with a load of ten."""
 
 STOP_TIMEOUT_S = 20
-"""A server that takes longer to stop is killed."""
+"""Seconds for a stop; a server that takes longer is killed."""
 
 _TAIL_LINES = 40
 _TAIL_LINES_OF_A_COMMAND = 15
 _GUARD = ["sh", "-c", 'trap "" HUP INT TERM; read -r _; kill -KILL "$1"', "part-guard"]
-"""Waits for the end of its standard input, which comes when the process that owns it dies, by
-whatever signal; then kills the server. (PR_SET_PDEATHSIG would fire when the *thread* that
+"""A guard: it waits for the end of its standard input, then kills the server. The input ends when
+the process that owns it dies, by any signal. (PR_SET_PDEATHSIG would fire when the *thread* that
 started the server ends, and exists on Linux only.)"""
 
 
 class ServerProcess:
-    """A command that runs in the background, its output appended to a log.
+    """A command that runs in the background; its output is appended to a log.
 
-    It has a session of its own, so that Ctrl-C at a terminal leaves the order of stopping to us,
-    and a guard that kills it when this process dies, SIGKILL included.
+    It has a session of its own, so that Ctrl-C at a terminal doesn't stop it, and this process
+    decides the order of stopping. A guard kills it if this process dies, even by SIGKILL.
     """
 
     def __init__(
@@ -41,8 +41,8 @@ class ServerProcess:
     ) -> None:
         """Describe the process; nothing runs yet.
 
-        ``is_ready`` is asked again and again, with what this start has logged so far. The folder
-        of ``log`` is the command's working folder.
+        is_ready: called repeatedly with the log of this start so far. log: its folder is the
+        command's working folder.
         """
         self.name = name
         self.log = log
@@ -58,9 +58,9 @@ class ServerProcess:
         return self._process.pid if self._process is not None and running else None
 
     def start(self, timeout_s: float = START_TIMEOUT_S) -> None:
-        """Start it and wait until it's ready; a running one is left as it is.
+        """Start the process and wait until it is ready; do nothing if it runs already.
 
-        Raises PartError, with the end of the log, where it dies first or isn't ready in time.
+        Raises PartError, with the end of the log, if it ends first or isn't ready in time.
         """
         if self.pid is not None:
             return
@@ -89,16 +89,16 @@ class ServerProcess:
             raise
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
-        """Ask it to stop (SIGTERM) and wait; kill it where it doesn't."""
+        """Stop the process with SIGTERM and wait; kill it if it doesn't end in time."""
         if self._process is not None and self.pid is not None:
-            self._process.send_signal(signal.SIGCONT)  # a frozen one can't hear
+            self._process.send_signal(signal.SIGCONT)  # a frozen process ignores SIGTERM
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout_s)
         self.kill()
 
     def kill(self) -> None:
-        """End it at once (SIGKILL), as a crash would, and wait until it's gone."""
+        """Kill the process at once (SIGKILL), as a crash would, and wait for its end."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
@@ -106,7 +106,7 @@ class ServerProcess:
 
     def _release(self) -> None:
         if self._guard is not None and self._guard.stdin is not None:
-            self._guard.kill()  # before its pipe closes: it must not kill a stranger
+            self._guard.kill()  # before its pipe closes: the process id may have a new owner
             self._guard.wait()
             self._guard.stdin.close()
         self._guard = None
@@ -130,12 +130,13 @@ class ServerProcess:
 
 
 class Server:
-    """A server to talk to; one that we run can also go away and come back."""
+    """A server; if it was started here, it can also be stopped and started again."""
 
     def __init__(self, name: str, ours: str, process: ServerProcess | None = None) -> None:
-        """``name`` is what and where it is, ``ours`` gives one that may be stopped.
+        """Describe a server.
 
-        ``process`` is None for a server that isn't ours.
+        name: what it is, and its address. ours: the function that starts one which may be stopped.
+        process: None for a server that wasn't started here.
         """
         self._name = name
         self._ours = ours
@@ -143,26 +144,26 @@ class Server:
 
     @property
     def log(self) -> Path | None:
-        """The server's log, over all its starts; None for a server that isn't ours."""
+        """The server's log of all its starts; None for a server that wasn't started here."""
         return self._process.log if self._process else None
 
     @property
     def pid(self) -> int | None:
-        """The server's process id while it runs; None for a server that isn't ours."""
+        """The server's process id while it runs; None for a server that wasn't started here."""
         return self._process.pid if self._process else None
 
     def stop(self) -> None:
-        """Shut it down as an operator would. Raises PartError where it isn't ours to stop."""
+        """Stop the server as an operator would; raises PartError if it wasn't started here."""
         self._own_process().stop()
 
     def kill(self) -> None:
-        """End it as a crash would (SIGKILL). Raises PartError where it isn't ours to stop."""
+        """Kill the server (SIGKILL), as a crash would; PartError if it wasn't started here."""
         self._own_process().kill()
 
     def start(self) -> None:
-        """Start it again, on the same port and data, and wait until it's up.
+        """Start the server again, with the same port and data, and wait until it is ready.
 
-        Raises PartError where it isn't ours, or doesn't come up.
+        Raises PartError if it wasn't started here, or doesn't become ready.
         """
         self._own_process().start()
 
@@ -180,10 +181,10 @@ def output_of(
     failed: str,
     environment: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """Run a command to its end and give what it printed.
+    """Run a command to its end and return its output.
 
-    Raises PartError: ``too_slow`` where it takes longer, ``failed`` and the end of what it printed
-    where it fails. ``environment`` is added to ours.
+    environment: variables in addition to those of this process. Raises PartError with ``too_slow``
+    if it exceeds the time limit, with ``failed`` and the end of its output if it fails.
     """
     try:
         done = subprocess.run(
@@ -205,7 +206,7 @@ def output_of(
 
 
 def tail(log: Path, lines: int = _TAIL_LINES) -> str:
-    """Give the last lines of a log under its path, for an error message or a test report."""
+    """The path and the last lines of a log, for an error message or a test report."""
     if not log.exists():
         return f"no log at {log}"
     last = log.read_text(errors="replace").splitlines()[-lines:]

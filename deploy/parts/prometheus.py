@@ -1,4 +1,4 @@
-"""Prometheus, as Debian ships it, with a configuration of ours."""
+"""Prometheus from Debian's package, with a given configuration."""
 
 import shutil
 import urllib.error
@@ -15,13 +15,13 @@ __all__ = ["promtool", "running_prometheus"]
 
 
 def promtool() -> str:
-    """Where promtool is; raises PartError."""
+    """The path of promtool; raises PartError if it is missing."""
     return _program("promtool")
 
 
 @contextmanager
 def running_prometheus(directory: Path, configuration: Path) -> Iterator[str]:
-    """Run it in a folder and give its URL; raises PartError where it can't be had."""
+    """Run Prometheus with its data in a folder; yields its URL. PartError if it is missing."""
     directory.mkdir(parents=True, exist_ok=True)
     port = free_port()
     url = f"http://{HOST}:{port}"

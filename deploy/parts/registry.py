@@ -1,7 +1,7 @@
-"""The schema registry: Apicurio, spoken to by its Confluent-compatible API.
+"""The schema registry: Apicurio, with its Confluent-compatible API.
 
-Ids are the same at registration and at look-up by id, and belong to a schema's content: one
-schema under two subjects has one id, as with Confluent's registry.
+The id from a registration is also the id for look-ups. It belongs to the schema's content: a schema
+under two subjects has one id, as with Confluent's registry.
 """
 
 import json
@@ -23,28 +23,28 @@ REGISTRY_DOWNLOAD = Download("apicurio-registry-3.3.3")
 
 _API_PATH = "/apis/ccompat/v7"
 _DEFAULT_COMPATIBILITY = "BACKWARD"
-"""What Confluent's registry starts with; Apicurio starts with none."""
+"""The default of Confluent's registry; Apicurio has none."""
 
 
 class SchemaRegistry(Server):
-    """A schema registry to talk to; one that we run on Java can also go away and come back."""
+    """A schema registry; if it was started here on Java, it can be stopped and started again."""
 
     def __init__(self, url: str, process: ServerProcess | None = None) -> None:
-        """``process`` is None for a registry that isn't ours."""
+        """Describe a registry; ``process`` is None for a registry that wasn't started here."""
         super().__init__(f"the schema registry at {url}", "registry_on_java()", process)
         self.url = url
-        """The root of its Confluent-compatible API, without a slash at the end."""
+        """The root of the Confluent-compatible API, without a slash at the end."""
 
 
 @contextmanager
 def running_registry(directory: Path | None = None) -> Iterator[SchemaRegistry]:
-    """Run a schema registry: that of the environment, else by Docker (untested), else on Java.
+    """Provide a schema registry: that of the environment, else by Docker (untested), else on Java.
 
-    ``directory`` keeps its log and schemas, on Java; without it they are in a temporary folder that
-    is removed at the end. Schemas that aren't BACKWARD compatible are refused, unless the subject
-    says otherwise; a registry that the environment names keeps its own rule.
+    directory: for log and schemas, on Java; by default a temporary folder that is removed at the
+    end. The registry refuses schemas that aren't BACKWARD compatible, unless the subject has
+    another rule. A registry of the environment keeps its own rule.
 
-    Raises PartError where none can be had.
+    Raises PartError if no registry is available.
     """
     if given := os.environ.get(URL_VARIABLE):
         yield SchemaRegistry(given.rstrip("/"))
@@ -59,9 +59,9 @@ def running_registry(directory: Path | None = None) -> Iterator[SchemaRegistry]:
 
 @contextmanager
 def registry_on_java(directory: Path | None = None) -> Iterator[SchemaRegistry]:
-    """Run a registry of our own on Java, whatever the environment says.
+    """Run a registry on Java, whatever the environment says.
 
-    Arguments as for ``running_registry``. It's gone when the context ends, and also when this
+    Arguments as for ``running_registry``. The registry ends with the context, and also if this
     process is killed.
     """
     with tempfile.TemporaryDirectory(prefix="deltadrop-registry-") as temporary:
@@ -90,7 +90,7 @@ def _registry_process(home: Path, port: int) -> ServerProcess:
         f"-Dquarkus.http.port={port}",
         f"-Dquarkus.management.host={HOST}",
         f"-Dquarkus.management.port={free_port()}",
-        # On disk at once, so that a killed one comes back with what it said it had.
+        # Written to disk at once, so that a killed registry still has everything it acknowledged.
         f"-Dapicurio.datasource.url=jdbc:h2:file:{home / 'schemas'};WRITE_DELAY=0",
         "-jar",
         str(REGISTRY_DOWNLOAD.directory() / "quarkus-run.jar"),

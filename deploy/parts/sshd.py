@@ -1,4 +1,4 @@
-"""An SFTP server: OpenSSH's sshd, as Debian ships it."""
+"""An SFTP server: OpenSSH's sshd from Debian's package."""
 
 import subprocess
 from collections.abc import Iterator
@@ -45,13 +45,13 @@ class SftpServer:
 
     @property
     def home(self) -> Path:
-        """The folder that a login sees as its own."""
+        """The home folder of the login."""
         return self.jail.home_of(self.process)
 
 
 @contextmanager
 def running_sshd(directory: Path, *, disk_bytes: int = 0) -> Iterator[SftpServer]:
-    """Run a server in a folder; raises PartError where it can't be had."""
+    """Run a server with its files in a folder; raises PartError if it isn't available."""
     directory.mkdir(parents=True, exist_ok=True)
     sshd = program("sshd", "openssh-server")
     host_key, key = _new_key(directory / "host_key"), _new_key(directory / "key")
@@ -75,7 +75,7 @@ def running_sshd(directory: Path, *, disk_bytes: int = 0) -> Iterator[SftpServer
 
 
 def public(key: Path) -> str:
-    """The line of a key's public half."""
+    """The line with a key's public half, as in authorized_keys."""
     return key.with_name(f"{key.name}.pub").read_text()
 
 

@@ -1,5 +1,5 @@
-"""An FTPS server: vsftpd, as Debian ships it, with TLS on: it demands that a data connection
-resumes the control connection's session.
+"""An FTPS server: Debian's vsftpd with TLS. It requires that a data connection resumes the control
+connection's TLS session.
 """
 
 import socket
@@ -50,7 +50,7 @@ class FtpsServer:
 
     @property
     def home(self) -> Path:
-        """The folder that a login sees as its own."""
+        """The home folder of the login."""
         return self.jail.home_of(self.process)
 
 
@@ -58,7 +58,7 @@ class FtpsServer:
 def running_vsftpd(
     directory: Path, certificate: Certificate, *, implicit: bool = False, disk_bytes: int = 0
 ) -> Iterator[FtpsServer]:
-    """Run a server in a folder; raises PartError where it can't be had."""
+    """Run a server with its files in a folder; raises PartError if it isn't available."""
     directory.mkdir(parents=True, exist_ok=True)
     vsftpd = program("vsftpd", "vsftpd")
     port = free_port()

@@ -1,1 +1,1 @@
-"""What is made from the declarations: documentation and schemas."""
+"""Generation of documentation and JSON Schemas from the declarations."""

@@ -1,4 +1,4 @@
-"""Write what is made from the declarations: the tables of docs/exports.md, and the JSON Schemas."""
+"""Generate the tables of docs/exports.md and the JSON Schemas from the declarations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ END: Final = "<!-- So far. -->\n"
 
 
 def page(text: str) -> str:
-    """Return the page with its tables made anew."""
+    """The page `text` with its tables generated again."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     assert begin, f"{PAGE} has lost its mark: {BEGIN}"
@@ -25,7 +25,7 @@ def page(text: str) -> str:
 
 
 def main() -> None:
-    """Write them all."""
+    """Write the page and all JSON Schemas."""
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     SCHEMAS.mkdir(exist_ok=True)
     for kind, schema in json_schemas().items():
