@@ -33,37 +33,58 @@ def _faults_of(step: str) -> Iterator[str]:
 COMBINATIONS: Final = [(step, fault) for step in STEPS for fault in _faults_of(step)]
 _EVERY_FILE: Final = "each: drop, manifest"
 _EVERY_ENTRY: Final = {*(f"at.{place}" for place in PLACES), "intent", "outcome", "waiting"}
-_HEAD: Final = """# What a fault does
+_HEAD: Final = """# What a fault in a close leaves behind
 
-Written by `tests/faults/test_fault_matrix.py` and `tests/faults/test_servers_down.py`, which fail
-if they see anything else (`--update-golden` writes it anew). `make test` tries about a third of the
+This table shows what happens when a step of a close is killed or refused. Each row is a test:
+`tests/faults/test_fault_matrix.py` and `tests/faults/test_servers_down.py` write this page
+(`--update-golden`), and fail if they see anything else. `make test` tries about a third of the
 rows, `make soak` all.
 
-A close of one window goes to four places: transferbox, S3 (versitygw), SFTP (OpenSSH) and FTPS
-(vsftpd). At one of its steps a fault happens; then the close is run again without it. Its steps:
-the *cut* asks Kafka for offsets; *mend* reads again from Kafka what no worker has stored (a hole in
-one partition), and asks the registry for the schema; *intent* is where the drop is decided; *drop*
-is the file, made in a scratch folder; then come the places, the *receipt* (that of S3's), the facts
-that are *waiting* for their campaign, and the *outcome*.
+## How each row was tried
 
-- **Killed**: SIGKILL *before* the step, *during* it (a file is written and hasn't its name yet,
-  one topic's cut is taken and not the next, half of the drop is written, half of it is sent), or
-  *after* it.
-- **Refused**: the login is, or the folder can't be made. **Down**: the place's server doesn't run.
-- **Disk full**: the installation's, or the place's.
+A close of one window delivers to four places: transferbox, S3 (versitygw), SFTP (OpenSSH) and FTPS
+(vsftpd). A fault happens at one of its steps. Then the close is run again without the fault.
+The steps:
+
+- *cut*: asks Kafka for offsets
+- *mend*: reads again from Kafka what no worker has stored (a hole in one partition), and asks the
+  registry for the schema
+- *intent*: decides the drop
+- *drop*: makes the file in a scratch folder
+- the four places: deliver the file
+- *receipt*: records the receipt (that of S3)
+- *waiting*: records the facts that wait for their campaign
+- *outcome*: records the outcome
+
+The faults:
+
+- **Killed**: SIGKILL *before* the step, *during* it, or *after* it. *During* means: a file is
+  written and doesn't have its name yet, one topic's cut is taken and the next isn't, half of the
+  drop is written, or half of it is sent.
+- **Refused**: the login is refused, or the folder can't be made. **Down**: the place's server
+  doesn't run.
+- **Disk full**: the disk of the installation or of the place.
 - **Broker down**, **registry down**: a real Kafka (one node) or schema registry (Apicurio) is
-  killed as the step begins, and stays away until the first run has ended. Before the second it is
-  started again, on its port and with its data. From the intent on no server is asked but the
-  places': the first run gets through (*exit 0*). Kafka is waited for, ten seconds, before it counts
-  as down; where there is no hole, the registry is asked for nothing.
+  killed as the step begins. It stays down until the first run has ended. Before the second run it
+  is started again, on its port and with its data. From the intent on, a close uses only the servers
+  of the places, so the first run succeeds (*exit 0*). A close waits ten seconds for Kafka before
+  Kafka counts as down. If there is no hole, a close doesn't use the registry.
 
-All the while a reader looks into the four folders. In every row: it saw no part of a file under
-its name, and no other file; what was there after the fault wasn't sent again; after the second run
-each folder has the drop and its manifest, with the bytes of an undisturbed close, and the ledger
-has the intent, a receipt of each place (`at.…`), the facts that wait, and the outcome, once: *all*
-in the table. A first run that wasn't killed and didn't get through ended within a minute, with one
-message that says what is wrong (which server doesn't answer) and what to do; its
-[exit code](operating.md#exit-codes) is in the table.
+## What was checked in each row
+
+During both runs a reader watches the four folders. In every row:
+
+- The reader saw no part of a file under its name, and no other file.
+- What was delivered after the fault wasn't sent again.
+- After the second run each folder has the drop and its manifest, with the bytes of an undisturbed
+  close.
+- The ledger has the intent, a receipt of each place (`at.…`), the facts that wait, and the outcome,
+  each once: *all* in the table.
+- If the first run wasn't killed and didn't succeed, it ended within a minute, with one message. The
+  message says what is wrong (which server doesn't answer) and what to do. The run's
+  [exit code](operating.md#exit-codes) is in the table.
+
+## The results
 
 | step | fault | first run | ledger after | folders after | ledger in the end | folders in the end |
 |---|---|---|---|---|---|---|

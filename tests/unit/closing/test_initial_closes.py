@@ -63,7 +63,7 @@ def cron(shop: OfflineShop) -> None:
 def test_a_new_export_begins_with_its_initial_drop_while_cron_closes_the_others(
     shop: OfflineShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The order of docs/operating.md, "The first close"."""
+    """The order of docs/operating.md, "Begin with an initial drop"."""
     cron(shop)
     with monkeypatch.context() as environment:
         environment.setenv("DELTADROP_EXPORTS", "exports-new")
