@@ -63,7 +63,7 @@ class Contract:
 
     def check(self, batch: pa.RecordBatch, rows: IntArray, flags: Flags) -> pa.RecordBatch:
         """Refuse the rows that break a rule, in `flags`. Return the batch, with fields emptied that
-        a row's event type doesn't carry.
+        a row's event type doesn't carry; refused rows stay in it.
 
         batch: decoded columns; rows: for each row of the batch, its index in `flags`.
         """

@@ -226,7 +226,9 @@ def _blocks(item: list[Walk], least: int) -> Walk:
 
 
 def read_block(data: bytes, position: int, end: int, least: int) -> tuple[int, int]:
-    """(number of items in the next block of an array or map, position of the first); 0 at the end.
+    """(number of items in the next block of an array or map, position of the first item).
+
+    The number is 0 at the end of the array or map.
 
     A block begins with the count of its items; where the count is negative, the block's size in
     bytes follows (specification, "Arrays"). least: the fewest bytes of an item, 0 or 1. Raises

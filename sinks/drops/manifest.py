@@ -239,8 +239,9 @@ class Manifest(_Entry):
     """A whole manifest.
 
     file: null if the file of an empty window was skipped. reason: why the drop was made again; only
-    a revision has it. released: present if a guard rail held the drop. lost: present if offsets of
-    its window or its state are missing; passed-over offsets count in the window only.
+    a revision has it. released: present if a guard rail held the drop. lost: the offsets without
+    which a person released the drop, of its window or its state, and those of its window that were
+    passed over; None without any.
     """
 
     format: Literal[1] = 1

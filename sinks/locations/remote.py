@@ -121,12 +121,12 @@ class RemoteLocation:
         size, digest = content_of(local, address)
         sending = _Sending(_sender(self.locks), local, size, digest, place, name)
         with self._alone(folder), self.connect() as session:
-            there = None if self.settings.write_only else session.size(sending.target)
+            there = session.size(sending.target) if self.settings.shows_files else None
             if there is not None and self._is_whole(session, sending, there):
                 return Receipt(self.name, address, Delivered.BEFORE, size)
             for path in _folders(place):
                 session.make_folder(path)
-            if self.settings.write_only:
+            if not self.settings.shows_files:
                 delivered = self._send_unseen(session, sending)
             elif self.settings.rename:
                 delivered = self._send_aside(session, sending)
@@ -136,7 +136,7 @@ class RemoteLocation:
 
     def find(self, folder: Folder, name: str) -> bool:
         """See Location.find; always False at a write-only location."""
-        if self.settings.write_only:
+        if not self.settings.shows_files:
             return False
         with self.connect() as session:
             path = _joined(_joined(self.settings.folder, str(folder)), name)
@@ -167,7 +167,7 @@ class RemoteLocation:
         for path in _folders(settings.folder) if settings.folder else ():
             session.make_folder(path)
         try:
-            if settings.write_only:
+            if not settings.shows_files:
                 self._send_unseen(session, sending)
             elif settings.rename:
                 self._send(session, sending, sending.aside, self._begun(session, sending))
@@ -175,17 +175,17 @@ class RemoteLocation:
                 self._send(session, sending, sending.target, session.size(sending.target))
             yield DeliveryStep.WRITE
             if settings.rename:
-                if not settings.write_only:
+                if settings.shows_files:
                     self._settle(session, sending)
                 yield DeliveryStep.RENAME
-            if not settings.write_only and not session.begins(sending.target, local):
+            if settings.shows_files and not session.begins(sending.target, local):
                 raise self._changed(sending.target)
         except DeliveryError:
             for path in (sending.aside, sending.target):
                 with contextlib.suppress(DeliveryError):
                     session.remove(path)
             raise
-        if settings.write_only:
+        if not settings.shows_files:
             with contextlib.suppress(DeliveryError):  # few such servers allow removing files
                 session.remove(sending.target)
             return
@@ -284,9 +284,6 @@ class RemoteLocation:
         If the rename is refused, and an earlier attempt had begun to rename, then that attempt has
         succeeded.
         """
-        if not self.settings.rename:
-            session.write(sending.local, sending.target, 0)
-            return Delivered.NOW
         mark = hashlib.sha256(f"{self.name} {sending.target} {sending.digest}".encode()).hexdigest()
         note = self.locks / f"{self.name}~{mark[:32]}.renaming"
         session.write(sending.local, sending.aside, 0)

@@ -20,7 +20,9 @@ from sinks.locations.base import DeliveryError, DeliveryStep, Location, ReadBack
 
 __all__ = ["UNSEEN", "LocationSettings", "RemoteSettings", "ServerFolder", "Text", "secret"]
 
-UNSEEN: Final = "where the login may not look at files, set write_only: true"
+UNSEEN: Final = (
+    "the login must be able to look at its files; where it never may (SFTP): write_only: true"
+)
 """The hint for a server that accepts files, but doesn't let the login look at them."""
 
 _SERVER_FOLDER = worded(
@@ -72,14 +74,16 @@ class RemoteSettings(LocationSettings):
     password_file: Path | None = None
     folder: ServerFolder = ""
     rename: bool = True
-    write_only: bool = False
+
+    @property
+    def shows_files(self) -> bool:
+        """Whether the login may look at files there, and read them."""
+        return True
 
     @model_validator(mode="after")
     def _has_a_ready_signal(self) -> RemoteSettings:
         if not self.rename and self.ready_file is None:
             raise AtError(("rename",), "without renaming a ready_file must tell what is whole")
-        if self.write_only and self.read_back is not None:
-            raise AtError(("read_back",), "nothing can be read back where write_only is true")
         return self
 
 

@@ -60,7 +60,8 @@ def offsets(moments: Whole, name: str) -> Whole:
 class OffsetTable:
     """A zone's clock changes, in milliseconds.
 
-    instants: UTC. offsets: `offsets[i]` applies before `instants[i]`, the last one after all.
+    instants: UTC. offsets: `offsets[i]` applies before `instants[i]`; the last offset applies
+    after the last instant.
     cycle_start: from here on the changes repeat every 400 years.
     """
 

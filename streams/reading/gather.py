@@ -39,7 +39,7 @@ class Gather:
     """Records that were fetched and not flushed yet, by topic and partition.
 
     A partition's chunk runs from the end of its last chunk to the current position, even if some of
-    these offsets have no record: behind a transaction marker there may never be one.
+    these offsets have no record: no record may ever follow a transaction marker.
     """
 
     def __init__(self, limits: Limits) -> None:

@@ -115,10 +115,10 @@ class BatchWriter:
         self._erasure = erasure
 
     def write(self, flush: Flush, topic_id: UUID) -> Written:
-        """Make a flush durable. A second call with the same flush is a repeat that readers settle.
+        """Make a flush durable. Readers use one copy, if the same flush is written twice.
 
-        Raises PartitionError or RegistryError. Chunks whose coverage record isn't written by then
-        don't exist for readers.
+        Raises PartitionError or RegistryError. Then chunks without a coverage record don't exist
+        for readers; chunks with one do.
         """
         chunks, nbytes = flush.chunks, flush.nbytes  # the flush may be released meanwhile
         decoded, refused = self._decoded(chunks)

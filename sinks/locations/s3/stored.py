@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from sinks.locations.base import ReadBack
 from sinks.locations.limits import Limit
@@ -43,9 +43,10 @@ class StoredObject:
         size, found = local.stat().st_size, int(self.head["ContentLength"])
         if found != size:
             return f"has {found:,} bytes, {size:,} were sent"
-        if read_back is None and (etag is None or self._has(etag)):
-            return None
-        same = self._has_ends_of(local) if read_back == "ends" else self.reads_as(local, limit)
+        if etag is not None and not self._has(etag):
+            same = self.reads_as(local, limit)
+        else:
+            same = self._reads_back(local, read_back, limit)
         return None if same else "has other bytes than were sent"
 
     def reads_as(self, local: Path, limit: Limit) -> bool:
@@ -56,6 +57,17 @@ class StoredObject:
                 if not comparison.goes_on(piece) or not limit.left():
                     return False
             return comparison.is_over()
+
+    def _reads_back(self, local: Path, read_back: ReadBack | None, limit: Limit) -> bool:
+        match read_back:
+            case None:
+                return True
+            case "ends":
+                return self._has_ends_of(local)
+            case "whole":
+                return self.reads_as(local, limit)
+            case other:
+                assert_never(other)
 
     def _has(self, etag: str) -> bool:
         """Whether the object's ETag is this one, or isn't made by MD5 (as with SSE-KMS, SSE-C)."""

@@ -48,6 +48,12 @@ class SftpSettings(RemoteSettings):
     key_file: Path | None = None
     key_password_env: Text | None = None
     key_password_file: Path | None = None
+    write_only: bool = False
+
+    @property
+    def shows_files(self) -> bool:
+        """See RemoteSettings.shows_files. FTP has no such mode: its rename may overwrite."""
+        return not self.write_only
 
     @model_validator(mode="after")
     def _is_consistent(self) -> SftpSettings:
@@ -58,6 +64,12 @@ class SftpSettings(RemoteSettings):
             raise AtError((), "password_env, password_file or key_file (one) says how to log in")
         if self.key_password_env and self.key_password_file:
             raise AtError(("key_password_file",), "key_password_env says where it is already")
+        if self.write_only and self.read_back is not None:
+            raise AtError(("read_back",), "nothing can be read back where write_only is true")
+        if self.write_only and not self.rename:
+            raise AtError(
+                ("rename",), "with write_only only a rename can refuse to overwrite a file"
+            )
         return self
 
     def location(self, name: str, locks: Path) -> Sftp:
