@@ -7,18 +7,35 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any, Protocol
 
 import yaml
 
 COMMAND = (sys.executable, "-m", "deltadrop")
 LEAVE_SECONDS = 30
 """How long a worker may take to finish its batch and stop."""
+
+
+class Process(Protocol):
+    """What is needed of a `subprocess.Popen`."""
+
+    def poll(self) -> int | None:
+        """Give its exit code, None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its exit code; raises subprocess.TimeoutExpired after so many seconds."""
+
+    def send_signal(self, sig: int, /) -> None:
+        """Send a signal to it while it runs."""
+
+    def kill(self) -> None:
+        """End it at once."""
 
 
 class CommandError(Exception):
@@ -30,9 +47,17 @@ class Workspace:
     """A folder with settings, table and export definitions. Workers and closes write there, too."""
 
     folder: Path
+    start: Callable[..., Process] = subprocess.Popen
+    """Starts a command, with arguments as `subprocess.Popen` has them."""
 
     @classmethod
-    def create(cls, folder: Path, definitions: Path, settings: dict[str, Any]) -> "Workspace":
+    def create(
+        cls,
+        folder: Path,
+        definitions: Path,
+        settings: dict[str, Any],
+        start: Callable[..., Process] = subprocess.Popen,
+    ) -> "Workspace":
         """Replace the folder by a new one, with the tables and exports of `definitions`."""
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(definitions / "tables", folder / "tables")
@@ -40,7 +65,7 @@ class Workspace:
         text = yaml.safe_dump({"root": ".", **settings}, sort_keys=False)
         (folder / "deltadrop.yaml").write_text(text, encoding="utf-8")
         (folder / "logs").mkdir()
-        return cls(folder)
+        return cls(folder, start)
 
     @property
     def config(self) -> Path:
@@ -73,7 +98,18 @@ class Workspace:
 
     def run(self, *arguments: str) -> str:
         """Run a command to its end and return its output; raises CommandError if it fails."""
-        return command(*arguments, "--config", str(self.config))
+        code, output, errors = self.ended(*arguments)
+        if code:
+            line = " ".join(("deltadrop", *arguments, "--config", str(self.config)))
+            raise CommandError(f"{line} ended with {code}: {(errors or output).strip()}")
+        return output
+
+    def ended(self, *arguments: str) -> tuple[int, str, str]:
+        """Run a command to its end; return its exit code, its output and its errors."""
+        with TemporaryFile() as out, TemporaryFile() as err:
+            line = (*COMMAND, *arguments, "--config", str(self.config))
+            code = self.start(line, stdout=out, stderr=err).wait()
+            return code, _text_of(out), _text_of(err)
 
     @contextmanager
     def workers(self, count: int) -> Iterator[None]:
@@ -86,7 +122,7 @@ class Workspace:
     @contextmanager
     def _worker(self, log: Path) -> Iterator[None]:
         with log.open("wb") as out:
-            process = subprocess.Popen(
+            process = self.start(
                 (*COMMAND, "worker", "--config", str(self.config)),
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -98,15 +134,6 @@ class Workspace:
                 raise CommandError(f"a worker ended by itself; see {log}")
         finally:
             _stop(process)
-
-
-def command(*arguments: str) -> str:
-    """Run a command of deltadrop and return its output; raises CommandError if it fails."""
-    done = subprocess.run((*COMMAND, *arguments), capture_output=True, text=True, check=False)
-    if done.returncode:
-        line, output = " ".join(("deltadrop", *arguments)), (done.stderr or done.stdout).strip()
-        raise CommandError(f"{line} ended with {done.returncode}: {output}")
-    return done.stdout
 
 
 class Steps:
@@ -145,7 +172,12 @@ def next_second() -> datetime:
     return instant
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _text_of(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
+
+
+def _stop(process: Process) -> None:
     """Stop a process with SIGTERM; kill it if it doesn't end, or after an interruption (Ctrl-C)."""
     try:
         if process.poll() is None:

@@ -8,6 +8,7 @@ import yaml
 from deploy.demo.workspace import Workspace
 from deploy.parts import KafkaBroker, SchemaRegistry
 from tests.faults.held_against import SHOP
+from tests.shop.forked import ForkedProcess
 from tests.shop.site import site_settings
 
 SESSION_SECONDS = 6.0
@@ -26,7 +27,7 @@ def demo_site(
         batch_seconds=0.7,
         session_timeout_seconds=SESSION_SECONDS,
     )
-    workspace = Workspace.create(folder / "site", SHOP, settings | sections)
+    workspace = Workspace.create(folder / "site", SHOP, settings | sections, ForkedProcess)
     workspace.add_seconds_to_drop_names()
     return workspace
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 
 from deploy.demo.workspace import COMMAND, Workspace
+from tests.shop.forked import ForkedProcess
 
 STARTED = (b"worker started", b"scheduler started")
 """What a log says when its process has begun to listen to signals."""
@@ -19,11 +20,11 @@ _NUMBERS = count(1)
 _LOGS: dict[int, Path] = {}
 
 
-def start(workspace: Workspace, *arguments: str) -> subprocess.Popen[bytes]:
+def start(workspace: Workspace, *arguments: str) -> ForkedProcess:
     """Start a command; its output goes to a log of its own."""
     log = workspace.folder / "logs" / f"{next(_NUMBERS):03d}-{arguments[0]}.log"
     with log.open("wb") as out:
-        process = subprocess.Popen(
+        process = ForkedProcess(
             [*COMMAND, *arguments, "--config", str(workspace.config)],
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -32,7 +33,7 @@ def start(workspace: Workspace, *arguments: str) -> subprocess.Popen[bytes]:
     return process
 
 
-def log_of(process: subprocess.Popen[bytes]) -> Path:
+def log_of(process: ForkedProcess) -> Path:
     """Where the output of a process that was started here goes."""
     return _LOGS[process.pid]
 
@@ -47,7 +48,7 @@ class Workers:
     random: Random
     session_timeout: float  # seconds; of schedulers, how long their lease lasts
     command: str = "worker"
-    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    running: list[ForkedProcess] = field(default_factory=list)
     kills: int = 0
     freezes: int = 0
     rebalances: int = 0

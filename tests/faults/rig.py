@@ -31,6 +31,7 @@ from streams.storage.layout import TopicPartition
 from streams.storage.partitions import Chosen, Partitions
 from streams.storage.store import LocalStore
 from tests.faults import raw_worker
+from tests.shop.forked import ForkedProcess
 
 MIB = 1 << 20
 SESSION_SECONDS = 6.0
@@ -86,7 +87,7 @@ class Site:
     kafka: str
     topic: str
     folder: Path
-    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    started: list[ForkedProcess] = field(default_factory=list)
     session_timeout: float = SESSION_SECONDS
 
     @property
@@ -97,7 +98,7 @@ class Site:
     def partitions(self) -> Partitions:
         return Partitions(LocalStore(self.root))
 
-    def start(self, **changed: Any) -> subprocess.Popen[bytes]:
+    def start(self, **changed: Any) -> ForkedProcess:
         """Start a worker; its log is numbered."""
         options = {
             "kafka": self.kafka,
@@ -115,7 +116,7 @@ class Site:
             },
         }
         with self.log(len(self.started)).open("wb") as log:
-            process = subprocess.Popen(
+            process = ForkedProcess(
                 [sys.executable, "-m", "tests.faults.raw_worker", json.dumps(options)],
                 stdout=log,
                 stderr=log,
@@ -123,7 +124,7 @@ class Site:
         self.started.append(process)
         return process
 
-    def start_and_wait(self, **changed: Any) -> subprocess.Popen[bytes]:
+    def start_and_wait(self, **changed: Any) -> ForkedProcess:
         """Start a worker, and wait until it says so."""
         worker = self.start(**changed)
         wait_until(lambda: "worker started" in self.said(), 30, "the start of a worker")

@@ -10,7 +10,6 @@ come; a topic that is created again holds its exports alone.
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -34,6 +33,7 @@ from tests.hostile.letters import reasons_of
 from tests.hostile.publishing import HostilePublisher, Origin, Sent, right_case
 from tests.hostile.site import all_topics, hostile_site
 from tests.hostile.truth import HostileTruth
+from tests.shop.forked import ForkedProcess
 from tests.shop.site import own_prefix
 
 PARTITIONS = 3
@@ -100,10 +100,10 @@ class Night:
         self.sent += sent
         return sent
 
-    def workers(self, count: int) -> list[subprocess.Popen[bytes]]:
+    def workers(self, count: int) -> list[ForkedProcess]:
         return [start(self.workspace, "worker") for _ in range(count)]
 
-    def leave(self, workers: Sequence[subprocess.Popen[bytes]]) -> None:
+    def leave(self, workers: Sequence[ForkedProcess]) -> None:
         """Tell workers to leave, note their memory, and fail if one had ended by itself."""
         ended = [worker.poll() for worker in workers]
         self.memory += [memory_mb(worker) for worker in workers if worker.poll() is None]
@@ -181,7 +181,7 @@ def send_all(night: Night, how: Assault, cases: Sequence[Case]) -> int:
     return traffic.published
 
 
-def ended_well(close: subprocess.Popen[bytes] | None) -> None:
+def ended_well(close: ForkedProcess | None) -> None:
     if close is not None:
         assert close.wait(timeout=300) == 0, log_of(close).read_text(errors="replace")[-3000:]
 
@@ -272,7 +272,7 @@ def exports_on(topics: Sequence[str]) -> set[str]:
     return {EXPORTS[topic] for topic in topics}
 
 
-def memory_mb(process: subprocess.Popen[bytes]) -> int:
+def memory_mb(process: ForkedProcess) -> int:
     """The most memory that a process ever had, in MB."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     (peak,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))

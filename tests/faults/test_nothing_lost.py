@@ -6,7 +6,6 @@ the topics (`truth`) gives, judged by the naive model. The seed is in the test's
 failure.
 """
 
-import subprocess
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +21,7 @@ from tests.faults.held_against import drops_are_the_truth
 from tests.faults.processes import Workers, start, tormented_workers
 from tests.faults.traffic import Traffic
 from tests.faults.truth import Truth
+from tests.shop.forked import ForkedProcess
 from tests.shop.site import own_prefix
 
 WINDOWS = 3
@@ -121,7 +121,7 @@ def _close_and_kill(workspace: Workspace, random: Random, instant: datetime) -> 
         close.wait()
 
 
-def _wait_for(close: subprocess.Popen[bytes] | None) -> None:
+def _wait_for(close: ForkedProcess | None) -> None:
     """Wait for a close that goes on while workers are tormented; it's run once more at the end."""
     if close is not None:
         close.wait(timeout=300)

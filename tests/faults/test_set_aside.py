@@ -5,7 +5,6 @@ one place*).
 from __future__ import annotations
 
 import secrets
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,6 +39,7 @@ from tests.faults.rig import (
     publish,
     wait_until,
 )
+from tests.shop.forked import ForkedProcess
 
 MakeSites = Callable[[KafkaBroker, int], tuple[Site, Site]]
 """Two topics that one worker reads; the second one is well."""
@@ -84,7 +84,7 @@ def set_time(kafka: str, topic: str, kind: str) -> None:
         changed.result()
 
 
-def terminate(worker: subprocess.Popen[bytes]) -> None:
+def terminate(worker: ForkedProcess) -> None:
     """SIGTERM; the worker must end well."""
     worker.terminate()
     assert worker.wait(timeout=40) == 0

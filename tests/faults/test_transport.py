@@ -6,7 +6,6 @@ import os
 import random
 import secrets
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +26,7 @@ from tests.faults.rig import (
     small_disk,
     wait_until,
 )
+from tests.shop.forked import ForkedProcess
 
 MakeSite = Callable[..., Site]
 
@@ -56,7 +56,7 @@ def until_committed(site: Site, seconds: float = 60) -> float:
     return wait_until(lambda: site.committed() == ends, seconds, "the commit of all offsets")
 
 
-def terminate(worker: subprocess.Popen[bytes], seconds: float = 30) -> float:
+def terminate(worker: ForkedProcess, seconds: float = 30) -> float:
     """SIGTERM; the worker must end well; return how long it took."""
     began = time.monotonic()
     worker.send_signal(signal.SIGTERM)

@@ -20,6 +20,7 @@ from deploy.demo.workspace import Workspace, next_second
 from deploy.parts import KafkaBroker, SchemaRegistry
 from sinks.drops.verify import verify
 from tests.golden.cases import Case, cases
+from tests.shop.forked import ForkedProcess
 from tests.shop.site import own_prefix, site_settings
 
 pytestmark = pytest.mark.timeout(900)
@@ -58,7 +59,7 @@ def drops(
     for case in CASES:
         _define(case, definitions)
     settings = site_settings(kafka, registry, own_prefix("golden"))
-    site = Workspace.create(folder / "site", definitions, settings)
+    site = Workspace.create(folder / "site", definitions, settings, ForkedProcess)
     site.run("topics", "create")
     with site.workers(1):
         for part in ("before", "events"):

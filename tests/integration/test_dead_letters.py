@@ -13,6 +13,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from deploy.demo.report import Drop
 from deploy.demo.workspace import Workspace, next_second
 from deploy.parts import KafkaBroker, SchemaRegistry
+from tests.shop.forked import ForkedProcess
 from tests.shop.site import own_prefix, site_settings
 
 SHOP = Path("deploy/demo")
@@ -122,7 +123,7 @@ def _assert_whole(
 
 def _site(kafka: KafkaBroker, registry: SchemaRegistry, prefix: str, folder: Path) -> Workspace:
     settings = site_settings(kafka, registry, prefix)
-    site = Workspace.create(folder / "site", SHOP, settings)
+    site = Workspace.create(folder / "site", SHOP, settings, ForkedProcess)
     site.run("topics", "create")
     return site
 

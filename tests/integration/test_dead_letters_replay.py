@@ -1,7 +1,6 @@
 """Dead letters after a fix: each is replayed once, and counts in the window of its replay."""
 
 import json
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,14 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
 from deploy.demo.report import Drop
-from deploy.demo.workspace import COMMAND, Workspace, next_second
+from deploy.demo.workspace import Workspace, next_second
 from deploy.parts import KafkaBroker, SchemaRegistry
 from schemas.settings.kafka import KafkaSettings
 from streams.dead_letters import replay as dead_letters_replay
 from streams.dead_letters.read import LetterReader
 from streams.dead_letters.replay import Replayer
 from streams.writing.dead_letter_topic import DeadLetterTopic, Poison
+from tests.shop.forked import ForkedProcess
 from tests.shop.site import own_prefix, site_settings
 
 SHOP = Path("deploy/demo")
@@ -54,9 +54,8 @@ def records(kafka: KafkaBroker, topic: str) -> list[Any]:
 
 def ended(site: Workspace, *arguments: str) -> tuple[int, str]:
     """Run a command; its exit code, and what it says to a script."""
-    line = (*COMMAND, *arguments, "--json", "--config", str(site.config))
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout
+    code, printed, _ = site.ended(*arguments, "--json")
+    return code, printed
 
 
 def traced(site: Workspace, last_digit: str) -> Any:
@@ -76,7 +75,9 @@ def test_a_dead_letter_is_replayed_once_after_a_fix_and_counts_in_the_window_of_
     kafka: KafkaBroker, registry: SchemaRegistry, tmp_path: Path
 ) -> None:
     prefix = own_prefix("replay")
-    site = Workspace.create(tmp_path / "site", SHOP, site_settings(kafka, registry, prefix))
+    site = Workspace.create(
+        tmp_path / "site", SHOP, site_settings(kafka, registry, prefix), ForkedProcess
+    )
     site.add_seconds_to_drop_names()
     site.run("topics", "create")
     topic = f"{prefix}.shop.subscription-update"

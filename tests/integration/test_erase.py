@@ -9,6 +9,7 @@ import pytest
 
 from deploy.demo.workspace import Workspace, next_second
 from deploy.parts import KafkaBroker, SchemaRegistry
+from tests.shop.forked import ForkedProcess
 from tests.shop.offline import DEFINITIONS
 from tests.shop.planted import PLANTED, finds
 from tests.shop.site import own_prefix, site_settings
@@ -91,7 +92,7 @@ def _site(kafka: KafkaBroker, registry: SchemaRegistry, folder: Path) -> Workspa
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
     settings = site_settings(kafka, registry, own_prefix("erase"))
-    site = Workspace.create(folder / "site", definitions, settings)
+    site = Workspace.create(folder / "site", definitions, settings, ForkedProcess)
     site.add_seconds_to_drop_names()
     site.run("topics", "create")
     return site

@@ -11,6 +11,7 @@ from kafka import KafkaProducer
 from deploy.demo.workspace import Workspace
 from deploy.parts import KafkaBroker, SchemaRegistry
 from deploy.parts.ports import free_port
+from tests.shop.forked import ForkedProcess
 from tests.shop.observed import health, page, served_series, serves
 from tests.shop.site import own_prefix, site_settings
 
@@ -31,7 +32,7 @@ def test_a_worker_tells_rows_dead_letters_and_lag(
     prefix, port = own_prefix("observed"), free_port()
     settings = site_settings(kafka, registry, prefix, partitions=2)
     settings["observe"] = {"worker_port": port}
-    site = Workspace.create(tmp_path / "site", Path("deploy/demo"), settings)
+    site = Workspace.create(tmp_path / "site", Path("deploy/demo"), settings, ForkedProcess)
     site.run("topics", "create")
     site.run("publish", str(_profiles(tmp_path)))
     topic = f"{prefix}.shop.profile"

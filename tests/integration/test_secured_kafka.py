@@ -5,7 +5,6 @@ the settings, and who is refused says why, once and soon, without the password.
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 from kafka import KafkaProducer
 
-from deploy.demo.workspace import COMMAND, Workspace, next_second
+from deploy.demo.workspace import Workspace, next_second
 from deploy.parts import KafkaBroker, SchemaRegistry, kafka_on_java
 from deploy.parts.certificates import Certificate, self_signed
 from deploy.parts.listeners import (
@@ -40,6 +39,8 @@ from streams.reading.kafka import Topics
 from streams.recovery.range_reader import RangeReader
 from streams.storage.layout import TopicPartition
 from streams.writing.dead_letter_topic import DeadLetterTopic, Poison
+from tests.faults.processes import log_of, start
+from tests.shop.forked import ForkedProcess
 from tests.shop.site import own_prefix, site_settings
 
 SHOP = Path("deploy/demo")
@@ -111,7 +112,7 @@ def shop(folder: Path, secured: Secured, registry: SchemaRegistry, kafka: Any) -
     """A workspace whose settings know one way into Kafka."""
     settings = site_settings(secured.broker, registry, own_prefix("secured"))
     settings["kafka"] |= kafka
-    site = Workspace.create(folder / "site", SHOP, settings)
+    site = Workspace.create(folder / "site", SHOP, settings, ForkedProcess)
     (site.folder / "change.jsonl").write_text(json.dumps(CHANGE) + "\n")
     return site
 
@@ -211,21 +212,15 @@ def test_who_is_refused_says_why_once_and_soon(
         ("close", EXPORT, "--at", instant),
     ]
     began = time.monotonic()
-    started = [
-        subprocess.Popen(
-            (*COMMAND, *command, "--config", str(site.config)),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for command in commands
-    ]
+    started = [start(site, *command) for command in commands]
 
-    said = [process.communicate(timeout=60)[0] for process in started]
+    for process in started:
+        process.wait(timeout=60)
 
     assert time.monotonic() - began < 45  # three processes that start at once
     what, setting = FAULTS[fault]
-    for process, text in zip(started, said, strict=True):
+    for process in started:
+        text = log_of(process).read_text()
         assert process.returncode == 1, text
         (line,) = text.splitlines()
         assert f"Kafka {kafka['bootstrap_servers']}: {what}" in line
