@@ -69,7 +69,8 @@ def main() -> None:
 
 def _with_kafka(folder: Path, scale: Scale, console: Console) -> tuple[Rounds, Mapping[str, float]]:
     console.print("Starting Kafka and the schema registry")
-    with running_kafka(folder / "kafka") as kafka, running_registry() as registry:
+    kafka_at_its_pace = running_kafka(folder / "kafka", jvm_options=())
+    with kafka_at_its_pace as kafka, running_registry() as registry:
         console.print(f"Publishing {scale.events:,} events")
         prefix = f"benchmark-{uuid.uuid4().hex[:8]}"
         topic = activities(prefix)

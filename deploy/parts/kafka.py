@@ -3,7 +3,7 @@
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,13 +59,17 @@ class KafkaBroker(Server):
 
 @contextmanager
 def running_kafka(
-    directory: Path | None = None, *, properties: Mapping[str, str] | None = None
+    directory: Path | None = None,
+    *,
+    properties: Mapping[str, str] | None = None,
+    jvm_options: Sequence[str] = QUICK_START_OPTIONS,
 ) -> Iterator[KafkaBroker]:
     """Provide a Kafka: that of the environment, else one by Docker (untested), else one on Java.
 
     directory: for log and data, on Java; by default a temporary folder that is removed at the end.
     properties: broker settings that complete and override those for quick tests; a broker of the
     environment ignores them.
+    jvm_options: of a broker on Java; pass none if its speed matters.
 
     Raises PartError if no Kafka is available.
     """
@@ -75,7 +79,7 @@ def running_kafka(
         with kafka_container({**_QUICK_TEST_PROPERTIES, **(properties or {})}) as servers:
             yield KafkaBroker(servers)
     else:
-        with kafka_on_java(directory, properties=properties) as broker:
+        with kafka_on_java(directory, properties=properties, jvm_options=jvm_options) as broker:
             yield broker
 
 
@@ -86,6 +90,7 @@ def kafka_on_java(
     properties: Mapping[str, str] | None = None,
     listeners: Iterable[Listener] = (),
     heap: str = "1g",
+    jvm_options: Sequence[str] = QUICK_START_OPTIONS,
 ) -> Iterator[KafkaBroker]:
     """Run a Kafka on Java, whatever the environment says; the caller may kill it.
 
@@ -95,7 +100,8 @@ def kafka_on_java(
     with tempfile.TemporaryDirectory(prefix="deltadrop-kafka-") as temporary:
         home = directory or Path(temporary)
         home.mkdir(parents=True, exist_ok=True)
-        process, port = _broker_process(home.resolve(), properties or {}, tuple(listeners), heap)
+        java = [str(find_java()), f"-Xmx{heap}", *jvm_options]
+        process, port = _broker_process(home.resolve(), properties or {}, tuple(listeners), java)
         try:
             process.start()
             yield KafkaBroker(f"{HOST}:{port}", process)
@@ -104,7 +110,7 @@ def kafka_on_java(
 
 
 def _broker_process(
-    home: Path, properties: Mapping[str, str], listeners: tuple[Listener, ...], heap: str
+    home: Path, properties: Mapping[str, str], listeners: tuple[Listener, ...], java: list[str]
 ) -> tuple[ServerProcess, int]:
     port, controller_port = free_port(), free_port()
     settings = home / "server.properties"
@@ -114,13 +120,12 @@ def _broker_process(
     settings.write_text(_server_properties(home, addresses, controller_port, properties))
     temporary = home / "tmp"
     temporary.mkdir(exist_ok=True)
-    launcher = str(find_java())
     options = [f"-Djava.io.tmpdir={temporary}", "-cp", f"{KAFKA_DOWNLOAD.directory()}/*"]
     users = [user for listener in listeners for user in listener.scram_users]
-    _format([launcher, *QUICK_START_OPTIONS, *options], settings, users)
+    _format([java[0], *QUICK_START_OPTIONS, *options], settings, users)
     process = ServerProcess(
         "Kafka",
-        [launcher, f"-Xmx{heap}", *_JVM_OPTIONS, *options, "kafka.Kafka", str(settings)],
+        [*java, *_JVM_OPTIONS, *options, "kafka.Kafka", str(settings)],
         home / "kafka.log",
         lambda logged: "Kafka Server started" in logged,
     )
