@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import signal
-import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from schemas.events import Kind
 from sinks.erasure.eraser import Eraser
+from tests.shop.forked import ForkedProcess
 from tests.shop.killed import CountedStore, KilledError, Steps, counted
 from tests.shop.offline import OfflineShop, at
 from tests.shop.planted import BOB, delete, finds, live, state
@@ -58,19 +59,6 @@ def test_a_pass_that_was_killed_before_any_of_its_steps_is_run_again(
         shutil.rmtree(shop.folder)
 
 
-PASS = """
-import sys
-from pathlib import Path
-from tests.properties.test_erase_interrupted import again
-again(Path(sys.argv[1])).sinks.eraser.run()
-"""
-
-
-def again(folder: Path) -> OfflineShop:
-    """The shop of a folder, without its log: a pass doesn't read it."""
-    return OfflineShop(folder)
-
-
 @pytest.mark.parametrize("tombstone", ["erasure/tombstones", "ledger/exports/sent"])
 def test_a_pass_that_got_a_sigkill_is_run_again(
     before: OfflineShop, tmp_path: Path, tombstone: str
@@ -82,9 +70,9 @@ def test_a_pass_that_got_a_sigkill_is_run_again(
     folder = shop.root / tombstone
     known = set(folder.rglob("*.*"))
 
-    process = subprocess.Popen([sys.executable, "-c", PASS, str(shop.folder)])
+    process = ForkedProcess([sys.executable, "-m", "tests.shop.erasing", str(shop.folder)])
     while process.poll() is None and set(folder.rglob("*.*")) <= known:
-        pass
+        time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     process.wait()
 

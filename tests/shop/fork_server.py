@@ -25,6 +25,7 @@ HEADER = struct.Struct("!I")
 IMPORTED = (
     *(command.place.partition(":")[0] for command in COMMANDS.values()),
     "tests.faults.raw_worker",
+    "tests.shop.offline",
 )
 
 

@@ -30,12 +30,15 @@ class ForkedProcess:
         self,
         line: Sequence[str],
         *,
-        stdout: IO[bytes],
-        stderr: IO[bytes] | int,
+        stdout: IO[bytes] | None = None,
+        stderr: IO[bytes] | int | None = None,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
-        """Start it, without standard input; ``stderr`` may be `subprocess.STDOUT`."""
+        """Start it, without standard input; where nothing is said, it writes where we do.
+
+        ``stderr`` may be `subprocess.STDOUT`.
+        """
         assert list(line[:2]) == [sys.executable, "-m"]
         self.args = line
         self.returncode: int | None = None
@@ -45,9 +48,17 @@ class ForkedProcess:
             "folder": str(cwd or Path.cwd()),
             "environment": dict(env or os.environ),
         }
-        errors = stdout if isinstance(stderr, int) else stderr
+        out = 1 if stdout is None else stdout.fileno()
+        match stderr:
+            case None:
+                err = 2
+            case int():
+                assert stderr == subprocess.STDOUT
+                err = out
+            case _:
+                err = stderr.fileno()
         with Path(os.devnull).open("rb") as nothing:
-            streams = (nothing.fileno(), stdout.fileno(), errors.fileno())
+            streams = (nothing.fileno(), out, err)
             self.pid: int = _fork_server().answer(content, streams)
 
     def poll(self) -> int | None:

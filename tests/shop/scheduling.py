@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -17,10 +16,10 @@ from typing import Any
 from deltadrop import _configure_logs
 from schemas.settings.settings import load_settings
 from sinks.commands.schedule import serve
+from tests.shop.forked import ForkedProcess
 from tests.shop.offline import OfflineShop
 
 LOG = "log.pickle"
-ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class SchedulerProcess:
     ) -> None:
         self.logged = folder / f"{name}-{time.monotonic_ns()}.log"
         with self.logged.open("wb") as log:
-            self.process = subprocess.Popen(
+            self.process = ForkedProcess(
                 [
                     sys.executable,
                     "-m",
@@ -61,7 +60,7 @@ class SchedulerProcess:
                     str(clock.shown),
                     str(clock.real),
                 ],
-                cwd=ROOT,
+                stdout=log,
                 stderr=log,
                 env={**os.environ, **(environment or {})},
             )
