@@ -53,13 +53,11 @@ def _alike(one: object, other: object) -> bool:
     left, seen = [(one, other)], set[tuple[int, int]]()
     while left:
         a, b = left.pop()
-        if a is b or (isinstance(a, BaseBackend) and type(a) is type(b)):
+        if a is b:
             continue
         if type(a) is not type(b):
             return False
         if isinstance(a, Concrete) and isinstance(b, Concrete):
-            if hash(a) != hash(b):
-                return False
             if (id(a), id(b)) not in seen:
                 seen.add((id(a), id(b)))
                 left.append((a.args, b.args))
@@ -67,8 +65,11 @@ def _alike(one: object, other: object) -> bool:
             if len(a) != len(b):
                 return False
             left.extend(zip(a, b, strict=True))
+        elif isinstance(a, str):
+            if a != b:
+                return False
         elif isinstance(a, Mapping) and isinstance(b, Mapping):
             left.append((tuple(a.items()), tuple(b.items())))
-        elif a != b or repr(a) != repr(b):
+        elif not isinstance(a, BaseBackend) and (a != b or repr(a) != repr(b)):
             return False
     return True
