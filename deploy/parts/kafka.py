@@ -25,6 +25,8 @@ _QUICK_TEST_PROPERTIES = {
     "broker.session.timeout.ms": "3000",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
+    # Else the controller writes twice a second that nothing happened.
+    "metadata.max.idle.interval.ms": "0",
     "offsets.topic.num.partitions": "5",
     "offsets.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
