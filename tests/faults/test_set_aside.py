@@ -5,6 +5,7 @@ one place*).
 from __future__ import annotations
 
 import secrets
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -100,9 +101,12 @@ def test_a_record_with_its_producers_time_sets_its_partition_aside_and_is_passed
     set_time(ill.kafka, ill.topic, "CreateTime")
     sender = producer(ill.kafka)
     before = ill.end_offsets()
+    worker.send_signal(signal.SIGSTOP)  # it shall find all three at once
+    time.sleep(1.0)  # meanwhile the broker answers the fetch that waits there
     for value in numbered(3, 5_000):  # a batch each
         sender.produce(ill.topic, value=value, partition=0)
         assert sender.flush(30) == 0
+    worker.send_signal(signal.SIGCONT)
     set_time(ill.kafka, ill.topic, "LogAppendTime")
     publish(ill.kafka, ill.topic, numbered(1_000, 1_000))
     publish(well.kafka, well.topic, numbered(1_000))
