@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from functools import lru_cache
+from typing import Annotated, TypeAlias
 from zoneinfo import ZoneInfo
+
+from streams.storage.paths import NamePart
 
 
 def close_instant(day: dt.date, at: dt.time, zone: ZoneInfo) -> dt.datetime:
@@ -79,6 +83,18 @@ def parse_stamp(text: str) -> dt.datetime:
     if stamp(instant) != text:
         raise ValueError(f"{text} isn't of the form 20260328T050000.000Z")
     return instant
+
+
+Instant: TypeAlias = Annotated[
+    dt.datetime,
+    NamePart(
+        r"[0-9]{8}T[0-9]{6}\.[0-9]{3}Z",
+        lru_cache(65_536)(parse_stamp),
+        stamp,
+        "YYYYMMDDTHHMMSS.mmmZ",
+    ),
+]
+"""An instant as a part of a stored file's name."""
 
 
 def parse_zoned(text: str) -> dt.datetime:

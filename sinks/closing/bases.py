@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import pyarrow as pa
 
@@ -20,6 +20,7 @@ from sinks.closing.cut import TopicCut
 from sinks.instants import parse_stamp, stamp
 from streams.storage.layout import TakenOutPath, TopicPartition
 from streams.storage.parquet import parquet_writer, write_rows
+from streams.storage.paths import StoredPath
 from streams.storage.store import Store
 from streams.storage.taken_out import TakenOutRows
 
@@ -43,27 +44,33 @@ class Base:
         return stamp(self.cut.instant)
 
 
-@dataclass(frozen=True, slots=True)
-class BaseTable:
-    """A file of a base: its format, topic and base by name, and the table that it is."""
+@dataclass(frozen=True, slots=True, order=True)
+class BasePath(StoredPath):
+    """Name of a base's description, which is written last: its format, topic and own name."""
+
+    TEMPLATE: ClassVar = "bases/{format}/{topic}/{base}/base.json"
+    WHAT: ClassVar = "a base"
+
+    format: str
+    topic: str
+    base: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class BaseTable(StoredPath):
+    """Name of a file of a base: its format, topic and base by name, and the table that it is."""
+
+    TEMPLATE: ClassVar = "bases/{format}/{topic}/{base}/{table}.parquet"
+    WHAT: ClassVar = "a table of a base"
 
     format: str
     topic: str
     base: str
     table: str
 
-    def __str__(self) -> str:
-        return f"bases/{self.format}/{self.topic}/{self.base}/{self.table}.parquet"
-
-    @classmethod
-    def parse(cls, name: str) -> BaseTable:
-        """Read a file's name back."""
-        _, form, topic, base, table = name.split("/")
-        return cls(form, topic, base, table.removesuffix(".parquet"))
-
 
 class Bases:
-    """Bases in a store: `bases/<format>/<topic>/<instant>/<table>.parquet` and `base.json`."""
+    """Bases in a store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -78,15 +85,16 @@ class Bases:
         rows = {}
         for table, read in tables.items():
             counted = _Counted(read())
-            self._store.write(self._file(cut.topic, stamp(cut.instant), table), counted.write)
+            name = BaseTable(_FORMAT, cut.topic, stamp(cut.instant), table)
+            self._store.write(str(name), counted.write)
             rows[table] = counted.rows
         description = {"cut": json.loads(cut.to_json()), "rows": rows}
         if taken_out:
             description["taken_out"] = list(map(str, taken_out))
-        self._store.create(
-            self._file(cut.topic, stamp(cut.instant), ""), json.dumps(description).encode()
-        )
-        return Base(cut, rows, frozenset(taken_out))
+        base = Base(cut, rows, frozenset(taken_out))
+        path = BasePath(_FORMAT, cut.topic, base.name)
+        self._store.create(str(path), json.dumps(description).encode())
+        return base
 
     def latest(self, topic: str, not_after: dt.datetime) -> Base | None:
         """Return the newest base of a topic that isn't after an instant; none that has a row in it
@@ -106,39 +114,29 @@ class Bases:
 
     def base(self, topic: str, name: str) -> Base:
         """Return a base by its name; raises FileNotFoundError."""
-        fields = json.loads(self._store.read(self._file(topic, name, "")))
+        fields = json.loads(self._store.read(str(BasePath(_FORMAT, topic, name))))
         cut = TopicCut.from_json(topic, parse_stamp(name), json.dumps(fields["cut"]).encode())
         taken_out = frozenset(map(TakenOutPath.parse, fields.get("taken_out", ())))
         return Base(cut, fields["rows"], taken_out)
 
     def table(self, topic: str, name: str, table: str) -> Path:
         """Return where a base's table can be read."""
-        return self._store.location(self._file(topic, name, table))
+        return self._store.location(str(BaseTable(_FORMAT, topic, name, table)))
 
     def tables(self) -> Iterator[BaseTable]:
-        """Yield every file of a table in every base, also those of bases that aren't whole."""
-        for file in self._store.names("bases"):
-            if file.endswith(".parquet"):
-                yield BaseTable.parse(file)
+        """Every file of a table in every base, also those of bases that aren't whole."""
+        return BaseTable.among(self._store.names(BaseTable.folder()))
 
     def is_usable(self, table: BaseTable) -> bool:
         """Whether a table's base is whole and of this format."""
-        description = self._file(table.topic, table.base, "")
-        return table.format == _FORMAT and description in self._store.names(
-            description.rpartition("/")[0]
+        base = (table.format, table.topic, table.base)
+        return table.format == _FORMAT and any(
+            BasePath.among(self._store.names(BasePath.folder(*base)))
         )
 
     def _names(self, topic: str) -> Iterator[str]:
-        for file in self._store.names(f"bases/{_FORMAT}/{topic}"):
-            if file.endswith("/base.json"):
-                yield file.split("/")[3]
-
-    def _file(self, topic: str, name: str, table: str) -> str:
-        return (
-            f"bases/{_FORMAT}/{topic}/{name}/{table}.parquet"
-            if table
-            else f"bases/{_FORMAT}/{topic}/{name}/base.json"
-        )
+        paths = BasePath.among(self._store.names(BasePath.folder(_FORMAT, topic)))
+        return (path.base for path in paths)
 
 
 class _Counted:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Final
+from typing import ClassVar, Final
 from uuid import UUID
 
 import structlog
@@ -21,10 +21,11 @@ from schemas.errors import HeldError
 from sinks.closing.append_times import AppendTimes, Beginning
 from sinks.closing.offsets import OffsetAtTime, Offsets
 from sinks.closing.span import Span
-from sinks.instants import milliseconds, parse_stamp, stamp
+from sinks.instants import Instant, milliseconds, stamp
 from streams.reading.kafka import Topics
 from streams.storage.layout import TopicPartition
 from streams.storage.partitions import Partitions
+from streams.storage.paths import StoredPath
 from streams.storage.store import Store
 
 log = structlog.get_logger(__name__)
@@ -33,6 +34,17 @@ TOLERANCE_SECONDS: Final = 3600.0
 """How far brokers' clocks may be apart before their append times are wrong (a setting)."""
 _NO_OFFSET: Final = (1 << 63) - 1
 _DAY: Final = dt.timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CutPath(StoredPath):
+    """Name of the record of a topic's cut at an instant."""
+
+    TEMPLATE: ClassVar = "ledger/cuts/{instant}/{topic}.json"
+    WHAT: ClassVar = "a cut"
+
+    instant: Instant
+    topic: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +94,7 @@ def spans(first: TopicCut | None, last: TopicCut) -> tuple[Span, ...]:
 
 
 class Cuts:
-    """Takes cuts and keeps them: `ledger/cuts/<instant>/<topic>.json`."""
+    """Takes cuts and records them."""
 
     def __init__(
         self,
@@ -108,7 +120,7 @@ class Cuts:
             return cuts
         for name, identity in self._topics.identities(missing).items():
             cut = self._look_up(name, identity.topic_id, identity.partitions, instant)
-            if self._store.create(self._name(name, instant), cut.to_json()):
+            if self._store.create(str(CutPath(instant, name)), cut.to_json()):
                 log.info("cut taken", topic=name, instant=stamp(instant), offsets=cut.offsets)
             recorded = self.recorded(name, instant)
             assert recorded is not None  # created just now, here or by another closer
@@ -118,17 +130,15 @@ class Cuts:
     def recorded(self, topic: str, instant: dt.datetime) -> TopicCut | None:
         """Return a cut taken before, if there is one."""
         try:
-            return TopicCut.from_json(topic, instant, self._store.read(self._name(topic, instant)))
+            content = self._store.read(str(CutPath(instant, topic)))
         except FileNotFoundError:
             return None
+        return TopicCut.from_json(topic, instant, content)
 
     def instants(self) -> list[dt.datetime]:
         """Return all instants at which any cut was taken, oldest first."""
-        names = {name.split("/")[2] for name in self._store.names("ledger/cuts")}
-        return sorted(parse_stamp(name) for name in names)
-
-    def _name(self, topic: str, instant: dt.datetime) -> str:
-        return f"ledger/cuts/{stamp(instant)}/{topic}.json"
+        cuts = CutPath.among(self._store.names(CutPath.folder()))
+        return sorted({path.instant for path in cuts})
 
     def since(self, cut: TopicCut, appended_at: int) -> tuple[Beginning, ...]:
         """Return where to read each partition of a cut from, so that all before the cut that was

@@ -1,9 +1,9 @@
 """Lost offsets: neither stored nor in Kafka any more. A close that would read them is held.
 
-A person may accept a loss for an export's window (`release … --accept-loss`). That is kept by
-partition, `ledger/losses/<topic>~<topic UUID>/<partition>/<first>-<next>.json`, and from then on
-what else reads these offsets (the state of later closes, bases, erasure) goes on without them;
-another export whose own window has them is held all the same, until its loss is accepted too.
+A person may accept a loss for an export's window (`release … --accept-loss`). That is recorded by
+partition, and from then on what else reads these offsets (the state of later closes, bases,
+erasure) goes on without them; another export whose own window has them is held all the same, until
+its loss is accepted too.
 
 Offsets that were passed over (SPEC §6) are lost as well, to all exports at once: they are covered,
 so that no close is held for them, and manifests tell of them.
@@ -15,15 +15,36 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 from sinks.closing.span import Span
 from sinks.ledger.ledger import Choice, Intent
 from streams.storage.coverage import Hole, PassedOver
-from streams.storage.layout import TopicPartition
+from streams.storage.layout import Owner, TopicPartition
 from streams.storage.partitions import Partitions
+from streams.storage.paths import StoredPath
 from streams.storage.store import Store
 
-__all__ = ["Losses", "PassedSpan", "lost_of_intent", "lost_of_window", "passed_over_of_intent"]
+__all__ = [
+    "LossPath",
+    "Losses",
+    "PassedSpan",
+    "lost_of_intent",
+    "lost_of_window",
+    "passed_over_of_intent",
+]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LossPath(StoredPath):
+    """Name of the record that the loss of offsets `[first, next)` of a partition is accepted."""
+
+    TEMPLATE: ClassVar = "ledger/losses/{partition}/{first:020d}-{next:020d}.json"
+    WHAT: ClassVar = "an accepted loss"
+
+    partition: Owner
+    first: int
+    next: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +56,14 @@ class Losses:
     def accept(self, lost: Sequence[Span], drop: str, reason: str) -> None:
         """Record that a person accepts these losses, for a drop, with a reason."""
         for span in lost:
-            name = f"{_folder(span.partition)}/{span.first:020d}-{span.next:020d}.json"
+            name = str(LossPath(span.partition, span.first, span.next))
             fields = {"drop": drop, "reason": reason}
             self.store.create(name, (json.dumps(fields, indent=1) + "\n").encode())
 
     def accepted(self, partition: TopicPartition) -> list[Hole]:
         """Return the accepted losses of a partition, in order."""
-        found = [_parse(name) for name in self.store.names(_folder(partition))]
-        return sorted(found, key=lambda hole: (hole.first, hole.next))
+        paths = map(LossPath.parse, self.store.names(LossPath.folder(partition)))
+        return [Hole(path.first, path.next) for path in sorted(paths)]
 
     def without(self, partition: TopicPartition, holes: Sequence[Hole]) -> list[Hole]:
         """Return what of these holes is not an accepted loss."""
@@ -115,20 +136,11 @@ def _between(low: int, high: int, first: int, end: int) -> list[int]:
 def _left(hole: Hole, accepted: Sequence[Hole]) -> Iterator[Hole]:
     """What accepted losses leave of a hole."""
     ends = [hole.first]
-    for one in accepted:
-        first, end = max(one.first, hole.first, ends[-1]), min(one.next, hole.next)
+    for loss in accepted:
+        first, end = max(loss.first, hole.first, ends[-1]), min(loss.next, hole.next)
         if first < end:
             ends += [first, end]
     ends.append(hole.next)
     for index, (first, end) in enumerate(pairwise(ends)):
         if index % 2 == 0 and first < end:
             yield Hole(first, end)
-
-
-def _folder(partition: TopicPartition) -> str:
-    return f"ledger/losses/{partition}"
-
-
-def _parse(name: str) -> Hole:
-    first, end = name.rpartition("/")[2].removesuffix(".json").split("-")
-    return Hole(int(first), int(end))

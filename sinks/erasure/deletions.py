@@ -38,8 +38,9 @@ from streams.erasure.tombstones import (
     FoundTombstones,
     TombstoneFiles,
     Tombstones,
+    TombstonesPath,
 )
-from streams.storage.layout import CoveragePath, TombstonesPath, TopicPartition
+from streams.storage.layout import CoveragePath, TopicPartition
 from streams.storage.partitions import Partitions
 
 __all__ = ["Deletions", "Recorded"]

@@ -9,18 +9,28 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import ClassVar, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from streams.erasure.tombstones import Tombstones
-from streams.storage.layout import settled_name
+from streams.storage.paths import StoredPath
 from streams.storage.store import Store
 
-__all__ = ["Progress", "Settled", "SettledFiles"]
+__all__ = ["Progress", "Settled", "SettledFiles", "SettledPath"]
 
 _NUMBER: Final = b"deltadrop.number"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SettledPath(StoredPath):
+    """Name of the file that lists what is settled in the database of a profile topic."""
+
+    TEMPLATE: ClassVar = "erasure/settled/{topic}.parquet"
+    WHAT: ClassVar = "a list of settled files"
+
+    topic: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,7 @@ class Progress:
 
 
 class SettledFiles:
-    """What is settled, in a store: `erasure/settled/<profile topic>.parquet`."""
+    """What is settled, in a store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -69,7 +79,7 @@ class SettledFiles:
     def read(self, topic: str) -> Settled:
         """Return what is settled in the database of a profile topic."""
         try:
-            content = self._store.read(settled_name(topic))
+            content = self._store.read(str(SettledPath(topic)))
         except FileNotFoundError:
             return Settled()
         rows = pq.read_table(pa.BufferReader(content))
@@ -80,4 +90,6 @@ class SettledFiles:
         """Replace what is settled."""
         schema = pa.schema([("name", pa.string())], {_NUMBER: str(number).encode()})
         rows = pa.table({"name": pa.array(sorted(names), pa.string())}, schema=schema)
-        self._store.write(settled_name(topic), partial(pq.write_table, rows, compression="zstd"))
+        self._store.write(
+            str(SettledPath(topic)), partial(pq.write_table, rows, compression="zstd")
+        )

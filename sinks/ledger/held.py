@@ -21,7 +21,8 @@ from dataclasses import asdict, dataclass, replace
 
 from schemas.errors import HeldError, LedgerError, LostOffsetsError, UnreadableError
 from sinks.instants import stamp
-from sinks.ledger.ledger import Deletion, Intent, entry_name, read_entry
+from sinks.ledger.ledger import Deletion, Intent, read_entry
+from sinks.ledger.names import LostPath, UnreadablePath, entry_name
 from streams.storage.layout import TakenOutPath
 from streams.storage.store import Store
 
@@ -132,13 +133,14 @@ class Holds:
             hint = f"to send the drop without them: {command} --reason '…'; {error.hint}"
             told = LostOffsetsError(error.what, where=error.where, hint=hint)
             content = (json.dumps(told.to_fields(), indent=1) + "\n").encode()
-            self.store.write(_lost(export, instant), lambda file: file.write(content))
+            self.store.write(str(LostPath(export, instant)), lambda file: file.write(content))
             raise told from error
 
     def lost(self, export: str, instant: dt.datetime) -> LostOffsetsError | None:
         """Return why a close that isn't decided yet is held, if it is for lost offsets."""
         decided = read_entry(self.store, entry_name(export, instant, "intent"), bool)
-        return None if decided else read_entry(self.store, _lost(export, instant), _read_lost)
+        name = str(LostPath(export, instant))
+        return None if decided else read_entry(self.store, name, _read_lost)
 
     @contextmanager
     def held_if_unreadable(self, export: str, instant: dt.datetime) -> Iterator[None]:
@@ -149,13 +151,14 @@ class Holds:
             yield
         except UnreadableError as error:
             content = (json.dumps(error.to_fields(), indent=1) + "\n").encode()
-            self.store.write(_unreadable(export, instant), lambda file: file.write(content))
+            name = str(UnreadablePath(export, instant))
+            self.store.write(name, lambda file: file.write(content))
             raise
 
     def unreadable(self, export: str, instant: dt.datetime) -> UnreadableError | None:
         """Return why a close without an outcome is held, if it is for what can't be read."""
         done = read_entry(self.store, entry_name(export, instant, "outcome"), bool)
-        name = _unreadable(export, instant)
+        name = str(UnreadablePath(export, instant))
         return None if done else read_entry(self.store, name, _read_unreadable)
 
     def take_out(
@@ -229,17 +232,9 @@ class _TakenOut:
         return cls(_read(fields["deletions"]), rows)
 
 
-def _lost(export: str, instant: dt.datetime) -> str:
-    return f"ledger/lost/{export}/{stamp(instant)}.json"
-
-
 def _read_lost(content: bytes) -> LostOffsetsError:
     fields = json.loads(content)
     return LostOffsetsError(fields["what"], where=fields["where"], hint=fields["hint"])
-
-
-def _unreadable(export: str, instant: dt.datetime) -> str:
-    return f"ledger/unreadable/{export}/{stamp(instant)}.json"
 
 
 def _read_unreadable(content: bytes) -> UnreadableError:

@@ -1,7 +1,7 @@
 """A lease in the store: of all processes that ask for it, one has it, until it expires.
 
-A grant is a file, `leases/<name>/<number>.json`, created if absent, so that one process wins each
-number; the highest is the one that counts. Renewing, taking over after the expiry and giving up are
+A grant is a file, created if absent, so that one process wins each number; the highest is the one
+that counts. Renewing, taking over after the expiry and giving up are
 all a next number. The *fence* counts tenures: it grows whenever the lease changes hands, so that
 logs and `status` tell two holders apart. A grant that ends further ahead than twice its length was
 made by a clock that was wrong, and counts as free: it would block the lease for ever.
@@ -20,17 +20,18 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import structlog
 
 from schemas.errors import DeltadropError
 from sinks.instants import utc_now
+from streams.storage.paths import StoredPath
 from streams.storage.store import Store
 
-__all__ = ["SCHEDULERS", "Grant", "Keeper", "Lease", "latest_grant", "process_name"]
+__all__ = ["SCHEDULERS", "Grant", "GrantPath", "Keeper", "Lease", "latest_grant", "process_name"]
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +44,17 @@ _FURTHEST: Final = 2.0
 """Times its length that a grant may end from now: clocks that disagree by less do no harm."""
 _RENEWALS: Final = 3
 """Times that a lease is renewed within its length, so that two may fail."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class GrantPath(StoredPath):
+    """Name of a grant of a lease."""
+
+    TEMPLATE: ClassVar = "leases/{lease}/{number:012d}.json"
+    WHAT: ClassVar = "a grant of a lease"
+
+    lease: str
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +98,11 @@ class Grant:
 def latest_grant(store: Store, name: str) -> Grant | None:
     """Return the grant that counts of a lease, if there ever was one."""
     while True:
-        file = max(store.names(_folder(name)), default=None)
-        if file is None:
+        path = max(_grants(store, name), default=None)
+        if path is None:
             return None
         try:
-            return Grant.from_json(_number_of(file), store.read(file))
+            return Grant.from_json(path.number, store.read(str(path)))
         except FileNotFoundError:
             continue  # it was cleared away, so there is a higher one
 
@@ -148,12 +160,12 @@ class Lease:
         return grant
 
     def _clear_before(self, number: int) -> None:
-        for name in list(self._store.names(_folder(self._name))):
-            if _number_of(name) <= number - _KEPT:
-                self._store.remove(name)
+        for path in list(_grants(self._store, self._name)):
+            if path.number <= number - _KEPT:
+                self._store.remove(str(path))
 
     def _file(self, number: int) -> str:
-        return f"{_folder(self._name)}/{number:012d}.json"
+        return str(GrantPath(self._name, number))
 
 
 class Keeper:
@@ -214,9 +226,5 @@ def process_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
-def _folder(name: str) -> str:
-    return f"leases/{name}"
-
-
-def _number_of(name: str) -> int:
-    return int(name.rpartition("/")[2].removesuffix(".json"))
+def _grants(store: Store, name: str) -> Iterator[GrantPath]:
+    return GrantPath.among(store.names(GrantPath.folder(name)))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -21,6 +20,7 @@ from uuid import UUID
 from schemas.errors import LedgerError
 from sinks.editions import EDITION, FIRST_EDITION
 from sinks.instants import parse_stamp, stamp
+from sinks.ledger.names import ChainPath, EntryPath, InitialPath, WaitingPath, entry_name
 from sinks.rendering.compress import BLOCK_BYTES
 from streams.storage.coverage import Hole, Tile, Tiling
 from streams.storage.layout import CoveragePath, TakenOutPath, TopicPartition
@@ -29,10 +29,6 @@ from streams.storage.store import Store
 T = TypeVar("T")
 
 _FORMAT: Final = 1
-_ENTRY: Final = re.compile(
-    r"ledger/exports/(?P<export>[^/]+)/(?P<instant>[0-9]{8}T[0-9]{6}\.[0-9]{3}Z)/(?P<entry>[^/]+)"
-)
-_REVISION: Final = re.compile(r"/r(?P<number>[1-9][0-9]*)\.intent\.json$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +178,9 @@ class Revision:
 
 
 class Ledger:
-    """Intents and outcomes in a store: `ledger/exports/<export>/<instant>/…`.
+    """Intents and outcomes in a store, under the names of `sinks.ledger.names`.
 
-    Those of a close are `intent.json` and `outcome.json`, those of its revisions are called
-    `r<n>.intent.json` and `r<n>.outcome.json`. `ledger/chain/<export>/<previous>` names the close
-    that follows another, `…/first` the first. `ledger/initial/<export>/<instant>` says that a close
-    was asked for as the export's initial drop; it is no begin of one.
+    That a close was asked for as the export's initial drop is no begin of one.
     """
 
     def __init__(self, store: Store) -> None:
@@ -204,46 +197,49 @@ class Ledger:
         """Let the close at an instant be the one that follows the previous (None: be the first);
         return the instant of the one that is, which another may have claimed before.
         """
-        self.store.create(_link(export, previous), f"{stamp(instant)}\n".encode())
+        self.store.create(str(ChainPath(export, previous)), f"{stamp(instant)}\n".encode())
         owner = self.claimed(export, previous)
         assert owner is not None  # created just now, here or by another closer
         return owner
 
     def claimed(self, export: str, previous: dt.datetime | None) -> dt.datetime | None:
         """Return the instant of the close that follows the previous, if one has begun."""
-        name = _link(export, previous)
+        name = str(ChainPath(export, previous))
         return read_entry(self.store, name, lambda content: parse_stamp(content.decode().strip()))
 
     def ask_for_initial(self, export: str, instant: dt.datetime) -> None:
         """Record that the close at an instant is to make the export's initial drop."""
-        self.store.create(_asked(export, instant), f"{stamp(instant)}\n".encode())
+        self.store.create(str(InitialPath(export, instant)), f"{stamp(instant)}\n".encode())
 
     def is_asked_for_initial(self, export: str, instant: dt.datetime) -> bool:
         """Whether the close at an instant was ever asked for as the export's initial drop."""
-        return read_entry(self.store, _asked(export, instant), lambda _: True) is not None
+        name = str(InitialPath(export, instant))
+        return read_entry(self.store, name, lambda _: True) is not None
 
     def record_outcome(self, intent: Intent, outcome: CloseOutcome) -> CloseOutcome:
         """Record an outcome and return it, or the one that was recorded for this close before.
 
         Raises LedgerError where the recorded one has other bytes: two closers disagreed.
         """
-        return self._record_outcome(intent, outcome, "outcome")
+        return self._record_outcome(intent, outcome, 0)
 
     def record_revision(self, revision: Revision) -> Revision:
         """Record a revision and return it, or the one of its number that was recorded before."""
-        intent, entry = revision.intent, f"r{revision.number}.intent"
-        self.store.create(entry_name(intent.export, intent.instant, entry), revision.to_json())
+        intent, number = revision.intent, revision.number
+        name = entry_name(intent.export, intent.instant, "intent", number)
+        self.store.create(name, revision.to_json())
         recorded = self.revision(intent.export, intent.instant, revision.number)
         assert recorded is not None  # created just now, here or by another run
         return recorded
 
     def record_revision_outcome(self, revision: Revision, outcome: CloseOutcome) -> CloseOutcome:
         """Record what came of a revision; see `record_outcome`."""
-        return self._record_outcome(revision.intent, outcome, f"r{revision.number}.outcome")
+        return self._record_outcome(revision.intent, outcome, revision.number)
 
-    def _record_outcome(self, intent: Intent, outcome: CloseOutcome, entry: str) -> CloseOutcome:
-        self.store.create(entry_name(intent.export, intent.instant, entry), outcome.to_json())
-        recorded = self._read(intent.export, intent.instant, entry, CloseOutcome.from_json)
+    def _record_outcome(self, intent: Intent, outcome: CloseOutcome, revision: int) -> CloseOutcome:
+        name = entry_name(intent.export, intent.instant, "outcome", revision)
+        self.store.create(name, outcome.to_json())
+        recorded = read_entry(self.store, name, CloseOutcome.from_json)
         assert recorded is not None  # created just now, here or by another closer
         if (recorded.sha256, recorded.balance) != (outcome.sha256, outcome.balance):
             raise LedgerError(
@@ -262,21 +258,24 @@ class Ledger:
         return self._read(export, instant, "outcome", CloseOutcome.from_json)
 
     def revision(self, export: str, instant: dt.datetime, number: int) -> Revision | None:
-        """Return a revision of a close's drop, if it was begun."""
+        """Return a revision of a close's drop, if it was begun; the drop itself (0) is none."""
+        if not number:
+            return None
         read = partial(Revision.from_json, number, export, instant)
-        return self._read(export, instant, f"r{number}.intent", read)
+        return self._read(export, instant, "intent", read, number)
 
     def revision_outcome(
         self, export: str, instant: dt.datetime, number: int
     ) -> CloseOutcome | None:
-        """Return what came of a revision, if it was finished."""
-        return self._read(export, instant, f"r{number}.outcome", CloseOutcome.from_json)
+        """Return what came of a revision, if it was finished; the drop itself (0) is none."""
+        if not number:
+            return None
+        return self._read(export, instant, "outcome", CloseOutcome.from_json, number)
 
     def revisions(self, export: str, instant: dt.datetime) -> list[int]:
         """Return the numbers of the revisions that were begun, in order."""
-        names = self.store.names(f"ledger/exports/{export}/{stamp(instant)}")
-        found = (_REVISION.search(name) for name in names)
-        return sorted(int(match["number"]) for match in found if match)
+        entries = self._entries(export, instant)
+        return sorted(path.revision for path in entries if path.revision and path.entry == "intent")
 
     def unfinished_revision(self, export: str, instant: dt.datetime) -> Revision | None:
         """Return the last revision of a closed drop, if it was begun and not finished."""
@@ -289,62 +288,45 @@ class Ledger:
 
     def exports(self) -> list[str]:
         """Return the names of all exports that ever began a close, by name."""
-        return sorted({export for export, _, _ in self._entries("ledger/exports")})
+        return sorted({path.export for path in self._entries()})
 
     def closes(self, export: str) -> Iterator[dt.datetime]:
         """Yield the instants of all closes that were begun, oldest first."""
-        begun = {instant for _, instant, _ in self._entries(f"ledger/exports/{export}")}
-        yield from map(parse_stamp, sorted(begun))
+        yield from sorted({path.instant for path in self._entries(export)})
 
     def begun(self) -> Iterator[tuple[str, dt.datetime]]:
         """Yield export and instant of every close that may be half done, an export's oldest first:
         without an outcome, or with a revision, whose last step leaves no entry.
         """
-        entries: dict[tuple[str, str], set[str]] = defaultdict(set)
-        for export, instant, entry in self._entries("ledger/exports"):
-            entries[export, instant].add(entry)
-        for (export, instant), found in sorted(entries.items()):
-            if "outcome.json" not in found or "r1.intent.json" in found:
-                yield export, parse_stamp(instant)
+        entries: dict[tuple[str, dt.datetime], set[tuple[int, str]]] = defaultdict(set)
+        for path in self._entries():
+            entries[path.export, path.instant].add((path.revision, path.entry))
+        for close, found in sorted(entries.items()):
+            if (0, "outcome") not in found or (1, "intent") in found:
+                yield close
 
     def waiting_files(self) -> Iterator[tuple[str, dt.datetime, str]]:
         """Yield export, instant and name of every file of facts that waited."""
-        for export, instant, entry in self._entries("ledger/exports"):
-            if entry == "waiting.parquet":
-                at = parse_stamp(instant)
-                yield export, at, self.waiting_name(export, at)
+        for path in WaitingPath.among(self.store.names(WaitingPath.folder())):
+            yield path.export, path.instant, str(path)
 
     def waiting_name(self, export: str, instant: dt.datetime) -> str:
         """Name of the file with the facts that still wait for their campaign after a close."""
-        return f"ledger/exports/{export}/{stamp(instant)}/waiting.parquet"
+        return str(WaitingPath(export, instant))
 
-    def _entries(self, folder: str) -> Iterator[tuple[str, str, str]]:
-        """Yield export, instant and file of every entry below a folder; what else somebody has put
-        there is passed over.
-        """
-        for name in self.store.names(folder):
-            found = _ENTRY.fullmatch(name)
-            if found is not None:
-                yield found["export"], found["instant"], found["entry"]
+    def _entries(self, *of: str | dt.datetime) -> Iterator[EntryPath]:
+        """Yield every entry of all closes, of an export's, or of one close."""
+        return EntryPath.among(self.store.names(EntryPath.folder(*of)))
 
     def _read(
-        self, export: str, instant: dt.datetime, entry: str, parse: Callable[[bytes], T]
+        self,
+        export: str,
+        instant: dt.datetime,
+        entry: str,
+        parse: Callable[[bytes], T],
+        revision: int = 0,
     ) -> T | None:
-        return read_entry(self.store, entry_name(export, instant, entry), parse)
-
-
-def _link(export: str, previous: dt.datetime | None) -> str:
-    """Name of the file that says which close follows another; each has one at most."""
-    return f"ledger/chain/{export}/{stamp(previous) if previous else 'first'}"
-
-
-def _asked(export: str, instant: dt.datetime) -> str:
-    return f"ledger/initial/{export}/{stamp(instant)}"
-
-
-def entry_name(export: str, instant: dt.datetime, entry: str) -> str:
-    """Name of a file with an entry of a close."""
-    return f"ledger/exports/{export}/{stamp(instant)}/{entry}.json"
+        return read_entry(self.store, entry_name(export, instant, entry, revision), parse)
 
 
 def read_entry(store: Store, name: str, parse: Callable[[bytes], T]) -> T | None:

@@ -1,20 +1,18 @@
 """Receipts: which locations have a drop, kept beside its other entries of the ledger.
 
-`ledger/exports/<export>/<instant>/at.<location>.json`, of a revision `r<n>.at.<location>.json`;
-written when a location has all that it gets of the drop, before the outcome says so for all. Until
-then each file that it has is noted on its own, in
-`ledger/taken/<export>/<instant>/<location>.<file>.json`.
+One is written when a location has all that it gets of the drop, before the outcome says so for all.
+Until then each file that it has is noted on its own.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from sinks.instants import stamp
-from sinks.ledger.ledger import entry_name, read_entry
+from sinks.ledger.ledger import read_entry
+from sinks.ledger.names import FileReceiptPath, ReceiptPath
 from sinks.locations.base import Delivered, Receipt
 from streams.storage.store import Store
 
@@ -43,20 +41,15 @@ class Receipts:
 
     def any_of(self, export: str, instant: dt.datetime) -> bool:
         """Tell whether any location has the drop of a close, or a file of it, or had it."""
-        folder = entry_name(export, instant, "at").rpartition("/")[0]
-        return any(name.startswith(f"{folder}/at.") for name in self.store.names(folder)) or any(
-            self.store.names(_files_folder(export, instant))
+        receipts = self._receipts(export, instant)
+        return any(path.revision == 0 for path in receipts) or any(
+            self.store.names(FileReceiptPath.folder(export, instant))
         )
 
     def locations(self, export: str, instant: dt.datetime, revision: int) -> list[str]:
         """Return the locations that have the drop of a close, or a revision of it, or had it."""
-        prefix = _entry(export, instant, revision, "").removesuffix(".json")
-        names = self.store.names(prefix.rpartition("/")[0])
-        return sorted(
-            name.removeprefix(prefix).removesuffix(".json")
-            for name in names
-            if name.startswith(prefix)
-        )
+        receipts = self._receipts(export, instant)
+        return sorted(path.location for path in receipts if path.revision == revision)
 
     def of(self, drop: Consignment, location: str) -> tuple[Receipt, ...] | None:
         """Return the receipts of a drop from a location; None if it has none of these bytes."""
@@ -75,6 +68,9 @@ class Receipts:
         """Remove the receipts of single files: the location has the whole drop."""
         for file in files:
             self.store.remove(_file_name(drop, location, file))
+
+    def _receipts(self, export: str, instant: dt.datetime) -> Iterator[ReceiptPath]:
+        return ReceiptPath.among(self.store.names(ReceiptPath.folder(export, instant)))
 
     def _create(self, name: str, drop: Consignment, receipts: Sequence[Receipt]) -> None:
         fields = {"sha256": drop.sha256, "receipts": [asdict(receipt) for receipt in receipts]}
@@ -100,21 +96,9 @@ def _receipt(fields: dict[str, str | int]) -> Receipt:
 
 
 def _name(drop: Consignment, location: str) -> str:
-    return _entry(drop.export, drop.instant, drop.revision, location)
-
-
-def _entry(export: str, instant: dt.datetime, revision: int, location: str) -> str:
-    return entry_name(export, instant, f"{_of_revision(revision)}at.{location}")
-
-
-def _files_folder(export: str, instant: dt.datetime) -> str:
-    return f"ledger/taken/{export}/{stamp(instant)}"
+    return str(ReceiptPath(drop.export, drop.instant, drop.revision, location))
 
 
 def _file_name(drop: Consignment, location: str, file: str) -> str:
-    folder = _files_folder(drop.export, drop.instant)
-    return f"{folder}/{_of_revision(drop.revision)}{location}.{file}.json"
-
-
-def _of_revision(revision: int) -> str:
-    return f"r{revision}." if revision else ""
+    whose = (drop.export, drop.instant, drop.revision)
+    return str(FileReceiptPath.of(*whose, location, file))

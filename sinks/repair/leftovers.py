@@ -12,10 +12,15 @@ from typing import Final
 
 import structlog
 
-from sinks.closing.bases import Bases
+from sinks.closing.bases import Bases, BaseTable
+from sinks.ledger.names import EntryPath
 from sinks.locations import Transferbox
 from sinks.scratch import is_in_use
+from streams.erasure.tombstones import TombstonesPath
+from streams.recovery.set_aside import SetAsidePath
+from streams.storage.layout import TakenOutPath
 from streams.storage.partitions import Partitions
+from streams.storage.paths import StoredPath
 
 __all__ = ["Leftovers"]
 
@@ -23,7 +28,14 @@ log = structlog.get_logger(__name__)
 
 _OLD_SECONDS: Final = 3600.0
 """Nothing that is still being written is left alone for so long."""
-_KEPT_IN: Final = ("bases", "ledger", "erasure", "set-aside", "taken-out")
+_SWEPT: Final[tuple[type[StoredPath], ...]] = (
+    BaseTable,
+    EntryPath,
+    TombstonesPath,
+    SetAsidePath,
+    TakenOutPath,
+)
+"""A kind of file of each folder whose half-written files may hold somebody's data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,7 @@ class Leftovers:
 
     def _in_store(self) -> int:
         store = self.partitions.store
-        names = [name for folder in _KEPT_IN for name in store.leftovers(folder)]
+        names = [name for kind in _SWEPT for name in store.leftovers(kind.top())]
         names += [str(one) for one in self.bases.tables() if not self.bases.is_usable(one)]
         old = [name for name in names if store.age(name) > _OLD_SECONDS]
         for name in old:

@@ -1,9 +1,8 @@
-"""Reports in the store, and which channel has sent which: `reports/<export>/<instant>/…`.
+"""Reports in the store, and which channel has sent which.
 
-A report is `<what>.json`, created if absent, so that there is one for an outcome however often it
-is told. When a channel has sent it, `<what>.<channel>.done` is created. What has no such note is
-sent by the next run: where some recipients have it, to those in `<what>.<channel>.left`;
-`reports/<channel>.trouble.json` says why it wasn't.
+A report is created if absent, so that there is one for an outcome however often it is made. When a
+channel has sent it, a note of that is created. What has no such note is sent by the next run: where
+some recipients have it, to those who are listed. Another file says why a channel can't send.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from typing import Final
 import structlog
 
 from schemas.errors import PartitionError
-from sinks.instants import stamp
 from sinks.reports.channel import (
     PartlySentError,
     RefusedError,
     ReportChannel,
     UnreachableError,
 )
+from sinks.reports.names import LeftPath, ReportPath, SentPath, SincePath, TroublePath
 from sinks.reports.report import Report, ReportKind
 from streams.storage.store import Store
 
@@ -32,8 +31,6 @@ __all__ = ["Outbox", "Unsent", "latest_trouble"]
 
 log = structlog.get_logger(__name__)
 
-_ROOT: Final = "reports"
-_SINCE: Final = f"{_ROOT}/since.json"
 _DAY_SECONDS: Final = 86_400
 _TRIED_DAYS: Final = 7  # then a report is old news, and the log says that it wasn't sent
 _KEPT_DAYS: Final = 90
@@ -43,7 +40,7 @@ _KEPT_DAYS: Final = 90
 class _Entry:
     """A report in the outbox."""
 
-    name: str  # without its extension
+    path: ReportPath
     done: frozenset[str]  # the channels that sent it
 
 
@@ -68,22 +65,19 @@ class Outbox:
 
     def since(self, now: datetime) -> datetime:
         """Since when reports are made: what was closed before, by an older version, is history."""
-        self._store.create(_SINCE, json.dumps(now.isoformat()).encode())
-        return datetime.fromisoformat(json.loads(self._store.read(_SINCE)))
+        name = str(SincePath())
+        self._store.create(name, json.dumps(now.isoformat()).encode())
+        return datetime.fromisoformat(json.loads(self._store.read(name)))
 
     def put(self, report: Report) -> bool:
         """Keep a report to be sent; False where it was told before."""
         wanted = [channel.name for channel in self._channels if channel.wants(report)]
         entry = {"channels": wanted, "report": json.loads(report.model_dump_json())}
-        return self._store.create(f"{_ROOT}/{report.id}.json", json.dumps(entry).encode())
+        return self._store.create(_name(report), json.dumps(entry).encode())
 
     def has(self, export: str, instant: datetime, kind: ReportKind) -> bool:
         """Whether something was told of a close; of trouble, of whatever nature."""
-        folder = f"{_ROOT}/{export}/{stamp(instant)}"
-        return any(
-            name.rpartition("/")[2].startswith((f"{kind}.", f"{kind}-"))
-            for name in self._store.names(folder)
-        )
+        return any(path.is_of(kind) for path in _reports_of(self._store, export, instant))
 
     def pending(self) -> list[Report]:
         """Return what any channel has still to send, trouble first, then oldest first."""
@@ -157,7 +151,7 @@ class Outbox:
         """Keep why a channel can't send, for `status`; a disk that is full has a line of its own
         there.
         """
-        name = _trouble_name(channel.name)
+        name = str(TroublePath(channel.name))
         if trouble == self._trouble(channel.name):
             return
         if not trouble:
@@ -169,7 +163,7 @@ class Outbox:
 
     def _trouble(self, channel: str) -> str:
         try:
-            return str(json.loads(self._store.read(_trouble_name(channel)))["why"])
+            return str(json.loads(self._store.read(str(TroublePath(channel))))["why"])
         except FileNotFoundError:
             return ""
 
@@ -185,31 +179,28 @@ class Outbox:
         self._store.write(_left_name(channel, report), lambda file: file.write(content))
 
     def _give_up(self, channel: ReportChannel, report: Report) -> None:
-        if self._store.age(f"{_ROOT}/{report.id}.json") > _TRIED_DAYS * _DAY_SECONDS:
+        if self._store.age(_name(report)) > _TRIED_DAYS * _DAY_SECONDS:
             log.error("report given up after a week", channel=channel.name, id=report.id)
             self._note(channel, report)
 
     def _note(self, channel: ReportChannel, report: Report) -> None:
-        self._store.create(f"{_ROOT}/{report.id}.{channel.name}.done", b"")
+        path = ReportPath.of_id(report.id)
+        self._store.create(str(SentPath.of(path, channel.name)), b"")
         self._store.remove(_left_name(channel, report))
 
     def _entries(self) -> Iterator[_Entry]:
-        names = [name for name in self._store.names(_ROOT) if name.count("/") == 3]
-        done: dict[str, set[str]] = {}
-        for name in names:
-            if name.endswith(".done"):
-                report, _, channel = name.removesuffix(".done").rpartition(".")
-                done.setdefault(report, set()).add(channel)
-        for name in names:
-            if name.endswith(".json"):
-                own = name.removesuffix(".json")
-                yield _Entry(own, frozenset(done.get(own, ())))
+        names = list(self._store.names(ReportPath.folder()))
+        done: dict[ReportPath, set[str]] = {}
+        for sent in SentPath.among(names):
+            done.setdefault(sent.of_report, set()).add(sent.channel)
+        for path in ReportPath.among(names):
+            yield _Entry(path, frozenset(done.get(path, ())))
 
     def _unsent(self, entry: _Entry, channels: Collection[str]) -> Iterator[Report]:
         if entry.done.issuperset(channels):
             return
         try:
-            fields = json.loads(self._store.read(f"{entry.name}.json"))
+            fields = json.loads(self._store.read(str(entry.path)))
         except FileNotFoundError:
             return  # another run cleared it away
         if any(one in channels and one not in entry.done for one in fields["channels"]):
@@ -217,18 +208,22 @@ class Outbox:
 
     def _clear_away(self, entries: Sequence[_Entry]) -> None:
         for entry in entries:
-            if self._store.age(f"{entry.name}.json") > _KEPT_DAYS * _DAY_SECONDS:
+            if self._store.age(str(entry.path)) > _KEPT_DAYS * _DAY_SECONDS:
                 for channel in entry.done:
-                    self._store.remove(f"{entry.name}.{channel}.done")
-                self._store.remove(f"{entry.name}.json")
+                    self._store.remove(str(SentPath.of(entry.path, channel)))
+                self._store.remove(str(entry.path))
 
 
-def _trouble_name(channel: str) -> str:
-    return f"{_ROOT}/{channel}.trouble.json"
+def _name(report: Report) -> str:
+    return str(ReportPath.of_id(report.id))
 
 
 def _left_name(channel: ReportChannel, report: Report) -> str:
-    return f"{_ROOT}/{report.id}.{channel.name}.left"
+    return str(LeftPath.of(ReportPath.of_id(report.id), channel.name))
+
+
+def _reports_of(store: Store, export: str, instant: datetime) -> Iterator[ReportPath]:
+    return ReportPath.among(store.names(ReportPath.folder(export, instant)))
 
 
 def latest_trouble(
@@ -237,14 +232,15 @@ def latest_trouble(
     """Return what was told last of what keeps a window from being closed, or a revision of its
     drop from being delivered, if anything was.
     """
-    names = store.names(f"{_ROOT}/{export}/{stamp(instant)}")
-    told = [_read(store, name) for name in names if name.endswith(".json")]
+    reports = [_read(store, str(path)) for path in _reports_of(store, export, instant)]
     troubles = [
-        one
-        for one in told
-        if one and one.kind in (ReportKind.HELD, ReportKind.FAILED) and one.revision == revision
+        report
+        for report in reports
+        if report
+        and report.kind in (ReportKind.HELD, ReportKind.FAILED)
+        and report.revision == revision
     ]
-    return max(troubles, key=lambda one: one.told_at, default=None)
+    return max(troubles, key=lambda report: report.told_at, default=None)
 
 
 def _read(store: Store, name: str) -> Report | None:

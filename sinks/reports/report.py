@@ -17,10 +17,11 @@ from pydantic import BaseModel, ConfigDict
 from schemas.errors import DeltadropError, HeldError
 from sinks.drops.manifest import ExportEntry, Window, export_of
 from sinks.exports.export import Export
-from sinks.instants import due_instants, stamp
+from sinks.instants import due_instants
 from sinks.ledger.ledger import CloseOutcome, Revision
 from sinks.rendering.zones import zone
 from sinks.reports.cause import cause_of
+from sinks.reports.names import ReportPath
 from sinks.reports.recorded import NOT_HELD, LetGo, Replaced
 
 __all__ = ["Report", "ReportKind", "deliver_by"]
@@ -240,8 +241,7 @@ def _id(
     """The id of a report, which is sent once: by export, window, kind, revision, and for trouble by
     its cause.
     """
-    name = f"{export.name}/{stamp(instant)}/{kind}" + (f"-r{revision}" if revision else "")
-    if not cause:
-        return name
-    digest = hashlib.sha256(cause.encode()).hexdigest()
-    return f"{name}-{digest[:8]}"
+    name = f"{kind}-r{revision}" if revision else str(kind)
+    if cause:
+        name += f"-{hashlib.sha256(cause.encode()).hexdigest()[:8]}"
+    return ReportPath(export.name, instant, name).id

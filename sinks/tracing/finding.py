@@ -145,8 +145,8 @@ class Finder:
         found: dict[dt.date, dict[Topic, list[StreamFilePath]]] = defaultdict(dict)
         for topic, names in streams.items():
             for stream in sorted(names):
-                for name in self._partitions.store.names(f"streams/{stream}"):
-                    path = StreamFilePath.parse(name)
+                stored = self._partitions.store.names(StreamFilePath.folder(stream))
+                for path in map(StreamFilePath.parse, stored):
                     if days.hold(path.day):
                         found[path.day].setdefault(topic, []).append(path)
         return found

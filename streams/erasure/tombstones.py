@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 from uuid import UUID
 
 import numpy as np
@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from streams.storage.layout import TombstonesPath, tombstones_folder
+from streams.storage.paths import StoredPath
 from streams.storage.store import Store
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Mask",
     "TombstoneFiles",
     "Tombstones",
+    "TombstonesPath",
 ]
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
@@ -60,6 +61,17 @@ NOWHERE: Final = -1
 _LIFE: Final = ("life_appended_at", "life_partition", "life_offset")
 
 _METADATA: Final = b"deltadrop"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TombstonesPath(StoredPath):
+    """Name of a file of tombstones: the deletions of a profile topic that one erase pass found."""
+
+    TEMPLATE: ClassVar = "erasure/tombstones/{topic}/{number:020d}.parquet"
+    WHAT: ClassVar = "a file of tombstones"
+
+    topic: str
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +234,7 @@ _ARRAYS: Final = (
 
 
 class TombstoneFiles:
-    """Tombstones in a store: `erasure/tombstones/<profile topic>/<number>.parquet`."""
+    """Tombstones in a store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -256,7 +268,8 @@ class TombstoneFiles:
         return self._store.create(str(path), found.to_bytes())
 
     def _paths(self, topic: str) -> Sequence[TombstonesPath]:
-        return [TombstonesPath.parse(name) for name in self._store.names(tombstones_folder(topic))]
+        names = self._store.names(TombstonesPath.folder(topic))
+        return [TombstonesPath.parse(name) for name in names]
 
     def _found(self, path: TombstonesPath) -> FoundTombstones:
         if path not in self._read:

@@ -7,23 +7,39 @@ beyond the offset that it names, whoever stored that or passed it over.
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import getpass
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from schemas.errors import PartitionError
 from streams.storage.coverage import CoverageRecord, PassedOver, tile
-from streams.storage.layout import PASSED_OVER, CoveragePath, SetAsidePath, TopicPartition
+from streams.storage.layout import PASSED_OVER, CoveragePath, Owner, TopicPartition
 from streams.storage.partitions import Partitions
+from streams.storage.paths import StoredPath
 
 if TYPE_CHECKING:
     from streams.reading.fetch import UnreadableBatchError
 
-__all__ = ["SetAside", "SetAsides", "pass_over", "passed_over_until", "set_aside_by"]
+__all__ = [
+    "SetAside",
+    "SetAsidePath",
+    "SetAsides",
+    "pass_over",
+    "passed_over_until",
+    "set_aside_by",
+]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SetAsidePath(StoredPath):
+    """Name of the file that says why a partition is set aside."""
+
+    TEMPLATE: ClassVar = "set-aside/{partition}"
+    WHAT: ClassVar = "a partition that is set aside"
+
+    partition: Owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,33 +99,32 @@ class SetAsides:
 
     partitions: Partitions
 
-    def record(self, one: SetAside) -> SetAside:
+    def record(self, found: SetAside) -> SetAside:
         """Record that a partition is set aside; return what is recorded: the first offset that it
         can't go on from, as it was recorded first.
         """
-        known = self.of(one.partition)
-        if known is not None and known.offset <= one.offset:
+        known = self.of(found.partition)
+        if known is not None and known.offset <= found.offset:
             return known
-        name, content = str(SetAsidePath(one.partition)), one.to_json()
+        name, content = str(SetAsidePath(found.partition)), found.to_json()
         self.partitions.store.write(name, lambda file: file.write(content))
-        return one
+        return found
 
     def of(self, partition: TopicPartition) -> SetAside | None:
         """Return why a partition is set aside, if it still is."""
-        one = self._read(partition)
-        if one is None:
+        found = self._read(partition)
+        if found is None:
             return None
         paths = self.partitions.coverage(partition)
-        is_covered = any(path.first <= one.offset < path.next for path in paths)
-        return None if is_covered else one
+        is_covered = any(path.first <= found.offset < path.next for path in paths)
+        return None if is_covered else found
 
     def all(self) -> Iterator[SetAside]:
         """Yield all that are set aside, by name; what else somebody has put there is left out."""
-        for name in self.partitions.store.names("set-aside"):
-            with contextlib.suppress(PartitionError):
-                one = self.of(SetAsidePath.parse(name).partition)
-                if one is not None:
-                    yield one
+        for path in SetAsidePath.among(self.partitions.store.names(SetAsidePath.folder())):
+            found = self.of(path.partition)
+            if found is not None:
+                yield found
 
     def forget(self, partition: TopicPartition) -> None:
         """Remove what says that a partition is set aside, if anything does."""

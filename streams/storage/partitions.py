@@ -148,20 +148,20 @@ class Partitions:
 
     def coverage(self, partition: TopicPartition) -> list[CoveragePath]:
         """Names of all coverage records of a partition, in order of offsets."""
-        return [CoveragePath.parse(name) for name in self.store.names(partition.folder)]
+        names = self.store.names(CoveragePath.folder(partition))
+        return [CoveragePath.parse(name) for name in names]
 
     def partitions_of(self, topic: str) -> dict[str, set[int]]:
         """Partitions that hold coverage of a topic, by the topic's UUID (in hex with dashes)."""
         found: dict[str, set[int]] = defaultdict(set)
-        for name in self.store.names("coverage"):
-            path = CoveragePath.parse(name)
+        for path in map(CoveragePath.parse, self.store.names(CoveragePath.folder())):
             if path.partition.topic == topic:
                 found[str(path.partition.topic_id)].add(path.partition.partition)
         return found
 
     def records_of(self, owner: TopicPartition, batch: Batch) -> list[CoveragePath]:
         """Names of the coverage records that a batch left, in all partitions of a topic."""
-        names = self.store.names(owner.folder.rpartition("/")[0])
+        names = self.store.names(CoveragePath.folder(owner.incarnation))
         return [path for path in map(CoveragePath.parse, names) if path.batch == batch]
 
     def record(self, path: CoveragePath) -> CoverageRecord:
@@ -217,8 +217,7 @@ class Partitions:
     def topics_of_batches(self) -> dict[Batch, tuple[str, UUID]]:
         """Name and id of the topic of every batch that a coverage record names."""
         found = {}
-        for name in self.store.names("coverage"):
-            path = CoveragePath.parse(name)
+        for path in map(CoveragePath.parse, self.store.names(CoveragePath.folder())):
             if not path.is_passed_over:  # of which nothing is stored
                 found[path.batch] = path.partition.topic, path.partition.topic_id
         return found
@@ -226,8 +225,7 @@ class Partitions:
     def files_of_batches(self) -> dict[Batch, list[StreamFilePath]]:
         """All files of streams, also of streams that are no longer defined, by batch."""
         found: dict[Batch, list[StreamFilePath]] = defaultdict(list)
-        for name in self.store.names("streams"):
-            path = StreamFilePath.parse(name)
+        for path in map(StreamFilePath.parse, self.store.names(StreamFilePath.folder())):
             found[path.batch].append(path)
         return found
 
@@ -239,12 +237,13 @@ class Partitions:
         be well above the longest that a worker tries to write a batch.
         """
         store = self.store
-        half = [*store.leftovers("streams"), *store.leftovers("coverage")]
+        streams, coverage = StreamFilePath.folder(), CoveragePath.folder()
+        half = [*store.leftovers(streams), *store.leftovers(coverage)]
         old = [name for name in half if store.age(name) > older_than]
-        whole = [name for name in store.names("streams") if store.age(name) > older_than]
+        whole = [name for name in store.names(streams) if store.age(name) > older_than]
         # Listed after the files: a record that is written meanwhile is of a younger batch. A
         # batch's name is in its files' and its records' names, so that no record need be read.
-        covered = {CoveragePath.parse(name).batch for name in store.names("coverage")}
+        covered = {CoveragePath.parse(name).batch for name in store.names(coverage)}
         old += [name for name in whole if StreamFilePath.parse(name).batch not in covered]
         for name in old:
             store.remove(name)

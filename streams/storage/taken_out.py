@@ -8,12 +8,11 @@ eventId still makes repeats, and its firsts stay used, so it stays in its files,
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from uuid import UUID
 
 from schemas.errors import PartitionError
-from streams.storage.layout import TakenOutPath, TopicPartition, taken_out_folder
+from streams.storage.layout import TakenOutPath, TopicPartition
 from streams.storage.store import Store
 
 __all__ = ["TakenOut", "TakenOutRows"]
@@ -54,7 +53,7 @@ class TakenOut:
 
 @dataclass(frozen=True, slots=True)
 class TakenOutRows:
-    """The records in a store: `taken-out/<topic>~<topic UUID>/<partition>/<offset>.json`."""
+    """The records in a store."""
 
     store: Store
 
@@ -77,13 +76,9 @@ class TakenOutRows:
         """Return the rows that were taken out of some partitions, before an offset in each; in
         order. One listing a topic.
         """
-        topics = {(owner.topic, owner.topic_id) for owner in ends}
         return tuple(
             path
-            for topic, topic_id in sorted(topics)
-            for path in self._of_topic(topic, topic_id)
+            for incarnation in sorted({owner.incarnation for owner in ends})
+            for path in map(TakenOutPath.parse, self.store.names(TakenOutPath.folder(incarnation)))
             if path.offset < ends.get(path.partition, 0)
         )
-
-    def _of_topic(self, topic: str, topic_id: UUID) -> Iterable[TakenOutPath]:
-        return map(TakenOutPath.parse, self.store.names(taken_out_folder(topic, topic_id)))

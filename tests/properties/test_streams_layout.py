@@ -1,8 +1,7 @@
-"""Paths parse to what they were formatted from; tiles cover each offset once, whatever is there."""
+"""The order of names is that of offsets; tiles cover each offset once, whatever is there."""
 
 from __future__ import annotations
 
-import datetime as dt
 import string
 from uuid import UUID
 
@@ -11,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import PartitionError
+from streams.erasure.tombstones import TombstonesPath
 from streams.reading.records import new_batch
+from streams.recovery.set_aside import SetAsidePath
 from streams.storage.coverage import tile
 from streams.storage.layout import (
     PASSED_OVER,
     CoveragePath,
-    SetAsidePath,
     StreamFilePath,
     TakenOutPath,
-    TombstonesPath,
     TopicPartition,
 )
 
@@ -29,47 +28,11 @@ names = st.text(string.ascii_letters + string.digits + "._-", min_size=1, max_si
 batches = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=30)
 owners = st.builds(TopicPartition, names, st.uuids(), st.integers(0, 999_999))
 offsets = st.integers(0, MOST)
-coverage_paths = st.builds(CoveragePath, owners, offsets, offsets, batches)
-file_paths = st.builds(
-    StreamFilePath, names, st.dates(dt.date(1, 1, 1), dt.date(9999, 12, 31)), batches
-)
 
 OWNER = TopicPartition("t", UUID(int=1), 0)
 small = st.tuples(
     st.integers(0, 30), st.integers(0, 12), st.sampled_from([*"abcd", PASSED_OVER])
 ).map(lambda drawn: CoveragePath(OWNER, drawn[0], drawn[0] + drawn[1], drawn[2]))
-
-
-@settings(deadline=None)
-@given(coverage_paths)
-def test_a_coverage_path_is_parsed_as_it_was_formatted(path: CoveragePath) -> None:
-    assert CoveragePath.parse(str(path)) == path
-
-
-@settings(deadline=None)
-@given(file_paths)
-def test_a_stream_files_path_is_parsed_as_it_was_formatted(path: StreamFilePath) -> None:
-    assert StreamFilePath.parse(str(path)) == path
-
-
-@settings(deadline=None)
-@given(st.builds(SetAsidePath, owners))
-def test_a_set_aside_path_is_parsed_as_it_was_formatted(path: SetAsidePath) -> None:
-    assert SetAsidePath.parse(str(path)) == path
-
-
-@settings(deadline=None)
-@given(st.builds(TombstonesPath, names, offsets))
-def test_a_tombstones_path_is_parsed_as_it_was_formatted(path: TombstonesPath) -> None:
-    assert TombstonesPath.parse(str(path)) == path
-
-
-@settings(deadline=None)
-@given(st.builds(TakenOutPath, owners, offsets))
-def test_the_path_of_a_row_that_was_taken_out_is_parsed_as_it_was_formatted(
-    path: TakenOutPath,
-) -> None:
-    assert TakenOutPath.parse(str(path)) == path
 
 
 @settings(deadline=None)

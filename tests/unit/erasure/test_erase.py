@@ -13,7 +13,7 @@ import pytest
 
 from schemas.events import Kind
 from sinks.drops.verify import verify
-from streams.storage.layout import TopicPartition
+from streams.storage.layout import CoveragePath, TopicPartition
 from tests.shop.offline import TOPIC_ID, OfflineShop, at
 from tests.shop.planted import deleted, finds, state, told
 
@@ -161,7 +161,7 @@ def test_a_close_gives_the_same_bytes_whether_or_not_it_was_erased(
 def test_a_mended_hole_doesnt_bring_it_back(erased: OfflineShop, tmp_path: Path) -> None:
     shop = _copy(erased, tmp_path / "shop")
     for topic in (PROFILES, EMAILS):
-        folder = shop.root / TopicPartition(topic, TOPIC_ID, 0).folder
+        folder = shop.root / CoveragePath.folder(TopicPartition(topic, TOPIC_ID, 0))
         first, *_ = sorted(folder.iterdir())
         batch = first.name.rpartition("-")[2]
         first.unlink()

@@ -20,7 +20,7 @@ from sinks.exports.export import Export
 from sinks.locations import Folder
 from sinks.locations.base import OtherBytesError
 from streams.erasure.files import Erased
-from streams.storage.layout import TopicPartition
+from streams.storage.layout import CoveragePath, TopicPartition
 from streams.storage.stream import Stream
 from tests.shop.events import EVERY_EVENT_TYPE, decode, written
 from tests.shop.offline import TOPIC_ID, OfflineShop, at
@@ -330,7 +330,7 @@ def test_what_was_erased_adds_up() -> None:
 
 
 def test_coverage_isnt_touched(shop: OfflineShop) -> None:
-    folder = shop.root / TopicPartition(PROFILES, TOPIC_ID, 0).folder
+    folder = shop.root / CoveragePath.folder(TopicPartition(PROFILES, TOPIC_ID, 0))
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     delete(shop, BOB, 3, event_id=UUID(int=5))
 
@@ -344,7 +344,7 @@ def test_a_drop_that_cant_be_made_again_is_told_and_looked_at_again(shop: Offlin
     shop.close("sent", at(6))
     delete(shop, BOB, 7)
     shop.store_all()
-    folder = shop.root / TopicPartition(EMAILS, TOPIC_ID, 0).folder
+    folder = shop.root / CoveragePath.folder(TopicPartition(EMAILS, TOPIC_ID, 0))
     for file in folder.iterdir():
         file.unlink()
     shop = shop.again()

@@ -1,0 +1,98 @@
+"""Names of the outbox's files: reports, what became of them, and why a channel can't send."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, TypeAlias
+
+from sinks.instants import Instant
+from streams.storage.paths import NamePart, StoredPath
+
+__all__ = ["LeftPath", "ReportPath", "SentPath", "SincePath", "TroublePath"]
+
+_Word: TypeAlias = Annotated[str, NamePart("[^/.]+")]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ReportPath(StoredPath):
+    """Name of a report. report: its kind, with its revision, and of trouble a digest of it."""
+
+    TEMPLATE: ClassVar = "reports/{export}/{instant}/{report}.json"
+    WHAT: ClassVar = "a report"
+
+    export: str
+    instant: Instant
+    report: _Word
+
+    @property
+    def id(self) -> str:
+        """The report's identifier: its name without folder and extension."""
+        return str(self).removeprefix("reports/").removesuffix(".json")
+
+    @classmethod
+    def of_id(cls, report_id: str) -> ReportPath:
+        """Name the report of an identifier."""
+        return cls.parse(f"reports/{report_id}.json")
+
+    def is_of(self, kind: str) -> bool:
+        """Whether the report is of a kind."""
+        return self.report.partition("-")[0] == kind
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SentPath(StoredPath):
+    """Name of the note that a channel has sent a report."""
+
+    TEMPLATE: ClassVar = "reports/{export}/{instant}/{report}.{channel}.done"
+    WHAT: ClassVar = "a note that a report was sent"
+
+    export: str
+    instant: Instant
+    report: _Word
+    channel: _Word
+
+    @classmethod
+    def of(cls, report: ReportPath, channel: str) -> SentPath:
+        """Name the note of a report."""
+        return cls(report.export, report.instant, report.report, channel)
+
+    @property
+    def of_report(self) -> ReportPath:
+        """Name of the report."""
+        return ReportPath(self.export, self.instant, self.report)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LeftPath(StoredPath):
+    """Name of the list of recipients who still have to get a report that others have."""
+
+    TEMPLATE: ClassVar = "reports/{export}/{instant}/{report}.{channel}.left"
+    WHAT: ClassVar = "a list of recipients"
+
+    export: str
+    instant: Instant
+    report: _Word
+    channel: _Word
+
+    @classmethod
+    def of(cls, report: ReportPath, channel: str) -> LeftPath:
+        """Name the list of a report."""
+        return cls(report.export, report.instant, report.report, channel)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TroublePath(StoredPath):
+    """Name of the file that says why a channel can't send."""
+
+    TEMPLATE: ClassVar = "reports/{channel}.trouble.json"
+    WHAT: ClassVar = "a channel's trouble"
+
+    channel: _Word
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SincePath(StoredPath):
+    """Name of the file that says since when reports are made."""
+
+    TEMPLATE: ClassVar = "reports/since.json"
+    WHAT: ClassVar = "the beginning of reports"
