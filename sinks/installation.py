@@ -19,8 +19,8 @@ from sinks.ledger.ledger import Ledger
 from sinks.ledger.receipts import Receipts
 from sinks.locations import load_locations, terms_of
 from streams.reading.kafka import Topics
+from streams.storage.folder import FolderStore
 from streams.storage.partitions import Partitions
-from streams.storage.store import LocalStore
 
 __all__ = ["Installation"]
 
@@ -52,7 +52,7 @@ class Installation:
         """Read it, without connecting; raises DefinitionError where a definition is wrong."""
         settings.check_root()
         catalog = load_catalog(settings.tables)
-        store = LocalStore(settings.root)
+        store = FolderStore(settings.root)
         return cls(
             settings,
             load_exports(settings.exports, catalog, terms_of(load_locations(settings))),

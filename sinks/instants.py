@@ -89,8 +89,8 @@ Instant: TypeAlias = Annotated[
     dt.datetime,
     NamePart(
         r"[0-9]{8}T[0-9]{6}\.[0-9]{3}Z",
-        lru_cache(65_536)(parse_stamp),
-        stamp,
+        lru_cache(65_536)(parse_stamp),  # ledgers have thousands, each in many names
+        lru_cache(65_536)(stamp),
         "YYYYMMDDTHHMMSS.mmmZ",
     ),
 ]

@@ -16,8 +16,8 @@ from streams.erasure.personal import PersonalData, Writes
 from streams.erasure.tombstones import TombstoneFiles
 from streams.reading.kafka import Topics
 from streams.recovery.range_reader import RangeReader
+from streams.storage.folder import FolderStore
 from streams.storage.partitions import Partitions
-from streams.storage.store import LocalStore
 from streams.storage.stream import Stream, builtin_streams
 from streams.writing.batch import BatchWriter
 from streams.writing.dead_letter_topic import DeadLetterTopic
@@ -52,7 +52,7 @@ class Streams:
         prefix = settings.kafka.topic_prefix
         topics = {topic.name: topic for topic in topics_of(catalog, prefix)}
         streams = {name: builtin_streams([topic]) for name, topic in topics.items()}
-        partitions = Partitions(LocalStore(settings.root))
+        partitions = Partitions(FolderStore(settings.root))
         tombstones = TombstoneFiles(partitions.store)
         dead_letters = DeadLetterTopic(dead_letter_topic(prefix), settings.kafka)
         registry = Registry(settings.registry)

@@ -21,7 +21,7 @@ from deploy.parts import (
 )
 from deploy.parts.process import tail
 
-pytest.register_assert_rewrite("tests.location_contract")
+pytest.register_assert_rewrite("tests.location_contract", "tests.store_contract")
 
 LOGS = pytest.StashKey[dict[str, Path]]()
 LOG_LINES = 50

@@ -27,8 +27,8 @@ from streams.reading import faust_transport as transport
 from streams.reading.gather import Gather, Limits
 from streams.reading.kafka import Topics
 from streams.reading.records import Flush
+from streams.storage.folder import FolderStore
 from streams.storage.partitions import Partitions
-from streams.storage.store import LocalStore
 from streams.storage.stream import Stream, builtin_streams
 from streams.worker import Worker, WorkerOptions
 from streams.writing.batch import BatchWriter, Written
@@ -47,7 +47,7 @@ class TimedWriter(BatchWriter):
             topic=job.topic.name,
             streams=streams,
             decoder=Decoder(Registry(job.registry_url), job.topic, catalog()),
-            partitions=Partitions(LocalStore(job.output)),
+            partitions=Partitions(FolderStore(job.output)),
             dead_letters=DeadLetterTopic(dead_letter_topic(job.topic.prefix), kafka),
         )
         self._watch = watch

@@ -196,8 +196,8 @@ class AppendTimes:
         found: list[tuple[IntArray, IntArray]] = []
         for record in chosen.records.values():
             for file in record.files:
-                location = self._partitions.store.location(file.path)
-                looked_at = Read(owner.topic, FileSlice(location, ()), (chosen,))
+                (location,) = self._partitions.store.local([file.path])
+                looked_at = Read(owner.topic, FileSlice(file.path, location, ()), (chosen,))
                 with explain_unreadable(partial(tuple, [looked_at])):
                     rows = pq.read_table(
                         location,

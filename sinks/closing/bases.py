@@ -11,7 +11,6 @@ import datetime as dt
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Final
 
 import pyarrow as pa
@@ -21,7 +20,7 @@ from sinks.instants import parse_stamp, stamp
 from streams.storage.layout import TakenOutPath, TopicPartition
 from streams.storage.parquet import parquet_writer, write_rows
 from streams.storage.paths import StoredPath
-from streams.storage.store import Store
+from streams.storage.store import Store, is_stored
 from streams.storage.taken_out import TakenOutRows
 
 _FORMAT: Final = "v2"
@@ -119,9 +118,9 @@ class Bases:
         taken_out = frozenset(map(TakenOutPath.parse, fields.get("taken_out", ())))
         return Base(cut, fields["rows"], taken_out)
 
-    def table(self, topic: str, name: str, table: str) -> Path:
-        """Return where a base's table can be read."""
-        return self._store.location(str(BaseTable(_FORMAT, topic, name, table)))
+    def table(self, topic: str, name: str, table: str) -> str:
+        """Return the name of the file of a base's table."""
+        return str(BaseTable(_FORMAT, topic, name, table))
 
     def tables(self) -> Iterator[BaseTable]:
         """Every file of a table in every base, also those of bases that aren't whole."""
@@ -129,10 +128,8 @@ class Bases:
 
     def is_usable(self, table: BaseTable) -> bool:
         """Whether a table's base is whole and of this format."""
-        base = (table.format, table.topic, table.base)
-        return table.format == _FORMAT and any(
-            BasePath.among(self._store.names(BasePath.folder(*base)))
-        )
+        base = BasePath(table.format, table.topic, table.base)
+        return table.format == _FORMAT and is_stored(self._store, str(base))
 
     def _names(self, topic: str) -> Iterator[str]:
         paths = BasePath.among(self._store.names(BasePath.folder(_FORMAT, topic)))

@@ -137,8 +137,8 @@ class Cuts:
 
     def instants(self) -> list[dt.datetime]:
         """Return all instants at which any cut was taken, oldest first."""
-        cuts = CutPath.among(self._store.names(CutPath.folder()))
-        return sorted({path.instant for path in cuts})
+        cuts = CutPath.first_of_each_folder(self._store.names(CutPath.folder()))
+        return sorted(path.instant for path in cuts)
 
     def since(self, cut: TopicCut, appended_at: int) -> tuple[Beginning, ...]:
         """Return where to read each partition of a cut from, so that all before the cut that was

@@ -138,7 +138,7 @@ class Reading:
         return {name: table.reader for name, table in tables.items()}
 
     def file(self, path: Path) -> ir.Table:
-        """Return a Parquet file's rows."""
+        """Return the rows of a Parquet file of this machine."""
         return self.source.file(path)
 
     def deletions(self, deletions: Sequence[Deletion]) -> ir.Table:
@@ -192,7 +192,7 @@ class Reading:
     def _base(self, topic: Topic, table: str) -> ir.Table | None:
         if topic.name not in self._named:
             return None
-        base = self.file(self._bases.table(topic.name, self._named[topic.name], table))
+        base = self.source.stored(self._bases.table(topic.name, self._named[topic.name], table))
         return self.source.narrowed(topic, base)
 
 

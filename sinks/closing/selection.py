@@ -359,7 +359,7 @@ class _Drop:
         if previous is not None and not previous.balance[Outcome.WAITING.label]:
             return None
         name = ledger.waiting_name(self._intent.export, self._intent.window_start)
-        return self._reading.file(ledger.store.location(name))
+        return self._reading.source.stored(name)
 
     def _deleted_later(self) -> ir.Table | None:
         found = self._intent.deletions

@@ -109,8 +109,16 @@ class EventSource:
         return table if self._narrowed is None else self._narrowed.of(topic, table)
 
     def file(self, path: Path) -> ibis.Table:
-        """Return a Parquet file's rows."""
-        self.read.append(Read("", FileSlice(path, ())))
+        """Return the rows of a Parquet file of this machine."""
+        return self._file(str(path), path)
+
+    def stored(self, name: str) -> ibis.Table:
+        """Return the rows of a stored Parquet file."""
+        (path,) = self._partitions.store.local([name])
+        return self._file(name, path)
+
+    def _file(self, name: str, path: Path) -> ibis.Table:
+        self.read.append(Read("", FileSlice(name, path, ())))
         return self._engine.table_of(f"SELECT * FROM {_files([path])}")
 
     def dead_letters(self, choices: Sequence[Choice]) -> int:

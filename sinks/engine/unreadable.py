@@ -24,7 +24,6 @@ __all__ = ["Read", "error_of", "explain_unreadable", "found_in", "take_out_comma
 
 _SHOWN: Final = 3
 """Rows, files and partitions that a message names."""
-_FOLDERS: Final = frozenset({"streams", "bases", "ledger"})
 _LISTED: Final = 10
 """Offsets that a command names; all that can't be read are meant where there are more."""
 _OF_READING: Final = (duckdb.Error, pa.ArrowException, ArithmeticError, ValueError, OSError)
@@ -48,9 +47,7 @@ class Read:
             (choice.partition.partition, piece.first, piece.next)
             for choice in self.chosen
             for piece in choice.tiling.tiles
-            if any(
-                file.path == _named(self.piece.path) for file in choice.records[piece.record].files
-            )
+            if any(file.path == self.piece.name for file in choice.records[piece.record].files)
         ]
 
     def has(self, row: UnreadableRow) -> bool:
@@ -93,7 +90,7 @@ class _File:
     why: str
 
     def __str__(self) -> str:
-        told = f"{_named(self.read.piece.path)}: {self.why}"
+        told = f"{self.read.piece.name}: {self.why}"
         ranges = [f"{a} to {b} of {self.read.topic}/{n}" for n, a, b in self.read.offsets]
         return f"{told} (offsets {_few(ranges)})" if ranges else told
 
@@ -123,7 +120,7 @@ def found_in(read: Iterable[Read]) -> tuple[list[_Row], list[_File]]:
             why = why_broken(path)
             files += [_File(together[0], why)] if why else []
             continue
-        found, name = scanned(path), _named(path)
+        found, name = scanned(path), together[0].piece.name
         if found.broken:
             files.append(_File(together[0], found.broken))
         for row in found.rows:
@@ -131,13 +128,6 @@ def found_in(read: Iterable[Read]) -> tuple[list[_Row], list[_File]]:
                 topic = together[0].topic
                 rows.setdefault((topic, row.partition, row.offset), _Row(topic, row, name))
     return sorted(rows.values()), files
-
-
-def _named(path: Path) -> str:
-    """Name of a file of the store, from the store's own folder on."""
-    parts = path.parts
-    first = max((n for n, part in enumerate(parts) if part in _FOLDERS), default=0)
-    return "/".join(parts[first:])
 
 
 def take_out_command(topic: str, partition: int, offsets: Sequence[int]) -> str:

@@ -17,7 +17,6 @@ from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas.events import Kind
 from schemas.tables import Catalog
@@ -31,6 +30,7 @@ from streams.erasure.files import BatchErasure, Erased, GoneRows, erase_in_file
 from streams.erasure.personal import PersonalData, facts_of, judged_columns, numbers, owners_of
 from streams.erasure.tombstones import DeletionFacts, Integers, Mask, Tombstones
 from streams.recovery.unreadable import why_broken
+from streams.storage.parquet import parquet_file, parquet_schema
 from streams.storage.partitions import Partitions
 from streams.storage.store import Store
 
@@ -96,8 +96,9 @@ class Places:
         try:
             yield
         except (OSError, pa.ArrowException) as error:
-            found = {name: why_broken(self.store.location(name)) for name in names}
-            broken = [f"{name}: {why}" for name, why in found.items() if why]
+            some = list(names)
+            found = zip(some, map(why_broken, self.store.local(some)), strict=True)
+            broken = [f"{name}: {why}" for name, why in found if why]
             told = "; ".join(broken) or str(error)
             self.left.append(f"may hold data of people who are gone: {told}")
 
@@ -151,7 +152,7 @@ class Places:
         return erased
 
     def _waiting(self, name: str, topic: Topic, tombstones: Tombstones) -> Erased:
-        with pq.ParquetFile(self.store.location(name)) as file:
+        with parquet_file(self.store, name) as file:
             rows = file.read(columns=judged_columns(topic.kind))
         # They were chosen among the topic's own rows: its id tells nothing more.
         facts = facts_of(rows, topic.kind, UUID(int=0))
@@ -168,7 +169,7 @@ class Places:
 
 def _ours(store: Store, name: str) -> Iterator[str]:
     """The columns of a state or of waiting facts that rules have added."""
-    names = pq.read_schema(store.location(name)).names
+    names = parquet_schema(store, name).names
     return (one for one in names if one.startswith("_") or one in _OF_RULES)
 
 
@@ -176,7 +177,7 @@ def _ended_since(store: Store, name: str, base: Base, tombstones: Tombstones) ->
     """The profiles of a base whose life has ended since: their deletion was recorded after its cut,
     and no other life had begun before the cut.
     """
-    with pq.ParquetFile(store.location(name)) as file:
+    with parquet_file(store, name) as file:
         ids = file.read(columns=["profileId"])["profileId"].to_numpy()
     index, has = tombstones.found(ids)
     ended = _recorded_since(
@@ -213,7 +214,7 @@ def _of_the_gone(
     store: Store, name: str, tombstones: Tombstones, silent_until: int | None
 ) -> tuple[Mask, int]:
     """The rows of a base that tell of a person who is gone, and when the last was told."""
-    with pq.ParquetFile(store.location(name)) as file:
+    with parquet_file(store, name) as file:
         rows = file.read(columns=["profileId", *TOLD])
     told_at, told_of = (numbers(rows[moment].fill_null(_NEVER)) for moment in TOLD)
     owners = owners_of(rows)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -274,7 +273,7 @@ class Ledger:
 
     def revisions(self, export: str, instant: dt.datetime) -> list[int]:
         """Return the numbers of the revisions that were begun, in order."""
-        entries = self._entries(export, instant)
+        entries = EntryPath.among(self.store.names(EntryPath.folder(export, instant)))
         return sorted(path.revision for path in entries if path.revision and path.entry == "intent")
 
     def unfinished_revision(self, export: str, instant: dt.datetime) -> Revision | None:
@@ -288,22 +287,27 @@ class Ledger:
 
     def exports(self) -> list[str]:
         """Return the names of all exports that ever began a close, by name."""
-        return sorted({path.export for path in self._entries()})
+        closes = EntryPath.first_of_each_folder(self.store.names(EntryPath.folder()))
+        return sorted({path.export for path in closes})
 
     def closes(self, export: str) -> Iterator[dt.datetime]:
         """Yield the instants of all closes that were begun, oldest first."""
-        yield from sorted({path.instant for path in self._entries(export)})
+        closes = EntryPath.first_of_each_folder(self.store.names(EntryPath.folder(export)))
+        yield from sorted(path.instant for path in closes)
 
     def begun(self) -> Iterator[tuple[str, dt.datetime]]:
         """Yield export and instant of every close that may be half done, an export's oldest first:
         without an outcome, or with a revision, whose last step leaves no entry.
         """
-        entries: dict[tuple[str, dt.datetime], set[tuple[int, str]]] = defaultdict(set)
-        for path in self._entries():
-            entries[path.export, path.instant].add((path.revision, path.entry))
-        for close, found in sorted(entries.items()):
-            if (0, "outcome") not in found or (1, "intent") in found:
-                yield close
+        names = list(self.store.names(EntryPath.folder()))
+        found = set(names)
+        begun = [
+            (path.export, path.instant)
+            for path in EntryPath.first_of_each_folder(names)
+            if entry_name(path.export, path.instant, "outcome") not in found
+            or entry_name(path.export, path.instant, "intent", 1) in found
+        ]
+        yield from sorted(begun)
 
     def waiting_files(self) -> Iterator[tuple[str, dt.datetime, str]]:
         """Yield export, instant and name of every file of facts that waited."""
@@ -313,10 +317,6 @@ class Ledger:
     def waiting_name(self, export: str, instant: dt.datetime) -> str:
         """Name of the file with the facts that still wait for their campaign after a close."""
         return str(WaitingPath(export, instant))
-
-    def _entries(self, *of: str | dt.datetime) -> Iterator[EntryPath]:
-        """Yield every entry of all closes, of an export's, or of one close."""
-        return EntryPath.among(self.store.names(EntryPath.folder(*of)))
 
     def _read(
         self,
@@ -340,7 +340,7 @@ def read_entry(store: Store, name: str, parse: Callable[[bytes], T]) -> T | None
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise LedgerError(
             what="this entry of the ledger isn't as it was written, and can't be read",
-            where=str(store.location(name)),
+            where=store.address(name),
             hint="restore it from a backup",
         ) from error
 

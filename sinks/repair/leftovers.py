@@ -21,6 +21,7 @@ from streams.recovery.set_aside import SetAsidePath
 from streams.storage.layout import TakenOutPath
 from streams.storage.partitions import Partitions
 from streams.storage.paths import StoredPath
+from streams.storage.store import age_of
 
 __all__ = ["Leftovers"]
 
@@ -54,12 +55,12 @@ class Leftovers:
 
     def _in_store(self) -> int:
         store = self.partitions.store
-        names = [name for kind in _SWEPT for name in store.leftovers(kind.top())]
-        names += [str(one) for one in self.bases.tables() if not self.bases.is_usable(one)]
-        old = [name for name in names if store.age(name) > _OLD_SECONDS]
+        half = [store.remove_unfinished(kind.top(), _OLD_SECONDS) for kind in _SWEPT]
+        names = [str(table) for table in self.bases.tables() if not self.bases.is_usable(table)]
+        old = [name for name in names if age_of(store, name) > _OLD_SECONDS]
         for name in old:
             store.remove(name)
-        return len(old)
+        return sum(half) + len(old)
 
     def _in_scratch(self) -> int:
         entries = list(self.scratch.iterdir()) if self.scratch.exists() else []

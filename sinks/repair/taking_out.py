@@ -253,13 +253,15 @@ class _Look:
         return list(dict.fromkeys(named))
 
     def _scan(self, file: str) -> Scanned:
-        found = scanned(self._partitions.store.location(file))
+        (path,) = self._partitions.store.local([file])
+        found = scanned(path)
         if found.broken:
             self.broken[file] = found.broken
         return found
 
     def _read_offsets(self, file: str, owner: TopicPartition) -> frozenset[int]:
-        found = offsets_in(self._partitions.store.location(file), owner.partition)
+        (path,) = self._partitions.store.local([file])
+        found = offsets_in(path, owner.partition)
         return frozenset(found.tolist())
 
 

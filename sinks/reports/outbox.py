@@ -25,7 +25,7 @@ from sinks.reports.channel import (
 )
 from sinks.reports.names import LeftPath, ReportPath, SentPath, SincePath, TroublePath
 from sinks.reports.report import Report, ReportKind
-from streams.storage.store import Store
+from streams.storage.store import Store, age_of
 
 __all__ = ["Outbox", "Unsent", "latest_trouble"]
 
@@ -179,7 +179,7 @@ class Outbox:
         self._store.write(_left_name(channel, report), lambda file: file.write(content))
 
     def _give_up(self, channel: ReportChannel, report: Report) -> None:
-        if self._store.age(_name(report)) > _TRIED_DAYS * _DAY_SECONDS:
+        if age_of(self._store, _name(report)) > _TRIED_DAYS * _DAY_SECONDS:
             log.error("report given up after a week", channel=channel.name, id=report.id)
             self._note(channel, report)
 
@@ -208,7 +208,7 @@ class Outbox:
 
     def _clear_away(self, entries: Sequence[_Entry]) -> None:
         for entry in entries:
-            if self._store.age(str(entry.path)) > _KEPT_DAYS * _DAY_SECONDS:
+            if age_of(self._store, str(entry.path)) > _KEPT_DAYS * _DAY_SECONDS:
                 for channel in entry.done:
                     self._store.remove(str(SentPath.of(entry.path, channel)))
                 self._store.remove(str(entry.path))

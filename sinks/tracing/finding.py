@@ -171,7 +171,7 @@ class Finder:
         self, engine: QueryEngine, paths: Sequence[StreamFilePath], wanted: str
     ) -> list[StreamFilePath]:
         """The files that hold what is looked for: one look at one column of all of them."""
-        by_location = {str(self._location(path)): path for path in paths}
+        by_location = dict(zip(map(str, self._local(paths)), paths, strict=True))
         files = parquet_scan(by_location, "filename")
         query = f"SELECT DISTINCT filename FROM {files} WHERE {wanted}"
         rows = engine.query(query).read_all().to_pylist()
@@ -182,7 +182,7 @@ class Finder:
     ) -> list[_Hit]:
         if not paths:
             return []
-        by_location = {str(self._location(path)): path for path in paths}
+        by_location = dict(zip(map(str, self._local(paths)), paths, strict=True))
         names = ", ".join(f'"{name}"' for name in self._names(topic))
         files = parquet_scan(by_location, "filename")
         query = f"SELECT filename, {names} FROM {files} WHERE {wanted}"
@@ -195,9 +195,9 @@ class Finder:
         """See `explain_unreadable`, of files that are looked through whole."""
         return explain_unreadable(
             lambda: [
-                Read(topic.name, FileSlice(self._location(path), ()))
-                for topic, paths in files.items()
-                for path in paths
+                Read(topic.name, FileSlice(str(path), local, ()))
+                for topic, paths in ((topic, list(paths)) for topic, paths in files.items())
+                for path, local in zip(paths, self._local(paths), strict=True)
             ]
         )
 
@@ -249,7 +249,7 @@ class Finder:
             for file in (one for one in record.files if one.stream not in builtin):
                 partition, offset = hit.place
                 place = [("_partition", "=", partition), ("_offset", "=", offset)]
-                location = self._partitions.store.location(file.path)
+                (location,) = self._partitions.store.local([file.path])
                 columns = ["_offset"]
                 with self._explained({topic: [StreamFilePath.parse(file.path)]}):
                     rows = pq.read_table(
@@ -258,8 +258,8 @@ class Finder:
                 if rows.num_rows:
                     yield file.path
 
-    def _location(self, path: StreamFilePath) -> Path:
-        return self._partitions.store.location(str(path))
+    def _local(self, paths: Iterable[StreamFilePath]) -> list[Path]:
+        return self._partitions.store.local([str(path) for path in paths])
 
 
 def _streams_of(topic: Topic) -> set[str]:

@@ -23,7 +23,7 @@ from schemas.topics import Topic
 from streams.erasure.personal import PersonalData, facts_of, judged_columns, keys_of_nobody
 from streams.erasure.tombstones import Mask, Tombstones
 from streams.storage.layout import StreamFilePath
-from streams.storage.parquet import parquet_writer
+from streams.storage.parquet import parquet_file, parquet_writer
 from streams.storage.partitions import META, Partitions
 from streams.storage.store import Store
 from streams.storage.stream import builtin_name
@@ -58,7 +58,7 @@ def erase_in_file(
     """
     if not gone.any():
         return Erased()
-    with pq.ParquetFile(store.location(name)) as file:
+    with parquet_file(store, name) as file:
         names = personal.columns(file.schema_arrow, ours)
         rows, values = 0, 0
         for group, within in _groups(file, gone):
@@ -154,5 +154,5 @@ class _Places:
 
 
 def _read(store: Store, name: str, columns: Sequence[str]) -> pa.Table:
-    with pq.ParquetFile(store.location(name)) as file:
+    with parquet_file(store, name) as file:
         return file.read(columns=list(columns))

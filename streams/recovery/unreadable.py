@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.errors import PartitionError
-from streams.storage.parquet import parquet_writer
+from streams.storage.parquet import parquet_file, parquet_writer
 from streams.storage.partitions import META
 from streams.storage.readable import Mask, readable, unreadable_columns
 from streams.storage.store import Store
@@ -45,7 +45,7 @@ class Scanned:
 
 
 def scanned(path: Path) -> Scanned:
-    """Look through a stream's file for what the engine can't read."""
+    """Look through a stream's file for what the engine can't read. path: see `Store.local`."""
     rows: list[UnreadableRow] = []
     try:
         with pq.ParquetFile(path) as file:
@@ -87,23 +87,21 @@ def make_readable(store: Store, name: str, partition: int, offsets: Sequence[int
     offsets: those of the rows, of one partition. Raises PartitionError where another has rewritten
     the file meanwhile.
     """
-    location = store.location(name)
-    before = location.stat()
+    before = store.stat(name).version
 
     def fill(out: BinaryIO, file: pq.ParquetFile, groups: Sequence[Mask]) -> None:
         with parquet_writer(out, file.schema_arrow) as writer:
             for group, wanted in enumerate(groups):
                 rows = readable(file.read_row_group(group), wanted)
                 writer.write_table(rows, row_group_size=max(1, rows.num_rows))
-        now = location.stat()
-        if (now.st_ino, now.st_mtime_ns) != (before.st_ino, before.st_mtime_ns):
+        if store.stat(name).version != before:
             raise PartitionError(
                 what="was rewritten at the same time, by an erase pass",
                 where=name,
                 hint="run it again when that one has ended",
             )
 
-    with pq.ParquetFile(location) as file:
+    with parquet_file(store, name) as file:
         groups = [_at(file, group, partition, offsets) for group in range(file.num_row_groups)]
         if not any(_is_unreadable(file, group, wanted) for group, wanted in enumerate(groups)):
             return False

@@ -1,22 +1,60 @@
-"""How all Parquet files of events and states are written."""
+"""How all Parquet files of events and states are written and opened."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from streams.storage.slices import slices
+from streams.storage.store import Store
 
-__all__ = ["GROUP_BYTES", "ROW_GROUP", "parquet_writer", "write_rows"]
+__all__ = [
+    "GROUP_BYTES",
+    "ROW_GROUP",
+    "parquet_file",
+    "parquet_schema",
+    "parquet_writer",
+    "write_rows",
+]
 
 ROW_GROUP: Final = 256 * 1024
 """Rows of a group: large enough to compress, small enough to skip by statistics."""
 
 GROUP_BYTES: Final = 64 << 20
 """Bytes of a group's values: readers have a group's texts in memory together."""
+
+_MAGIC: Final = b"PAR1"
+_TAIL: Final = 64 * 1024
+"""Bytes that are read at the end of a file at first: nearly all footers are smaller."""
+
+
+@contextmanager
+def parquet_file(store: Store, name: str) -> Iterator[pq.ParquetFile]:
+    """Open a stored Parquet file that is looked through."""
+    (path,) = store.local([name])
+    with pq.ParquetFile(path) as file:
+        yield file
+
+
+def parquet_schema(store: Store, name: str) -> pa.Schema:
+    """Read the schema of a stored Parquet file, and no more than its footer; raises ArrowInvalid
+    where it is none.
+    """
+    size = store.stat(name).size
+    tail = _last(store, name, size, _TAIL)
+    footer = int.from_bytes(tail[-8:-4], "little") + 8
+    if len(tail) < footer <= size:
+        tail = _last(store, name, size, footer)
+    return pq.read_schema(pa.BufferReader(_MAGIC + tail[-footer:]))
+
+
+def _last(store: Store, name: str, size: int, length: int) -> bytes:
+    start = max(size - length, 0)
+    return store.read_range(name, start, size - start)
 
 
 def write_rows(

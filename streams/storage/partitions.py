@@ -32,7 +32,7 @@ from streams.storage.coverage import (
 from streams.storage.layout import Batch, CoveragePath, StreamFilePath, TopicPartition
 from streams.storage.parquet import parquet_writer, write_rows
 from streams.storage.readable import type_of, unreadable_columns, why_unreadable
-from streams.storage.store import Store
+from streams.storage.store import Store, age_of
 from streams.storage.stream import Stream
 from streams.storage.taken_out import TakenOutRows
 
@@ -48,8 +48,11 @@ _DAY_MS: Final = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class FileSlice:
-    """A stream's file and what of it counts: all (`clips` empty), or these offsets by partition."""
+    """A stream's file and what of it counts: all (`clips` empty), or these offsets by partition.
+    path: where it is on this machine.
+    """
 
+    name: str
     path: Path
     clips: tuple[tuple[int, int, int], ...]  # (partition, first, next)
 
@@ -206,12 +209,12 @@ class Partitions:
                         )
                         unclipped[file.path] += file.rows if _is_unclipped(piece) else 0
                         totals[file.path] = file.file_rows
+        names = sorted(clips)
         return tuple(
             FileSlice(
-                self.store.location(path),
-                () if unclipped[path] == totals[path] else tuple(sorted(clips[path])),
+                name, path, () if unclipped[name] == totals[name] else tuple(sorted(clips[name]))
             )
-            for path in sorted(clips)
+            for name, path in zip(names, self.store.local(names), strict=True)
         )
 
     def topics_of_batches(self) -> dict[Batch, tuple[str, UUID]]:
@@ -238,16 +241,16 @@ class Partitions:
         """
         store = self.store
         streams, coverage = StreamFilePath.folder(), CoveragePath.folder()
-        half = [*store.leftovers(streams), *store.leftovers(coverage)]
-        old = [name for name in half if store.age(name) > older_than]
-        whole = [name for name in store.names(streams) if store.age(name) > older_than]
+        half = [store.remove_unfinished(folder, older_than) for folder in (streams, coverage)]
+        whole = list(store.names(streams))
         # Listed after the files: a record that is written meanwhile is of a younger batch. A
         # batch's name is in its files' and its records' names, so that no record need be read.
         covered = {CoveragePath.parse(name).batch for name in store.names(coverage)}
-        old += [name for name in whole if StreamFilePath.parse(name).batch not in covered]
+        loose = (name for name in whole if StreamFilePath.parse(name).batch not in covered)
+        old = [name for name in loose if age_of(store, name) > older_than]
         for name in old:
             store.remove(name)
-        return len(old)
+        return sum(half) + len(old)
 
     def _read_record(self, path: CoveragePath) -> CoverageRecord:
         return CoverageRecord.from_json(path, self.store.read(str(path)))

@@ -88,6 +88,16 @@ class StoredPath:
         return (path for name in names if (path := cls.match(name)) is not None)
 
     @classmethod
+    def first_of_each_folder(cls, names: Iterable[str]) -> Iterator[Self]:
+        """Yield the first of this kind in each folder: as `among`, where one of many will do."""
+        seen = set()
+        for name in names:
+            folder = name.rpartition("/")[0]
+            if folder not in seen and (path := cls.match(name)) is not None:
+                seen.add(folder)
+                yield path
+
+    @classmethod
     def folder(cls, *leading: object) -> str:
         """Folder of all files whose first fields have these values, for listings.
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from sinks.ledger.ledger import Ledger
-from streams.storage.store import LocalStore
+from streams.storage.folder import FolderStore
 from tests.faults.closing import EXPORT, Ended, close
 from tests.faults.injected import Fault
 from tests.faults.partners import PLACES, Held, Reader, Server, held, located, secrets_of
@@ -110,7 +110,7 @@ class Undisturbed:
         assert again == sent_before, "nothing was sent again"
         assert site.ledger() == self.ledger
         assert _waiting(site) == self.waiting
-        outcome = Ledger(LocalStore(site.data)).outcome(EXPORT, site.instant)
+        outcome = Ledger(FolderStore(site.data)).outcome(EXPORT, site.instant)
         assert outcome is not None
         assert outcome.sha256 == hashlib.sha256(self.drop).hexdigest()
         assert len(outcome.receipts) == 2 * len(PLACES)

@@ -23,8 +23,8 @@ from sinks.locations.ftps import Ftps, FtpsSession
 from sinks.locations.s3 import S3
 from sinks.locations.sftp import Sftp, SftpSession
 from streams.recovery.range_reader import RangeReader
+from streams.storage.folder import FolderStore
 from streams.storage.partitions import Partitions
-from streams.storage.store import LocalStore
 from tests.faults.disk import fill
 
 _GONE_SECONDS: Final = 10
@@ -95,7 +95,7 @@ _STEPS: Final[Mapping[str, _Owner]] = {
     "sftp": (Sftp, "deliver", _always),
     "ftps": (Ftps, "deliver", _always),
     "receipt": (Receipts, "record", lambda self, drop, location, receipts: location == "s3"),
-    "waiting": (LocalStore, "write", lambda self, name, fill: "/waiting" in name),
+    "waiting": (FolderStore, "write", lambda self, name, fill: "/waiting" in name),
     "outcome": (Ledger, "record_outcome", _always),
 }
 

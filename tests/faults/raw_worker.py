@@ -23,8 +23,8 @@ from schemas.errors import DeltadropError
 from schemas.settings.kafka import KafkaSettings
 from streams.reading.gather import Limits
 from streams.reading.kafka import Topics
+from streams.storage.folder import FolderStore
 from streams.storage.partitions import Partitions
-from streams.storage.store import LocalStore
 from streams.storage.stream import Stream
 from streams.worker import Worker, WorkerOptions
 from streams.writing.batch import BatchWriter
@@ -74,7 +74,7 @@ def writer(topic: str, root: Path, kafka: str, dead_letters: str = "") -> BatchW
         topic=topic,
         streams=[stream(topic)],
         decoder=RawDecoder(),
-        partitions=Partitions(LocalStore(root)),
+        partitions=Partitions(FolderStore(root)),
         dead_letters=DeadLetterTopic(dead_letters, KafkaSettings(bootstrap_servers=kafka)),
     )
 

@@ -27,9 +27,9 @@ from schemas.settings.kafka import KafkaSettings
 from streams.reading.kafka import Topics
 from streams.recovery.range_reader import RangeReader
 from streams.storage.coverage import tile
+from streams.storage.folder import FolderStore
 from streams.storage.layout import TopicPartition
 from streams.storage.partitions import Chosen, Partitions
-from streams.storage.store import LocalStore
 from tests.faults import raw_worker
 from tests.shop.forked import ForkedProcess
 
@@ -96,7 +96,7 @@ class Site:
 
     @property
     def partitions(self) -> Partitions:
-        return Partitions(LocalStore(self.root))
+        return Partitions(FolderStore(self.root))
 
     def start(self, **changed: Any) -> ForkedProcess:
         """Start a worker; its log is numbered."""

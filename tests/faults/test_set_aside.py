@@ -25,8 +25,8 @@ from schemas.settings.kafka import KafkaSettings
 from streams.reading.fetch import UnreadableBatchError
 from streams.recovery.range_reader import RangeReader
 from streams.recovery.set_aside import SetAside, SetAsides, pass_over
+from streams.storage.folder import FolderStore
 from streams.storage.partitions import Partitions
-from streams.storage.store import LocalStore
 from tests.faults import raw_worker
 from tests.faults.raw_worker import BOMB
 from tests.faults.rig import (
@@ -264,7 +264,7 @@ def test_a_corrupt_batch_on_a_brokers_disk_sets_its_partition_aside(
     other = tmp_path / "other"
     with pytest.raises(UnreadableBatchError):
         again.read(raw_worker.writer(ill.topic, other, ill.kafka), owner, 0, 300)
-    kept = [(path.first, path.next) for path in Partitions(LocalStore(other)).coverage(owner)]
+    kept = [(path.first, path.next) for path in Partitions(FolderStore(other)).coverage(owner)]
 
     worker = ill.start_and_wait(topics=[ill.topic, well.topic, "aside.missing"])
     publish(well.kafka, well.topic, numbered(1_000))

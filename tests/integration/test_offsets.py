@@ -19,8 +19,8 @@ from schemas.settings.kafka import KafkaSettings
 from sinks.closing.cut import Cuts
 from sinks.closing.offsets import KafkaOffsets
 from streams.reading.kafka import Topics
+from streams.storage.folder import FolderStore
 from streams.storage.partitions import Partitions
-from streams.storage.store import LocalStore
 from tests.model.cuts import cut_of
 from tests.model.history import DAY, HOUR
 
@@ -49,7 +49,7 @@ def published(kafka: KafkaBroker, times: list[int], codec: str = "none") -> str:
 
 def cut(kafka: KafkaBroker, topic: str, root: Path, hours: float) -> int:
     settings = KafkaSettings(bootstrap_servers=kafka.bootstrap_servers)
-    store = LocalStore(root)
+    store = FolderStore(root)
     cuts = Cuts(store, Topics(settings), KafkaOffsets(settings), Partitions(store))
     return cuts.take([topic], NOON + dt.timedelta(hours=hours))[topic].offsets[0]
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from sinks.closing.cut import Cuts
 from streams.reading.kafka import Topics
 from streams.storage.coverage import CoverageRecord, CoveredFile
+from streams.storage.folder import FolderStore
 from streams.storage.layout import CoveragePath, TopicPartition
 from streams.storage.partitions import META, Partitions
-from streams.storage.store import LocalStore
 from tests.model.cuts import cut_of
 from tests.shop.offline import TOPIC_ID, Log, Record
 
@@ -84,7 +84,7 @@ def test_a_cut_is_where_the_rule_says_between_those_recorded_before(
     instants: list[int],
 ) -> None:
     with TemporaryDirectory() as folder:
-        log, store = Log(), LocalStore(Path(folder))
+        log, store = Log(), FolderStore(Path(folder))
         partitions = Partitions(store)
         removed = min(removed, len(times))
         borders = sorted({0, removed, len(times), *(edge for edge in edges if edge < len(times))})

@@ -11,7 +11,7 @@ from schemas.events import Kind
 from sinks.ledger.ledger import Ledger
 from sinks.repair.redrop import Redropper
 from sinks.reports import Report, Reporter
-from streams.storage.store import LocalStore
+from streams.storage.folder import FolderStore
 from tests.shop.killed import CountedStore, KilledError, Steps, counted
 from tests.shop.offline import OfflineShop, at, with_exports
 from tests.shop.told import Sent
@@ -66,7 +66,7 @@ def test_wherever_it_is_killed_the_next_run_tells_what_was_not_told(
             run(shop, Steps(killed_at), sent)
         except KilledError:
             was_killed = True
-            expire_leases(Ledger(LocalStore(shop.root)))
+            expire_leases(Ledger(FolderStore(shop.root)))
             run(shop, Steps(None), sent)
         told = Counter(report.id for report in sent)
 
@@ -103,7 +103,7 @@ def test_wherever_a_revision_is_killed_it_is_told_once_it_is_delivered(
             revise(shop, Steps(killed_at), sent)
         except KilledError:
             was_killed = True
-            expire_leases(Ledger(LocalStore(shop.root)))
+            expire_leases(Ledger(FolderStore(shop.root)))
             revise(shop, Steps(None), sent)
         told = Counter(report.id for report in sent)
 

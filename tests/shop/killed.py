@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from sinks.locations import TRANSFERBOX, Destination, Folder, Receipt, Terms, Transferbox
 from sinks.repair.revise import Reviser
-from streams.storage.store import LocalStore
+from streams.storage.folder import FolderStore
 
 __all__ = ["CountedStore", "CountedTransferbox", "KilledError", "Steps", "counted"]
 
@@ -31,7 +31,7 @@ class Steps:
         self.done += 1
 
 
-class CountedStore(LocalStore):
+class CountedStore(FolderStore):
     """A store whose writes and removals are steps."""
 
     def __init__(self, root: Path, steps: Steps) -> None:

@@ -15,8 +15,8 @@ from schemas.derive import avro_schema
 from schemas.events import Kind
 from schemas.topics import Topic
 from streams.reading.records import RECORDS, Chunk, Flush
+from streams.storage.folder import FolderStore
 from streams.storage.partitions import Partitions
-from streams.storage.store import LocalStore
 from streams.storage.stream import builtin_streams
 from streams.writing.batch import BatchWriter
 from streams.writing.dead_letter_topic import Poison
@@ -36,7 +36,7 @@ class Storage:
     """A store's folder, and what is appended to each topic's partition 0, record by record."""
 
     def __init__(self, root: Path) -> None:
-        self._partitions = Partitions(LocalStore(root))
+        self._partitions = Partitions(FolderStore(root))
         self._next: dict[Topic, int] = {}
 
     def append(self, at: datetime, kind: Kind, event_type: str, **telling: Any) -> None:

@@ -11,8 +11,8 @@ from schemas.errors import HeldError
 from sinks.closing.cut import Cuts, TopicCut, spans
 from sinks.closing.offsets import OffsetAtTime
 from streams.reading.kafka import TopicIdentity
+from streams.storage.folder import FolderStore
 from streams.storage.partitions import Partitions
-from streams.storage.store import LocalStore
 
 TOPIC = "deltadrop.shop.profile"
 ID = UUID(int=1)
@@ -39,7 +39,7 @@ class Broker:
 
 
 def cuts(root: Path, broker: Broker) -> Cuts:
-    store = LocalStore(root)
+    store = FolderStore(root)
     return Cuts(store, broker, broker, Partitions(store))  # type: ignore[arg-type]
 
 

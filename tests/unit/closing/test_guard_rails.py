@@ -15,7 +15,7 @@ from sinks.closing.guards import Figures, broken, rows_of_weekday
 from sinks.exports.definition import GuardRailsDefinition
 from sinks.ledger.held import Holds
 from sinks.ledger.ledger import CloseOutcome, Intent, Ledger
-from streams.storage.store import LocalStore
+from streams.storage.folder import FolderStore
 from tests.shop.offline import OfflineShop, at, with_exports
 from tests.unit.drops.drops import export
 
@@ -186,7 +186,7 @@ def test_an_initial_drop_has_no_rails(shop_with: Callable[..., OfflineShop]) -> 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(LocalStore(tmp_path))
+    return Ledger(FolderStore(tmp_path))
 
 
 def keep(ledger: Ledger, instant: datetime, rows: int, hours: float = 24) -> Intent:

@@ -13,7 +13,7 @@ from sinks.exports.export import Export, load_exports
 from sinks.exports.schedule import Due, due_closes, initial_closes
 from sinks.ledger.ledger import Intent, Ledger
 from sinks.setup import Sinks
-from streams.storage.store import LocalStore
+from streams.storage.folder import FolderStore
 from tests.shop.offline import OfflineShop, at, with_exports
 
 NOW = dt.datetime(2026, 11, 25, 14, 30, 5, 250_000, tzinfo=dt.UTC)
@@ -27,13 +27,13 @@ def stores() -> Export:
 
 
 def test_it_is_of_now_to_the_second(stores: Export, tmp_path: Path) -> None:
-    due = initial_closes([stores], Ledger(LocalStore(tmp_path)), NOW)
+    due = initial_closes([stores], Ledger(FolderStore(tmp_path)), NOW)
 
     assert due == [Due(NOW.replace(microsecond=0), "stores")]
 
 
 def test_one_that_was_begun_is_finished_first(stores: Export, tmp_path: Path) -> None:
-    ledger = Ledger(LocalStore(tmp_path))
+    ledger = Ledger(FolderStore(tmp_path))
     begun = NOW - dt.timedelta(hours=3)
     ledger.record_intent(Intent("stores", begun, begun, None, {}, {}, (), {}, initial=True))
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sinks.ledger.lease import Grant, Keeper, Lease, latest_grant, process_name
-from streams.storage.store import LocalStore
+from streams.storage.folder import FolderStore
 
 START = dt.datetime(2026, 3, 28, 5, tzinfo=dt.UTC)
 
@@ -30,19 +30,19 @@ def clock() -> Clock:
     return Clock()
 
 
-def lease(store: LocalStore, holder: str, clock: Clock) -> Lease:
+def lease(store: FolderStore, holder: str, clock: Clock) -> Lease:
     return Lease(store, "schedule", holder=holder, seconds=60, now=clock)
 
 
 def test_one_of_two_has_it(tmp_path: Path, clock: Clock) -> None:
-    store = LocalStore(tmp_path)
+    store = FolderStore(tmp_path)
 
     assert lease(store, "a", clock).take() is not None
     assert lease(store, "b", clock).take() is None
 
 
 def test_of_many_that_ask_at_once_one_has_it(tmp_path: Path, clock: Clock) -> None:
-    store, gate = LocalStore(tmp_path), threading.Barrier(8)
+    store, gate = FolderStore(tmp_path), threading.Barrier(8)
     taken: list[Grant] = []
 
     def ask(name: str) -> None:
@@ -61,7 +61,7 @@ def test_of_many_that_ask_at_once_one_has_it(tmp_path: Path, clock: Clock) -> No
 
 
 def test_who_renews_it_keeps_it_and_its_fence(tmp_path: Path, clock: Clock) -> None:
-    store = LocalStore(tmp_path)
+    store = FolderStore(tmp_path)
     first, second = lease(store, "a", clock), lease(store, "b", clock)
 
     fences = []
@@ -78,7 +78,7 @@ def test_who_renews_it_keeps_it_and_its_fence(tmp_path: Path, clock: Clock) -> N
 def test_it_is_taken_over_after_its_expiry_with_the_next_fence(
     tmp_path: Path, clock: Clock
 ) -> None:
-    store = LocalStore(tmp_path)
+    store = FolderStore(tmp_path)
     lease(store, "a", clock).take()
 
     clock.passes(59.9)
@@ -91,7 +91,7 @@ def test_it_is_taken_over_after_its_expiry_with_the_next_fence(
 
 
 def test_a_holder_that_wakes_after_its_expiry_has_lost_it(tmp_path: Path, clock: Clock) -> None:
-    store = LocalStore(tmp_path)
+    store = FolderStore(tmp_path)
     frozen, other = lease(store, "a", clock), lease(store, "b", clock)
     frozen.take()
     clock.passes(61)
@@ -107,9 +107,9 @@ def test_a_process_that_was_frozen_between_looking_and_taking_does_not_get_it(
     tmp_path: Path, clock: Clock
 ) -> None:
     """Its number was cleared away meanwhile, so that it can be created again."""
-    store, other = LocalStore(tmp_path), lease(LocalStore(tmp_path), "b", clock)
+    store, other = FolderStore(tmp_path), lease(FolderStore(tmp_path), "b", clock)
 
-    class Frozen(LocalStore):
+    class Frozen(FolderStore):
         def create(self, name: str, content: bytes) -> bool:
             for _ in range(9):
                 other.take()
@@ -122,7 +122,7 @@ def test_a_process_that_was_frozen_between_looking_and_taking_does_not_get_it(
 def test_a_grant_of_a_clock_that_was_years_ahead_is_taken_over(
     tmp_path: Path, clock: Clock
 ) -> None:
-    store, ahead = LocalStore(tmp_path), Clock()
+    store, ahead = FolderStore(tmp_path), Clock()
     ahead.at += dt.timedelta(days=3653)
     assert lease(store, "a", ahead).take() is not None
 
@@ -136,7 +136,7 @@ def test_a_grant_of_a_clock_that_was_years_ahead_is_taken_over(
 def test_a_clock_that_is_a_little_ahead_keeps_its_lease(
     tmp_path: Path, clock: Clock, seconds: int
 ) -> None:
-    store, ahead = LocalStore(tmp_path), Clock()
+    store, ahead = FolderStore(tmp_path), Clock()
     ahead.passes(seconds)
     assert lease(store, "a", ahead).take() is not None
 
@@ -144,7 +144,7 @@ def test_a_clock_that_is_a_little_ahead_keeps_its_lease(
 
 
 def test_given_up_it_is_free_at_once(tmp_path: Path, clock: Clock) -> None:
-    store = LocalStore(tmp_path)
+    store = FolderStore(tmp_path)
     first = lease(store, "a", clock)
     first.take()
     first.release()
@@ -156,7 +156,7 @@ def test_given_up_it_is_free_at_once(tmp_path: Path, clock: Clock) -> None:
 
 
 def test_only_its_holder_gives_it_up(tmp_path: Path, clock: Clock) -> None:
-    store = LocalStore(tmp_path)
+    store = FolderStore(tmp_path)
     lease(store, "a", clock).take()
 
     lease(store, "b", clock).release()
@@ -165,7 +165,7 @@ def test_only_its_holder_gives_it_up(tmp_path: Path, clock: Clock) -> None:
 
 
 def test_old_grants_are_cleared_away(tmp_path: Path, clock: Clock) -> None:
-    store = LocalStore(tmp_path)
+    store = FolderStore(tmp_path)
     for _ in range(50):
         lease(store, "a", clock).take()
 
@@ -177,7 +177,7 @@ def test_old_grants_are_cleared_away(tmp_path: Path, clock: Clock) -> None:
 def test_two_never_have_it_at_once(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, bool]]
 ) -> None:
-    store, clock = LocalStore(tmp_path_factory.mktemp("lease")), Clock()
+    store, clock = FolderStore(tmp_path_factory.mktemp("lease")), Clock()
     leases = {name: lease(store, name, clock) for name in "abc"}
     held: dict[str, Grant] = {}
     fences: list[tuple[int, str]] = []
@@ -196,7 +196,7 @@ def test_two_never_have_it_at_once(
 
 
 def test_a_keeper_renews_in_the_background_and_gives_up_at_its_end(tmp_path: Path) -> None:
-    store = LocalStore(tmp_path)
+    store = FolderStore(tmp_path)
     mine = Lease(store, "schedule", holder=process_name(), seconds=0.3)
     other = Lease(store, "schedule", holder=process_name(), seconds=0.3)
 
@@ -210,7 +210,7 @@ def test_a_keeper_renews_in_the_background_and_gives_up_at_its_end(tmp_path: Pat
 
 
 def test_a_keeper_that_cannot_renew_no_longer_has_it(tmp_path: Path) -> None:
-    class Full(LocalStore):
+    class Full(FolderStore):
         full = False
 
         def create(self, name: str, content: bytes) -> bool:

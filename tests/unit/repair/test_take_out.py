@@ -347,7 +347,7 @@ def test_bases_are_made_without_it(shop: OfflineShop) -> None:
     choices = shop.sinks.rebase.intentions.prove(cut, None)
     base = shop.sinks.rebase.selection.remake(topic, cut, None, choices)
 
-    table = shop.sinks.rebase.bases.table(MAILS, base.name, "interactions")
+    table = shop.root / shop.sinks.rebase.bases.table(MAILS, base.name, "interactions")
     assert sorted(pq.read_table(table)["interactionId"].to_pylist()) == [1, 2, 3]
     assert [str(one) for one in base.taken_out] == [
         f"taken-out/{MAILS}~{UUID(int=7)}/000000/{1:020d}.json"
@@ -728,7 +728,7 @@ def test_a_base_that_cant_be_read_is_told(shop: OfflineShop) -> None:
     assert cut is not None
     rebase = shop.sinks.rebase
     base = rebase.selection.remake(topic, cut, None, rebase.intentions.prove(cut, None))
-    rebase.bases.table(PROFILES, base.name, "rows").write_bytes(b"PAR1")
+    (shop.root / rebase.bases.table(PROFILES, base.name, "rows")).write_bytes(b"PAR1")
 
     with pytest.raises(UnreadableFilesError) as held:
         shop.close("profiles", at(6, 28))

@@ -20,7 +20,8 @@ from sinks.reports import Outbox, Report, Reporter, ReportKind, Unsent, channels
 from sinks.reports.channel import PartlySentError, RefusedError, UnreachableError
 from sinks.reports.text import html, plain, subject
 from sinks.reports.webhook import body_of
-from streams.storage.store import LocalStore
+from streams.storage.folder import FolderStore
+from streams.storage.store import StoredFile
 from tests.shop.offline import OfflineShop, at, with_exports
 from tests.shop.planted import delete
 from tests.shop.told import Sent, report
@@ -38,7 +39,7 @@ def test_labels_and_what_they_say_stand_apart() -> None:
 
 @pytest.fixture
 def outbox(tmp_path: Path, sent: Sent) -> Outbox:
-    return Outbox(LocalStore(tmp_path), [sent])
+    return Outbox(FolderStore(tmp_path), [sent])
 
 
 def test_a_delivered_drop_is_told_with_file_rows_window_and_checksum() -> None:
@@ -247,7 +248,7 @@ def test_trouble_is_sent_first(outbox: Outbox, sent: Sent) -> None:
 
 def test_each_channel_sends_by_itself(tmp_path: Path) -> None:
     mail, webhook = Sent("mail"), Sent("webhook")
-    outbox = Outbox(LocalStore(tmp_path), [mail, webhook])
+    outbox = Outbox(FolderStore(tmp_path), [mail, webhook])
     outbox.put(report())
     mail.refuses = lambda one: UnreachableError("down")
     outbox.send()
@@ -258,7 +259,7 @@ def test_each_channel_sends_by_itself(tmp_path: Path) -> None:
 
 
 def test_a_channel_that_is_set_up_later_gets_no_old_reports(tmp_path: Path) -> None:
-    store, later = LocalStore(tmp_path), Sent("webhook")
+    store, later = FolderStore(tmp_path), Sent("webhook")
     Outbox(store, [Sent("mail")]).put(report())
 
     Outbox(store, [later]).send()
@@ -285,9 +286,10 @@ def test_what_waits_is_told_with_why_until_it_is_sent(outbox: Outbox, sent: Sent
 
 
 def test_what_can_not_be_sent_for_a_week_is_given_up(tmp_path: Path, sent: Sent) -> None:
-    class Old(LocalStore):
-        def age(self, name: str) -> float:
-            return 8 * 86_400
+    class Old(FolderStore):
+        def stat(self, name: str) -> StoredFile:
+            known = super().stat(name)
+            return dataclasses.replace(known, written_at=known.written_at - 8 * 86_400)
 
     outbox = Outbox(Old(tmp_path), [sent])
     outbox.put(report())
@@ -519,7 +521,7 @@ def test_a_drop_after_its_hour_says_that_it_is_late(night: Night) -> None:
 def test_reports_that_fail_in_any_way_fail_no_close(
     night: Night, error: Exception, logged: str
 ) -> None:
-    class Broken(LocalStore):
+    class Broken(FolderStore):
         def create(self, name: str, content: bytes) -> bool:
             raise error
 

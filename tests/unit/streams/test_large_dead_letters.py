@@ -18,8 +18,8 @@ from streams.dead_letters import cli as cli_dead_letters
 from streams.dead_letters.read import Letter, identity_of
 from streams.dead_letters.show import HIDDEN, Shown, Usable
 from streams.reading.records import Chunk, Flush, Part
+from streams.storage.folder import FolderStore
 from streams.storage.partitions import Partitions
-from streams.storage.store import LocalStore
 from streams.writing.dead_letter_topic import Poison, headers_of, letter_within
 from tests.shop.events import CATALOG, OneSchema, topic, written
 from tests.unit.streams.test_streams_batch import TOPIC, TOPIC_ID, Letters, owner, records, writer
@@ -108,8 +108,8 @@ def test_what_letters_and_coverage_say_is_bounded(tmp_path: Path) -> None:
 
     own.write(Flush(TOPIC, (Chunk(0, 0, 2, (records(0, b"a", b"b"),)),)), TOPIC_ID)
 
-    (path,) = Partitions(LocalStore(tmp_path)).coverage(owner())
-    covered = Partitions(LocalStore(tmp_path)).record(path).dead_letters
+    (path,) = Partitions(FolderStore(tmp_path)).coverage(owner())
+    covered = Partitions(FolderStore(tmp_path)).record(path).dead_letters
     assert [one.reason for one in covered] == [one.reason for one in letters.sent]
     for one in covered:
         assert one.reason.startswith("no symbol 'a\\nbbb")
@@ -131,8 +131,8 @@ def test_a_record_that_was_too_large_to_read_is_a_dead_letter_with_what_is_known
     assert (letter.offset, letter.value, letter.part) == (1, b"its first part", part)
     assert letter.reason.startswith("the record has more than 8,388,608 bytes")
     assert letter_within(letter, KAFKA_TAKES) == letter
-    (path,) = Partitions(LocalStore(tmp_path)).coverage(owner())
-    covered = Partitions(LocalStore(tmp_path)).record(path).dead_letters
+    (path,) = Partitions(FolderStore(tmp_path)).coverage(owner())
+    covered = Partitions(FolderStore(tmp_path)).record(path).dead_letters
     assert [one.offset for one in covered] == [1]
 
 

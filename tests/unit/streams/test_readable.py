@@ -15,9 +15,9 @@ import pytest
 from schemas.bounds import FIRST_MOMENT_MS, LAST_MOMENT_MS
 from streams.reading.records import Flush
 from streams.recovery.unreadable import UnreadableRow, make_readable, scanned
+from streams.storage.folder import FolderStore
 from streams.storage.partitions import META, Partitions
 from streams.storage.readable import readable, unreadable_columns
-from streams.storage.store import LocalStore
 from streams.storage.stream import Stream
 from streams.writing.batch import BatchWriter
 from tests.faults.raw_worker import RawDecoder
@@ -97,7 +97,7 @@ IN_MEMORY = {"a decimal of 128 bits", "a word of a closed list"}  # no file give
 @pytest.mark.parametrize("name", sorted(CASES.keys() - IN_MEMORY))
 def test_a_row_is_made_readable_in_its_file_and_the_others_stay(name: str, tmp_path: Path) -> None:
     values, path = CASES[name]
-    store, rows = LocalStore(tmp_path), rows_of(values)
+    store, rows = FolderStore(tmp_path), rows_of(values)
     pq.write_table(rows, tmp_path / "file.parquet")
     assert scanned(tmp_path / "file.parquet").rows == (UnreadableRow(0, 1, (path,)),)
 
@@ -166,7 +166,7 @@ class _Wrong(RawDecoder):
 def _writer(
     root: Path, letters: Letters, streams: Sequence[Stream], decoder: RawDecoder
 ) -> BatchWriter:
-    partitions = Partitions(LocalStore(root))
+    partitions = Partitions(FolderStore(root))
     return BatchWriter(
         topic=TOPIC, streams=streams, decoder=decoder, partitions=partitions, dead_letters=letters
     )
@@ -192,9 +192,9 @@ def test_a_value_that_a_decoder_lets_through_is_a_dead_letter(tmp_path: Path) ->
         ("shop.profile/1/7", b"wrong", reason),
     ]
     records = [
-        Partitions(LocalStore(tmp_path)).record(path)
+        Partitions(FolderStore(tmp_path)).record(path)
         for partition in (0, 1)
-        for path in Partitions(LocalStore(tmp_path)).coverage(owner(partition))
+        for path in Partitions(FolderStore(tmp_path)).coverage(owner(partition))
     ]
     assert [[letter.offset for letter in one.dead_letters] for one in records] == [[1], [7]]
 

@@ -18,9 +18,9 @@ from streams.reading.fetch import UnreadableBatchError
 from streams.reading.fetch_thread import Trouble, _trouble
 from streams.recovery.set_aside import SetAside, SetAsides, pass_over, passed_over_until
 from streams.recovery.setting_aside import SettingAside
+from streams.storage.folder import FolderStore
 from streams.storage.layout import PASSED_OVER, CoveragePath, TopicPartition
 from streams.storage.partitions import Partitions
-from streams.storage.store import LocalStore
 
 ILL = TP("shop.profile", 0)
 IDS = {ILL.topic: UUID(int=7)}
@@ -56,7 +56,7 @@ class Clock:
 
 @pytest.fixture
 def partitions(tmp_path: Path) -> Partitions:
-    return Partitions(LocalStore(tmp_path))
+    return Partitions(FolderStore(tmp_path))
 
 
 @pytest.fixture

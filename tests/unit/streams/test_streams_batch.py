@@ -15,9 +15,9 @@ import pytest
 from schemas.errors import PartitionError
 from streams.reading.records import RECORDS, Chunk, Flush, moment_of, moment_text, placed
 from streams.storage.coverage import CoverageRecord, CoveredFile, DeadLetter
+from streams.storage.folder import FolderStore
 from streams.storage.layout import CoveragePath, TopicPartition
 from streams.storage.partitions import FileSlice, Partitions
-from streams.storage.store import LocalStore
 from streams.storage.stream import Stream
 from streams.writing.batch import BatchWriter
 from streams.writing.dead_letter_topic import Poison
@@ -63,7 +63,7 @@ def writer(
         topic=TOPIC,
         streams=list(streams),
         decoder=RawDecoder(),
-        partitions=Partitions(LocalStore(root)),
+        partitions=Partitions(FolderStore(root)),
         dead_letters=letters or Letters(),
     )
 
@@ -73,7 +73,7 @@ def owner(partition: int = 0) -> TopicPartition:
 
 
 def read(root: Path, *partitions: int, end: int) -> list[tuple[int, int, bytes]]:
-    reader = Partitions(LocalStore(root))
+    reader = Partitions(FolderStore(root))
     wanted = {ALL.name: ALL.fingerprint}
     chosen = [reader.choose(owner(partition), 0, end, wanted) for partition in partitions]
     rows = []
@@ -100,7 +100,7 @@ def test_a_dead_letter_that_isnt_taken_leaves_no_coverage(tmp_path: Path) -> Non
 
     with pytest.raises(PartitionError):
         writer(tmp_path, Letters(fails=True)).write(flush, TOPIC_ID)
-    assert Partitions(LocalStore(tmp_path)).coverage(owner()) == []
+    assert Partitions(FolderStore(tmp_path)).coverage(owner()) == []
 
     letters = Letters()
     writer(tmp_path, letters).write(flush, TOPIC_ID)
@@ -111,7 +111,7 @@ def test_a_dead_letter_that_isnt_taken_leaves_no_coverage(tmp_path: Path) -> Non
 def test_coverage_names_dead_letters_with_their_reason(tmp_path: Path) -> None:
     writer(tmp_path).write(Flush(TOPIC, (chunk(0, 4, b"a", None, POISON),)), TOPIC_ID)
 
-    chosen = Partitions(LocalStore(tmp_path)).choose(owner(), 4, 6, {})
+    chosen = Partitions(FolderStore(tmp_path)).choose(owner(), 4, 6, {})
 
     assert list(chosen.dead_letters) == [(5, "poison")], "6 is beyond what was chosen"
 
@@ -119,10 +119,10 @@ def test_coverage_names_dead_letters_with_their_reason(tmp_path: Path) -> None:
 def test_offsets_without_a_record_are_covered_by_an_empty_record(tmp_path: Path) -> None:
     writer(tmp_path).write(Flush(TOPIC, (chunk(0, 4, upto=9),)), TOPIC_ID)
 
-    (path,) = Partitions(LocalStore(tmp_path)).coverage(owner())
+    (path,) = Partitions(FolderStore(tmp_path)).coverage(owner())
 
     assert (path.first, path.next) == (4, 9)
-    record = Partitions(LocalStore(tmp_path)).record(path)
+    record = Partitions(FolderStore(tmp_path)).record(path)
     assert record.files == ()
     assert record.appended is None
 
@@ -143,7 +143,7 @@ def test_a_repeated_batch_with_other_borders_is_read_once(tmp_path: Path) -> Non
 
 def test_a_file_is_clipped_only_where_not_all_of_it_counts(tmp_path: Path) -> None:
     writer(tmp_path).write(Flush(TOPIC, (chunk(0, 0, b"a", b"b"), chunk(1, 0, b"x"))), TOPIC_ID)
-    reader = Partitions(LocalStore(tmp_path))
+    reader = Partitions(FolderStore(tmp_path))
 
     def slices(*ranges: tuple[int, int, int]) -> tuple[FileSlice, ...]:
         wanted = {ALL.name: ALL.fingerprint}
@@ -172,7 +172,7 @@ def test_a_changed_stream_is_not_covered_by_what_its_former_definition_wrote(
     writer(tmp_path).write(Flush(TOPIC, (chunk(0, 0, b"a"),)), TOPIC_ID)
     changed = Stream("all", TOPIC, frozenset({"X"}))
 
-    chosen = Partitions(LocalStore(tmp_path)).choose(
+    chosen = Partitions(FolderStore(tmp_path)).choose(
         owner(), 0, 1, {changed.name: changed.fingerprint}
     )
 
@@ -211,7 +211,7 @@ def test_sweeping_removes_what_no_record_names_and_nothing_young(tmp_path: Path)
         )
     half = tmp_path / "streams/all/day=1970-01-01/.aside-01"
     half.write_bytes(b"half")
-    partitions = Partitions(LocalStore(tmp_path))
+    partitions = Partitions(FolderStore(tmp_path))
 
     assert partitions.sweep(older_than=60) == 0
     long_ago = dt.datetime(2026, 1, 1, tzinfo=dt.UTC).timestamp()
@@ -262,8 +262,8 @@ def test_a_record_whose_append_time_is_no_moment_is_a_dead_letter_and_the_others
         " broker's clock is wrong; set it right, then replay the event"
     }
     assert read(tmp_path, 0, end=3) == [(0, 0, b"a"), (0, 2, b"c")]
-    for path in Partitions(LocalStore(tmp_path)).coverage(owner()):
-        appended = Partitions(LocalStore(tmp_path)).record(path).appended
+    for path in Partitions(FolderStore(tmp_path)).coverage(owner()):
+        appended = Partitions(FolderStore(tmp_path)).record(path).appended
         assert appended is not None
         assert [moment_of(time).year in (1, 1970, 9999) for time in appended] == [True, True]
 

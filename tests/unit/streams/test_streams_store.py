@@ -1,82 +1,118 @@
-"""A file is there whole or not at all, and of many writers of one name one wins."""
+"""The stores: each keeps the contract, and what is its own beside."""
 
 from __future__ import annotations
 
-import threading
+import ast
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
 from schemas.errors import PartitionError
-from streams.storage.store import LocalStore
+from streams.storage.folder import FolderStore
+from streams.storage.store import Store
+from tests.shop.bucket import Bucket, BucketStore
+from tests.store_contract import StoreContract, put
+
+METHODS = {name for name in vars(Store) if not name.startswith("_")}
+ROOT = Path(__file__).parents[3]
+SEEDS = (1, 2, 3)
+FAULTS = 0.3
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> LocalStore:
-    return LocalStore(tmp_path / "root")
+class TestFolder(StoreContract):
+    implementation = FolderStore
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> FolderStore:
+        return FolderStore(tmp_path / "root")
+
+    def test_what_a_kill_leaves_behind_is_no_file_and_removed_when_it_is_old(
+        self, store: FolderStore
+    ) -> None:
+        put(store, "streams/a/whole", b"whole")
+        left = store.root / "streams/a/.aside-0123"
+        left.write_bytes(b"half")
+
+        assert list(store.names("streams")) == ["streams/a/whole"]
+        assert store.remove_unfinished("streams", 60) == 0, "it may still be written"
+        assert store.remove_unfinished("bases", -60) == 0
+        assert left.exists()
+        assert store.remove_unfinished("streams", -60) == 1
+        assert not left.exists()
+
+    def test_nothing_is_left_aside_by_those_who_come_too_late(self, store: FolderStore) -> None:
+        self.test_of_many_that_create_a_name_at_once_one_wins(store)
+
+        assert not list(store.root.rglob(".*"))
+
+    def test_a_file_in_the_place_of_a_folder_is_named(self, store: FolderStore) -> None:
+        store.root.mkdir()
+        (store.root / "streams").write_text("")
+
+        expected = r"a file is in the place of a folder: move it away"
+        with pytest.raises(PartitionError, match=expected):
+            put(store, "streams/a/one", b"")
+
+    def test_an_engine_reads_the_file_itself(self, store: FolderStore) -> None:
+        put(store, "f/one", b"x")
+
+        assert store.local(["f/one"]) == [store.root / "f/one"]
 
 
-def crash(file: BinaryIO) -> None:
-    file.write(b"half")
-    raise KeyboardInterrupt
+class TestBucket(StoreContract):
+    implementation = BucketStore
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> BucketStore:
+        return BucketStore(Bucket(), tmp_path)
 
 
-def test_of_many_that_create_a_name_at_once_one_wins(store: LocalStore) -> None:
-    start = threading.Barrier(16)
-    won: list[int] = []
+class TestBucketThatLosesAnswers(StoreContract):
+    implementation = BucketStore
 
-    def create(number: int) -> None:
-        start.wait()
-        if store.create("coverage/one", str(number).encode()):
-            won.append(number)
+    @pytest.fixture(params=SEEDS, ids=lambda seed: f"seed {seed}")
+    def store(self, request: pytest.FixtureRequest, tmp_path: Path) -> BucketStore:
+        """Whose requests are made again until they are answered."""
+        return BucketStore(Bucket(request.param, FAULTS), tmp_path, attempts=100)
 
-    threads = [threading.Thread(target=create, args=(number,)) for number in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    def test_a_name_is_listed_though_answers_are_lost(self, store: BucketStore) -> None:
+        for number in range(40):
+            made = store.create(f"f/{number:02d}", b"x")
+            assert made, "what was done without an answer is its own"
 
-    assert len(won) == 1
-    assert store.read("coverage/one") == str(won[0]).encode()
-    assert list(store.names("coverage")) == ["coverage/one"]
-    assert list(store.leftovers("coverage")) == []
+        assert [int(name[2:]) for name in store.names("f")] == list(range(40))
+        assert store.bucket.lost > 0
 
+    def test_who_gives_up_says_so_and_may_have_done_it(
+        self, store: BucketStore, tmp_path: Path
+    ) -> None:
+        hasty, told = BucketStore(store.bucket, tmp_path), 0
+        for number in range(40):
+            try:
+                hasty.create(f"f/{number:02d}", b"x")
+            except PartitionError:
+                told += 1
 
-def test_what_is_interrupted_leaves_no_file(store: LocalStore) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        store.write("streams/one", crash)
-
-    assert list(store.names("streams")) == []
-    assert list(store.leftovers("streams")) == []
-
-
-def test_what_a_kill_leaves_behind_is_no_file_but_a_leftover(store: LocalStore) -> None:
-    store.write("streams/a/whole", lambda file: file.write(b"whole"))
-    (store.root / "streams/a/.aside-0123").write_bytes(b"half")
-
-    assert list(store.names("streams")) == ["streams/a/whole"]
-    assert list(store.leftovers("streams")) == ["streams/a/.aside-0123"]
+        assert 0 < told < 40
+        assert 40 - told < len(list(store.names("f"))) < 40
 
 
-def test_writing_again_replaces_the_file_whole(store: LocalStore) -> None:
-    store.write("streams/one", lambda file: file.write(b"long content"))
-
-    assert store.write("streams/one", lambda file: file.write(b"short")) == 5
-    assert store.read("streams/one") == b"short"
-
-
-def test_a_file_in_the_place_of_a_folder_is_named(store: LocalStore) -> None:
-    store.root.mkdir()
-    (store.root / "streams").write_text("")
-
-    with pytest.raises(PartitionError, match=r"a file is in the place of a folder: move it away"):
-        store.write("streams/a/one", lambda file: file.write(b""))
+def implementations() -> set[str]:
+    """The classes of the packages that have all methods of a store, by name."""
+    return {
+        node.name
+        for package in ("streams", "sinks")
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+        and node.name != Store.__name__
+        and {one.name for one in node.body if isinstance(one, ast.FunctionDef)} >= METHODS
+    }
 
 
-def test_removing_what_isnt_there_is_no_error(store: LocalStore) -> None:
-    store.remove("streams/none")
+def test_every_store_is_held_to_the_contract() -> None:
+    held = {kind.implementation.__name__ for kind in StoreContract.__subclasses__()}
 
-
-def test_names_of_a_folder_that_isnt_there_are_none(store: LocalStore) -> None:
-    assert list(store.names("coverage/none")) == []
+    assert "FolderStore" in implementations()
+    assert implementations() <= held
+    assert len(METHODS) >= 8

@@ -1,0 +1,176 @@
+"""A store in a folder of a local disk: the only module that knows how files lie there.
+
+A file is written aside under a temporary name, flushed to the disk, then given its name at once, so
+that a reader sees it whole or not at all.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from schemas.errors import PartitionError
+from streams.storage.store import StoredFile
+
+__all__ = ["FolderStore"]
+
+_ASIDE: Final = ".aside-"
+
+
+class FolderStore:
+    """A Store in a folder of a local file system (or one that has atomic link and rename)."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def create(self, name: str, content: bytes) -> bool:
+        """See Store.create; `link` fails where the name exists, so that one writer wins."""
+        final = self.root / name
+        with _Explained(final):
+            if final.exists():
+                return False
+            aside = self._write_aside(final, lambda file: file.write(content))
+            try:
+                os.link(aside, final)
+            except FileExistsError:
+                return False
+            finally:
+                aside.unlink()
+            _sync_folder(final.parent)
+        return True
+
+    def write(self, name: str, fill: Callable[[BinaryIO], object]) -> int:
+        """See Store.write; PartitionError says where the disk is full or not writable."""
+        final = self.root / name
+        with _Explained(final):
+            aside = self._write_aside(final, fill)
+            size = aside.stat().st_size
+            aside.rename(final)
+            _sync_folder(final.parent)
+        return size
+
+    def read(self, name: str) -> bytes:
+        """See Store.read."""
+        return (self.root / name).read_bytes()
+
+    def read_range(self, name: str, start: int, length: int) -> bytes:
+        """See Store.read_range."""
+        with (self.root / name).open("rb") as file:
+            file.seek(start)
+            return file.read(length)
+
+    def stat(self, name: str) -> StoredFile:
+        """See Store.stat; a file that is written again is another one on the disk."""
+        found = (self.root / name).stat()
+        return StoredFile(found.st_size, found.st_mtime, f"{found.st_ino}-{found.st_mtime_ns}")
+
+    def names(self, folder: str, after: str = "") -> Iterator[str]:
+        """See Store.names; files that are still being written aside are not among them."""
+        return (name for name in self._below(folder, after) if not _is_aside(name))
+
+    def remove(self, name: str) -> None:
+        """See Store.remove."""
+        (self.root / name).unlink(missing_ok=True)
+
+    def local(self, names: Sequence[str]) -> list[Path]:
+        """See Store.local: the files themselves."""
+        return [self.root / name for name in names]
+
+    def address(self, name: str) -> str:
+        """See Store.address."""
+        return str(self.root / name)
+
+    def remove_unfinished(self, folder: str, older_than: float) -> int:
+        """See Store.remove_unfinished."""
+        old = [name for name in self._below(folder, "") if _is_aside(name)]
+        old = [name for name in old if self._age(name) > older_than]
+        for name in old:
+            self.remove(name)
+        return len(old)
+
+    def _age(self, name: str) -> float:
+        try:
+            return time.time() - self.stat(name).written_at
+        except FileNotFoundError:  # it has its name by now
+            return 0.0
+
+    def _below(self, folder: str, after: str) -> Iterator[str]:
+        """All files below a folder, in order of their whole names."""
+        for entry in self._sorted(folder):
+            name = f"{folder}/{entry}"
+            if not entry.endswith("/"):
+                if name > after:
+                    yield name
+            elif name > after or after.startswith(name):
+                yield from self._below(name[:-1], after)
+
+    def _sorted(self, folder: str) -> list[str]:
+        """Files and folders in a folder, these with a slash behind: it counts in the order."""
+        try:
+            with os.scandir(self.root / folder) as entries:
+                found = [
+                    f"{entry.name}/" if entry.is_dir() else entry.name
+                    for entry in entries
+                    if not (entry.is_symlink() and entry.is_dir())
+                ]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(found)
+
+    def _write_aside(self, final: Path, fill: Callable[[BinaryIO], object]) -> Path:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        aside = final.parent / f"{_ASIDE}{secrets.token_hex(8)}"
+        try:
+            with aside.open("xb") as file:
+                fill(file)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+        return aside
+
+
+class _Explained:
+    """Turn what the operating system says of a failed write into one message for an operator."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            hint = _HINTS.get(error.errno or 0, "check the disk under the root folder")
+            raise PartitionError(
+                what=f"can't write: {error.strerror or error}",
+                where=str(self.path),
+                hint=hint,
+            ) from error
+
+
+_HINTS: Final = {
+    errno.ENOSPC: "free some space, or point `root` to a larger disk; nothing is lost",
+    errno.EACCES: "let the user that runs deltadrop write there; nothing is lost",
+    errno.EROFS: "mount it for writing; nothing is lost",
+    errno.EEXIST: "a file is in the place of a folder: move it away; nothing is lost",
+    errno.ENOTDIR: "a file is in the place of a folder: move it away; nothing is lost",
+}
+
+
+def _is_aside(name: str) -> bool:
+    return name.rpartition("/")[2].startswith(_ASIDE)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
