@@ -210,8 +210,8 @@ class AppendTimes:
                     )
                 times = rows["_appended_at"].cast("int64").to_numpy()
                 found.append((rows["_offset"].to_numpy(), times))
-        offsets = np.concatenate([np.empty(0, np.int64), *(one for one, _ in found)])
-        times = np.concatenate([np.empty(0, np.int64), *(one for _, one in found)])
+        offsets = np.concatenate([np.empty(0, np.int64), *(offsets for offsets, _ in found)])
+        times = np.concatenate([np.empty(0, np.int64), *(times for _, times in found)])
         order = np.argsort(offsets, kind="stable")
         return Runs(piece.first, piece.next, offsets[order], times[order])
 
@@ -255,9 +255,9 @@ def _parts(covered: Sequence[CoveragePath], first: int, end: int) -> list[Tile |
 def _joined(pieces: Sequence[_Piece], whole: _Piece) -> Runs:
     runs = [piece.runs for piece in pieces if piece.runs is not None]
     nothing = np.empty(0, np.int64)
-    offsets = np.concatenate([nothing, *(one.offsets for one in runs)])
+    offsets = np.concatenate([nothing, *(some.offsets for some in runs)])
     return Runs(
-        whole.first, whole.next, offsets, np.concatenate([nothing, *(one.times for one in runs)])
+        whole.first, whole.next, offsets, np.concatenate([nothing, *(some.times for some in runs)])
     )
 
 

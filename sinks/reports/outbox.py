@@ -90,9 +90,9 @@ class Outbox:
         entries = list(self._entries())
         found = []
         for name in (channel.name for channel in self._channels):
-            told_at = [one.told_at for entry in entries for one in self._unsent(entry, {name})]
-            if told_at:
-                found.append(Unsent(name, len(told_at), min(told_at), self._trouble(name)))
+            made_at = [left.told_at for entry in entries for left in self._unsent(entry, {name})]
+            if made_at:
+                found.append(Unsent(name, len(made_at), min(made_at), self._trouble(name)))
         return found
 
     def send(self, may_send: Callable[[], bool] = lambda: True) -> int:
@@ -203,7 +203,7 @@ class Outbox:
             fields = json.loads(self._store.read(str(entry.path)))
         except FileNotFoundError:
             return  # another run cleared it away
-        if any(one in channels and one not in entry.done for one in fields["channels"]):
+        if any(name in channels and name not in entry.done for name in fields["channels"]):
             yield Report.model_validate(fields["report"])
 
     def _clear_away(self, entries: Sequence[_Entry]) -> None:
@@ -252,4 +252,4 @@ def _read(store: Store, name: str) -> Report | None:
 
 def _trouble_first(reports: Iterator[Report] | list[Report]) -> list[Report]:
     kinds = list(ReportKind)
-    return sorted(reports, key=lambda one: (kinds.index(one.kind), one.instant, one.id))
+    return sorted(reports, key=lambda report: (kinds.index(report.kind), report.instant, report.id))

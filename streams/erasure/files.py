@@ -113,7 +113,7 @@ class BatchErasure:
         Rows are judged in the built-in streams' files, which hold every event as it came; what
         streams of users have made of them is found by its place.
         """
-        builtin = {builtin_name(self.topic, one) for one in KINDS[self.topic.kind].event_types}
+        builtin = {builtin_name(self.topic, kind) for kind in KINDS[self.topic.kind].event_types}
         gone, newly, last = _Places(), _Places(), 0
         for path in (path for path in files if path.stream in builtin):
             rows = _read(self.partitions.store, str(path), judged_columns(self.topic.kind))
@@ -133,8 +133,8 @@ class BatchErasure:
         rows = _read(self.partitions.store, str(path), _PLACE)
         partition, offset = (rows[name].to_numpy().astype(np.int64) for name in _PLACE)
         gone = np.zeros(len(partition), np.bool_)
-        for one, some in offsets.items():
-            gone |= (partition == one) & np.isin(offset, some)
+        for number, of_it in offsets.items():
+            gone |= (partition == number) & np.isin(offset, of_it)
         return gone
 
 
@@ -146,11 +146,12 @@ class _Places:
 
     def add(self, rows: pa.Table, wanted: Mask) -> None:
         partition, offset = (rows[name].to_numpy().astype(np.int64)[wanted] for name in _PLACE)
-        for one in np.unique(partition):
-            self._offsets[int(one)].append(offset[partition == one])
+        for number in np.unique(partition):
+            self._offsets[int(number)].append(offset[partition == number])
 
     def sorted(self) -> GoneRows:
-        return {one: np.sort(np.concatenate(some)) for one, some in self._offsets.items()}
+        found = self._offsets.items()
+        return {number: np.sort(np.concatenate(offsets)) for number, offsets in found}
 
 
 def _read(store: Store, name: str, columns: Sequence[str]) -> pa.Table:

@@ -46,7 +46,7 @@ class PersonalData:
         self._harmless = _harmless_fields(topic.kind) | {field.name for field in META}
         if key is not None and not key.is_personal:
             self._harmless |= {_KEY}
-        self._harmless_attributes = {one.name for one in attributes if not one.is_personal}
+        self._harmless_attributes = {own.name for own in attributes if not own.is_personal}
 
     def columns(self, schema: pa.Schema, ours: Iterable[str] = ()) -> tuple[str, ...]:
         """Name the columns of a file that are personal, or hold what is; `ours` aren't."""

@@ -100,9 +100,9 @@ class FoundTombstones:
 
     def to_bytes(self) -> bytes:
         """Serialise as Parquet."""
-        told = {"topic_id": str(self.topic_id), "looked_up_to": sorted(self.looked_up_to.items())}
+        search = {"topic_id": str(self.topic_id), "looked_up_to": sorted(self.looked_up_to.items())}
         sink = pa.BufferOutputStream()
-        schema = TOMBSTONES.with_metadata({_METADATA: json.dumps(told).encode()})
+        schema = TOMBSTONES.with_metadata({_METADATA: json.dumps(search).encode()})
         pq.write_table(self.rows.cast(schema), sink, compression="zstd")
         return bytes(sink.getvalue())
 
@@ -110,12 +110,12 @@ class FoundTombstones:
     def from_bytes(cls, content: bytes) -> FoundTombstones:
         """Read back what `to_bytes` wrote."""
         rows = pq.read_table(pa.BufferReader(content))
-        told = json.loads((rows.schema.metadata or {})[_METADATA])
-        looked = {int(partition): int(offset) for partition, offset in told["looked_up_to"]}
+        search = json.loads((rows.schema.metadata or {})[_METADATA])
+        looked = {int(partition): int(offset) for partition, offset in search["looked_up_to"]}
         for name in _LIFE:
             if name not in rows.column_names:
                 rows = rows.append_column(name, pa.repeat(NOWHERE, rows.num_rows))
-        return cls(UUID(told["topic_id"]), looked, rows.replace_schema_metadata(None))
+        return cls(UUID(search["topic_id"]), looked, rows.replace_schema_metadata(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +170,9 @@ class Tombstones:
         """Those that were recorded after the file of this number."""
         return self.only(self.number > number)
 
-    def only(self, kept: Mask) -> Tombstones:
+    def only(self, wanted: Mask) -> Tombstones:
         """Some of them."""
-        arrays = {name: getattr(self, name)[kept] for name in _ARRAYS}
+        arrays = {name: getattr(self, name)[wanted] for name in _ARRAYS}
         return replace(self, **arrays)
 
     def found(self, profile_ids: Integers) -> tuple[Integers, Mask]:

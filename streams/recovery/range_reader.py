@@ -233,7 +233,7 @@ async def _refuse_where_gone(
 
 def _until(pieces: Iterable[pa.RecordBatch], end: int) -> tuple[pa.RecordBatch, ...]:
     """Keep the records below offset `end`."""
-    kept = (
+    within = (
         piece.slice(0, int(piece.column("offset").to_numpy().searchsorted(end))) for piece in pieces
     )
-    return tuple(piece for piece in kept if len(piece))
+    return tuple(piece for piece in within if len(piece))

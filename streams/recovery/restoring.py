@@ -48,7 +48,7 @@ class Restorer:
                 what=f"no table defines topic '{owner.topic}' any more", where=owner.topic
             )
         records = self.partitions.records_of(owner, batch)
-        chunks = [self.reader.fetched(one.partition, one.first, one.next) for one in records]
+        chunks = [self.reader.fetched(path.partition, path.first, path.next) for path in records]
         rows = writer.rows_of(chunks, owner.topic_id)
         expected = {file: self._rows(file, records) for file in files}
         self.partitions.restore_files(rows, writer.streams, batch, expected)

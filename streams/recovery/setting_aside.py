@@ -34,10 +34,10 @@ _SHARE: Final = 20  # a look may take one of so many seconds: coverage can be lo
 
 @dataclass(slots=True)
 class _Known:
-    """A partition that was set aside; told: its record and its line in the log were written."""
+    """A partition that was set aside. is_reported: it is recorded, and in the log."""
 
     offset: int
-    told: bool = False
+    is_reported: bool = False
     look_at: float = float("-inf")
     try_at: float = 0.0
     pause: float = _TRY_SECONDS
@@ -53,14 +53,16 @@ class SettingAside:
     def __init__(
         self, partitions: Mapping[str, Partitions], now: Callable[[], float] = time.monotonic
     ) -> None:
-        self._kept = partitions
+        self._partitions = partitions
         self._now = now
         self._known: dict[TP, _Known] = {}
 
     @property
     def partitions(self) -> frozenset[tuple[str, int]]:
         """Topic and number of each partition that is set aside."""
-        return frozenset((tp.topic, tp.partition) for tp, one in self._known.items() if one.told)
+        return frozenset(
+            (tp.topic, tp.partition) for tp, known in self._known.items() if known.is_reported
+        )
 
     async def look(self, consumer: BatchConsumer, topic_ids: Mapping[str, UUID]) -> None:
         """Tell what is new, let go on what was passed over, try the rest again when it's due."""
@@ -99,10 +101,10 @@ class SettingAside:
                 known.look_at = self._now() + _LOOK_SECONDS
             return  # else once what was read before is stored
         known.look_at = self._now() + pause
-        if not known.told:
-            known.told, known.try_at = True, self._now() + known.pause
-            told = {"error": recorded.reason, "hint": recorded.settled_by}
-            log.error("partition set aside", **_place(tp), offset=trouble.offset, **told)
+        if not known.is_reported:
+            known.is_reported, known.try_at = True, self._now() + known.pause
+            why = {"error": recorded.reason, "hint": recorded.settled_by}
+            log.error("partition set aside", **_place(tp), offset=trouble.offset, **why)
         elif self._now() >= known.try_at and consumer.go_on(tp, trouble.offset):
             known.pause = min(2 * known.pause, _TRY_SECONDS_AT_MOST)
             known.try_at = self._now() + known.pause
@@ -111,23 +113,23 @@ class SettingAside:
         """Look how far a partition was passed over; where it wasn't, record that it is set aside.
         It is looked up again each time: another trouble may have been recorded before it.
         """
-        partitions = self._kept[owner.topic]
+        partitions = self._partitions[owner.topic]
         until = passed_over_until(partitions, owner, trouble.offset)
         since = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-        one = SetAside(
+        found = SetAside(
             owner, trouble.offset, trouble.next_offset, trouble.reason, trouble.hint, since
         )
         if until == trouble.offset:
             try:
-                SetAsides(partitions).record(one)
+                SetAsides(partitions).record(found)
             except DeltadropError as error:
                 log.warning("that a partition is set aside isn't recorded", error=str(error))
-        return until, one
+        return until, found
 
     async def _forget_if_over(self, tp: TP, owner: TopicPartition, known: _Known) -> None:
-        asides = SetAsides(self._kept[tp.topic])
+        asides = SetAsides(self._partitions[tp.topic])
         known.look_at = self._now() + _LOOK_SECONDS
-        if not known.told:
+        if not known.is_reported:
             del self._known[tp]
             return
         if await asyncio.to_thread(asides.of, owner) is None:

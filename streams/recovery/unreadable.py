@@ -149,5 +149,5 @@ def _rows(
 def _why(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "it is missing"
-    told = str(error).strip().partition("\n")[0].rstrip(".")
-    return f"it is no Parquet file that can be read ({told})"
+    what = str(error).strip().partition("\n")[0].rstrip(".")
+    return f"it is no Parquet file that can be read ({what})"

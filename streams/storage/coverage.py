@@ -141,8 +141,8 @@ def tile(records: Iterable[CoveragePath], first: int, end: int) -> Tiling:
     stored = [record for record in candidates if not record.is_passed_over]
     over = _furthest(lost, first, end)
     between = [_furthest(stored, gap.first, gap.next) for gap in over.holes]
-    tiles = [*over.tiles, *(piece for one in between for piece in one.tiles)]
-    holes = [hole for one in between for hole in one.holes]
+    tiles = [*over.tiles, *(piece for part in between for piece in part.tiles)]
+    holes = [hole for part in between for hole in part.holes]
     return Tiling(first, end, tuple(sorted(tiles, key=lambda piece: piece.first)), tuple(holes))
 
 

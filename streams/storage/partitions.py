@@ -292,21 +292,21 @@ def _held(rows: pa.Table, stream: Stream) -> pa.Table:
 def _check_output(made: Mapping[str, pa.Table]) -> None:
     refused: dict[tuple[int, int], str] = {}
     for stream, rows in made.items():
-        told = f"stream '{stream}' makes of it what can't be stored"
-        refused = {**refusals(rows, told), **refused}
+        why = f"stream '{stream}' makes of it what can't be stored"
+        refused = {**refusals(rows, why), **refused}
     if refused:
         raise UnreadableOutputError(refused)
 
 
-def refusals(rows: pa.Table, told: str) -> dict[tuple[int, int], str]:
+def refusals(rows: pa.Table, why: str) -> dict[tuple[int, int], str]:
     """Say of each row that the engine can't read back, by partition and offset, why."""
     found = unreadable_columns(rows)
     refused: dict[tuple[int, int], str] = {}
     for name, mask in found.items():
         places = rows.select([META[0].name, META[1].name]).filter(pa.array(mask)).to_pylist()
-        reason = f"{told}: field '{name}' is {why_unreadable(type_of(rows.schema, name))}"
-        for one in places:
-            refused.setdefault((one[META[0].name], one[META[1].name]), reason)
+        reason = f"{why}: field '{name}' is {why_unreadable(type_of(rows.schema, name))}"
+        for place in places:
+            refused.setdefault((place[META[0].name], place[META[1].name]), reason)
     return refused
 
 

@@ -39,8 +39,8 @@ class Store(Protocol):
     def create(self, name: str, content: bytes) -> bool:
         """Write a file whole and durably unless the name is taken; False where it is.
 
-        Of many at once one is told True. False may also stand for a file that the caller created
-        itself, by a call that raised: whoever must know what was recorded reads it.
+        Of many calls at once exactly one returns True. False may also mean that an earlier call of
+        the same caller, which raised, created the file: to know what is recorded, read it.
         """
 
     def write(self, name: str, fill: Callable[[BinaryIO], object]) -> int:
