@@ -120,6 +120,12 @@ class FolderStore:
                 ]
         except (FileNotFoundError, NotADirectoryError):
             return []
+        except OSError as error:  # that nothing is there must be certain
+            raise PartitionError(
+                what=f"can't be listed: {error.strerror or error}",
+                where=self.address(folder),
+                hint="check the disk under the root folder, and who may read it",
+            ) from error
         return sorted(found)
 
     def _write_aside(self, final: Path, fill: Callable[[BinaryIO], object]) -> Path:

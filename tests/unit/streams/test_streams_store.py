@@ -53,6 +53,13 @@ class TestFolder(StoreContract):
         with pytest.raises(PartitionError, match=expected):
             put(store, "streams/a/one", b"")
 
+    def test_a_folder_that_cant_be_listed_isnt_empty(self, store: FolderStore) -> None:
+        store.root.mkdir()
+        (store.root / "coverage").symlink_to("coverage")  # as a disk that fails
+
+        with pytest.raises(PartitionError, match="coverage: can't be listed: Too many levels"):
+            list(store.names("coverage"))
+
     def test_an_engine_reads_the_file_itself(self, store: FolderStore) -> None:
         put(store, "f/one", b"x")
 
