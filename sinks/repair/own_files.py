@@ -29,9 +29,7 @@ def own_files(
     receipts: the transferbox's for the drop.
     """
     for receipt in receipts:
-        # Where it is now: the root may have moved since.
-        entity, export, name = Path(receipt.address).parts[-3:]
-        file = transferbox.root / entity / export / name
+        file = transferbox.path_of(receipt)
         if file.is_file() and _is_ours(file, receipt, outcome):
             yield file
         elif file.exists():

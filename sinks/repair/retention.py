@@ -18,7 +18,7 @@ from schemas.errors import LedgerError
 from sinks.instants import utc_now
 from sinks.ledger.ledger import CloseOutcome, Ledger
 from sinks.ledger.receipts import Consignment, Receipts
-from sinks.locations import TRANSFERBOX, DeliveryError, Folder, Transferbox
+from sinks.locations import TRANSFERBOX, DeliveryError, Transferbox
 from sinks.repair.own_files import own_files
 
 __all__ = ["Retention"]
@@ -63,7 +63,7 @@ class Retention:
         return removed
 
     def _has_old_files(self, export: str, before: dt.datetime) -> bool:
-        files = self.transferbox.root.glob(f"*/{export}/*")
+        files = self.transferbox.files_of(export)
         return any(file.lstat().st_mtime < before.timestamp() for file in files)
 
     def _due(self, export: str, instant: dt.datetime, before: dt.datetime) -> Iterator[Path]:
@@ -83,9 +83,8 @@ class Retention:
         return self.ledger.outcome(export, instant)
 
     def _remove(self, file: Path) -> bool:
-        folder = Folder(file.parent.parent.name, file.parent.name)
         try:
-            return self.transferbox.withdraw(folder, file.name)
+            return self.transferbox.withdraw(self.transferbox.folder_of(file), file.name)
         except DeliveryError as error:
             log.warning("left in the transferbox", file=str(file), why=str(error))
             return False

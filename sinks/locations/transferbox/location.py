@@ -94,6 +94,20 @@ class Transferbox:
             if _ASIDE.fullmatch(path.name) and _is_regular(path):
                 yield path
 
+    def files_of(self, export: str) -> Iterator[Path]:
+        """Yield all that is in the folders of an export, ours or not."""
+        return self.root.glob(f"*/{export}/*")
+
+    def path_of(self, receipt: Receipt) -> Path:
+        """Return where a file that was delivered is now: the root may have moved since."""
+        entity, export, name = Path(receipt.address).parts[-3:]
+        return self._path(Folder(entity, export), name)
+
+    def folder_of(self, file: Path) -> Folder:
+        """Return the folder that a file is in."""
+        entity, export, _ = file.relative_to(self.root).parts
+        return Folder(entity, export)
+
     def _path(self, folder: Folder, name: str) -> Path:
         return self.root / folder.entity / folder.export / name
 
