@@ -23,6 +23,7 @@ from streams.storage.coverage import CoverageRecord, PassedOver, tile
 from streams.storage.layout import CoveragePath, TopicPartition
 from streams.storage.partitions import Partitions
 from streams.storage.taken_out import TakenOut, TakenOutPath
+from tests.properties.test_stored_paths import KINDS
 from tests.shop.bucket import Bucket, BucketStore
 from tests.shop.offline import TOPIC_ID, Log, OfflineShop, Record, at
 from tests.shop.planted import BOB, delete, live
@@ -183,6 +184,7 @@ def test_a_night_on_an_object_store_gives_the_bytes_that_one_in_a_folder_gives(
 
     assert night(shop, lambda step: step()) == expected
     assert len(bucket.objects) > 20
+    assert [key for key in bucket.objects if not any(kind.match(key) for kind in KINDS)] == []
     assert not [path for path in shop.root.rglob("*") if path.is_file() and _is_product(path, shop)]
 
 

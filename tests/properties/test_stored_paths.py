@@ -6,6 +6,7 @@ import ast
 import datetime as dt
 import importlib
 import string
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -143,6 +144,21 @@ def test_the_order_of_names_is_the_order_of_numbers(
 def _with(path: StoredPath, values: dict[str, int]) -> StoredPath:
     kind = type(path)
     return kind(*(values.get(name, getattr(path, name)) for name in part_of(kind)))
+
+
+def test_the_files_of_an_older_release_have_names_of_these_kinds() -> None:
+    with tarfile.open(ROOT / "tests/fixtures/root-0.1/root.tar.gz") as archive:
+        files = [member.name for member in archive if member.isfile()]
+    folders = {kind.top() for kind in KINDS}
+    stored = [
+        name
+        for name in (file.removeprefix("data/") for file in files)
+        if name.partition("/")[0] in folders
+    ]
+
+    read = {name: [path for kind in KINDS if (path := kind.match(name))] for name in stored}
+    assert len(stored) > 300
+    assert [name for name, paths in read.items() if list(map(str, paths)) != [name]] == []
 
 
 def texts(module: ast.Module) -> Iterator[ast.Constant]:
