@@ -8,6 +8,9 @@ SHELL := bash
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 RUN := $(UV) run --locked --all-groups
 
+# Tests start hundreds of processes: each would compile the project anew where this is set.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help
 help:  ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
