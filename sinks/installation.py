@@ -14,7 +14,7 @@ from schemas.tables import load_catalog
 from schemas.topics import Topic, topics_of
 from sinks.closing.offsets import KafkaOffsets
 from sinks.exports.export import Export, load_exports
-from sinks.ledger.held import Holds
+from sinks.ledger.holds import Holds
 from sinks.ledger.ledger import Ledger
 from sinks.ledger.receipts import Receipts
 from sinks.locations import load_locations, terms_of

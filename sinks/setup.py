@@ -13,6 +13,7 @@ from sinks.closing.close import Closer
 from sinks.closing.completeness import Completeness
 from sinks.closing.cut import Cuts
 from sinks.closing.deliveries import Deliveries
+from sinks.closing.drop import DropMaker
 from sinks.closing.intent import Intentions
 from sinks.closing.offsets import KafkaOffsets
 from sinks.closing.rebase import Rebase
@@ -113,7 +114,7 @@ class Sinks:
         )
         locations = load_locations(settings)
         deliveries = Deliveries(locations, Receipts(store), scratch)
-        closer = Closer(intentions, selection, ledger, deliveries, scratch)
+        closer = Closer(intentions, DropMaker(selection, scratch), ledger, deliveries)
         transferbox = Transferbox(settings.root / TRANSFERBOX)
         reviser = Reviser(closer, cuts, transferbox, prefix)
         exports = load_exports(settings.exports, streams.catalog, terms_of(locations))

@@ -16,7 +16,7 @@ from sinks.authoring.stored import AsCovered, StoredCuts, Unrecorded
 from sinks.closing.completeness import Lag
 from sinks.closing.running import foreseen
 from sinks.exports.export import Export
-from sinks.ledger.ledger import Intent
+from sinks.ledger.intent import Intent
 from sinks.rendering.excerpt import LINES, excerpt
 from sinks.rendering.zones import zone
 from sinks.rules.outcome import Outcome
@@ -95,7 +95,7 @@ def _preview_of(sinks: Sinks, export: Export, now: dt.datetime) -> Preview:
         ledger=Unrecorded(sinks.ledger.store),
     )
     intent = intentions.make(export, instant, _nothing)
-    with closer.selection.select(intent, export) as selected:
+    with closer.maker.selection.select(intent, export) as selected:
         text, rendered = excerpt(selected.lines, export.layout)
         remarks = [
             *cuts.remarks,

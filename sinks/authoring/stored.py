@@ -18,9 +18,11 @@ from sinks.closing.completeness import Completeness, Lag, Need
 from sinks.closing.cut import Cuts, TopicCut, spans
 from sinks.closing.span import Span
 from sinks.instants import milliseconds
-from sinks.ledger.ledger import Choice, Intent, Ledger
+from sinks.ledger.intent import Intent
+from sinks.ledger.ledger import Ledger
 from sinks.setup import Sinks
 from streams.setup import Streams
+from streams.storage.choice import Choice
 from streams.storage.coverage import Fingerprint, Hole
 from streams.storage.layout import TopicPartition
 

@@ -17,9 +17,9 @@ import structlog
 from schemas.errors import DeltadropError, HeldError, LostOffsetsError, WaitingError
 from sinks.closing.losses import Losses, lost_of_window
 from sinks.closing.span import Span
-from sinks.ledger.ledger import Choice
 from streams.reading.kafka import OffsetsGoneError
 from streams.recovery.set_aside import SetAsides
+from streams.storage.choice import Choice
 from streams.storage.coverage import Fingerprint, Hole
 from streams.storage.layout import TopicPartition
 from streams.storage.partitions import Chosen, Partitions
@@ -114,8 +114,8 @@ class Completeness:
         if not lost:
             return
         named = ", ".join(
-            f"{one.first} to {one.next} of {one.partition.topic}/{one.partition.partition}"
-            for one in lost
+            f"{span.first} to {span.next} of {span.partition.topic}/{span.partition.partition}"
+            for span in lost
         )
         raise LostOffsetsError(
             what=f"offsets {named} are in the window, and neither stored nor in Kafka any more",
@@ -142,12 +142,12 @@ class Completeness:
         """Raise HeldError where offsets are missing that a partition can't go on from."""
         for choice in chosen:
             holes = self.losses.without(choice.partition, choice.tiling.holes)
-            one = self._set_asides.of(choice.partition) if holes else None
-            if one is not None and any(hole.first <= one.offset < hole.next for hole in holes):
+            aside = self._set_asides.of(choice.partition) if holes else None
+            if aside is not None and any(hole.first <= aside.offset < hole.next for hole in holes):
                 raise HeldError(
-                    what=f"can't go on from offset {one.offset}: {one.reason}",
-                    where=one.where,
-                    hint=one.settled_by,
+                    what=f"can't go on from offset {aside.offset}: {aside.reason}",
+                    where=aside.where,
+                    hint=aside.settled_by,
                 )
 
     def _mend_holes(self, chosen: Iterable[Chosen]) -> bool:

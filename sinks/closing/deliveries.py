@@ -21,7 +21,7 @@ import structlog
 
 from schemas.backoff import Backoff
 from schemas.errors import CloseError, DeltadropError
-from sinks.closing.unexpected import told_of
+from sinks.closing.unexpected import unexpected_error
 from sinks.drops.manifest import MANIFEST_ENDING, Manifest
 from sinks.ledger.receipts import Consignment, Receipts
 from sinks.locations.base import DeliveryError, Folder, PassingError, Receipt, Terms
@@ -30,7 +30,7 @@ from sinks.locations.local import content_of
 from sinks.locations.transferbox import TRANSFERBOX
 from sinks.scratch import scratch_folder
 
-__all__ = ["Bring", "Deliveries", "Parcel"]
+__all__ = ["Bring", "Deliveries", "Delivery"]
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 Files: TypeAlias = Mapping[str, Path]
 """What a location gets of a drop, by its name there, in order."""
-KeptReceipt: TypeAlias = Callable[[Consignment, str, str], Receipt | None]
+KnownReceipt: TypeAlias = Callable[[Consignment, str, str], Receipt | None]
 """Gives the receipt of a drop's file at a location, where there is one already."""
 
 _LONGEST_PAUSE_SECONDS: Final = 60.0
@@ -46,7 +46,7 @@ _LONGEST_PAUSE_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class Delivery:
     """What is delivered of a drop."""
 
     drop: Consignment
@@ -56,7 +56,7 @@ class Parcel:
     manifest: Manifest
 
 
-Bring: TypeAlias = Callable[[str, Parcel, Files], Sequence[Receipt]]
+Bring: TypeAlias = Callable[[str, Delivery, Files], Sequence[Receipt]]
 """Brings a drop to the location of a name, by its files."""
 
 
@@ -68,23 +68,23 @@ class Deliveries:
     receipts: Receipts
     scratch: Path
 
-    def deliver(self, parcel: Parcel, locations: Sequence[str]) -> tuple[Receipt, ...]:
+    def deliver(self, delivery: Delivery, locations: Sequence[str]) -> tuple[Receipt, ...]:
         """Bring a drop to each of `locations`, and return the receipts of all its files.
 
         One that fails, in whatever way, doesn't keep it from the others. Raises DeltadropError for
         those that failed; doing it again is safe.
         """
-        return self._deliver(parcel, locations, self._unless_kept)
+        return self._deliver(delivery, locations, self._unless_received)
 
-    def deliver_again(self, parcel: Parcel, locations: Sequence[str]) -> tuple[Receipt, ...]:
+    def deliver_again(self, delivery: Delivery, locations: Sequence[str]) -> tuple[Receipt, ...]:
         """Bring a drop to each of `locations` that doesn't have it now, whatever the receipts of
         earlier deliveries say; see `deliver`.
         """
-        return self._deliver(parcel, locations, self._again)
+        return self._deliver(delivery, locations, self._again)
 
     def _deliver(
         self,
-        parcel: Parcel,
+        delivery: Delivery,
         locations: Sequence[str],
         bring: Bring,
     ) -> tuple[Receipt, ...]:
@@ -92,29 +92,33 @@ class Deliveries:
         failed: list[DeltadropError] = []
         for name in locations:
             try:
-                with self._files(parcel, name, is_alone=len(locations) == 1) as files:
-                    receipts += bring(name, parcel, files)
+                with self._files(delivery, name, is_alone=len(locations) == 1) as files:
+                    receipts += bring(name, delivery, files)
             except DeltadropError as error:
                 failed.append(error)
             except Exception as error:
-                failed.append(told_of(error, f"location '{name}'", file=parcel.name))
+                failed.append(unexpected_error(error, f"location '{name}'", file=delivery.name))
         if failed:
             raise _all_of(failed)
         return tuple(receipts)
 
-    def deliver_where_found(self, parcel: Parcel, locations: Sequence[str]) -> tuple[Receipt, ...]:
+    def deliver_where_found(
+        self, delivery: Delivery, locations: Sequence[str]
+    ) -> tuple[Receipt, ...]:
         """Return the receipts of the locations that have a drop; it is brought to no other."""
-        name = parcel.name if parcel.file else f"{parcel.name}{MANIFEST_ENDING}"
+        name = delivery.name if delivery.file else f"{delivery.name}{MANIFEST_ENDING}"
         return self._deliver(
-            parcel, [one for one in locations if self._has(parcel, one, name)], self._unless_kept
+            delivery,
+            [location for location in locations if self._has(delivery, location, name)],
+            self._unless_received,
         )
 
-    def _has(self, parcel: Parcel, location: str, name: str) -> bool:
-        kept = self.receipts
+    def _has(self, delivery: Delivery, location: str, name: str) -> bool:
+        receipts = self.receipts
         return (
-            kept.of(parcel.drop, location) is not None
-            or kept.of_file(parcel.drop, location, name) is not None
-            or self._found(parcel.folder, [name], location) is not None
+            receipts.of(delivery.drop, location) is not None
+            or receipts.of_file(delivery.drop, location, name) is not None
+            or self._found(delivery.folder, [name], location) is not None
         )
 
     def taken(
@@ -150,22 +154,24 @@ class Deliveries:
     def may_have(self, folder: Folder, name: str, locations: Sequence[str]) -> bool:
         """Whether any of the locations has a file of this name, or can't be asked."""
         try:
-            return any(self._destination(one).location.find(folder, name) for one in locations)
+            return any(self._destination(each).location.find(folder, name) for each in locations)
         except DeliveryError:
             return True
 
-    def _unless_kept(self, location: str, parcel: Parcel, files: Files) -> Sequence[Receipt]:
-        kept = self.receipts.of(parcel.drop, location)
-        if kept is not None:
-            self.receipts.forget_files(parcel.drop, location, list(files))
-            return kept
-        return self._bring(location, parcel, files, self.receipts.of_file)
+    def _unless_received(
+        self, location: str, delivery: Delivery, files: Files
+    ) -> Sequence[Receipt]:
+        receipts = self.receipts.of(delivery.drop, location)
+        if receipts is not None:
+            self.receipts.forget_files(delivery.drop, location, list(files))
+            return receipts
+        return self._bring(location, delivery, files, self.receipts.of_file)
 
-    def _again(self, location: str, parcel: Parcel, files: Files) -> Sequence[Receipt]:
-        return self._bring(location, parcel, files, lambda *_: None)
+    def _again(self, location: str, delivery: Delivery, files: Files) -> Sequence[Receipt]:
+        return self._bring(location, delivery, files, lambda *_: None)
 
     def _bring(
-        self, location: str, parcel: Parcel, files: Files, kept: KeptReceipt
+        self, location: str, delivery: Delivery, files: Files, known: KnownReceipt
     ) -> Sequence[Receipt]:
         """Deliver the files that have no receipt, and note each: where a later one fails, the
         partner may have taken the earlier ones away before the next run.
@@ -174,14 +180,14 @@ class Deliveries:
         until = time.monotonic() + terms.total_seconds
         receipts: list[Receipt] = []
         for name, local in files.items():
-            receipt = kept(parcel.drop, location, name) or with_retries(
-                terms, partial(place.location.deliver, local, parcel.folder, name), until=until
+            receipt = known(delivery.drop, location, name) or with_retries(
+                terms, partial(place.location.deliver, local, delivery.folder, name), until=until
             )
             receipts.append(receipt)
             if len(receipts) < len(files):
-                self.receipts.record_file(parcel.drop, location, name, receipt)
-        self.receipts.record(parcel.drop, location, receipts)
-        self.receipts.forget_files(parcel.drop, location, list(files))
+                self.receipts.record_file(delivery.drop, location, name, receipt)
+        self.receipts.record(delivery.drop, location, receipts)
+        self.receipts.forget_files(delivery.drop, location, list(files))
         return receipts
 
     def _destination(self, name: str) -> Destination:
@@ -194,47 +200,49 @@ class Deliveries:
         return self.destinations[name]
 
     @contextmanager
-    def _files(self, parcel: Parcel, location: str, *, is_alone: bool) -> Iterator[Files]:
+    def _files(self, delivery: Delivery, location: str, *, is_alone: bool) -> Iterator[Files]:
         """What a location gets, in order: the ready file is the last (SPEC §7). It says that the
         file may be read: where an empty window's is skipped, there is none.
         """
         terms, files = self._destination(location).terms, {}
         with scratch_folder(self.scratch) as scratch:
-            if parcel.file is not None:
-                files[parcel.name] = parcel.file if is_alone else _own(parcel, location, scratch)
+            if delivery.file is not None:
+                files[delivery.name] = (
+                    delivery.file if is_alone else _own(delivery, location, scratch)
+                )
             if terms.manifests:
                 manifest = scratch / "manifest.json"
-                manifest.write_bytes(parcel.manifest.to_json())
-                files[f"{parcel.name}{MANIFEST_ENDING}"] = manifest
-            if terms.ready_file is not None and parcel.file is not None:
+                manifest.write_bytes(delivery.manifest.to_json())
+                files[f"{delivery.name}{MANIFEST_ENDING}"] = manifest
+            if terms.ready_file is not None and delivery.file is not None:
                 ready = scratch / "ready"
                 ready.touch()
-                files[f"{parcel.name}{terms.ready_file}"] = ready
+                files[f"{delivery.name}{terms.ready_file}"] = ready
             yield files
 
 
-def _own(parcel: Parcel, location: str, scratch: Path) -> Path:
+def _own(delivery: Delivery, location: str, scratch: Path) -> Path:
     """A drop's file for one of several locations, with the bytes that were made.
 
     The transferbox gets a copy: what it links, a consumer may change there before the next
     location has it.
     """
-    assert parcel.file is not None
-    _, sha256 = content_of(parcel.file, location)
-    if sha256 != parcel.drop.sha256:
+    assert delivery.file is not None
+    _, sha256 = content_of(delivery.file, location)
+    if sha256 != delivery.drop.sha256:
         raise DeliveryError(
-            f"the file was changed since it was made: sha256 {sha256}, not {parcel.drop.sha256}",
-            where=f"{location}: {parcel.name}",
+            f"the file was changed since it was made: sha256 {sha256}, not {delivery.drop.sha256}",
+            where=f"{location}: {delivery.name}",
             hint="nothing of it was sent there; run again: it is made anew",
         )
     if location != TRANSFERBOX:
-        return parcel.file
+        return delivery.file
     try:
-        return Path(shutil.copyfile(parcel.file, scratch / "drop"))
+        return Path(shutil.copyfile(delivery.file, scratch / "drop"))
     except OSError as error:
         raise DeliveryError(
             f"can't be copied: {error.strerror}",
-            where=f"{location}: {parcel.name}",
+            where=f"{location}: {delivery.name}",
             hint=f"check the space on the disk of {scratch.parent}; then run again",
         ) from error
 

@@ -5,26 +5,47 @@ from __future__ import annotations
 import datetime as dt
 
 from schemas.errors import CloseError, WrongCloseError
+from sinks.closing.deliveries import Deliveries
 from sinks.drops.manifest import MANIFEST_ENDING
 from sinks.exports.export import Export
 from sinks.instants import stamp
-from sinks.ledger.ledger import CloseOutcome, Ledger
+from sinks.ledger.ledger import Ledger
+from sinks.ledger.outcome import CloseOutcome
+from sinks.locations.base import Folder
 
-__all__ = ["closed_with", "taken_name"]
+__all__ = ["refuse_taken_name"]
 
 
-def closed_with(ledger: Ledger, export: str, name: str) -> dt.datetime | None:
+def refuse_taken_name(
+    export: Export, instant: dt.datetime, ledger: Ledger, deliveries: Deliveries
+) -> None:
+    """Refuse a close whose file would have a name that is taken, before it is begun. The ledger is
+    asked too: partners take their files away.
+
+    Raises WrongCloseError where another window of the export has the name, CloseError where a
+    location has a file of it.
+    """
+    name = str(export.file_name(instant))
+    window = _closed_with(ledger, export.name, name)
+    if window is not None:
+        raise _taken_name(export, name, window)
+    folder = Folder(export.definition.entity, export.name)
+    for location, file in deliveries.taken(folder, name, export.definition.deliver):
+        raise _taken_name(export, file, location)
+
+
+def _closed_with(ledger: Ledger, export: str, name: str) -> dt.datetime | None:
     """Return the window of an export whose drop has a name, or will have: it may be half done."""
     for instant in reversed(list(ledger.closes(export))):
         outcome = ledger.outcome(export, instant)
-        told = outcome and _name_told(outcome)
-        if (told or _name_decided(ledger, export, instant)) == name:
+        delivered = outcome and _name_delivered(outcome)
+        if (delivered or _name_decided(ledger, export, instant)) == name:
             return instant
     return None
 
 
-def _name_told(outcome: CloseOutcome) -> str | None:
-    """The name as an outcome tells it; where an empty window's file was skipped, the manifest that
+def _name_delivered(outcome: CloseOutcome) -> str | None:
+    """The name that an outcome has; where an empty window's file was skipped, the manifest that
     was sent has it.
     """
     if outcome.file is not None:
@@ -36,14 +57,13 @@ def _name_told(outcome: CloseOutcome) -> str | None:
 
 def _name_decided(ledger: Ledger, export: str, instant: dt.datetime) -> str | None:
     intent = ledger.intent(export, instant)
-    if intent is None:
-        return None
-    return str(Export.from_json(intent.definition_json()).file_name(instant))
+    return None if intent is None else str(intent.decided_export.file_name(instant))
 
 
-def taken_name(export: Export, name: str, owner: dt.datetime | str) -> CloseError:
-    """Say who has a name, and what settles that. owner: another window, or a location where a file
-    that isn't of this export has it.
+def _taken_name(export: Export, name: str, owner: dt.datetime | str) -> CloseError:
+    """Return the error that says who has a name, and what settles that.
+
+    owner: another window, or a location where a file that isn't of this export has it.
     """
     where = f"export '{export.name}'"
     if isinstance(owner, dt.datetime):

@@ -17,7 +17,8 @@ from sinks.exports.definition import GuardRailsDefinition
 from sinks.exports.export import Export
 from sinks.exports.schedule import first_start
 from sinks.instants import close_instant
-from sinks.ledger.ledger import Intent, Ledger
+from sinks.ledger.intent import Intent
+from sinks.ledger.ledger import Ledger
 from sinks.rendering.zones import zone
 from sinks.rules.outcome import Outcome
 from sinks.wording import counted
@@ -99,7 +100,7 @@ def _rows(rails: GuardRailsDefinition, rows: int) -> Iterator[str]:
 
 
 def _at_most(rails: GuardRailsDefinition, figures: Figures) -> Iterator[str]:
-    for limit, number, one, many in (
+    for limit, number, singular, plural in (
         (
             rails.unknown_campaigns_at_most,
             figures.unknown_campaigns,
@@ -110,7 +111,7 @@ def _at_most(rails: GuardRailsDefinition, figures: Figures) -> Iterator[str]:
         (rails.dead_letters_at_most, figures.dead_letters, "dead letter", "dead letters"),
     ):
         if limit is not None and number > limit:
-            yield f"{counted(number, one, many)}, at most {limit} are expected"
+            yield f"{counted(number, singular, plural)}, at most {limit} are expected"
 
 
 def _weekday(rows: int, percent: int, earlier: Sequence[int]) -> Iterator[str]:
@@ -120,5 +121,5 @@ def _weekday(rows: int, percent: int, earlier: Sequence[int]) -> Iterator[str]:
     low = max(math.floor(usual * (100 - percent) / 100), 0)
     high = math.ceil(usual * (100 + percent) / 100)
     if not low <= rows <= high:
-        told = f"{counted(rows, 'row')}, {low} to {high} are expected"
-        yield f"{told} ({percent} % around {usual:g}, the median of this weekday's last drops)"
+        what = f"{counted(rows, 'row')}, {low} to {high} are expected"
+        yield f"{what} ({percent} % around {usual:g}, the median of this weekday's last drops)"

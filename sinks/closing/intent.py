@@ -26,10 +26,12 @@ from sinks.exports.export import Export
 from sinks.exports.schedule import first_start
 from sinks.exports.types import EXPORT_TYPES, Line
 from sinks.instants import milliseconds, stamp
-from sinks.ledger.held import Holds
-from sinks.ledger.ledger import Choice, Deletion, Intent, Ledger
+from sinks.ledger.holds import Holds
+from sinks.ledger.intent import Deletion, Intent
+from sinks.ledger.ledger import Ledger
 from streams.clocks import clock_faults
 from streams.erasure.personal import profile_topic
+from streams.storage.choice import Choice
 from streams.storage.layout import TakenOutPath
 from streams.storage.partitions import Partitions
 
@@ -110,7 +112,7 @@ class Intentions:
         recorded = self.ledger.intent(export.name, instant)
         if recorded is not None and recorded.initial >= initial:
             return recorded
-        initial = self._is_initial(export, instant, asked=initial)
+        initial = self._is_initial(export, instant, wanted=initial)
         previous = self._previous(export, instant)
         start = instant if initial else previous or first_start(export, instant)
         reach = self._reach(export, start, instant, begins=previous is None)
@@ -141,8 +143,7 @@ class Intentions:
 
     def deletions_since(self, intent: Intent) -> tuple[Deletion, ...]:
         """Return the deletions that were recorded after a close's cut, up to now."""
-        export = Export.from_json(intent.definition_json())
-        profiles = profile_topic(export.topic(self.prefix))
+        profiles = profile_topic(intent.decided_export.topic(self.prefix))
         cut = self.cuts.recorded(profiles.name, intent.instant)
         if cut is None:  # it doesn't read profiles
             return intent.deletions
@@ -185,7 +186,8 @@ class Intentions:
             tiles = (piece for piece in chosen[owner].tiles if piece.first < span.next)
             records = (self.partitions.record(piece.record) for piece in tiles)
             found = clock_faults(records, self.cuts.tolerance_ms)
-            faults = [one for one in found if one.next > span.first and span.first < span.next]
+            is_empty = span.first >= span.next
+            faults = [fault for fault in found if fault.next > span.first and not is_empty]
             if faults:
                 more = f", and {len(faults) - 1:,} more" if len(faults) > 1 else ""
                 where = f"{owner.topic}/{owner.partition}"
@@ -197,14 +199,16 @@ class Intentions:
         log.warning("loss accepted", drop=drop, lost=[str(span) for span in lost], reason=reason)
         self.completeness.losses.accept(lost, drop, reason)
 
-    def _is_initial(self, export: Export, instant: dt.datetime, *, asked: bool) -> bool:
+    def _is_initial(self, export: Export, instant: dt.datetime, *, wanted: bool) -> bool:
         """Whether a close makes the initial drop. What was asked for is recorded before it is
         proven: a run that goes on where this one is held or killed makes it as well.
         """
-        if asked:
+        if wanted:
             self.refuse_initial(export)
             self.ledger.ask_for_initial(export.name, instant)
             return True
+        if export.type.line is not Line.ROW:  # it can have none
+            return False
         asked_before = self.ledger.is_asked_for_initial(export.name, instant)
         return asked_before and not any(self.ledger.closes(export.name))
 
@@ -213,7 +217,7 @@ class Intentions:
         first, as later ones are deltas on it. Raises WrongCloseError.
         """
         if export.type.line is not Line.ROW:
-            rows = ", ".join(one.name for one in EXPORT_TYPES.values() if one.line is Line.ROW)
+            rows = ", ".join(kind.name for kind in EXPORT_TYPES.values() if kind.line is Line.ROW)
             raise WrongCloseError(
                 what=f"exports of type {export.type.name} have no initial drop",
                 where=f"export '{export.name}'",
@@ -237,9 +241,9 @@ class Intentions:
                 hint="windows are closed in order; choose an instant after its last cut",
             )
         if closes and self.ledger.outcome(export.name, closes[-1]) is None:
-            held = Holds(self.ledger.store).waiting(export.name, closes[-1])
-            if held is not None:  # windows are closed in order: the later ones wait
-                raise held.error(export.name, closes[-1])
+            record = self.ledger.record_of(export.name, closes[-1])
+            if record and record.waiting:  # windows are closed in order: the later ones wait
+                raise record.waiting.error(export.name, closes[-1])
             raise CloseError(
                 what=f"the close at {stamp(closes[-1])} was begun and not finished",
                 where=f"export '{export.name}'",
@@ -252,7 +256,7 @@ class Intentions:
         event type makes a new one (SPEC §4).
         """
         before = self.ledger.intent(export.name, previous) if previous else None
-        then = Export.from_json(before.definition_json()).identity if before else export.identity
+        then = before.decided_export.identity if before else export.identity
         if then != export.identity:
             what = f"is another export now: it was of {then}, and is of {export.identity}"
             hint = "give it another name, for a chain of drops of its own; or take the change back"

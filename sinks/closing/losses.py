@@ -18,7 +18,8 @@ from itertools import pairwise
 from typing import ClassVar
 
 from sinks.closing.span import Span
-from sinks.ledger.ledger import Choice, Intent
+from sinks.ledger.intent import Intent
+from streams.storage.choice import Choice
 from streams.storage.coverage import Hole, PassedOver
 from streams.storage.layout import Owner, TopicPartition
 from streams.storage.partitions import Partitions

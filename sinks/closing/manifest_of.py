@@ -20,7 +20,8 @@ from sinks.drops.manifest import (
     file_of,
 )
 from sinks.exports.export import Export
-from sinks.ledger.ledger import Intent, Revision
+from sinks.ledger.intent import Intent
+from sinks.ledger.revision import Revision
 from sinks.rendering.render import Rendered
 from sinks.wording import counted
 
@@ -39,7 +40,7 @@ def manifest_of(
     revision: Revision | None,
     released: Released | None,
 ) -> Manifest:
-    """Tell what a drop holds. name: its file's; revision: the one that it is, if any."""
+    """Return the manifest of a drop. name: of its file; revision: the one that it is, if any."""
     outcomes = {outcome.label: number for outcome, number in selected.outcomes.items()}
     number = revision.number if revision else 0
     skipped = rendered.rows == 0 and export.definition.when_empty == "skip"
@@ -71,12 +72,12 @@ def manifest_of(
 
 
 def _lost(intent: Intent, passed_over: Sequence[PassedSpan]) -> LostEntry | None:
-    """Tell what was lost: what a person let the drop go without, and what of its window was passed
-    over.
+    """What the drop lacks: offsets whose loss a person accepted, and offsets of its window that
+    were passed over.
     """
     lost = list(lost_of_intent(intent)) if intent.loss else []
-    over = [one for one in passed_over if one.in_window]
-    lost += [one.span for one in over]
+    over = [passed for passed in passed_over if passed.in_window]
+    lost += [passed.span for passed in over]
     if not lost:
         return None
     offsets = tuple(
@@ -89,18 +90,18 @@ def _lost(intent: Intent, passed_over: Sequence[PassedSpan]) -> LostEntry | None
         )
         for span in lost
     )
-    reasons = [*([intent.loss] if intent.loss else []), *(one.why.reason for one in over)]
+    reasons = [*([intent.loss] if intent.loss else []), *(passed.why.reason for passed in over)]
     return LostEntry(offsets=offsets, reason="; ".join(dict.fromkeys(reasons)))
 
 
-def _passed_over(one: PassedSpan) -> str:
+def _passed_over(passed: PassedSpan) -> str:
     """Warn of offsets that were passed over."""
-    span = one.span
+    span = passed.span
     offsets = f"offsets {span.first} to {span.next}"
     where = f"{span.partition.topic}/{span.partition.partition}"
-    if one.in_window:
-        return f"{offsets} of {where} are in the window, and were passed over: {one.why.reason}"
-    return f"the state is without {offsets} of {where}, which were passed over: {one.why.reason}"
+    if passed.in_window:
+        return f"{offsets} of {where} are in the window, and were passed over: {passed.why.reason}"
+    return f"the state is without {offsets} of {where}, which were passed over: {passed.why.reason}"
 
 
 def _of_what_was_read(intent: Intent) -> Iterator[str]:
@@ -117,16 +118,16 @@ def _rows_taken_out(intent: Intent) -> Iterator[str]:
     """Warn of rows of the window that a person has taken out, as they can't be read (SPEC §6)."""
     bounds = intent.window
     places = [
-        f"offset {one.offset} of {one.partition.topic}/{one.partition.partition}"
-        for one in intent.taken_out
-        if (within := bounds.get(one.partition.topic, {}).get(one.partition.partition))
-        and within[0] <= one.offset < within[1]
+        f"offset {row.offset} of {row.partition.topic}/{row.partition.partition}"
+        for row in intent.taken_out
+        if (within := bounds.get(row.partition.topic, {}).get(row.partition.partition))
+        and within[0] <= row.offset < within[1]
     ]
     if places:
         few = ", ".join(places[:_SHOWN])
         named = few if len(places) <= _SHOWN else f"{few} and {len(places) - _SHOWN:,} more"
-        one, many = "row that can't be read was", "rows that can't be read were"
-        yield f"{counted(len(places), one, many)} taken out: {named}"
+        singular, plural = "row that can't be read was", "rows that can't be read were"
+        yield f"{counted(len(places), singular, plural)} taken out: {named}"
 
 
 def _offsets(intent: Intent) -> tuple[OffsetsEntry, ...]:

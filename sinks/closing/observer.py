@@ -1,7 +1,7 @@
-"""The seam through which closes are observed: who watches is told of each step and of each end.
+"""Observation of closes: a watcher is called after each step and at the end of each attempt.
 
-Who runs closes says once who watches (`watching`); without that nobody does. What a close logs has
-its export, its instant and, once the window is decided, its offsets.
+Register a watcher once per process (`watching`); without one, steps are not observed. Each line
+that a close logs has its export, its instant and, once the window is decided, its offsets.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from structlog.contextvars import (
 )
 
 from schemas.errors import DeltadropError, HeldError, WaitingError
-from sinks.ledger.ledger import Intent
+from sinks.ledger.intent import Intent
 
 __all__ = [
     "AttemptResult",
     "CloseStep",
     "Watcher",
-    "begun",
-    "decided",
+    "bind_window",
     "entering",
+    "observed_attempt",
     "step",
     "watching",
 ]
@@ -58,13 +58,13 @@ class AttemptResult(StrEnum):
 
 
 class Watcher(Protocol):
-    """Who is told; none of these raises."""
+    """An observer of closes; none of its methods raises."""
 
     def took(self, export: str, step: CloseStep, seconds: float) -> None:
-        """A step of a close is over, well or not."""
+        """Note that a step of a close has ended, in success or failure, after so many seconds."""
 
     def ended(self, export: str, instant: dt.datetime, result: AttemptResult) -> None:
-        """An attempt at a close is over."""
+        """Note that an attempt at a close has ended."""
 
 
 class _Nobody:
@@ -81,7 +81,7 @@ _WATCHER: Final[ContextVar[Watcher]] = ContextVar("watcher", default=_NOBODY)
 
 @contextmanager
 def watching(watcher: Watcher) -> Iterator[None]:
-    """Let `watcher` be told of all closes within the context, in this thread and its lanes."""
+    """Register a watcher for all closes within the context, in this thread and those it starts."""
     token = _WATCHER.set(watcher)
     try:
         yield
@@ -90,9 +90,10 @@ def watching(watcher: Watcher) -> Iterator[None]:
 
 
 @contextmanager
-def begun(export: str, instant: dt.datetime) -> Iterator[None]:
-    """An attempt at a close, which ends as the context does; an error other than DeltadropError is
-    not an end: it is made one first.
+def observed_attempt(export: str, instant: dt.datetime) -> Iterator[None]:
+    """Observe an attempt at a close, which ends when the context ends.
+
+    An error that isn't a DeltadropError is not observed: turn it into one first.
     """
     watcher = _WATCHER.get()
     with bound_contextvars(export=export, instant=instant.isoformat()):
@@ -107,7 +108,7 @@ def begun(export: str, instant: dt.datetime) -> Iterator[None]:
             unbind_contextvars("offsets")
 
 
-def decided(intent: Intent) -> None:
+def bind_window(intent: Intent) -> None:
     """The window is decided: what the attempt under way logs from here on has its offsets."""
     if "instant" in get_contextvars():
         bind_contextvars(offsets=intent.window)

@@ -1,4 +1,4 @@
-"""Let Python leave a close's planning alone."""
+"""Settings of the Python interpreter while a close plans its queries."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["planning"]
 
 @contextmanager
 def planning() -> Iterator[None]:
-    """Let Python look for garbage seldom, and threads take turns often.
+    """Collect garbage seldom, and let threads take turns often, within the context.
 
-    Plans are trees of many small objects that are needed until the end: looking through them again
-    and again takes a third of the planning. And the engine's thread, and those that render, would
-    wait 5 ms for the planning thread each time they have a few words to say.
+    Plans are trees of many small objects that are needed until the end: to look through them for
+    garbage again and again takes a third of the planning. And the engine's thread, and those that
+    render, would wait 5 ms for the planning thread at each of their short steps.
     """
     usual, turn = gc.get_threshold(), sys.getswitchinterval()
     gc.freeze()

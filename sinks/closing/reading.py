@@ -17,13 +17,14 @@ from sinks.closing.bases import Bases
 from sinks.editions import EDITION
 from sinks.engine.event_source import EventSource, clip
 from sinks.engine.ordered import Ordered
-from sinks.ledger.ledger import Choice, Deletion
+from sinks.ledger.intent import Deletion
 from sinks.state.campaigns import fold_campaigns
 from sinks.state.downloads import fold_downloads
 from sinks.state.firsts import Firsts, fold_firsts
 from sinks.state.lives import fold_rows
 from sinks.state.order import POSITION
 from sinks.state.repeats import repeats
+from streams.storage.choice import Choice
 from streams.storage.layout import TakenOutPath
 
 __all__ = ["Before", "Reading"]

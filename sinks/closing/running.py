@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 from schemas.errors import DeltadropError
 from sinks.closing.close import Closer, Progress
-from sinks.closing.observer import begun
-from sinks.closing.unexpected import told_of
+from sinks.closing.observer import observed_attempt
+from sinks.closing.unexpected import unexpected_error
 from sinks.exports.export import Export
-from sinks.ledger.ledger import CloseOutcome
+from sinks.ledger.outcome import CloseOutcome
 
 __all__ = ["attempt", "foreseen"]
 
@@ -24,19 +24,21 @@ def attempt(
     *,
     initial: bool = False,
 ) -> CloseOutcome:
-    """Close a window; raises only DeltadropError, so that one export that fails in a way nobody
-    foresaw doesn't keep the others from closing. Who watches (`sinks.closing.observer`) is told.
+    """Close a window, observed by the watcher of `sinks.closing.observer`.
+
+    Raises only DeltadropError: an unexpected error of one export doesn't keep the others from
+    closing.
     """
-    with begun(export.name, instant), foreseen(export.name, instant):
+    with observed_attempt(export.name, instant), foreseen(export.name, instant):
         return closer.close(export, instant, progress, initial=initial)
 
 
 @contextmanager
 def foreseen(export: str, instant: dt.datetime) -> Iterator[None]:
-    """Turn what nobody foresaw of a close into a CloseError, and log its details."""
+    """Turn an unexpected error of a close into a CloseError, and log its details."""
     try:
         yield
     except DeltadropError:
         raise
     except Exception as error:
-        raise told_of(error, f"export '{export}'", instant=instant.isoformat()) from error
+        raise unexpected_error(error, f"export '{export}'", instant=instant.isoformat()) from error

@@ -32,7 +32,8 @@ from sinks.engine.event_source import EventSource, Narrowed, taken_out_of
 from sinks.engine.unreadable import explain_unreadable
 from sinks.exports.export import Export
 from sinks.instants import milliseconds
-from sinks.ledger.ledger import Choice, Deletion, Intent, Ledger
+from sinks.ledger.intent import Deletion, Intent
+from sinks.ledger.ledger import Ledger
 from sinks.rules.columns import EVENT_ID, Column, Origin
 from sinks.rules.declared import FactRule, RowRule
 from sinks.rules.facts import FactDrop, Facts, drop_of_facts
@@ -41,6 +42,7 @@ from sinks.rules.outcome import Outcome, balance
 from sinks.rules.rows import RowDrop, RowFacts, drop_of_rows, initial_drop
 from sinks.state.order import POSITION
 from sinks.wording import counted
+from streams.storage.choice import Choice
 from streams.storage.layout import TakenOutPath, TopicPartition
 from streams.storage.partitions import Partitions
 

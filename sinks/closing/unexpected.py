@@ -1,4 +1,4 @@
-"""What nobody foresaw, in an error with a message; its details go to the log."""
+"""Unexpected errors: one error with a message for people; the details go to the log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import structlog
 from schemas.errors import CloseError, UnforeseenError
 from schemas.full_disk import FREE_SOME, what_is_full
 
-__all__ = ["told_of"]
+__all__ = ["unexpected_error"]
 
 log = structlog.get_logger(__name__)
 
@@ -17,17 +17,17 @@ _HINT: Final = "the log has the details; what was delivered stays, and running a
 """Which step failed isn't known here: something may have left."""
 
 
-def told_of(error: Exception, where: str, **details: str) -> CloseError:
-    """Return what to raise in place of an error of whatever kind; call it where that is handled.
+def unexpected_error(error: Exception, where: str, **details: str) -> CloseError:
+    """Return the error to raise in place of an unexpected one; call it in an `except` block.
 
-    details: what the log tells of it, beside where it was.
+    details: fields of the log line, beside where it happened.
     """
     full = what_is_full(error)
     if full is not None:
-        told = CloseError(f"can't be made: {full}", where=where, hint=FREE_SOME)
+        explained = CloseError(f"can't be made: {full}", where=where, hint=FREE_SOME)
     else:
         log.exception("failed unforeseen", where=where, **details)
         what = f"failed unforeseen: {type(error).__name__}: {error}"
-        told = UnforeseenError(what, where=where, hint=_HINT)
-    told.__cause__ = error
-    return told
+        explained = UnforeseenError(what, where=where, hint=_HINT)
+    explained.__cause__ = error
+    return explained

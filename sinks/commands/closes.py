@@ -31,8 +31,8 @@ from sinks.commands.options import AsJson, Config
 from sinks.commands.telling import reporter_of
 from sinks.commands.unsent import unsent
 from sinks.exports.export import Export
-from sinks.exports.schedule import Due, closed_until, due_closes, initial_closes
 from sinks.instants import parse_zoned
+from sinks.ledger.due import Due, closed_until, due_closes, initial_closes
 from sinks.night.lanes import Lanes
 from sinks.night.observing import writing_metrics
 from sinks.reports import Reporter

@@ -8,8 +8,9 @@ from dataclasses import asdict
 from typing import Any
 
 from sinks.instants import stamp
-from sinks.ledger.held import Holds
-from sinks.ledger.ledger import CloseOutcome, Ledger
+from sinks.ledger.ledger import Ledger
+from sinks.ledger.outcome import CloseOutcome
+from sinks.ledger.record import CloseRecord, RecordedRevision
 from sinks.wording import counted
 
 __all__ = ["close_line", "history_fields", "history_lines", "outcome_fields"]
@@ -37,51 +38,52 @@ def outcome_fields(outcome: CloseOutcome) -> dict[str, Any]:
 
 def history_fields(ledger: Ledger, export: str, instant: dt.datetime) -> dict[str, Any]:
     """Tell all that the ledger has of a close: its drop, why it was held, its revisions."""
-    outcome, holds = ledger.outcome(export, instant), Holds(ledger.store)
-    held, release = holds.held(export, instant), holds.release(export, instant)
-    intent = ledger.intent(export, instant)
+    return _fields(export, instant, ledger.record_of(export, instant))
+
+
+def _fields(export: str, instant: dt.datetime, record: CloseRecord | None) -> dict[str, Any]:
+    outcome, release = (record.outcome, record.release) if record else (None, None)
     return {
         "export": export,
         "instant": instant.isoformat(),
         "outcome": outcome_fields(outcome) if outcome else None,
-        "held": asdict(held) if held else None,
+        "held": asdict(record.held) if record and record.held else None,
         "released": (
             {"reason": release.reason, "released_at": release.released_at} if release else None
         ),
-        "loss": intent.loss if intent and intent.loss else None,
-        "revisions": list(_revisions(ledger, export, instant)),
+        "loss": record.intent.loss if record and record.intent.loss else None,
+        "revisions": list(map(_revision_fields, record.revisions if record else ())),
     }
 
 
 def history_lines(ledger: Ledger, export: str, instant: dt.datetime) -> Iterator[str]:
     """Tell the same for people."""
-    told = history_fields(ledger, export, instant)
-    outcome, held, released = told["outcome"], told["held"], told["released"]
-    if outcome is None and held and not released:
-        size = f"{counted(held['rows'], 'row')}  {counted(held['size'], 'byte')}"
-        yield f"{export}  {stamp(instant)}  held, nothing sent  {size}  {held['sha256'][:12]}"
+    record = ledger.record_of(export, instant)
+    if record is not None and not record.is_done and record.waiting is not None:
+        held = record.waiting
+        size = f"{counted(held.rows, 'row')}  {counted(held.size, 'byte')}"
+        yield f"{export}  {stamp(instant)}  held, nothing sent  {size}  {held.sha256[:12]}"
     else:
-        yield close_line(export, instant, ledger.outcome(export, instant))
-    if held:
-        yield f"  held: {'; '.join(held['reasons'])}"
-    if released:
-        yield f"  released: {released['reason']}"
-    if told["loss"]:
-        yield f"  sent without what was lost: {told['loss']}"
-    for revision in told["revisions"]:
+        yield close_line(export, instant, record.outcome if record else None)
+    if record is None:
+        return
+    if record.held:
+        yield f"  held: {'; '.join(record.held.reasons)}"
+    if record.release:
+        yield f"  released: {record.release.reason}"
+    if record.intent.loss:
+        yield f"  sent without what was lost: {record.intent.loss}"
+    for revision in map(_revision_fields, record.revisions):
         yield _revision_line(revision)
 
 
-def _revisions(ledger: Ledger, export: str, instant: dt.datetime) -> Iterator[dict[str, Any]]:
-    """The drops that replaced that of a close, oldest first."""
-    for number in ledger.revisions(export, instant):
-        revision = ledger.revision(export, instant, number)
-        outcome = ledger.revision_outcome(export, instant, number)
-        yield {
-            "revision": number,
-            "reason": revision.reason if revision else "",
-            "outcome": outcome_fields(outcome) if outcome else None,
-        }
+def _revision_fields(recorded: RecordedRevision) -> dict[str, Any]:
+    """A drop that replaced that of a close."""
+    return {
+        "revision": recorded.revision.number,
+        "reason": recorded.revision.reason,
+        "outcome": outcome_fields(recorded.outcome) if recorded.outcome else None,
+    }
 
 
 def _revision_line(revision: dict[str, Any]) -> str:

@@ -18,9 +18,8 @@ from sinks.commands.exports import named
 from sinks.commands.lines import close_line, outcome_fields
 from sinks.commands.options import AsJson, Config
 from sinks.commands.telling import reporter_of
-from sinks.exports.export import Export
 from sinks.instants import parse_stamp, parse_zoned
-from sinks.ledger.ledger import CloseOutcome
+from sinks.ledger.outcome import CloseOutcome
 from sinks.repair.release import Releaser
 from sinks.setup import Sinks
 
@@ -66,7 +65,7 @@ def release(
     reporter = reporter_of(sinks)
     intent = sinks.ledger.intent(export, instant)
     if intent is not None:
-        reporter.delivered(Export.from_json(intent.definition_json()), instant, outcome)
+        reporter.delivered(intent.decided_export, instant, outcome)
     reporter.send()
     if as_json:
         told = {"export": export, "instant": instant.isoformat(), **outcome_fields(outcome)}
@@ -89,7 +88,7 @@ def _show(
         typer.echo(told.to_json())
         return
     typer.echo(told.text, nl=False)
-    typer.echo(told.told, err=True)
+    typer.echo(told.notes, err=True)
 
 
 def _released(
@@ -100,10 +99,10 @@ def _released(
     def progress(lags: Sequence[Lag]) -> None:
         typer.echo(f"{export}: waiting for " + "; ".join(str(lag) for lag in lags), err=True)
 
-    guarded = sinks.closer.holds.held(export, instant) is not None
-    if accept_loss and not guarded:
+    record = sinks.ledger.record_of(export, instant) if accept_loss else None
+    if accept_loss and not (record and record.held):
         return releaser.accept_loss(named(export, sinks.exports), instant, reason, progress)
-    return releaser.release(export, instant, reason, progress)
+    return releaser.release(export, instant, reason)
 
 
 def read_instant(text: str) -> dt.datetime:

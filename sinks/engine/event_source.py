@@ -22,7 +22,7 @@ from schemas.tables import Catalog
 from schemas.topics import Topic
 from sinks.engine.duckdb import QueryEngine, parquet_scan
 from sinks.engine.unreadable import Read
-from sinks.ledger.ledger import Choice
+from streams.storage.choice import Choice
 from streams.storage.coverage import Tile, Tiling
 from streams.storage.layout import TakenOutPath, TopicPartition
 from streams.storage.partitions import META, FileSlice, Partitions

@@ -20,7 +20,8 @@ from sinks.engine.event_source import clip
 from sinks.erasure.places import Touched
 from sinks.erasure.progress import Progress
 from sinks.instants import milliseconds, stamp
-from sinks.ledger.ledger import Intent, Ledger
+from sinks.ledger.intent import Intent
+from sinks.ledger.ledger import Ledger
 from sinks.repair.revise import Reviser
 from streams.erasure.personal import owners_of
 from streams.erasure.tombstones import Integers, Tombstones
@@ -41,9 +42,9 @@ def may_show(
 ) -> bool:
     """Tell whether a drop may hold lines of people who are gone, and were not when it was made."""
     latest = reviser.latest(export, instant)
-    if latest is None or not latest[1].rows or not reviser.is_there(export, instant):
+    if latest is None or not latest.outcome.rows or not reviser.is_there(latest):
         return False
-    intent = latest[0]
+    intent = latest.intent
     window = _windows(reviser.ledger, intent)
     if f"{export}@{stamp(instant)}" in progress.settled.names:
         return _holds(window, touched)
@@ -91,7 +92,7 @@ def _names(
     profile_ids: Integers,
 ) -> bool:
     """Whether any of these profiles is named in the windows' records."""
-    partitions = reviser.closer.selection.partitions
+    partitions = reviser.closer.maker.selection.partitions
     for name, bounds in window.items():
         topic = Topic.parse(name, reviser.prefix)
         own = [one for one in intent.choices if one.partition.topic == name]

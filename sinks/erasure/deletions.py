@@ -28,7 +28,6 @@ from sinks.editions import EDITION
 from sinks.engine.duckdb import QueryEngine, materialize, query_rows, stream_batches
 from sinks.engine.event_source import EventSource, clip, taken_out_of
 from sinks.engine.unreadable import explain_unreadable
-from sinks.ledger.ledger import Choice
 from sinks.state.lives import among_deletions
 from sinks.state.order import POSITION, in_append_order
 from sinks.state.repeats import repeats, without_repeats
@@ -40,6 +39,7 @@ from streams.erasure.tombstones import (
     Tombstones,
     TombstonesPath,
 )
+from streams.storage.choice import Choice
 from streams.storage.layout import CoveragePath, TopicPartition
 from streams.storage.partitions import Partitions
 

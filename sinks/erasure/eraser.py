@@ -26,12 +26,11 @@ from sinks.erasure.affected_drops import may_show
 from sinks.erasure.deletions import Deletions, Recorded
 from sinks.erasure.places import Places, Touched
 from sinks.erasure.progress import Progress, SettledFiles
-from sinks.exports.export import Export
 from sinks.instants import milliseconds, stamp
 from sinks.repair.leftovers import Leftovers
 from sinks.repair.report import RepairReport
 from sinks.repair.revise import Reviser
-from sinks.repair.revised import Revised, unfinished
+from sinks.repair.revised import Revised, revised_of, unfinished
 from sinks.wording import counted
 from streams.erasure.files import Erased
 from streams.erasure.tombstones import TombstoneFiles
@@ -58,20 +57,20 @@ class ErasureReport(RepairReport):
     left: list[str] = field(default_factory=list)
 
     def lines(self) -> Iterator[str]:
-        """See Told.lines."""
+        """See RepairReport.lines."""
         yield f"deletions recorded: {counted(self.deletions, 'profile')}"
         for topic, erased in sorted(self.topics.items()):
             if erased.files:
-                yield f"{topic}: {_told(erased)}"
-        yield f"bases: {_told(self.bases)}"
-        yield f"facts waiting for their campaign: {_told(self.waiting)}"
+                yield f"{topic}: {_counted(erased)}"
+        yield f"bases: {_counted(self.bases)}"
+        yield f"facts waiting for their campaign: {_counted(self.waiting)}"
         yield f"drops made again: {len(self.drops)}"
-        for one in self.drops:
-            waits = f", not delivered to {', '.join(one.awaited)} yet" if one.awaited else ""
-            yield f"  {one.drop}: {one.file or 'no rows are left, no file'}{waits}"
+        for drop in self.drops:
+            waits = f", not delivered to {', '.join(drop.awaited)} yet" if drop.awaited else ""
+            yield f"  {drop.drop}: {drop.file or 'no rows are left, no file'}{waits}"
         yield f"leftovers of killed runs removed: {self.leftovers}"
-        for told in self.left:
-            yield f"NOT DONE: {told}"
+        for reason in self.left:
+            yield f"NOT DONE: {reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,18 +107,20 @@ class Eraser:
                     with foreseen(export, instant):
                         self._finish(export, instant, report)
                 except DeltadropError as error:
-                    told = f"{export}@{stamp(instant)} can't be finished: {error}"
-                    self._leave(export, instant, report, told, str(error))
+                    what = f"{export}@{stamp(instant)} can't be finished: {error}"
+                    self._leave(export, instant, report, what, str(error))
 
     def _finish(self, export: str, instant: dt.datetime, report: ErasureReport) -> None:
-        ledger, closer = self.reviser.ledger, self.reviser.closer
-        intent = ledger.intent(export, instant)
-        is_held = closer.holds.waiting(export, instant) is not None
-        if intent and not is_held and ledger.outcome(export, instant) is None:
-            begun = Export.from_json(intent.definition_json())
-            closer.close(begun, instant, lambda _: None)
-        if self.reviser.finish(export, instant):
-            revised = self.reviser.revised(export, instant)
+        ledger, reviser = self.reviser.ledger, self.reviser
+        record = ledger.record_of(export, instant)
+        if record is None:
+            return
+        if not record.is_done and record.waiting is None:
+            reviser.closer.finish(record)
+            record = ledger.again(record)
+        finished = reviser.finish(record)
+        if finished.is_any:
+            revised = revised_of(finished.record)
             report.drops += [revised] if revised else []
 
     def _erase(self, profiles: Topic, report: ErasureReport) -> None:
@@ -170,26 +171,26 @@ class Eraser:
             except Exception as error:
                 # One drop that can't be made again, say because its partitions were removed long
                 # ago, doesn't keep the others.
-                told = _why_not(error, name)
+                reason = _why_not(error, name)
                 may_hold = f"{name} may hold data of people who are gone and can't be made again"
-                self._leave(export, instant, report, f"{may_hold}: {told}", told)
+                self._leave(export, instant, report, f"{may_hold}: {reason}", reason)
             else:
                 progress.names.add(name)
 
     def _leave(
-        self, export: str, instant: dt.datetime, report: ErasureReport, told: str, why: str
+        self, export: str, instant: dt.datetime, report: ErasureReport, what: str, why: str
     ) -> None:
-        """Tell what could not be done of a drop; one that was made again counts, and waits only
-        for its locations. told: of one that wasn't.
+        """Report what could not be done of a drop; one that was made again counts, and waits only
+        for its locations. what: of one that wasn't.
         """
         revised = None
-        with suppress(LedgerError):  # which is told then
+        with suppress(LedgerError):  # which is reported then
             receipts = self.reviser.closer.deliveries.receipts
             revised = unfinished(self.reviser.ledger, receipts, export, instant)
         if revised is None:
-            report.left.append(told)
+            report.left.append(what)
         elif (revised.drop, revised.revision) not in [
-            (one.drop, one.revision) for one in report.drops
+            (drop.drop, drop.revision) for drop in report.drops
         ]:
             report.drops.append(revised)
             report.left.append(f"{revised.undelivered}: {why}")
@@ -204,8 +205,8 @@ class Eraser:
                 try:
                     database = self._database(export, instant)
                 except LedgerError as error:
-                    told = f"{export}@{stamp(instant)} may hold data of people who are gone"
-                    report.left.append(f"{told}: {error}")
+                    what = f"{export}@{stamp(instant)} may hold data of people who are gone"
+                    report.left.append(f"{what}: {error}")
                     continue
                 if database == profiles.database:
                     yield export, instant
@@ -215,7 +216,7 @@ class Eraser:
         intent = self.reviser.ledger.intent(export, instant)
         if intent is None or self.reviser.ledger.outcome(export, instant) is None:
             return None
-        return Export.from_json(intent.definition_json()).definition.database
+        return intent.decided_export.definition.database
 
     def _silent_until(self, profiles: Topic) -> int | None:
         """The latest cut up to which all events of profiles were looked at, in UTC ms."""
@@ -230,7 +231,9 @@ class Eraser:
 
 
 def _why_not(error: Exception, drop: str) -> str:
-    """Say why a drop isn't made again, or not delivered; the log has what nobody foresaw."""
+    """Return why a drop isn't made again, or not delivered; details of an unexpected error go to
+    the log.
+    """
     if isinstance(error, DeltadropError):
         log.error("drop not made again or not delivered", drop=drop, error=str(error))
         return str(error)
@@ -238,6 +241,6 @@ def _why_not(error: Exception, drop: str) -> str:
     return f"{type(error).__name__}; the log has the details"
 
 
-def _told(erased: Erased) -> str:
+def _counted(erased: Erased) -> str:
     rows, files = counted(erased.rows, "row"), counted(erased.files, "file")
     return f"{counted(erased.values, 'value')} in {rows} of {files}"

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from sinks.ledger.ledger import read_entry
+from sinks.ledger.entry import read_entry
 from sinks.ledger.names import FileReceiptPath, ReceiptPath
 from sinks.locations.base import Delivered, Receipt
 from streams.storage.store import Store

@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from sinks.closing.deliveries import Bring, Deliveries, Parcel
+from sinks.closing.deliveries import Bring, Deliveries, Delivery
 from sinks.locations.base import Folder, Receipt
 
 __all__ = ["Lanes"]
@@ -143,10 +143,10 @@ class _Beside(Deliveries):
     passing: Callable[[], AbstractContextManager[None]]
 
     def _deliver(
-        self, parcel: Parcel, locations: Sequence[str], bring: Bring
+        self, delivery: Delivery, locations: Sequence[str], bring: Bring
     ) -> tuple[Receipt, ...]:
         with self.passing():
-            return Deliveries._deliver(self, parcel, locations, bring)
+            return Deliveries._deliver(self, delivery, locations, bring)
 
     def taken(
         self, folder: Folder, name: str, locations: Sequence[str]

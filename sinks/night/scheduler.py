@@ -23,9 +23,10 @@ from sinks.closing.completeness import Lag
 from sinks.closing.deliveries import Deliveries
 from sinks.closing.running import attempt
 from sinks.exports.export import Export
-from sinks.exports.schedule import Due, closed_until, due_closes, next_close
+from sinks.exports.schedule import next_close
+from sinks.ledger.due import Due, closed_until, due_closes
 from sinks.ledger.lease import Keeper
-from sinks.ledger.ledger import CloseOutcome
+from sinks.ledger.outcome import CloseOutcome
 from sinks.night.lanes import Lanes
 from sinks.night.reload import Installed
 from sinks.night.retries import Retries

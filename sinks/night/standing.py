@@ -6,8 +6,10 @@ import datetime as dt
 from dataclasses import dataclass
 
 from sinks.exports.export import Export
-from sinks.exports.schedule import closed_until, due_closes, next_close, window_begin
-from sinks.ledger.ledger import CloseOutcome, Ledger
+from sinks.exports.schedule import next_close
+from sinks.ledger.due import closed_until, due_closes, window_begin
+from sinks.ledger.ledger import Ledger
+from sinks.ledger.outcome import CloseOutcome
 from sinks.reports.report import deliver_by
 
 __all__ = ["ExportStanding", "standing_of"]

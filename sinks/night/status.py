@@ -11,9 +11,10 @@ from typing import Final
 from schemas.errors import DeltadropError, LedgerError
 from sinks.closing.offsets import OffsetAtTime
 from sinks.exports.export import Export
-from sinks.exports.schedule import closed_until, due_closes, next_close
+from sinks.exports.schedule import next_close
 from sinks.installation import Installation
 from sinks.instants import milliseconds
+from sinks.ledger.due import closed_until, due_closes
 from sinks.ledger.lease import SCHEDULERS, latest_grant
 from sinks.night.aside import (
     PassedOverStatus,
@@ -257,9 +258,9 @@ def _trouble(installation: Installation, export: Export, instant: dt.datetime) -
     """What keeps a window from being closed, and what settles it: that it is held, as the ledger
     says; else what was reported last.
     """
-    held = installation.holds.waiting(export.name, instant)
-    if held is not None:
-        error = held.error(export.name, instant)
+    record = installation.ledger.record_of(export.name, instant)
+    if record is not None and record.waiting is not None:
+        error = record.waiting.error(export.name, instant)
         return error.what, error.hint
     lost = installation.holds.lost(export.name, instant)
     if lost is not None:

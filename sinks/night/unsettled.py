@@ -64,9 +64,9 @@ def _revision(
 
 def _close(installation: Installation, export: str, instant: dt.datetime) -> Unsettled:
     drop = f"{export}@{stamp(instant)}"
-    held = installation.holds.waiting(export, instant)
-    if held is not None:
-        error = held.error(export, instant)
+    record = installation.ledger.record_of(export, instant)
+    if record is not None and record.waiting is not None:
+        error = record.waiting.error(export, instant)
         return Unsettled(export, drop, 0, f"{drop} is {error.what}", error.hint)
     told = latest_trouble(installation.ledger.store, export, instant)
     why = f": {told.problem}" if told else ""

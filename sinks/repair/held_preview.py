@@ -6,12 +6,11 @@ rows that were taken out since, nothing is shown.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
-from sinks.exports.export import Export
 from sinks.instants import stamp
 from sinks.ledger.held import Held
-from sinks.ledger.ledger import Intent
+from sinks.ledger.intent import Intent
 from sinks.rendering.excerpt import excerpt
 from sinks.repair.revise import Reviser
 from sinks.rules.outcome import Outcome
@@ -43,10 +42,10 @@ class HeldDrop:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False)
 
     @property
-    def told(self) -> str:
+    def notes(self) -> str:
         """What is to be said beside the lines, for people."""
         lines = f"{self.shown:,} of {counted(self.lines, 'line')} of {self.file}; nothing is sent"
-        held = [f"held: {one}" for one in self.held.reasons]
+        held = [f"held: {reason}" for reason in self.held.reasons]
         return "\n".join([lines, *held, *self.remarks, f"→ {self.hint}"])
 
 
@@ -55,11 +54,9 @@ def look_at(reviser: Reviser, intent: Intent, held: Held) -> HeldDrop:
 
     Raises DeltadropError where that can't be made again.
     """
-    export = Export.from_json(intent.definition_json())
-    intentions = reviser.closer.intentions
-    taken_out = intentions.rows_taken_out(intent.choices)
-    now = replace(intent, deletions=reviser.deletions_since(intent), taken_out=taken_out)
-    with reviser.closer.selection.select(now, export) as selected:
+    export, closer = intent.decided_export, reviser.closer
+    now = closer.departure.as_it_would_leave(intent)
+    with closer.maker.selection.select(now, export) as selected:
         text, rendered = excerpt(selected.lines, export.layout)
         lines = selected.outcomes.get(Outcome.EXPORTED, 0)
         warnings = (*rendered.warnings, *selected.warnings)

@@ -87,7 +87,7 @@ def _is_left(entry: Path) -> bool:
 def _age(path: Path) -> float:
     """Seconds since anything in a folder, or a file, was written."""
     try:
-        newest = max(one.stat().st_mtime for one in (path, *path.rglob("*")))
+        newest = max(file.stat().st_mtime for file in (path, *path.rglob("*")))
     except FileNotFoundError:  # its owner has just removed it
         return 0.0
     return time.time() - newest

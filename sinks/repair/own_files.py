@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from sinks.drops.manifest import MANIFEST_ENDING
-from sinks.ledger.ledger import CloseOutcome
+from sinks.ledger.outcome import CloseOutcome
 from sinks.locations import Transferbox
 from sinks.locations.base import Receipt
 

@@ -76,15 +76,15 @@ class PassingOver:
         identity = self._identity(topic, partition)
         owner = TopicPartition(topic, identity.topic_id, partition)
         asides = SetAsides(self.partitions)
-        one = asides.of(owner)
-        if one is None:
+        aside = asides.of(owner)
+        if aside is None:
             return self._passed_over_before(owner, to)
-        _refuse_where_wrong(one, to, self.offsets.ends(topic, identity.partitions)[partition])
-        written = pass_over(self.partitions, owner, one.offset, to, reason)
+        _refuse_where_wrong(aside, to, self.offsets.ends(topic, identity.partitions)[partition])
+        written = pass_over(self.partitions, owner, aside.offset, to, reason)
         asides.forget(owner)
-        behind = one.next_offset
+        behind = aside.next_offset
         unread = (behind, to) if behind is not None and behind < to else None
-        return _told(owner, written, unread=unread)
+        return _passed_over_now(owner, written, unread=unread)
 
     def _identity(self, topic: str, partition: int) -> TopicIdentity:
         if topic not in self.known:
@@ -101,7 +101,8 @@ class PassingOver:
         before = [path for path in paths if path.is_passed_over and path.next == to]
         if not before:
             raise _refused(_not_set_aside(owner))
-        return _told(owner, [self.partitions.record(path) for path in before], before=True)
+        records = [self.partitions.record(path) for path in before]
+        return _passed_over_now(owner, records, before=True)
 
 
 def _not_set_aside(owner: TopicPartition) -> Fault:
@@ -110,15 +111,15 @@ def _not_set_aside(owner: TopicPartition) -> Fault:
     return Fault(f"{owner.topic}/{owner.partition}", what, hint)
 
 
-def _refuse_where_wrong(one: SetAside, to: int, end: int) -> None:
+def _refuse_where_wrong(aside: SetAside, to: int, end: int) -> None:
     """Refuse to pass over nothing, half a batch, or what hasn't come yet."""
-    behind = one.next_offset
-    if to <= one.offset:
+    behind = aside.next_offset
+    if to <= aside.offset:
         hint = f"choose an offset beyond it, at most {end}"
-        what = f"{to} isn't beyond {one.offset}, which it can't go on from"
+        what = f"{to} isn't beyond {aside.offset}, which it can't go on from"
     elif behind is not None and to < behind:
         hint = f"choose {behind}, or an offset beyond it, at most {end}"
-        what = f"{to} is within what can't be read, offsets {one.offset} to {behind}"
+        what = f"{to} is within what can't be read, offsets {aside.offset} to {behind}"
     elif to > end:
         hint = f"choose an offset up to {end}"
         what = f"{to} is beyond the partition's end, {end}"
@@ -127,7 +128,7 @@ def _refuse_where_wrong(one: SetAside, to: int, end: int) -> None:
     raise _refused(Fault("--to", what, hint))
 
 
-def _told(
+def _passed_over_now(
     owner: TopicPartition,
     records: list[CoverageRecord],
     *,

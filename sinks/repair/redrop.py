@@ -13,10 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from schemas.errors import CloseError, LedgerError, WrongCloseError
+from sinks.closing.drop import released_of
 from sinks.closing.running import foreseen
 from sinks.exports.export import Export
 from sinks.instants import stamp
-from sinks.ledger.ledger import CloseOutcome, Intent
+from sinks.ledger.intent import Intent
+from sinks.ledger.outcome import CloseOutcome
+from sinks.ledger.record import CloseRecord, LatestDrop
 from sinks.locations import Delivered
 from sinks.repair.revise import Reviser
 
@@ -52,49 +55,43 @@ class Redropper:
         nothing was delivered, or it can't be made or delivered.
         """
         with foreseen(export, instant):
-            self.reviser.finish(export, instant)
-            intent, outcome = self._latest(export, instant)
+            record = self.reviser.finish(self._begun(export, instant)).record
+            latest = _delivered(record)
+            then = latest.intent
             if today is not None:
-                _refuse_another(today, intent)
-            now = replace(intent, deletions=self.reviser.deletions_since(intent))
-            mended = Export.from_json(intent.definition_json()).mended_since(intent.edition)
-            if today is not None or mended or now != intent:
-                revised = self.reviser.revise(export, instant, reason, today, mended)
+                _refuse_another(today, then)
+            now, mended = self._today(latest), then.decided_export.mended_since(then.edition)
+            if today is not None or mended or now != latest:
+                revised = self.reviser.revise_record(record, reason, today, mended)
+                record = self.reviser.ledger.again(record)  # another run may have revised it
+                latest = _delivered(record)
                 if revised is not None:
-                    _, outcome = self._latest(export, instant)
-                    return Redrop(
-                        outcome, revised.revision, outcome.receipts, reason=revised.reason
-                    )
-                intent, outcome = self._latest(export, instant)  # another run may have revised it
-                now = replace(intent, deletions=self.reviser.deletions_since(intent))
-            return self._again(now, outcome, today)
+                    outcome, number = latest.outcome, revised.revision
+                    return Redrop(outcome, number, outcome.receipts, reason=revised.reason)
+                now = self._today(latest)
+            return self._again(record, now, today)
 
-    def _latest(self, export: str, instant: dt.datetime) -> tuple[Intent, CloseOutcome]:
-        latest = self.reviser.latest(export, instant)
-        if latest is not None:
-            return latest
-        where, holds = f"export '{export}'", self.reviser.closer.holds
-        held = holds.waiting(export, instant)
-        if held is not None:
-            raise held.error(export, instant)
-        closes = list(self.reviser.ledger.closes(export))
-        what = f"no drop was delivered at {stamp(instant)}"
-        if instant in closes:
-            hint = f"it was begun: finish it, deltadrop close {export} --at {instant.isoformat()}"
-            raise CloseError(what, where=where, hint=hint)
-        last = f"the last close was at {stamp(closes[-1])}" if closes else "it was never closed"
-        raise WrongCloseError(what, where=where, hint=last)
+    def _begun(self, export: str, instant: dt.datetime) -> CloseRecord:
+        """The record of a close; raises WrongCloseError where it was never begun."""
+        record = self.reviser.ledger.record_of(export, instant)
+        if record is None:
+            closes = list(self.reviser.ledger.closes(export))
+            last = f"the last close was at {stamp(closes[-1])}" if closes else "it was never closed"
+            raise WrongCloseError(_not_delivered(instant), where=f"export '{export}'", hint=last)
+        return record
 
-    def _again(self, intent: Intent, outcome: CloseOutcome, today: Export | None) -> Redrop:
+    def _today(self, latest: LatestDrop) -> LatestDrop:
+        """The drop that is there, decided by the deletions that are known now."""
+        deletions = self.reviser.closer.departure.deletions_now(latest.intent)
+        return replace(latest, intent=latest.intent.without(deletions))
+
+    def _again(self, record: CloseRecord, drop_now: LatestDrop, today: Export | None) -> Redrop:
         """Make the drop that is there, prove that it has the same bytes, and bring it to where it
         is missing: to where today's definition says, if that is asked for.
         """
-        closer = self.reviser.closer
-        export = Export.from_json(intent.definition_json())
-        places = today.definition.deliver if today else self.reviser.places(intent, export)
-        number = self.reviser.latest_number(intent.export, intent.instant)
-        revision = self.reviser.ledger.revision(intent.export, intent.instant, number)
-        with closer.made(export, intent, revision) as drop:
+        closer, intent, outcome = self.reviser.closer, drop_now.intent, drop_now.outcome
+        places = today.definition.deliver if today else self.reviser.places(drop_now)
+        with closer.maker.made(intent, released_of(record), drop_now.revision) as drop:
             if drop.rendered.sha256 != outcome.sha256:
                 raise LedgerError(
                     what=f"recorded with sha256 {outcome.sha256}, this run made "
@@ -102,13 +99,31 @@ class Redropper:
                     where=outcome.drop_id,
                     hint="a drop must have the same bytes each time: nothing was sent, report this",
                 )
-            brought = export.delivered_to(places)
-            receipts = closer.deliver_again(brought, drop, intent.instant, number)
-        missing = tuple(str(one) for one in receipts if one.delivered is Delivered.NOW)
-        return Redrop(outcome, 0, missing, tuple(_kept(export, today, outcome, intent.instant)))
+            receipts = closer.deliveries.deliver_again(drop.delivery, places)
+        missing = tuple(str(receipt) for receipt in receipts if receipt.delivered is Delivered.NOW)
+        unchanged = _unchanged(intent.decided_export, today, outcome, intent.instant)
+        return Redrop(outcome, 0, missing, tuple(unchanged))
 
 
-def _kept(
+def _delivered(record: CloseRecord) -> LatestDrop:
+    """The drop that is there now; raises HeldError where it is held, CloseError where the close
+    isn't done.
+    """
+    if record.latest is not None:
+        return record.latest
+    if record.waiting is not None:
+        raise record.waiting.error(record.export, record.instant)
+    at = record.instant.isoformat()
+    hint = f"it was begun: finish it, deltadrop close {record.export} --at {at}"
+    where = f"export '{record.export}'"
+    raise CloseError(_not_delivered(record.instant), where=where, hint=hint)
+
+
+def _not_delivered(instant: dt.datetime) -> str:
+    return f"no drop was delivered at {stamp(instant)}"
+
+
+def _unchanged(
     then: Export, today: Export | None, outcome: CloseOutcome, instant: dt.datetime
 ) -> Iterator[str]:
     """Say what of today's definition is for drops to come, where the bytes are the same."""
@@ -127,8 +142,7 @@ def _place(export: Export, instant: dt.datetime) -> str:
 
 
 def _refuse_another(today: Export, intent: Intent) -> None:
-    then = Export.from_json(intent.definition_json())
-    if today.identity != then.identity:
+    if today.identity != intent.decided_export.identity:
         raise WrongCloseError(
             what="today's definition is another export: its database, table, type or event differs",
             where=f"export '{today.name}'",

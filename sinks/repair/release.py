@@ -8,7 +8,7 @@ if their loss is accepted. Running it again is safe, also after a kill.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -18,7 +18,8 @@ from sinks.closing.running import foreseen
 from sinks.exports.export import Export
 from sinks.instants import stamp
 from sinks.ledger.held import Release
-from sinks.ledger.ledger import CloseOutcome, Intent
+from sinks.ledger.outcome import CloseOutcome
+from sinks.ledger.record import CloseRecord
 from sinks.repair.held_preview import HeldDrop, look_at
 from sinks.repair.revise import Reviser
 
@@ -33,9 +34,7 @@ class Releaser:
 
     reviser: Reviser
 
-    def release(
-        self, export: str, instant: dt.datetime, reason: str, progress: Progress
-    ) -> CloseOutcome:
+    def release(self, export: str, instant: dt.datetime, reason: str) -> CloseOutcome:
         """Send the drop that a guard rail held, and return what came of it; one that was sent is
         left as it is.
 
@@ -43,17 +42,14 @@ class Releaser:
         CloseError where nothing is held, or it can't be sent.
         """
         closer = self.reviser.closer
-        sent = closer.ledger.outcome(export, instant)
-        if sent is not None:
-            return sent
-        intent = closer.ledger.intent(export, instant)
-        if intent is None or closer.holds.held(export, instant) is None:
-            raise self._not_held(export, instant, intent)
-        decided = Export.from_json(intent.definition_json())
+        record = closer.ledger.record_of(export, instant)
+        if record is not None and record.outcome is not None:
+            return record.outcome
+        if record is None or record.held is None:
+            raise self._not_held(export, instant, record)
         with foreseen(export, instant):
-            if closer.holds.release(export, instant) is None:
-                self._record(intent, reason)
-            return closer.close(decided, instant, progress)
+            released = record if record.release else self._record(record, reason)
+            return closer.finish(released)
 
     def look(self, export: str, instant: dt.datetime) -> HeldDrop:
         """Return what a release would send now; changes nothing.
@@ -61,18 +57,17 @@ class Releaser:
         Raises LostOffsetsError where it is held for lost offsets: there is no drop yet; CloseError
         where nothing is held by a guard rail, or it can't be made.
         """
-        closer = self.reviser.closer
-        intent, held = closer.ledger.intent(export, instant), closer.holds.held(export, instant)
-        if closer.ledger.outcome(export, instant) is not None:
+        record = self.reviser.ledger.record_of(export, instant)
+        if record is not None and record.is_done:
             raise CloseError(
                 what=f"the drop of {stamp(instant)} was sent",
                 where=f"export '{export}'",
                 hint="it is where `deltadrop history --json` says",
             )
-        if intent is None or held is None:
-            raise self._not_held(export, instant, intent)
+        if record is None or record.held is None:
+            raise self._not_held(export, instant, record)
         with foreseen(export, instant):
-            return look_at(self.reviser, intent, held)
+            return look_at(self.reviser, record.intent, record.held)
 
     def accept_loss(
         self, export: Export, instant: dt.datetime, reason: str, progress: Progress
@@ -84,8 +79,8 @@ class Releaser:
         fails.
         """
         closer = self.reviser.closer
-        decided = closer.ledger.intent(export.name, instant) is not None
-        if not decided and closer.holds.lost(export.name, instant) is None:
+        is_decided = closer.ledger.intent(export.name, instant) is not None
+        if not is_decided and closer.holds.lost(export.name, instant) is None:
             raise WrongCloseError(
                 what=f"no close at {stamp(instant)} is held for lost offsets",
                 where=f"export '{export.name}'",
@@ -94,30 +89,31 @@ class Releaser:
         with foreseen(export.name, instant):
             return closer.close(export, instant, progress, loss=reason)
 
-    def _record(self, intent: Intent, reason: str) -> None:
+    def _record(self, record: CloseRecord, reason: str) -> CloseRecord:
+        closer = self.reviser.closer
         release = Release(
             reason=reason,
             released_at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
-            deletions=self.reviser.deletions_since(intent),
+            deletions=closer.departure.deletions_now(record.intent),
         )
-        recorded = self.reviser.closer.holds.record_release(intent.export, intent.instant, release)
-        log.info("released", drop=intent.drop_id, reason=recorded.reason)
+        recorded = closer.ledger.record_release(record, release)
+        log.info("released", drop=record.intent.drop_id, reason=recorded.reason)
+        return replace(record, release=recorded)
 
-    def _not_held(self, export: str, instant: dt.datetime, intent: Intent | None) -> CloseError:
+    def _not_held(
+        self, export: str, instant: dt.datetime, record: CloseRecord | None
+    ) -> CloseError:
         where = f"export '{export}'"
-        if intent is not None:
+        if record is not None:
             hint = f"finish it: deltadrop close {export} --at {instant.isoformat()}"
             what = f"the close at {stamp(instant)} was begun and is not held"
             return CloseError(what, where=where, hint=hint)
-        holds = self.reviser.closer.holds
-        lost = holds.lost(export, instant)
+        lost = self.reviser.closer.holds.lost(export, instant)
         if lost is not None:
             return lost
-        held = [
-            stamp(one)
-            for one in self.reviser.ledger.closes(export)
-            if holds.waiting(export, one) is not None
-        ]
+        ledger = self.reviser.ledger
+        records = (ledger.record_of(export, close) for close in ledger.closes(export))
+        held = [stamp(found.instant) for found in records if found and found.waiting]
         what = f"nothing is held at {stamp(instant)}"
         hint = f"held: {', '.join(held)}" if held else "nothing of it is; see `deltadrop history`"
         return CloseError(what, where=where, hint=hint)

@@ -1,4 +1,4 @@
-"""What a pass of `erase` or `sweep` did, told to scripts and to people."""
+"""What a pass of `erase` or `sweep` did, as JSON for scripts and as lines for people."""
 
 from __future__ import annotations
 

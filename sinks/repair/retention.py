@@ -16,7 +16,7 @@ import structlog
 
 from schemas.errors import LedgerError
 from sinks.instants import utc_now
-from sinks.ledger.ledger import CloseOutcome, Ledger
+from sinks.ledger.ledger import Ledger
 from sinks.ledger.receipts import Consignment, Receipts
 from sinks.locations import TRANSFERBOX, DeliveryError, Transferbox
 from sinks.repair.own_files import own_files
@@ -68,7 +68,7 @@ class Retention:
 
     def _due(self, export: str, instant: dt.datetime, before: dt.datetime) -> Iterator[Path]:
         for number in (0, *self.ledger.revisions(export, instant)):
-            outcome = self._outcome(export, instant, number)
+            outcome = self.ledger.outcome(export, instant, number)
             if outcome is None or dt.datetime.fromisoformat(outcome.finished_at) >= before:
                 continue
             drop = Consignment(export, instant, number, outcome.sha256)
@@ -76,11 +76,6 @@ class Retention:
             for file in own_files(self.transferbox, receipts, outcome):
                 if file.stat().st_mtime < before.timestamp():  # else it was dropped again
                     yield file
-
-    def _outcome(self, export: str, instant: dt.datetime, number: int) -> CloseOutcome | None:
-        if number:
-            return self.ledger.revision_outcome(export, instant, number)
-        return self.ledger.outcome(export, instant)
 
     def _remove(self, file: Path) -> bool:
         try:

@@ -8,7 +8,6 @@ Then the file that it replaces goes from the transferbox. Copies elsewhere are o
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,20 +15,34 @@ from pathlib import Path
 import structlog
 
 from schemas.errors import CloseError
-from sinks.closing.close import DELETED_SINCE, Closer, Drop
+from sinks.closing.close import Closer
 from sinks.closing.cut import Cuts
+from sinks.closing.departure import DELETED_SINCE
+from sinks.closing.drop import Drop, released_of
 from sinks.editions import EDITION, Mended, named
 from sinks.exports.export import Export
-from sinks.ledger.ledger import CloseOutcome, Deletion, Intent, Ledger, Revision
+from sinks.ledger.intent import Intent
+from sinks.ledger.ledger import Ledger
+from sinks.ledger.outcome import CloseOutcome
 from sinks.ledger.receipts import Consignment
+from sinks.ledger.record import CloseRecord, LatestDrop
+from sinks.ledger.revision import Revision
 from sinks.locations import TRANSFERBOX, Folder, Transferbox
 from sinks.locations.base import Receipt
 from sinks.repair.own_files import own_files
 from sinks.repair.revised import Revised
 
-__all__ = ["Reviser"]
+__all__ = ["Finished", "Reviser"]
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A close's record after its revisions were finished; is_any: whether anything was to do."""
+
+    record: CloseRecord
+    is_any: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,53 +59,29 @@ class Reviser:
         """The closes' ledger."""
         return self.closer.ledger
 
-    def latest(self, export: str, instant: dt.datetime) -> tuple[Intent, CloseOutcome] | None:
-        """Return what decided the drop that is there now and what came of it; None if not closed.
+    def latest(self, export: str, instant: dt.datetime) -> LatestDrop | None:
+        """Return the drop that is there now of a close; None if it isn't done."""
+        record = self.ledger.record_of(export, instant)
+        return record.latest if record else None
 
-        A revision that was begun and not finished doesn't count.
+    def is_there(self, latest: LatestDrop) -> bool:
+        """Whether a drop's file is still in the transferbox: some are fetched away."""
+        definition, file = latest.intent.decided_export.definition, latest.outcome.file
+        return file is not None and self.transferbox.find(
+            Folder(definition.entity, definition.name), file
+        )
+
+    def finish(self, record: CloseRecord) -> Finished:
+        """Finish the revisions of a close that were begun, and remove what the last one has
+        replaced.
         """
-        intent = self.ledger.intent(export, instant)
-        outcome = self.ledger.outcome(export, instant)
-        if intent is None or outcome is None:
-            return None
-        intent = self.closer.holds.as_it_leaves(intent)
-        for number in self.ledger.revisions(export, instant):
-            revised = self.ledger.revision_outcome(export, instant, number)
-            revision = self.ledger.revision(export, instant, number)
-            if revised is not None and revision is not None:
-                intent, outcome = revision.intent, revised
-        return intent, outcome
-
-    def is_there(self, export: str, instant: dt.datetime) -> bool:
-        """Tell whether a drop's latest file is still in the transferbox: some are fetched away."""
-        latest = self.latest(export, instant)
-        if latest is None or latest[1].file is None:
-            return False
-        definition = Export.from_json(latest[0].definition_json()).definition
-        return self.transferbox.find(Folder(definition.entity, export), latest[1].file)
-
-    def finish(self, export: str, instant: dt.datetime) -> bool:
-        """Finish a revision that was begun, and remove what the last one has replaced; tell whether
-        there was anything to do.
-        """
-        begun, latest = False, None
-        while (revision := self._last(export, instant)) is not None and revision != latest:
-            latest = revision
-            if self.ledger.revision_outcome(export, instant, revision.number) is None:
-                self._make(revision)  # which may record another that takes its place
-                begun = True
-        return latest is not None and (self._withdraw_before(latest) or begun)
-
-    def revised(self, export: str, instant: dt.datetime) -> Revised | None:
-        """Return the revision that took a drop's place last, if one did."""
-        revision, latest = self._last(export, instant), self.latest(export, instant)
-        if revision is None or latest is None:
-            return None
-        return Revised(latest[1].drop_id, latest[1].file, revision.number, revision.reason)
-
-    def _last(self, export: str, instant: dt.datetime) -> Revision | None:
-        numbers = self.ledger.revisions(export, instant)
-        return self.ledger.revision(export, instant, numbers[-1]) if numbers else None
+        last, is_made = record.last_revision, False
+        while last is not None and last.outcome is None:
+            self._make(record, last.revision)  # which may record another that takes its place
+            is_made, record = True, self.ledger.again(record)
+            last = record.last_revision
+        withdrawn = last is not None and self._withdraw_before(record, last.revision)
+        return Finished(record, is_any=is_made or withdrawn)
 
     def revise(
         self,
@@ -108,28 +97,40 @@ class Reviser:
         definition: how it is to be written; as it was without. mended: the rules that are to be as
         they are today. Raises CloseError where it can't be made.
         """
-        self.finish(export, instant)
-        latest = self.latest(export, instant)
+        record = self.ledger.record_of(export, instant)
+        if record is None:
+            return None
+        return self.revise_record(record, reason, definition, mended)
+
+    def revise_record(
+        self,
+        record: CloseRecord,
+        reason: str,
+        definition: Export | None = None,
+        mended: Sequence[Mended] = (),
+    ) -> Revised | None:
+        """Make the drop of a recorded close again; see `revise`."""
+        record = self.finish(record).record
+        latest = record.latest
         if latest is None:
             return None
-        decided, before = latest
-        then = self._intent_now(decided, definition or self._everywhere(decided))
+        then = self._intent_now(latest.intent, definition or self._everywhere(latest))
         now, changed = self._by_todays_rules(then, mended)
-        told = [reason or (DELETED_SINCE if now.deletions != decided.deletions else "")]
-        told += [named(changed)] if changed else []
-        numbers = self.ledger.revisions(export, instant)
-        revision = Revision(max(numbers, default=0) + 1, "; ".join(filter(None, told)), now)
-        as_it_is = Export.from_json(now.definition_json())
-        with self.closer.made(as_it_is, now, revision) as drop:
-            if drop.rendered.sha256 == before.sha256:
+        reasons = [reason or (DELETED_SINCE if now.deletions != latest.intent.deletions else "")]
+        reasons += [named(changed)] if changed else []
+        last = record.last_revision
+        number = last.revision.number + 1 if last else 1
+        revision = Revision(number, "; ".join(filter(None, reasons)), now)
+        with self.closer.maker.made(now, released_of(record), revision) as drop:
+            if drop.rendered.sha256 == latest.outcome.sha256:
                 return None
             if self.ledger.record_revision(revision) == revision:
-                outcome = self._deliver(revision, as_it_is, drop)
+                outcome = self._deliver(record, revision, drop)
             else:
                 outcome = None
         if outcome is None:  # another run was first with this number: finish its, then try the next
-            return self.revise(export, instant, reason, definition, mended)
-        self._withdraw_before(revision)
+            return self.revise_record(self.ledger.again(record), reason, definition, mended)
+        self._withdraw_before(record, revision)
         why = revision.reason
         log.info("drop revised", drop=outcome.drop_id, file=outcome.file, reason=why)
         return Revised(outcome.drop_id, outcome.file, revision.number, why)
@@ -146,88 +147,69 @@ class Reviser:
         if self._sha256(today) == before:
             return intent, ()
         changed = []
-        for one in sorted(mended, key=lambda rule: rule.edition):
-            after = self._sha256(replace(intent, edition=one.edition))
-            changed += [one] if after != before else []
+        for rule in sorted(mended, key=lambda rule: rule.edition):
+            after = self._sha256(replace(intent, edition=rule.edition))
+            changed += [rule] if after != before else []
             before = after
         return today, changed
 
     def _sha256(self, intent: Intent) -> str:
-        with self.closer.made(Export.from_json(intent.definition_json()), intent) as drop:
+        with self.closer.maker.made(intent) as drop:
             return drop.rendered.sha256
 
-    def deletions_since(self, intent: Intent) -> tuple[Deletion, ...]:
-        """Return the deletions that were recorded after a close's cut, up to now."""
-        return self.closer.intentions.deletions_since(intent)
-
-    def latest_number(self, export: str, instant: dt.datetime) -> int:
-        """The number of the revision that is there now; 0 for the drop of the close itself."""
-        finished = (
-            number
-            for number in self.ledger.revisions(export, instant)
-            if self.ledger.revision_outcome(export, instant, number) is not None
-        )
-        return max(finished, default=0)
-
-    def places(self, intent: Intent, export: Export) -> list[str]:
-        """Where a drop belongs: where its definition says, and wherever else a redrop has brought
-        it.
+    def places(self, latest: LatestDrop) -> list[str]:
+        """Return where a drop belongs: where its definition says, and wherever else a redrop has
+        brought it.
         """
-        number = self.latest_number(intent.export, intent.instant)
-        receipts = self.closer.deliveries.receipts
-        brought = receipts.locations(intent.export, intent.instant, number)
-        return list(dict.fromkeys((*export.definition.deliver, *brought)))
+        intent, receipts = latest.intent, self.closer.deliveries.receipts
+        brought = receipts.locations(intent.export, intent.instant, latest.number)
+        return list(dict.fromkeys((*intent.decided_export.definition.deliver, *brought)))
 
-    def _everywhere(self, intent: Intent) -> Export:
+    def _everywhere(self, latest: LatestDrop) -> Export:
         """How a drop was defined, delivered to all that have it: none may be left with another."""
-        export = Export.from_json(intent.definition_json())
-        return export.delivered_to(self.places(intent, export))
+        return latest.intent.decided_export.delivered_to(self.places(latest))
 
     def _intent_now(self, intent: Intent, definition: Export) -> Intent:
-        deletions = self.deletions_since(intent)
-        return replace(intent, deletions=deletions, definition=json.loads(definition.to_json()))
+        deletions = self.closer.departure.deletions_now(intent)
+        return intent.without(deletions).defined_by(definition)
 
-    def _make(self, revision: Revision) -> CloseOutcome:
-        export = Export.from_json(revision.intent.definition_json())
-        with self.closer.made(export, revision.intent, revision) as drop:
-            receipts = self.closer.superseded(export, revision.intent, drop, revision.number)
+    def _make(self, record: CloseRecord, revision: Revision) -> CloseOutcome:
+        with self.closer.maker.made(revision.intent, released_of(record), revision) as drop:
+            receipts = self.closer.departure.supersede(drop)
             if receipts is None:
-                return self._deliver(revision, export, drop)
+                return self._deliver(record, revision, drop)
             return self.ledger.record_revision_outcome(revision, drop.outcome(receipts))
 
-    def _deliver(self, revision: Revision, export: Export, drop: Drop) -> CloseOutcome:
+    def _deliver(self, record: CloseRecord, revision: Revision, drop: Drop) -> CloseOutcome:
         intent, number = revision.intent, revision.number
-        recorded = self.ledger.revision_outcome(intent.export, intent.instant, number)
+        recorded = self.ledger.outcome(intent.export, intent.instant, number)
         if recorded is not None:  # by another run, meanwhile
             return recorded
         try:
-            receipts = self.closer.deliver(export, drop, intent.instant, number)
+            receipts = self.closer.deliver(drop)
         except CloseError:
-            drop_there = Consignment(intent.export, intent.instant, number, drop.rendered.sha256)
-            if self._receipts_of(drop_there):  # what it replaces goes all the same
-                self._withdraw_before(revision)
+            if self._receipts_of(drop.delivery.drop):  # what it replaces goes all the same
+                self._withdraw_before(record, revision)
             raise
         return self.ledger.record_revision_outcome(revision, drop.outcome(receipts))
 
-    def _withdraw_before(self, revision: Revision) -> bool:
-        """Remove from the transferbox what a revision replaces; tell whether anything was there."""
+    def _withdraw_before(self, record: CloseRecord, revision: Revision) -> bool:
+        """Remove from the transferbox what a revision replaces; return whether anything was there.
+
+        record: the close's, with all earlier revisions.
+        """
         withdrawn = False
         for number in range(revision.number):
-            for file in list(self._files_of(revision.intent, number)):
+            for file in list(self._files_of(record, number)):
                 folder = Folder(file.parent.parent.name, file.parent.name)
                 withdrawn = self.transferbox.withdraw(folder, file.name) or withdrawn
         return withdrawn
 
-    def _files_of(self, intent: Intent, number: int) -> Iterator[Path]:
-        export, instant = intent.export, intent.instant
-        outcome = (
-            self.ledger.revision_outcome(export, instant, number)
-            if number
-            else self.ledger.outcome(export, instant)
-        )
+    def _files_of(self, record: CloseRecord, number: int) -> Iterator[Path]:
+        outcome = record.outcome_of(number)
         if outcome is None:
             return
-        drop = Consignment(export, instant, number, outcome.sha256)
+        drop = Consignment(record.export, record.instant, number, outcome.sha256)
         yield from own_files(self.transferbox, self._receipts_of(drop), outcome)
 
     def _receipts_of(self, drop: Consignment) -> Sequence[Receipt]:

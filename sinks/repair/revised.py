@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from sinks.exports.export import Export
 from sinks.ledger.ledger import Ledger
 from sinks.ledger.receipts import Receipts
+from sinks.ledger.record import CloseRecord
 
-__all__ = ["Revised", "unfinished"]
+__all__ = ["Revised", "revised_of", "unfinished"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,15 @@ class Revised:
         return f"{again} delivered to {', '.join(self.awaited)} yet"
 
 
+def revised_of(record: CloseRecord) -> Revised | None:
+    """Return the revision that took a drop's place last, if one did."""
+    latest, last = record.latest, record.last_revision
+    if latest is None or last is None:
+        return None
+    outcome, revision = latest.outcome, last.revision
+    return Revised(outcome.drop_id, outcome.file, revision.number, revision.reason)
+
+
 def unfinished(
     ledger: Ledger, receipts: Receipts, export: str, instant: dt.datetime
 ) -> Revised | None:
@@ -41,8 +50,8 @@ def unfinished(
     revision = ledger.unfinished_revision(export, instant)
     if revision is None:
         return None
-    number, decided = revision.number, Export.from_json(revision.intent.definition_json())
+    number, decided = revision.number, revision.intent.decided_export
     has = receipts.locations(export, instant, number)
-    awaited = tuple(one for one in decided.definition.deliver if one not in has)
+    awaited = tuple(name for name in decided.definition.deliver if name not in has)
     file = str(decided.file_name(instant, number))
     return Revised(revision.intent.drop_id, file, number, revision.reason, awaited)

@@ -1,9 +1,9 @@
 """The sweeper: finishes the half steps of earlier runs, whatever killed them.
 
 What was begun is finished with the bytes that it was to have: closes without an outcome, revisions
-without one, deliveries without a receipt. What can't be finished is told and tried again by the
-next sweep. What is held waits for a person. Then half-written files that are older than an hour go.
-Each step is safe beside a run that is under way, and after a kill.
+without one, deliveries without a receipt. What can't be finished is reported, and tried again by
+the next sweep. What is held waits for a person. Then half-written files that are older than an hour
+go. Each step is safe beside a run that is under way, and after a kill.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import structlog
 
 from schemas.errors import DeltadropError
 from sinks.closing.running import foreseen
-from sinks.exports.export import Export
 from sinks.instants import stamp
 from sinks.repair.leftovers import Leftovers
 from sinks.repair.report import RepairReport
@@ -29,7 +28,7 @@ __all__ = ["Sweeper", "Swept"]
 log = structlog.get_logger(__name__)
 
 Failed: TypeAlias = Callable[[str, dt.datetime, DeltadropError], None]
-"""Who is told of a drop that can't be finished: its export, its close's instant, and why."""
+"""Is called for each drop that can't be finished, with its export, its close's instant, and why."""
 
 
 @dataclass(slots=True)
@@ -43,7 +42,7 @@ class Swept(RepairReport):
     left: list[str] = field(default_factory=list)
 
     def lines(self) -> Iterator[str]:
-        """See Told.lines."""
+        """See RepairReport.lines."""
         yield f"closes finished: {len(self.closes)}"
         yield from (f"  {name}" for name in self.closes)
         yield f"revisions finished: {len(self.revisions)}"
@@ -51,21 +50,21 @@ class Swept(RepairReport):
         yield f"leftovers of killed runs removed: {counted(self.leftovers, 'file')}"
         for name in self.held:
             yield f"held, waits for a release: {name}"
-        for told in self.left:
-            yield f"NOT DONE: {told}"
+        for reason in self.left:
+            yield f"NOT DONE: {reason}"
 
 
-def _told_by_swept(export: str, instant: dt.datetime, error: DeltadropError) -> None:
-    """Tell nobody else."""
+def _ignore(export: str, instant: dt.datetime, error: DeltadropError) -> None:
+    """Do nothing: the report has it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sweeper:
-    """Finishes what earlier runs have begun. failed: is told of each drop that can't be."""
+    """Finishes what earlier runs have begun. failed: is called for each drop that can't be."""
 
     reviser: Reviser
     leftovers: Leftovers
-    failed: Failed = _told_by_swept
+    failed: Failed = _ignore
 
     def sweep(self) -> Swept:
         """Finish all that was begun, of all exports in the ledger, also those that are no longer
@@ -79,7 +78,7 @@ class Sweeper:
         return swept
 
     def finish_revisions(self) -> Swept:
-        """Finish the revisions that were begun: closes that were are due by themselves."""
+        """Finish the revisions that were begun. Closes that were begun are due by themselves."""
         swept = Swept()
         for export, instant in self.reviser.ledger.begun():
             self._try(export, instant, swept, closes=False)
@@ -104,16 +103,13 @@ class Sweeper:
     def _finish(
         self, export: str, instant: dt.datetime, swept: Swept, name: str, *, closes: bool
     ) -> None:
-        closer, ledger = self.reviser.closer, self.reviser.ledger
-        intent = ledger.intent(export, instant)
-        if intent is None:
+        record = self.reviser.ledger.record_of(export, instant)
+        if record is None:
             return
-        if ledger.outcome(export, instant) is None:
-            held = closer.holds.waiting(export, instant)
-            if held is not None:
-                swept.held.append(f"{name}: {'; '.join(held.reasons)}")
-            elif closes:
-                closer.close(Export.from_json(intent.definition_json()), instant, lambda _: None)
-                swept.closes.append(name)
-        elif self.reviser.finish(export, instant):
-            swept.revisions.append(name)
+        if record.is_done:
+            swept.revisions += [name] if self.reviser.finish(record).is_any else []
+        elif record.waiting is not None:
+            swept.held.append(f"{name}: {'; '.join(record.waiting.reasons)}")
+        elif closes:
+            self.reviser.closer.finish(record)
+            swept.closes.append(name)

@@ -48,14 +48,14 @@ class TakeOutResult:
 
     def to_json(self) -> str:
         """Serialise, for scripts."""
-        told = [_fields(row, before=False) for row in self.rows]
-        told += [_fields(row, before=True) for row in self.before]
+        rows = [_fields(row, before=False) for row in self.rows]
+        rows += [_fields(row, before=True) for row in self.before]
         files = {
             "files": list(self.files),
             "restored": list(self.restored),
             "left": list(self.left),
         }
-        return json.dumps({"rows": told, **files}, indent=2)
+        return json.dumps({"rows": rows, **files}, indent=2)
 
     def __str__(self) -> str:
         """For people."""
@@ -71,15 +71,15 @@ class TakeOutResult:
         if not (self.rows or self.before or self.restored or self.left):
             yield f"{self.place}: all rows can be read, nothing is taken out"
         elif self.rows:
-            one, many = "it counts as a dead letter", "they count as dead letters"
-            counts = one if len(self.rows) == 1 else many
+            singular, plural = "it counts as a dead letter", "they count as dead letters"
+            counts = singular if len(self.rows) == 1 else plural
             yield f"{counts} in each drop of which nothing was delivered yet"
         if self.files:
             yield f"made readable: {counted(len(self.files), 'file')}"
         for file in self.restored:
             yield f"read again from Kafka: {file}"
-        for told in self.left:
-            yield f"NOT DONE: {told}"
+        for reason in self.left:
+            yield f"NOT DONE: {reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +98,16 @@ class TakeOut:
         or can be read; UnreadableFilesError where a file can't be read at all.
         """
         owners, faults = self._owners(topic, partition), []
-        look = _Look(self.partitions)
+        seen = _Look(self.partitions)
         found: dict[TakenOutPath, _Found] = {}
         for offset in sorted(set(offsets)):
-            told = [look.at(TakenOutPath(owner, offset)) for owner in owners]
-            ours = [one for one in told if not one.fault]
+            looks = [seen.at(TakenOutPath(owner, offset)) for owner in owners]
+            ours = [look for look in looks if not look.fault]
             if ours:
                 found[ours[0].path] = ours[0]
             else:
                 where = f"{topic}/{partition}, offset {offset}"
-                faults.append(Fault(where, told[0].fault, told[0].hint))
+                faults.append(Fault(where, looks[0].fault, looks[0].hint))
         if faults:
             raise WrongInputError(faults)
         return self._take_out(f"{topic}/{partition}", found, reason)
@@ -125,8 +125,8 @@ class TakeOut:
         for owner in self._owners(topic, partition):
             look = _Look(self.partitions)
             for offset in look.unreadable(owner):
-                one = look.at(TakenOutPath(owner, offset))
-                found[one.path] = one
+                row = look.at(TakenOutPath(owner, offset))
+                found[row.path] = row
             for file, why in look.broken.items():
                 try:
                     self.restorer.restore(owner, [file])
@@ -158,15 +158,15 @@ class TakeOut:
     ) -> TakeOutResult:
         rows, before = [], []
         by_file: dict[tuple[str, int], list[int]] = defaultdict(list)
-        for path, one in found.items():
+        for path, row in found.items():
             recorded = self.partitions.taken_out.of(path)
             if recorded is not None:
                 before.append(recorded)
             else:
-                taken = TakenOut(path, reason, _now(), one.columns)
+                taken = TakenOut(path, reason, _now(), row.columns)
                 rows.append(self.partitions.taken_out.record(taken))
-                log.info("row taken out", row=str(path), columns=one.columns, reason=reason)
-            for file in one.files:
+                log.info("row taken out", row=str(path), columns=row.columns, reason=reason)
+            for file in row.files:
                 by_file[file, path.partition.partition].append(path.offset)
         store = self.partitions.store
         mended = [
@@ -201,7 +201,8 @@ class _Look:
     def at(self, path: TakenOutPath) -> _Found:
         """Look at one row; see `_Found`."""
         owner, offset = path.partition, path.offset
-        records = [one for one in self._coverage(owner) if one.first <= offset < one.next]
+        coverage = self._coverage(owner)
+        records = [record for record in coverage if record.first <= offset < record.next]
         if not records:
             return _Found(path, fault="isn't stored", hint="`deltadrop status` says up to where")
         files: list[str] = []

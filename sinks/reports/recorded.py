@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from sinks.closing.losses import lost_of_intent
-from sinks.ledger.held import Holds
-from sinks.ledger.ledger import CloseOutcome, Intent, Ledger, Revision
+from sinks.ledger.ledger import Ledger
+from sinks.ledger.outcome import CloseOutcome
+from sinks.ledger.record import CloseRecord
+from sinks.ledger.revision import Revision
 
 __all__ = ["NOT_HELD", "LetGo", "Replaced", "let_go", "revised_since"]
 
@@ -33,16 +35,9 @@ class Replaced:
     now: CloseOutcome
 
 
-def let_go(ledger: Ledger, intent: Intent | None) -> LetGo:
-    """The reason why a close's drop was sent although it was held: a release, or an accepted loss.
-
-    NOT_HELD if there is neither.
-    """
-    if intent is None:
-        return NOT_HELD
-    holds = Holds(ledger.store)
-    held = holds.held(intent.export, intent.instant)
-    release = holds.release(intent.export, intent.instant)
+def let_go(record: CloseRecord) -> LetGo:
+    """Why a close's drop was sent although it was held: a release, or an accepted loss."""
+    intent, held, release = record.intent, record.held, record.release
     because = held.reasons if held and release else ()
     reasons = [release.reason] if release else []
     if intent.loss:
@@ -60,7 +55,7 @@ def revised_since(ledger: Ledger, since: dt.datetime) -> Iterator[tuple[Revision
     for export, instant in ledger.begun():
         before = ledger.outcome(export, instant)
         for number in ledger.revisions(export, instant):
-            now = ledger.revision_outcome(export, instant, number)
+            now = ledger.outcome(export, instant, number)
             if before is None or now is None:
                 continue
             if dt.datetime.fromisoformat(now.finished_at) >= since:

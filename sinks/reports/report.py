@@ -18,7 +18,8 @@ from schemas.errors import DeltadropError, HeldError
 from sinks.drops.manifest import ExportEntry, Window, export_of
 from sinks.exports.export import Export
 from sinks.instants import due_instants
-from sinks.ledger.ledger import CloseOutcome, Revision
+from sinks.ledger.outcome import CloseOutcome
+from sinks.ledger.revision import Revision
 from sinks.rendering.zones import zone
 from sinks.reports.cause import cause_of
 from sinks.reports.names import ReportPath

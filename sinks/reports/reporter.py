@@ -1,4 +1,4 @@
-"""Makes reports of what comes of closes, and has them sent. Nothing here ever fails a close."""
+"""Reports of closes: made, put into the outbox, and sent. Nothing here ever fails a close."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ import structlog
 from schemas.errors import DeltadropError
 from schemas.settings.settings import Settings
 from sinks.exports.export import Export
-from sinks.exports.schedule import window_begin
 from sinks.instants import utc_now
+from sinks.ledger.due import window_begin
+from sinks.ledger.intent import Intent
 from sinks.ledger.lease import Lease, process_name
-from sinks.ledger.ledger import CloseOutcome, Ledger
+from sinks.ledger.ledger import Ledger
+from sinks.ledger.outcome import CloseOutcome
 from sinks.reports.channel import ReportChannel
 from sinks.reports.mail import Mail
 from sinks.reports.outbox import Outbox
-from sinks.reports.recorded import let_go, revised_since
+from sinks.reports.recorded import NOT_HELD, let_go, revised_since
 from sinks.reports.report import Report, ReportKind, deliver_by
 from sinks.reports.webhook import Webhook
 
@@ -33,7 +35,7 @@ _SEND_AGAIN: Final = dt.timedelta(seconds=60)
 
 
 class Reporter:
-    """Tells recipients and webhook what comes of closes.
+    """Reports to recipients and the webhook what comes of closes.
 
     now: the clock, which says UTC. lease_seconds: after which another process sends what one that
     was killed did not; longer than one sending takes.
@@ -83,7 +85,7 @@ class Reporter:
             since = max(self._outbox.since(self._now()), self._now() - _LOOKED_BACK)
             for export in exports:
                 with _harmless():  # to the others
-                    for instant, outcome in self._untold(export, since):
+                    for instant, outcome in self._unreported(export, since):
                         self._put_delivered(export, instant, outcome)
 
     def revised(self, exports: Iterable[Export]) -> None:
@@ -99,7 +101,7 @@ class Reporter:
                 if dt.datetime.fromisoformat(drops.now.finished_at) < since:
                     continue
                 intent = revision.intent
-                decided = Export.from_json(intent.definition_json())
+                decided = intent.decided_export
                 report = Report.of_revised(
                     decided, self._begin(decided, intent.instant), revision, drops
                 )
@@ -115,11 +117,11 @@ class Reporter:
             revision = self._ledger.unfinished_revision(export, instant)
             if revision is None:  # its close can't be
                 return
-            decided = Export.from_json(revision.intent.definition_json())
+            decided = revision.intent.decided_export
             begin = self._begin(decided, instant)
             report = Report.of_failed_revision(decided, begin, revision, error, self._now())
-            defined = next((one for one in exports if one.name == export), decided)
-            self._put(_to_those_of(defined, report))
+            defined = {each.name: each for each in exports}
+            self._put(_to_those_of(defined.get(export, decided), report))
 
     def send(self) -> None:
         """Send what wasn't sent yet, unless that failed a moment ago."""
@@ -147,7 +149,7 @@ class Reporter:
             self._lease.release()
         return True
 
-    def _untold(
+    def _unreported(
         self, export: Export, since: dt.datetime
     ) -> Iterator[tuple[dt.datetime, CloseOutcome]]:
         """Yield closes without a report, newest first, back to one that has it."""
@@ -162,8 +164,9 @@ class Reporter:
             yield instant, outcome
 
     def _put_delivered(self, export: Export, instant: dt.datetime, outcome: CloseOutcome) -> None:
-        begin = self._begin(export, instant)
-        why = let_go(self._ledger, self._ledger.intent(export.name, instant))
+        record = self._ledger.record_of(export.name, instant)
+        begin = self._begin_of(export, instant, record.intent if record else None)
+        why = let_go(record) if record else NOT_HELD
         self._put(Report.of_delivered(export, begin, instant, outcome, why))
 
     def _put(self, report: Report) -> None:
@@ -172,7 +175,11 @@ class Reporter:
 
     def _begin(self, export: Export, instant: dt.datetime) -> dt.datetime | None:
         """Where a window begins: as its close decided, or would."""
-        intent = self._ledger.intent(export.name, instant)
+        return self._begin_of(export, instant, self._ledger.intent(export.name, instant))
+
+    def _begin_of(
+        self, export: Export, instant: dt.datetime, intent: Intent | None
+    ) -> dt.datetime | None:
         if intent is not None and intent.initial:
             return None
         return window_begin(export, self._ledger, instant, intent)

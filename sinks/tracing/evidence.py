@@ -20,7 +20,7 @@ from sinks.editions import LATEST_DELETIONS
 from sinks.engine.duckdb import query_rows
 from sinks.engine.event_source import Narrowed
 from sinks.exports.export import Export
-from sinks.ledger.ledger import Intent
+from sinks.ledger.intent import Intent
 from sinks.rules.outcome import Outcome
 from sinks.state.order import POSITION
 

@@ -25,8 +25,9 @@ from sinks.engine.duckdb import query_rows
 from sinks.engine.event_source import Narrowed
 from sinks.exports.export import Export
 from sinks.exports.schedule import next_close
-from sinks.ledger.ledger import CloseOutcome as Closed
-from sinks.ledger.ledger import Intent
+from sinks.ledger.intent import Intent
+from sinks.ledger.outcome import CloseOutcome
+from sinks.ledger.record import CloseRecord
 from sinks.repair.revise import Reviser
 from sinks.rules.campaigns import CLOSES_TO_WAIT
 from sinks.rules.declared import RowRule
@@ -89,7 +90,16 @@ class _Close:
 
     export: Export
     intent: Intent
-    outcome: Closed | None
+    outcome: CloseOutcome | None
+    is_held: bool
+
+    @classmethod
+    def of(cls, record: CloseRecord) -> _Close:
+        """Take it from the ledger's record."""
+        latest = record.latest
+        intent = latest.intent if latest else record.decides
+        outcome = latest.outcome if latest else None
+        return cls(intent.decided_export, intent, outcome, record.waiting is not None)
 
     def holds(self, event: StoredEvent) -> bool:
         """Whether an event stands in its window."""
@@ -187,9 +197,7 @@ class Fates:
             begun = [one for at in instants[index:] if (one := self._close(name, at))]
             closes = list(takewhile(lambda one: one.outcome is not None, begun))
             if not closes:
-                holds = self._reviser.closer.holds
-                is_held = holds.waiting(name, instants[index]) is not None
-                outcome = HELD if is_held else BEGUN
+                outcome = HELD if begun and begun[0].is_held else BEGUN
                 yield from ((event.place, _at(begun[:1], outcome)) for event in together)
                 continue
             try:
@@ -272,16 +280,8 @@ class Fates:
     def _close(self, name: str, instant: dt.datetime) -> _Close | None:
         known = self._closes
         if (name, instant) not in known:
-            own, latest = self._reviser.ledger.intent(name, instant), None
-            if own is not None:
-                latest = self._reviser.latest(name, instant)
-            intent = latest[0] if latest else own
-            if own is not None and intent == own:  # no revision has replaced its drop
-                intent = self._reviser.closer.holds.as_it_leaves(own)
-            known[name, instant] = None
-            if intent is not None:
-                export = Export.from_json(intent.definition_json())
-                known[name, instant] = _Close(export, intent, latest[1] if latest else None)
+            record = self._reviser.ledger.record_of(name, instant)
+            known[name, instant] = None if record is None else _Close.of(record)
         return known[name, instant]
 
 

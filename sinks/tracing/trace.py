@@ -203,7 +203,7 @@ def _finder(sinks: Sinks) -> Finder:
 
 
 def _fates(sinks: Sinks, until: dt.datetime | None = None) -> Fates:
-    return Fates(sinks.exports, sinks.reviser, sinks.closer.selection, until)
+    return Fates(sinks.exports, sinks.reviser, sinks.closer.maker.selection, until)
 
 
 def _traced(

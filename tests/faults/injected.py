@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-import sinks.closing.close
+import sinks.closing.drop
 from sinks.closing.cut import Cuts
 from sinks.ledger.ledger import Ledger
 from sinks.ledger.receipts import Receipts
@@ -89,7 +89,7 @@ _STEPS: Final[Mapping[str, _Owner]] = {
     "cut": (Cuts, "take", _always),
     "mend": (RangeReader, "read", _always),
     "intent": (Ledger, "record_intent", _always),
-    "drop": (sinks.closing.close, "render", _always),
+    "drop": (sinks.closing.drop, "render", _always),
     "transferbox": (Transferbox, "deliver", _always),
     "s3": (S3, "deliver", _always),
     "sftp": (Sftp, "deliver", _always),
@@ -145,7 +145,7 @@ def _as_it_gets_its_name(owner: Any, function: str, ending: str) -> Callable[[],
 
 
 def _half_rendered() -> None:
-    original = sinks.closing.close.render
+    original = sinks.closing.drop.render
 
     class Half:
         def __init__(self, out: BinaryIO) -> None:
@@ -160,7 +160,7 @@ def _half_rendered() -> None:
     def instead(batches: Any, layout: Any, out: BinaryIO, **options: Any) -> Any:
         return original(batches, layout, Half(out), **options)  # type: ignore[arg-type]
 
-    sinks.closing.close.render = instead  # type: ignore[assignment]
+    sinks.closing.drop.render = instead  # type: ignore[assignment]
 
 
 def _half_sent_in_one_put() -> None:

@@ -58,7 +58,7 @@ def hold(shop: OfflineShop, reviser: Reviser) -> None:
 
 
 def release(shop: OfflineShop, reviser: Reviser) -> None:
-    Releaser(reviser).release("sent", HELD, "a holiday", lambda lags: None)
+    Releaser(reviser).release("sent", HELD, "a holiday")
 
 
 def redrop(shop: OfflineShop, reviser: Reviser) -> None:

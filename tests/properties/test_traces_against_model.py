@@ -118,7 +118,7 @@ def stored(one: Recorded) -> StoredEvent:
 
 def traced(shop: OfflineShop, events: Sequence[Recorded]) -> dict[tuple[int, int], Fate]:
     sinks = shop.sinks
-    fates = Fates(sinks.exports, sinks.reviser, sinks.closer.selection)
+    fates = Fates(sinks.exports, sinks.reviser, sinks.closer.maker.selection)
     found = fates.of([stored(one) for one in events])
     return {place[1:]: fate for place, some in found.items() for fate in some}
 

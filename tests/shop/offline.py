@@ -30,7 +30,7 @@ from schemas.tables import Catalog
 from schemas.topics import Topic
 from sinks.closing.offsets import KafkaOffsets, OffsetAtTime, Runs
 from sinks.instants import milliseconds
-from sinks.ledger.ledger import CloseOutcome
+from sinks.ledger.outcome import CloseOutcome
 from sinks.setup import Sinks
 from streams.erasure.personal import PersonalData, Writes
 from streams.erasure.tombstones import TombstoneFiles

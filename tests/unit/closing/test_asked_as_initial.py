@@ -10,7 +10,7 @@ import pytest
 from schemas.errors import HeldError, WrongCloseError
 from schemas.events import Kind
 from sinks.commands import closes
-from sinks.exports.schedule import Due, due_closes
+from sinks.ledger.due import Due, due_closes
 from sinks.ledger.ledger import Ledger
 from sinks.setup import Sinks
 from tests.shop.commands import exit_code_of

@@ -9,11 +9,12 @@ import pytest
 
 from schemas.errors import CloseError, DefinitionError
 from schemas.events import Kind
+from sinks.closing.drop import DropMaker
 from sinks.closing.running import attempt
-from sinks.exports.schedule import Due, due_closes
 from sinks.instants import stamp
-from sinks.ledger.ledger import Choice
+from sinks.ledger.due import Due, due_closes
 from sinks.repair.redrop import Redropper
+from streams.storage.choice import Choice
 from tests.shop.offline import OfflineShop, at, with_exports
 
 
@@ -151,9 +152,9 @@ def test_an_outcome_that_another_run_recorded_meanwhile_stands(shop: OfflineShop
     """A closer that was frozen delivers nothing when it wakes."""
     other = shop.again()
     closer = shop.sinks.closer
-    made = type(closer).made
+    made = DropMaker.made
 
-    class Frozen(type(closer)):  # type: ignore[misc]
+    class Frozen(DropMaker):
         def made(self, *what: Any) -> Any:
             for file in other.close("sent", at(9)).receipts and (other.transferbox / "sent").glob(
                 "*0900*"
@@ -161,8 +162,7 @@ def test_an_outcome_that_another_run_recorded_meanwhile_stands(shop: OfflineShop
                 file.unlink()  # the partner has taken it
             return made(self, *what)
 
-    names = list(closer.__dataclass_fields__)
-    frozen = Frozen(**{name: getattr(closer, name) for name in names})
+    frozen = replace(closer, maker=Frozen(closer.maker.selection, closer.maker.scratch))
     (export,) = shop.sinks.exports
 
     assert attempt(frozen, export, at(9), lambda lags: None).file is not None

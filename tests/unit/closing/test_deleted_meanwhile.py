@@ -9,7 +9,8 @@ import pytest
 
 from schemas.errors import CloseError
 from schemas.events import Kind
-from sinks.closing import close
+from sinks.closing import drop
+from sinks.ledger.held import LateRemoval
 from sinks.locations import TRANSFERBOX
 from tests.shop.offline import OfflineShop, at
 from tests.shop.partner import PARTNER, delivering, opened_again
@@ -54,19 +55,20 @@ def test_a_close_that_was_begun_is_without_those_who_were_deleted_since(shop: Of
 def test_a_run_that_was_held_up_delivers_nobody_whom_another_run_has_taken_out(
     shop: OfflineShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = close.render
+    made = drop.render
 
     def taken_out_meanwhile(*given: Any, **options: Any) -> Any:
         rendered = made(*given, **options)
         deleted(shop, BOB, 7)
         closer = shop.sinks.closer
-        begun = closer.ledger.intent("sent", at(6))
+        begun = closer.ledger.record_of("sent", at(6))
         assert begun is not None
-        closer.holds.take_out(begun, closer.intentions.deletions_since(begun))
+        removal = LateRemoval(closer.intentions.deletions_since(begun.intent))
+        closer.ledger.record_removal(begun, removal)
         return rendered
 
     with monkeypatch.context() as patched, pytest.raises(CloseError, match="another run goes on"):
-        patched.setattr(close, "render", taken_out_meanwhile)
+        patched.setattr(drop, "render", taken_out_meanwhile)
         shop.close("sent", at(6))
     assert names(shop.root / TRANSFERBOX) == []
 

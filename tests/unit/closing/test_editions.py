@@ -23,7 +23,7 @@ from sinks.editions import (
     UPDATES_AT_CREATION,
     WAITED_ARE_LATE,
 )
-from sinks.ledger.ledger import Intent
+from sinks.ledger.intent import Intent
 from sinks.repair.redrop import Redrop, Redropper
 from sinks.setup import Sinks
 from tests.shop.commands import exit_code_of

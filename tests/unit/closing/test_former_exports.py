@@ -65,7 +65,7 @@ def test_status_tells_a_held_drop_and_how_it_is_released(held: OfflineShop) -> N
         f"→ {told.hint}",
     ]
 
-    Releaser(held.sinks.reviser).release("profiles", CLOSED, "a holiday", lambda lags: None)
+    Releaser(held.sinks.reviser).release("profiles", CLOSED, "a holiday")
     assert status_of(held.sinks.installation, MORNING).undefined == ()
 
 

@@ -13,8 +13,9 @@ from sinks.authoring.preview import preview_of
 from sinks.authoring.summary import summary_of
 from sinks.closing.guards import Figures, broken, rows_of_weekday
 from sinks.exports.definition import GuardRailsDefinition
-from sinks.ledger.held import Holds
-from sinks.ledger.ledger import CloseOutcome, Intent, Ledger
+from sinks.ledger.intent import Intent
+from sinks.ledger.ledger import Ledger
+from sinks.ledger.outcome import CloseOutcome
 from streams.storage.folder import FolderStore
 from tests.shop.offline import OfflineShop, at, with_exports
 from tests.unit.drops.drops import export
@@ -115,8 +116,10 @@ def test_what_breaks_a_rail_is_held_and_nothing_is_sent(
 
     assert shop.drops() == []
     assert shop.sinks.ledger.outcome("profiles", at(6, 28)) is None
-    held = Holds(shop.sinks.ledger.store).held("profiles", at(6, 28))
-    assert held is not None
+    record = shop.sinks.ledger.record_of("profiles", at(6, 28))
+    assert record is not None
+    assert record.held is not None
+    held = record.held
     assert held.reasons == ("2 rows, at least 3 are expected",)
     assert (held.rows, held.balance["exported"]) == (2, 2)
 

@@ -11,7 +11,7 @@ import pytest
 
 from schemas.errors import LostOffsetsError
 from schemas.events import Kind
-from sinks.ledger.ledger import CloseOutcome
+from sinks.ledger.outcome import CloseOutcome
 from tests.shop.offline import OfflineShop, at, with_exports
 
 OFFERS = "deltadrop.shop.subscription-update"

@@ -10,8 +10,9 @@ from schemas.events import Kind
 from schemas.tables import load_catalog
 from sinks.commands import closes
 from sinks.exports.export import Export, load_exports
-from sinks.exports.schedule import Due, due_closes, initial_closes
-from sinks.ledger.ledger import Intent, Ledger
+from sinks.ledger.due import Due, due_closes, initial_closes
+from sinks.ledger.intent import Intent
+from sinks.ledger.ledger import Ledger
 from sinks.setup import Sinks
 from streams.storage.folder import FolderStore
 from tests.shop.offline import OfflineShop, at, with_exports

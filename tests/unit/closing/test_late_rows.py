@@ -13,7 +13,7 @@ import pytest
 
 from schemas.events import Kind
 from sinks.editions import UPDATES_AT_CREATION
-from sinks.ledger.ledger import Intent
+from sinks.ledger.intent import Intent
 from sinks.repair.redrop import Redropper
 from tests.shop.offline import OfflineShop, at, with_exports
 

@@ -17,7 +17,7 @@ from deltadrop import app
 from deploy.parts.ports import HOST, free_port
 from schemas.errors import DeltadropError, HeldError, WaitingError
 from schemas.events import Kind
-from sinks.closing.observer import CloseStep, begun, watching
+from sinks.closing.observer import CloseStep, observed_attempt, watching
 from sinks.closing.running import attempt
 from sinks.ledger.lease import Keeper
 from sinks.night.metrics import CloseMetrics
@@ -158,7 +158,7 @@ def test_trouble_is_told_until_the_window_is_closed(
     shop: OfflineShop, error: DeltadropError, kind: str
 ) -> None:
     metrics = CloseMetrics(lambda: shop.sinks, lambda: at(6, 28))
-    with watching(metrics), pytest.raises(type(error)), begun("sent", at(5, 28)):
+    with watching(metrics), pytest.raises(type(error)), observed_attempt("sent", at(5, 28)):
         raise error
     troubled = told(shop, at(6, 28), metrics)
     shop.close("sent", at(5, 28))  # by another process
@@ -345,7 +345,7 @@ def test_trouble_of_an_earlier_run_stays_in_the_file_until_the_window_is_closed(
     held = 'deltadrop_export_trouble{export="sent",kind="held"}'
 
     def hold() -> None:
-        with begun("sent", at(5, 28)):
+        with observed_attempt("sent", at(5, 28)):
             raise HeldError("a hole")
 
     with writing_metrics(shop.sinks, textfile, lambda: at(6, 28)), pytest.raises(HeldError):

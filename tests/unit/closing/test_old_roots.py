@@ -20,7 +20,7 @@ import pytest
 
 from sinks.commands.lines import history_lines
 from sinks.instants import stamp
-from sinks.ledger.ledger import Intent
+from sinks.ledger.intent import Intent
 from sinks.night.status import status_of
 from sinks.repair.redrop import Redropper
 from sinks.rules.outcome import Outcome
@@ -216,7 +216,7 @@ def test_no_fact_is_in_two_drops(after: OfflineShop, export: str) -> None:
         for intent in closed(after)
         if intent.export == export
         and (found := after.sinks.reviser.latest(export, intent.instant)) is not None
-        and (outcome := found[1]).file is not None
+        and (outcome := found.outcome).file is not None
     ]
     facts = Counter(
         UUID(line["eventId"])
@@ -231,13 +231,16 @@ def test_no_fact_is_in_two_drops(after: OfflineShop, export: str) -> None:
 
 
 def test_the_held_drop_is_released(after: OfflineShop) -> None:
-    holds, ledger = after.sinks.closer.holds, after.sinks.ledger
-    held, outcome = holds.held("held", CLOSES[1]), ledger.outcome("held", CLOSES[1])
+    ledger = after.sinks.ledger
+    records = {instant: ledger.record_of("held", instant) for instant in ledger.closes("held")}
 
-    assert held is not None
-    assert outcome is not None
+    released = records[CLOSES[1]]
+    assert released is not None
+    assert released.held is not None
+    assert released.outcome is not None
+    held, outcome = released.held, released.outcome
     assert (outcome.rows, outcome.balance) == (held.rows, held.balance)
-    assert not any(holds.waiting("held", instant) for instant in ledger.closes("held"))
+    assert not any(record and record.waiting for record in records.values())
 
 
 def test_status_and_history_tell_of_it(shop: OfflineShop) -> None:

@@ -17,8 +17,9 @@ from benchmarks.installation import CLOSE, START, settings
 from benchmarks.profile_data import BASE, ProfileScale, prepare, topic_of_profiles
 from schemas.events import Kind
 from sinks.instants import milliseconds
-from sinks.ledger.ledger import Choice, Intent
+from sinks.ledger.intent import Intent
 from sinks.setup import Sinks
+from streams.storage.choice import Choice
 
 # Ibis 12 asks DuckDB for a query's columns by a method that DuckDB has renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")

@@ -124,12 +124,12 @@ def test_an_entry_of_the_ledger_that_can_t_be_read_is_told_by_its_path(
     shop: OfflineShop, name: str, content: str
 ) -> None:
     entry(shop, name).write_bytes(content.encode("latin-1"))
-    holds, ledger = shop.sinks.closer.holds, shop.sinks.ledger
+    ledger = shop.sinks.ledger
     reading: dict[str, Callable[[], object]] = {
         "intent.json": lambda: ledger.intent("profiles", at(6)),
         "outcome.json": lambda: ledger.outcome("profiles", at(6)),
-        "held.json": lambda: holds.held("profiles", at(6)),
-        "release.json": lambda: holds.release("profiles", at(6)),
+        "held.json": lambda: ledger.record_of("profiles", at(6)),
+        "release.json": lambda: ledger.record_of("profiles", at(6)),
         "r1.intent.json": lambda: ledger.revision("profiles", at(6), 1),
     }
 

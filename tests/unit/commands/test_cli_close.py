@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from schemas.events import Kind as EventKind
-from sinks.closing.deliveries import Deliveries, Parcel
+from sinks.closing.deliveries import Deliveries, Delivery
 from sinks.commands import closes
 from sinks.reports import Outbox, Report, ReportKind, channels_of
 from sinks.setup import Sinks
@@ -99,13 +99,13 @@ def test_a_partner_that_hangs_keeps_no_other_export_waiting(
     deliver = Deliveries._deliver
     seen: list[bool] = []
 
-    def hanging(self: Deliveries, parcel: Parcel, *more: Any) -> object:
-        if parcel.drop.export == "profiles":
+    def hanging(self: Deliveries, delivery: Delivery, *more: Any) -> object:
+        if delivery.drop.export == "profiles":
             until = time.monotonic() + 60
             while not (shop.transferbox / "zz-others").exists() and time.monotonic() < until:
                 time.sleep(0.05)
             seen.append((shop.transferbox / "zz-others").exists())
-        return deliver(self, parcel, *more)
+        return deliver(self, delivery, *more)
 
     monkeypatch.setattr(Deliveries, "_deliver", hanging)
     monkeypatch.setattr(Sinks, "of", shop.again().sinks_of)

@@ -160,7 +160,7 @@ def test_a_closer_that_was_frozen_while_a_pass_ran_puts_nothing_in_its_place(
     intent = closer.intentions.make(export, at(6), lambda lags: None)
     delete(shop, BOB, 7)
     shop.store_all()
-    with closer.made(export, intent) as drop:
+    with closer.maker.made(intent) as drop:
         shop.sinks.eraser.run()
         assert drop.file
         box = shop.sinks.eraser.reviser.transferbox

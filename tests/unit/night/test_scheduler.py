@@ -16,7 +16,7 @@ from schemas.events import Kind
 from schemas.settings.settings import ScheduleSettings
 from sinks.exports.export import Export
 from sinks.ledger.lease import Keeper, Lease
-from sinks.ledger.ledger import CloseOutcome
+from sinks.ledger.outcome import CloseOutcome
 from sinks.night.lanes import Lanes
 from sinks.night.reload import Installed
 from sinks.night.retries import Retries

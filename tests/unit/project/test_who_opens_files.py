@@ -24,7 +24,7 @@ DISK = "looks at the disk only"
 OPENERS = {
     "sinks/authoring/draft.py": DEFINITIONS,
     "sinks/closing/append_times.py": ENGINE,
-    "sinks/closing/close.py": DELIVERY,
+    "sinks/closing/drop.py": DELIVERY,
     "sinks/closing/deliveries.py": DELIVERY,
     "sinks/closing/reading.py": SCRATCH,
     "sinks/commands/exports.py": DEFINITIONS,

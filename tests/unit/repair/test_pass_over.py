@@ -213,9 +213,7 @@ def test_an_intent_that_was_recorded_before_keeps_its_choices(
     redropped = shop.again().sinks.reviser
     assert redropped.latest("sent", FIRST) is not None
     assert before is not None
-    with redropped.closer.made(
-        next(one for one in shop.sinks.exports if one.name == "sent"), before
-    ) as drop:
+    with redropped.closer.maker.made(before) as drop:
         assert drop.rendered.rows == 5
 
 

@@ -15,7 +15,8 @@ from schemas.events import Kind
 from sinks.commands import redrop as redrop_command
 from sinks.commands import release as release_command
 from sinks.commands import status as status_command
-from sinks.ledger.ledger import CloseOutcome, Revision
+from sinks.ledger.outcome import CloseOutcome
+from sinks.ledger.revision import Revision
 from sinks.locations import OtherBytesError
 from sinks.repair.redrop import Redrop, Redropper
 from sinks.setup import Sinks
@@ -67,11 +68,7 @@ def files(shop: OfflineShop) -> dict[str, bytes]:
 
 def outcome_of(shop: OfflineShop, revision: int = 0) -> CloseOutcome:
     ledger = shop.sinks.ledger
-    found = (
-        ledger.revision_outcome("sent", CLOSED, revision)
-        if revision
-        else ledger.outcome("sent", CLOSED)
-    )
+    found = ledger.outcome("sent", CLOSED, revision) if revision else ledger.outcome("sent", CLOSED)
     assert found is not None
     return found
 

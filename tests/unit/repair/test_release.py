@@ -16,7 +16,6 @@ from schemas.errors import CloseError, HeldError, WrongInputError
 from schemas.events import Kind
 from sinks.commands import release as release_command
 from sinks.commands import status as status_command
-from sinks.ledger.held import Holds
 from sinks.ledger.ledger import Ledger
 from sinks.night.status import ExportStatus, status_of
 from sinks.repair.release import Releaser
@@ -80,9 +79,9 @@ def test_it_goes_with_the_bytes_that_were_held_and_the_reason_is_in_manifest_and
 ) -> None:
     assert release(shop) == 0
 
-    holds, ledger = Holds(shop.sinks.ledger.store), shop.sinks.ledger
-    held, released = holds.held("sent", HELD), holds.release("sent", HELD)
-    outcome = ledger.outcome("sent", HELD)
+    record = shop.sinks.ledger.record_of("sent", HELD)
+    assert record is not None
+    held, released, outcome = record.held, record.release, record.outcome
     assert held is not None
     assert released is not None
     assert outcome is not None
@@ -568,5 +567,5 @@ def test_nothing_is_released_that_was_begun_and_isnt_held(losing: OfflineShop) -
     losing.sinks.closer.intentions.make(export, HELD, lambda lags: None)
 
     with pytest.raises(CloseError, match="was begun and is not held") as refused:
-        Releaser(losing.sinks.reviser).release("profiles", HELD, "why", lambda lags: None)
+        Releaser(losing.sinks.reviser).release("profiles", HELD, "why")
     assert "deltadrop close profiles --at 2026-03-28T06:00:00+00:00" in refused.value.hint

@@ -145,7 +145,7 @@ def test_a_revision_that_was_begun_is_finished_by_a_sweep_and_by_the_next_close(
         names = [name for name in shop.drops() if name.startswith("sent")]
         revised = "sent_20260328_0600-r1.csv.gz"
         assert [one.removesuffix(".manifest.json") for one in names] == [revised] * len(names)
-        assert shop.sinks.ledger.revision_outcome("sent", CLOSED, 1) is not None
+        assert shop.sinks.ledger.outcome("sent", CLOSED, 1) is not None
 
 
 def test_what_is_held_waits_and_is_told(
@@ -175,7 +175,7 @@ def test_a_release_that_was_killed_is_finished(
         shop.close("sent", CLOSED)
     releaser = Releaser(counted(shop.sinks.reviser, shop.root, Steps(0)))
     with pytest.raises(KilledError):
-        releaser.release("sent", CLOSED, "a holiday", lambda lags: None)
+        releaser.release("sent", CLOSED, "a holiday")
 
     assert sweep(shop)[1]["closes"] == [NAME]
 

@@ -24,7 +24,8 @@ from sinks.commands.erase import erase
 from sinks.commands.sweep import sweep
 from sinks.commands.take_out import take_out
 from sinks.commands.trace import trace
-from sinks.ledger.ledger import Intent, Ledger
+from sinks.ledger.intent import Intent
+from sinks.ledger.ledger import Ledger
 from sinks.night.status import status_of
 from sinks.repair.redrop import Redropper
 from sinks.repair.taking_out import TakeOut
@@ -385,16 +386,16 @@ def test_a_close_that_was_begun_is_finished_without_it(
     gone(shop, 1)
 
     with monkeypatch.context() as broken:
-        broken.setattr("sinks.closing.close.render", _killed)
+        broken.setattr("sinks.closing.drop.render", _killed)
         with pytest.raises(KeyboardInterrupt):
             shop.close("openings", at(6))
     shop.again().close("openings", at(6))
 
     assert balance(shop, "openings") == {"dead letter": 1, "exported": 2}
-    intent = shop.sinks.ledger.intent("openings", at(6))
-    assert intent is not None
-    assert intent.taken_out == ()
-    assert [one.offset for one in shop.sinks.closer.holds.as_it_leaves(intent).taken_out] == [1]
+    record = shop.sinks.ledger.record_of("openings", at(6))
+    assert record is not None
+    assert record.intent.taken_out == ()
+    assert [row.offset for row in record.decides.taken_out] == [1]
     again = Redropper(shop.sinks.reviser).redrop("openings", at(6))
     assert (again.revision, again.outcome.rows) == (0, 2)
 

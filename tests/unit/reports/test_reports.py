@@ -394,7 +394,7 @@ def test_a_released_close_is_told_with_what_held_it_and_why(night: Night) -> Non
     ledger = night.shop.sinks.ledger
     with pytest.raises(HeldError):
         held_back(night.shop).close("profiles", at(6, 28))
-    Releaser(night.shop.sinks.reviser).release("profiles", at(6, 28), "a holiday", lambda _: None)
+    Releaser(night.shop.sinks.reviser).release("profiles", at(6, 28), "a holiday")
     outcome = ledger.outcome("profiles", at(6, 28))
     assert outcome is not None
 

@@ -240,7 +240,9 @@ def test_a_drop_that_is_held_is_told_so_and_when_released_with_its_line(
         shop.close("sent", at(6))
     assert outcomes(shop) == [{"sent": HELD}]
 
-    shop.sinks.closer.holds.record_release("sent", at(6), Release("a holiday", "now", ()))
+    record = shop.sinks.ledger.record_of("sent", at(6))
+    assert record is not None
+    shop.sinks.ledger.record_release(record, Release("a holiday", "now", ()))
     shop.close("sent", at(6))
 
     (((fate,),)) = fates(shop)

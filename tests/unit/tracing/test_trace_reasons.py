@@ -14,7 +14,7 @@ import pytest
 
 from schemas.events import Kind
 from sinks.editions import FIRST_EDITION, UPDATES_AT_CREATION
-from sinks.ledger.ledger import Intent
+from sinks.ledger.intent import Intent
 from sinks.tracing import why
 from sinks.tracing.fate import IN_INITIAL, NOT_IN_INITIAL, Fate
 from sinks.tracing.finding import Days

@@ -1,0 +1,39 @@
+"""Outcomes: what came of a close, recorded after the delivery. A close that has one is done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+__all__ = ["CloseOutcome"]
+
+
+@dataclass(frozen=True, slots=True)
+class CloseOutcome:
+    """What came of a close: the file, its figures, and where it was delivered."""
+
+    drop_id: str
+    file: str | None  # None where an empty window was skipped
+    rows: int
+    size: int  # bytes
+    sha256: str
+    balance: Mapping[str, int]
+    receipts: tuple[str, ...]
+    warnings: tuple[str, ...] = field(default=())
+    finished_at: str = ""
+    late_rows: Mapping[str, int] = field(default_factory=dict)  # by the events' day
+
+    def to_json(self) -> bytes:
+        """Serialise."""
+        return (json.dumps(asdict(self), indent=1) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, content: bytes) -> CloseOutcome:
+        """Read back what `to_json` wrote."""
+        fields = json.loads(content)
+        fields["receipts"], fields["warnings"] = (
+            tuple(fields["receipts"]),
+            tuple(fields["warnings"]),
+        )
+        return cls(**fields)

@@ -1,0 +1,18 @@
+"""The choice of coverage records of one partition, as a close records it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streams.storage.coverage import Tiling
+from streams.storage.layout import TopicPartition
+
+__all__ = ["Choice"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was chosen of one partition: the tiling of all that the close reads of it."""
+
+    partition: TopicPartition
+    tiling: Tiling
