@@ -136,10 +136,10 @@ class _Talk:
         """Send a request (header version 1) and wait for its answer (header version 0)."""
         request = struct.pack(">hhi", key, version, key) + _text(_CLIENT) + body
         self._connection.sendall(struct.pack(">i", len(request)) + request)
-        head = self._received(8)
-        size, number = struct.unpack(">ii", head)
+        head = self._received(4)
         if head.startswith(_TLS_ALERT):
             raise KafkaRefusedError("speaks TLS there, which isn't asked for", _WHICH)
+        size, number = struct.unpack(">ii", head + self._received(4))
         if number != key or not 4 <= size <= _LONGEST:
             raise KafkaRefusedError("doesn't answer as Kafka does", _WHICH)
         return _Answer(self._received(size - 4))

@@ -240,14 +240,14 @@ def test_who_is_refused_says_why_once_and_soon(
         (
             "by_login",
             {"protocol": "SASL_PLAINTEXT", "ca_file": None},
-            "it closes the connection; has it another protocol?",
+            "speaks TLS there, which isn't asked for; check the port",
         ),
         (
             "by_certificate",
             {"certificate_file": None, "key_file": None},
             "doesn't accept our certificate (none is set)",
         ),
-        ("by_certificate", {"protocol": "PLAINTEXT"}, "has it another protocol?"),
+        ("by_certificate", {"protocol": "PLAINTEXT"}, "speaks TLS there, which"),
         ("by_unencrypted_login", {"protocol": "SASL_SSL"}, "TLS: "),
     ],
 )

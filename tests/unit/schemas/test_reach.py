@@ -52,7 +52,7 @@ def refusal(servers: str) -> str:
     ("answer", "told"),
     [
         (HTTP, "doesn't answer as Kafka does"),
-        (TLS_ALERT + b"\x00", "speaks TLS there, which isn't asked for"),
+        (TLS_ALERT, "speaks TLS there, which isn't asked for"),
     ],
 )
 def test_what_isnt_kafka_is_told_at_once(answer: bytes, told: str) -> None:
