@@ -1,8 +1,9 @@
-"""The first words with a broker, by ourselves: TLS, a greeting, and the login.
+"""Say why a broker refuses us: connect and log in once, before Kafka's clients do.
 
-Clients of Kafka try again and again where a broker refuses them, log each try, and say in the end
-that they have waited. Asked once before them, it says at once what is wrong. (Kafka's protocol
-guide: ApiVersions, SaslHandshake, SaslAuthenticate; KIP-152)
+Clients try again and again where a broker refuses them, log each attempt, and say in the end that
+they have waited. kafka-python writes the requests, reads the answers and computes the logins; they
+are sent over a socket of our own, so that errors of the network and of TLS arrive as they are.
+(KIP-152)
 """
 
 from __future__ import annotations
@@ -10,24 +11,27 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
-from typing import Final
+import time
+from collections.abc import Mapping
+from typing import Any, Final
 
+from kafka.errors import KafkaProtocolError, UnsupportedSaslMechanismError
 from kafka.net.sasl import get_sasl_mechanism
+from kafka.protocol.metadata import ApiVersionsRequest
+from kafka.protocol.parser import KafkaProtocol
+from kafka.protocol.sasl import SaslAuthenticateRequest, SaslHandshakeRequest
 
 from schemas.settings.kafka import KafkaSecurity, KafkaSettings
 from schemas.settings.kafka_access import client_options
 
-__all__ = ["KafkaRefusedError", "greet"]
+__all__ = ["KafkaRefusedError", "probe"]
 
 _CONNECT_SECONDS: Final = 3
+"""For each address of a server."""
 _ANSWER_SECONDS: Final = 10
-_LONGEST: Final = 1 << 20  # bytes of an answer; none to a greeting has as many
-_CLIENT: Final = b"deltadrop"
+"""For all that follows the connection: TLS, greeting and login."""
 
-_SASL_HANDSHAKE: Final = 17
-_API_VERSIONS: Final = 18
-_SASL_AUTHENTICATE: Final = 36
-_UNSUPPORTED_MECHANISM: Final = 33
+_LONGEST: Final = 1 << 20  # bytes of an answer; none to a greeting has as many
 _TLS_ALERT: Final = b"\x15\x03"  # how a server answers that speaks TLS (RFC 8446, 5.1)
 
 _WRONG_NAME: Final = (62, 64)  # of a host, of an IP address (OpenSSL, x509_vfy.h)
@@ -49,58 +53,83 @@ class KafkaRefusedError(Exception):
         self.hint = hint
 
 
-def greet(server: str, kafka: KafkaSettings) -> None:
+def probe(server: str, kafka: KafkaSettings) -> None:
     """Connect to a server (host:port) as clients do, log in, and leave.
 
-    Raises KafkaRefusedError where that can't succeed as things are, OSError or ValueError where
-    nothing answers as Kafka does, so that asking again may help, DefinitionError where a file of
-    the settings can't be used.
+    Raises KafkaRefusedError where that can't succeed as things are, OSError where nothing answers
+    as Kafka does, so that asking again may help, DefinitionError where a file of the settings can't
+    be used.
     """
     options = client_options(kafka)
     host, _, port = server.rpartition(":")
     host = host.strip("[]")
     with socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS) as plain:
+        deadline = time.monotonic() + _ANSWER_SECONDS
         plain.settimeout(_ANSWER_SECONDS)
         context = options.get("ssl_context")
         if not isinstance(context, ssl.SSLContext):
-            _introduce(_Talk(plain), kafka.security, options)
+            _introduce(_Conversation(plain, deadline), kafka.security, options)
             return
         try:
             with context.wrap_socket(plain, server_hostname=host) as encrypted:
-                _introduce(_Talk(encrypted), kafka.security, options)
+                _introduce(_Conversation(encrypted, deadline), kafka.security, options)
         except ssl.SSLError as error:
             raise _of_tls(error, kafka.security) from error
 
 
-def _introduce(talk: _Talk, security: KafkaSecurity, options: dict[str, object]) -> None:
-    talk.ask(_API_VERSIONS, 0, b"")
-    if security.has_login:
-        _log_in(talk, security, options)
+class _Conversation:
+    """Requests and answers on a connection, one at a time, until a deadline."""
+
+    def __init__(self, connection: socket.socket, deadline: float) -> None:
+        self._connection = connection
+        self._deadline = deadline
+        self._protocol = KafkaProtocol(receive_message_max_bytes=_LONGEST)
+
+    def answer(self, request: Any) -> Any:
+        """Send a request of kafka-python and return the answer to it."""
+        self._protocol.send_request(request)
+        self._connection.sendall(self._protocol.send_bytes())
+        while True:
+            if (left := self._deadline - time.monotonic()) <= 0:
+                raise TimeoutError("timed out")
+            self._connection.settimeout(left)
+            received = self._connection.recv(_LONGEST)
+            if not received:
+                raise ConnectionError("it closes the connection; has it another protocol?")
+            if received.startswith(_TLS_ALERT):
+                raise KafkaRefusedError("speaks TLS there, which isn't asked for", _WHICH)
+            try:
+                for _, answer in self._protocol.receive_bytes(received):
+                    return answer
+            except (KafkaProtocolError, struct.error) as error:  # the latter of too short a frame
+                raise KafkaRefusedError("doesn't answer as Kafka does", _WHICH) from error
 
 
-def _log_in(talk: _Talk, security: KafkaSecurity, options: dict[str, object]) -> None:
-    asked = str(security.mechanism)
-    answer = talk.ask(_SASL_HANDSHAKE, 1, _text(asked.encode()))
-    code, known = answer.number("h"), [answer.text() for _ in range(answer.number("i"))]
-    if code == _UNSUPPORTED_MECHANISM and known:
-        hint = "set kafka.security.mechanism to one of these"
-        raise KafkaRefusedError(f"knows no login by {asked}, only by {', '.join(known)}", hint)
-    if code:
-        raise KafkaRefusedError(f"takes no login (error {code})", _WHICH)
-    mechanism = get_sasl_mechanism(asked)(**options)
+def _introduce(
+    conversation: _Conversation, security: KafkaSecurity, options: Mapping[str, Any]
+) -> None:
+    conversation.answer(ApiVersionsRequest[0]())
+    if not security.has_login:
+        return
+    wanted = options["sasl_mechanism"]
+    offer = conversation.answer(SaslHandshakeRequest[1](mechanism=wanted))
+    if offer.error_code == UnsupportedSaslMechanismError.errno and offer.mechanisms:
+        what = f"knows no login by {wanted}, only by {', '.join(offer.mechanisms)}"
+        raise KafkaRefusedError(what, "set kafka.security.mechanism to one of these")
+    if offer.error_code:
+        raise KafkaRefusedError(f"takes no login (error {offer.error_code})", _WHICH)
+    mechanism = get_sasl_mechanism(wanted)(**options)
     while not mechanism.is_done():
-        token = mechanism.auth_bytes()
-        answer = talk.ask(_SASL_AUTHENTICATE, 0, struct.pack(">i", len(token)) + token)
-        code, why = answer.number("h"), answer.text()
-        if code:
-            raise KafkaRefusedError(f"refuses the login of '{security.username}' ({why})", _LOGIN)
+        answer = conversation.answer(SaslAuthenticateRequest[0](mechanism.auth_bytes()))
+        if answer.error_code:
+            what = f"refuses the login of '{security.username}' ({answer.error_message or ''})"
+            raise KafkaRefusedError(what, _LOGIN)
         try:
-            mechanism.receive(answer.blob())
+            mechanism.receive(answer.auth_bytes)
         except (KeyError, ValueError) as error:
             what = "doesn't prove that it knows the password, as SCRAM asks of a server"
-            raise KafkaRefusedError(
-                what, "is this your Kafka? check kafka.bootstrap_servers"
-            ) from error
+            hint = "is this your Kafka? check kafka.bootstrap_servers"
+            raise KafkaRefusedError(what, hint) from error
 
 
 def _of_tls(error: ssl.SSLError, security: KafkaSecurity) -> Exception:
@@ -124,62 +153,3 @@ def _of_tls(error: ssl.SSLError, security: KafkaSecurity) -> Exception:
     if "wrong version number" in reason or "record layer" in reason:
         return KafkaRefusedError("doesn't speak TLS there", _WHICH)
     return OSError(f"TLS: {reason}")
-
-
-class _Talk:
-    """Requests and answers on a connection, one at a time."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-
-    def ask(self, key: int, version: int, body: bytes) -> _Answer:
-        """Send a request (header version 1) and wait for its answer (header version 0)."""
-        request = struct.pack(">hhi", key, version, key) + _text(_CLIENT) + body
-        self._connection.sendall(struct.pack(">i", len(request)) + request)
-        head = self._received(4)
-        if head.startswith(_TLS_ALERT):
-            raise KafkaRefusedError("speaks TLS there, which isn't asked for", _WHICH)
-        size, number = struct.unpack(">ii", head + self._received(4))
-        if number != key or not 4 <= size <= _LONGEST:
-            raise KafkaRefusedError("doesn't answer as Kafka does", _WHICH)
-        return _Answer(self._received(size - 4))
-
-    def _received(self, count: int) -> bytes:
-        got = b""
-        while len(got) < count:
-            more = self._connection.recv(count - len(got))
-            if not more:
-                raise ConnectionError("it closes the connection; has it another protocol?")
-            got += more
-        return got
-
-
-class _Answer:
-    """The fields of an answer, read in their order."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def number(self, form: str) -> int:
-        """The next field as a number: `h` of 2 bytes, `i` of 4."""
-        size = struct.calcsize(form)
-        (number,) = struct.unpack(f">{form}", self._take(size))
-        return int(number)
-
-    def text(self) -> str:
-        """The next field as text; empty where it's null."""
-        return self._take(max(self.number("h"), 0)).decode(errors="replace")
-
-    def blob(self) -> bytes:
-        """The next field as bytes."""
-        return self._take(max(self.number("i"), 0))
-
-    def _take(self, count: int) -> bytes:
-        taken, self._data = self._data[:count], self._data[count:]
-        if len(taken) < count:
-            raise ValueError("an answer is cut off")
-        return taken
-
-
-def _text(value: bytes) -> bytes:
-    return struct.pack(">h", len(value)) + value

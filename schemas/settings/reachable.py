@@ -12,7 +12,7 @@ from itertools import count
 from schemas.backoff import Backoff
 from schemas.errors import DeltadropError
 from schemas.settings.kafka import KafkaSettings
-from schemas.settings.kafka_probe import KafkaRefusedError, greet
+from schemas.settings.kafka_probe import KafkaRefusedError, probe
 
 __all__ = ["KAFKA_HINT", "errors_as", "wait_until_reachable"]
 
@@ -42,7 +42,7 @@ def wait_until_reachable(kafka: KafkaSettings, kind: type[DeltadropError]) -> No
         refused: tuple[str, KafkaRefusedError] | None = None
         for server in kafka.servers:
             try:
-                greet(server, kafka)
+                probe(server, kafka)
                 return
             except KafkaRefusedError as refusal:
                 refused = server, refusal

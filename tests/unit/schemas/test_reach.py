@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
 import pytest
 
 from schemas.errors import PublishError
+from schemas.settings import kafka_probe
 from schemas.settings import reachable as reach
 from schemas.settings.kafka import KafkaSettings
 from schemas.settings.reachable import wait_until_reachable
 
-GREETED = b"\x00\x00\x00\x06" + b"\x00\x00\x00\x12" + b"\x00\x00"
-"""Six bytes, to request 18, without an error."""
+GREETED = b"\x00\x00\x00\x0a" + b"\x00\x00\x00\x01" + b"\x00\x00" + b"\x00\x00\x00\x00"
+"""Ten bytes, to request 1, without an error, and no versions."""
 
 HTTP = b"HTTP/1.1 400 Bad Request\r\n\r\n"
 TLS_ALERT = b"\x15\x03\x03\x00\x02\x02\x50"
+TOO_SHORT = b"\x00\x00\x00\x02\x00\x01"
 
 
 @contextmanager
@@ -37,9 +40,11 @@ def answering(answer: bytes) -> Iterator[str]:
         address = server.getsockname()
         thread = threading.Thread(target=serve)
         thread.start()
-        yield f"127.0.0.1:{address[1]}"
-        socket.create_connection(address).close()
-        thread.join()
+        try:
+            yield f"127.0.0.1:{address[1]}"
+        finally:
+            socket.create_connection(address).close()
+            thread.join()
 
 
 def refusal(servers: str) -> str:
@@ -52,6 +57,7 @@ def refusal(servers: str) -> str:
     ("answer", "told"),
     [
         (HTTP, "doesn't answer as Kafka does"),
+        (TOO_SHORT, "doesn't answer as Kafka does"),
         (TLS_ALERT, "speaks TLS there, which isn't asked for"),
     ],
 )
@@ -79,3 +85,30 @@ def test_an_answer_that_breaks_off_may_pass(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(reach, "_WAIT_SECONDS", 0)
     with answering(GREETED[:-1]) as server:
         assert f"Kafka {server}: can't be reached (it closes the conn" in refusal(server)
+
+
+def test_a_server_that_answers_byte_by_byte_is_left_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reach, "_WAIT_SECONDS", 0)
+    monkeypatch.setattr(kafka_probe, "_ANSWER_SECONDS", 0.5)
+    server, over = socket.create_server(("127.0.0.1", 0)), threading.Event()
+
+    def drip() -> None:
+        connection, _ = server.accept()
+        with closing(connection), suppress(OSError):
+            connection.sendall(b"\x00\x00\x10\x00")  # bytes that are to come
+            while not over.wait(0.05):
+                connection.sendall(b"\x00")
+
+    thread = threading.Thread(target=drip)
+    with server:
+        thread.start()
+        began = time.monotonic()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        try:
+            assert f"Kafka {address}: can't be reached (timed out)" in refusal(address)
+        finally:
+            over.set()
+            thread.join()
+    assert time.monotonic() - began < 5
