@@ -1,15 +1,30 @@
-"""The interface of channels that send reports, such as a mail server or a webhook."""
+"""The interface of channels that send reports, such as a mail server or a webhook, and what they
+share.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import os
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
 from schemas.errors import ReportError
 from sinks.reports.report import Report
 
-__all__ = ["PartlySentError", "RefusedError", "ReportChannel", "UnreachableError", "trusting"]
+__all__ = [
+    "PartlySentError",
+    "RefusedError",
+    "ReportChannel",
+    "UnreachableError",
+    "cause_of",
+    "time_limit",
+    "trusting",
+]
 
 
 class UnreachableError(ReportError):
@@ -63,3 +78,32 @@ def trusting(ca_file: Path | None, setting: str) -> ssl.SSLContext:
             where=str(ca_file),
             hint=f"check `{setting}`",
         ) from error
+
+
+@asynccontextmanager
+async def time_limit(seconds: float, *, where: str, hint: str) -> AsyncIterator[None]:
+    """Limit a whole sending, however often the server says something.
+
+    Time-outs of reads wouldn't do: a server that says a byte now and then would hold the closes for
+    ever. A name lookup ends by the system's own time-outs. Raises UnreachableError where it takes
+    longer. hint: which setting raises the limit.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        what = f"a sending took longer than {seconds:g} s"
+        raise UnreachableError(what, where=where, hint=hint) from error
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """What a client library's error comes from: an OSError where the network or TLS failed."""
+    while (cause := error.__cause__ or error.__context__) is not None and str(cause):
+        error = cause
+        if isinstance(error, BaseExceptionGroup):  # of a host's several addresses
+            error = error.exceptions[0]
+    if not isinstance(error, OSError) or isinstance(error, ssl.SSLError) or error.filename:
+        return error
+    number = error.errno or 0
+    # asyncio says "Connect call failed", whatever it was; errors of name lookup have other numbers.
+    return OSError(number, os.strerror(number)) if number in errno.errorcode else error

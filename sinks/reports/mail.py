@@ -6,24 +6,38 @@ sent. Nothing else knows SMTP.
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import smtplib
-import socket
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from email import policy
 from email.message import EmailMessage
 from email.utils import format_datetime
-from typing import Any, Final
+from typing import Final
 
 import structlog
+from aiosmtplib import (
+    SMTP,
+    SMTPAuthenticationError,
+    SMTPException,
+    SMTPRecipientsRefused,
+    SMTPResponse,
+    SMTPResponseException,
+)
 
 from schemas.errors import ReportError
 from schemas.settings.reports import MailSettings
-from sinks.reports.channel import PartlySentError, RefusedError, UnreachableError, trusting
-from sinks.reports.deadline import Deadline
+from sinks.reports.channel import (
+    PartlySentError,
+    RefusedError,
+    UnreachableError,
+    cause_of,
+    time_limit,
+    trusting,
+)
 from sinks.reports.report import Report
 from sinks.reports.text import html, plain, subject
 
@@ -33,6 +47,14 @@ log = structlog.get_logger(__name__)
 
 _LONG_LINES: Final = policy.default.clone(max_line_length=300)
 """A subject stays on one line: some readers show where it was folded. RFC 5322 allows 998."""
+
+_FOR_GOOD: Final = 500
+"""From this code on (RFC 5321, 4.2.1)."""
+
+_QUIT_SECONDS: Final = 2
+"""How long to wait for a server's goodbye."""
+
+_REFUSED: Final = "check `mail.sender` and the export's recipients"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,100 +76,99 @@ class Mail:
         """See Channel.send. Where a server refuses some recipients and takes others, the log names
         those it refused for good (5yz of RFC 5321, 4.2.1); those that it can't take now are told.
         """
-        own, message = self.settings, message_of(report, self.settings.sender)
+        asyncio.run(self._send(report))
+
+    @property
+    def _where(self) -> str:
+        return f"{self.settings.host}:{self.settings.port}"
+
+    async def _send(self, report: Report) -> None:
+        server = self._client()
         hint = "it is tried again; if it's only slow, raise `mail.total_seconds`"
-        with (
-            Deadline(own.total_seconds, where=f"{own.host}:{own.port}", hint=hint) as deadline,
-            self._connected(deadline) as server,
-            self._explained_refusal(report),
-        ):
-            try:
-                refused = server.send_message(message)
-            except smtplib.SMTPRecipientsRefused as error:
-                if all(_is_for_good(code) for code, _ in error.recipients.values()):
-                    raise
-                refused = error.recipients
-        later = {who: code for who, (code, _) in refused.items() if not _is_for_good(code)}
-        for recipient, (code, said) in refused.items():
-            if recipient not in later:
-                log.warning("recipient refused", recipient=recipient, code=code, said=_text(said))
-        if later:
-            told = ", ".join(f"{who} ({code})" for who, code in later.items())
-            raise PartlySentError(f"the mail server can't take it now for {told}", tuple(later))
-
-    @contextmanager
-    def _connected(self, deadline: Deadline) -> Iterator[smtplib.SMTP]:
         try:
-            server = self._connect(deadline)
-        except (OSError, smtplib.SMTPException) as error:
-            raise UnreachableError(
-                f"the mail server can't be used: {_said(error)}",
-                where=f"{self.settings.host}:{self.settings.port}",
-                hint=_hint(error),
-            ) from error
-        try:
-            yield server
+            async with time_limit(self.settings.total_seconds, where=self._where, hint=hint):
+                await self._connect(server)
+                refused = await self._hand_over(report, server)
         finally:
-            _leave(server)
-
-    def _connect(self, deadline: Deadline) -> smtplib.SMTP:
-        own, host = self.settings, self.settings.host or ""
-        context = trusting(own.ca_file, "mail.ca_file")
-        if own.security == "tls":
-            server: smtplib.SMTP = _WatchedTls(
-                deadline, host, own.port, timeout=own.timeout_seconds, context=context
-            )
-        else:
-            server = _Watched(deadline, host, own.port, timeout=own.timeout_seconds)
-        try:
-            if own.security == "starttls":
-                server.starttls(context=context)
-            if own.username is not None:
-                server.login(own.username, own.secret() or "")
-        except BaseException:
+            with suppress(OSError, SMTPException):  # it has the mail, or we have its refusal
+                async with asyncio.timeout(_QUIT_SECONDS):
+                    await server.quit()
             server.close()
-            raise
-        return server
+        later = {who: answer for who, answer in refused.items() if answer.code < _FOR_GOOD}
+        for recipient, answer in refused.items():
+            if recipient not in later:
+                code, said = answer
+                log.warning("recipient refused", recipient=recipient, code=code, said=said)
+        if later:
+            whom = ", ".join(f"{who} ({answer.code})" for who, answer in later.items())
+            raise PartlySentError(f"the mail server can't take it now for {whom}", tuple(later))
 
-    @contextmanager
-    def _explained_refusal(self, report: Report) -> Iterator[None]:
+    def _client(self) -> SMTP:
+        own = self.settings
+        return SMTP(
+            hostname=own.host,
+            port=own.port,
+            timeout=own.timeout_seconds,
+            use_tls=own.security == "tls",
+            start_tls=own.security == "starttls",
+            tls_context=trusting(own.ca_file, "mail.ca_file"),
+        )
+
+    async def _connect(self, server: SMTP) -> None:
+        own = self.settings
         try:
-            yield
-        except OSError as error:  # all of smtplib's are, too
-            is_an_answer = isinstance(error, smtplib.SMTPException)
-            if is_an_answer and not isinstance(error, smtplib.SMTPServerDisconnected):
-                by_all = isinstance(error, smtplib.SMTPRecipientsRefused)
-                raise (RefusedError if by_all else ReportError)(
-                    f"the mail server refuses it: {_said(error)}",
-                    where=f"report {report.id}",
-                    hint="check `mail.sender` and the export's recipients",
-                ) from error
+            # It sends an address where our name isn't qualified (RFC 5321, 4.1.4).
+            name = await asyncio.to_thread(lambda: smtplib.SMTP().local_hostname)
+            await server.connect(local_hostname=name)
+            if own.username is not None:
+                await server.login(own.username, own.secret() or "")
+        except (OSError, SMTPException) as error:
+            cause = cause_of(error)
             raise UnreachableError(
-                f"the mail server left: {_said(error)}",
-                where=f"{self.settings.host}:{self.settings.port}",
-                hint="it is tried again",
+                f"the mail server can't be used: {_said(cause)}",
+                where=self._where,
+                hint=_hint(cause),
             ) from error
 
+    async def _hand_over(self, report: Report, server: SMTP) -> Mapping[str, SMTPResponse]:
+        """Send a report's mail; return the recipients that are refused, and how.
 
-class _Watched(smtplib.SMTP):
-    """A connection whose end is its deadline's, from its first byte on."""
-
-    def __init__(self, deadline: Deadline, *args: Any, **options: Any) -> None:
-        self._deadline = deadline
-        super().__init__(*args, **options)
-
-    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
-        made: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]
-        self._deadline.watch(made)
-        return made
-
-
-class _WatchedTls(smtplib.SMTP_SSL, _Watched):
-    """The same; SMTP_SSL wraps what `_Watched` has connected."""
-
-    def __init__(self, deadline: Deadline, *args: Any, **options: Any) -> None:
-        self._deadline = deadline
-        smtplib.SMTP_SSL.__init__(self, *args, **options)
+        Raises RefusedError where all are refused for good, ReportError where the mail is.
+        """
+        message, sender = message_of(report, self.settings.sender), self.settings.sender
+        is_international = not f"{sender}{report.recipients}".isascii()  # RFC 6531
+        try:
+            refused, _ = await server.sendmail(
+                sender,
+                report.recipients,
+                message.as_bytes(policy=_LONG_LINES.clone(utf8=is_international)),
+                mail_options=("SMTPUTF8", "BODY=8BITMIME") if is_international else (),
+            )
+        except SMTPRecipientsRefused as error:
+            refused = {
+                refusal.recipient: SMTPResponse(refusal.code, refusal.message)
+                for refusal in error.recipients
+            }
+            if all(answer.code >= _FOR_GOOD for answer in refused.values()):
+                said = "; ".join(
+                    f"{who}: {answer.code} {answer.message}" for who, answer in refused.items()
+                )
+                raise RefusedError(
+                    f"the mail server refuses it: {said}",
+                    where=f"report {report.id}",
+                    hint=_REFUSED,
+                ) from error
+        except OSError as error:
+            raise UnreachableError(
+                f"the mail server left: {_said(error)}", where=self._where, hint="it is tried again"
+            ) from error
+        except (SMTPException, ValueError) as error:  # of an address, too
+            raise ReportError(
+                f"the mail server refuses it: {_said(error)}",
+                where=f"report {report.id}",
+                hint=_REFUSED,
+            ) from error
+        return refused
 
 
 def message_of(report: Report, sender: str) -> EmailMessage:
@@ -166,38 +187,19 @@ def message_of(report: Report, sender: str) -> EmailMessage:
     return message
 
 
-def _hint(error: Exception) -> str:
+def _hint(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return "its certificate isn't trusted: name its authority in `mail.ca_file`"
-    if isinstance(error, smtplib.SMTPAuthenticationError):
+    if isinstance(error, SMTPAuthenticationError):
         return "check `mail.username` and DELTADROP_MAIL__PASSWORD or `mail.password_file`"
-    if isinstance(error, smtplib.SMTPNotSupportedError):
+    if type(error) is SMTPException:  # aiosmtplib has no other for what a server doesn't offer
         return "check `mail.security` and `mail.port`; nothing is sent in the clear"
     if isinstance(error, OSError) and error.filename is not None:
         return "check `mail.password_file`"
     return "check `mail.host` and `mail.port`, and that the server is up"
 
 
-def _said(error: Exception) -> str:
-    if isinstance(error, smtplib.SMTPResponseException):
-        return f"{error.smtp_code} {_text(error.smtp_error)}"
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return "; ".join(
-            f"{who}: {code} {_text(text)}" for who, (code, text) in error.recipients.items()
-        )
+def _said(error: BaseException) -> str:
+    if isinstance(error, SMTPResponseException):
+        return f"{error.code} {error.message}"
     return str(error) or type(error).__name__
-
-
-def _is_for_good(code: int) -> bool:
-    return code >= 500
-
-
-def _text(said: bytes | str) -> str:
-    return said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-
-
-def _leave(server: smtplib.SMTP) -> None:
-    try:
-        server.quit()
-    except (OSError, smtplib.SMTPException):
-        server.close()  # it has the mail, or we have its refusal

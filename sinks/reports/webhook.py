@@ -7,27 +7,15 @@ followed.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
-import ssl
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
-from functools import partial
-from http.client import (
-    HTTPConnection,
-    HTTPException,
-    HTTPMessage,
-    HTTPResponse,
-    HTTPSConnection,
-    InvalidURL,
-)
-from typing import IO, Any, Final
+from typing import Final
 
 from schemas.errors import ReportError
 from schemas.settings.reports import WebhookSettings
-from sinks.reports.channel import UnreachableError, trusting
-from sinks.reports.deadline import Deadline
+from sinks.reports.channel import UnreachableError, cause_of, time_limit, trusting
 from sinks.reports.report import Report
 
 __all__ = ["SIGNATURE", "Webhook", "body_of", "signature"]
@@ -53,51 +41,45 @@ class Webhook:
 
     def send(self, report: Report) -> None:
         """See Channel.send."""
+        asyncio.run(self._post_within_limit(report))
+
+    async def _post_within_limit(self, report: Report) -> None:
         own = self.settings
         hint = "it is tried again; if it's only slow, raise `webhook.total_seconds`"
-        with Deadline(own.total_seconds, where=own.shown(), hint=hint) as deadline:
-            self._post(report, deadline)
+        async with time_limit(own.total_seconds, where=own.shown(), hint=hint):
+            await self._post(report)
 
-    def _post(self, report: Report, deadline: Deadline) -> None:
-        where = self.settings.shown()
+    async def _post(self, report: Report) -> None:
+        import httpx
+
+        own, body = self.settings, body_of(report)
+        context = trusting(own.ca_file, "webhook.ca_file")
         try:
-            with self._opener(deadline).open(
-                self._request(report), timeout=self.settings.timeout_seconds
+            headers = {
+                "Content-Type": "application/json",
+                _ID: report.id,
+                SIGNATURE: signature(body, own.key()),
+            }
+            async with (
+                httpx.AsyncClient(verify=context, timeout=own.timeout_seconds) as client,
+                client.stream("POST", own.address(), content=body, headers=headers) as answer,
             ):
-                pass
-        except urllib.error.HTTPError as error:
-            error.close()
-            raise ReportError(
-                f"the webhook answers {error.code} {error.reason}",
-                where=where,
-                hint="check `webhook.url` and what it says of the report",
-            ) from error
-        except (OSError, HTTPException, ValueError) as error:
+                pass  # its body says nothing to us
+        except (OSError, ValueError, ImportError, httpx.HTTPError, httpx.InvalidURL) as error:
+            # The latter says the whole of an address that can't be used.
+            is_wrong = isinstance(error, httpx.InvalidURL)
+            why = type(error).__name__ if is_wrong else str(cause_of(error))
             raise UnreachableError(
-                f"the webhook can't be reached: {_said(error)}",
-                where=where,
+                f"the webhook can't be reached: {why or type(error).__name__}",
+                where=own.shown(),
                 hint="check `webhook.url`, its certificate and its secret",
             ) from error
-
-    def _request(self, report: Report) -> urllib.request.Request:
-        body = body_of(report)
-        headers = {
-            "Content-Type": "application/json",
-            _ID: report.id,
-            SIGNATURE: signature(body, self.settings.key()),
-        }
-        return urllib.request.Request(self.settings.address(), body, headers, method="POST")
-
-    def _opener(self, deadline: Deadline) -> urllib.request.OpenerDirector:
-        context = trusting(self.settings.ca_file, "webhook.ca_file")
-        return urllib.request.build_opener(
-            _Http(deadline), _Https(deadline, context), _NoRedirects()
-        )
-
-
-def _said(error: Exception) -> str:
-    """What is wrong; http.client tells the whole of an address that can't be used."""
-    return type(error).__name__ if isinstance(error, InvalidURL) else str(error)
+        if not answer.is_success:
+            raise ReportError(
+                f"the webhook answers {answer.status_code} {answer.reason_phrase}",
+                where=own.shown(),
+                hint="check `webhook.url` and what it says of the report",
+            )
 
 
 def body_of(report: Report) -> bytes:
@@ -108,59 +90,3 @@ def body_of(report: Report) -> bytes:
 def signature(body: bytes, key: bytes) -> str:
     """Sign a body, as the header has it."""
     return f"sha256={hmac.new(key, body, hashlib.sha256).hexdigest()}"
-
-
-class _Watched(HTTPConnection):
-    """A connection whose end is its deadline's."""
-
-    deadline: Deadline
-
-    def connect(self) -> None:
-        super().connect()
-        self.deadline.watch(self.sock)
-
-
-class _WatchedTls(HTTPSConnection, _Watched):
-    """The same; it is watched before TLS begins."""
-
-
-class _Http(urllib.request.HTTPHandler):
-    def __init__(self, deadline: Deadline) -> None:
-        super().__init__()
-        self._deadline = deadline
-
-    def http_open(self, req: urllib.request.Request) -> HTTPResponse:
-        return self.do_open(partial(_connection, _Watched, self._deadline), req)
-
-
-class _Https(urllib.request.HTTPSHandler):
-    def __init__(self, deadline: Deadline, context: ssl.SSLContext) -> None:
-        super().__init__()
-        self._deadline, self._tls = deadline, context
-
-    def https_open(self, req: urllib.request.Request) -> HTTPResponse:
-        made = partial(_connection, _WatchedTls, self._deadline)
-        return self.do_open(made, req, context=self._tls)
-
-
-def _connection(
-    kind: type[_Watched], deadline: Deadline, host: str, /, **options: Any
-) -> HTTPConnection:
-    made = kind(host, **options)
-    made.deadline = deadline
-    return made
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirected POST would arrive as a GET without its body."""
-
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: HTTPMessage,
-        newurl: str,
-    ) -> None:
-        return None

@@ -265,7 +265,7 @@ def test_a_post_that_is_not_accepted_is_told_and_not_followed(posts: Posts, answ
 
 
 def test_a_webhook_that_is_down_is_told() -> None:
-    with pytest.raises(UnreachableError, match="can't be reached"):
+    with pytest.raises(UnreachableError, match=r"can't be reached: .*Connection refused"):
         webhook(Posts(url="http://127.0.0.1:1/")).send(report())
 
 
@@ -366,6 +366,61 @@ def test_a_webhook_that_drips_is_left_after_the_total_time(dripping: int) -> Non
 
     with pytest.raises(UnreachableError, match=r"a sending took longer than 0\.5 s"):
         Webhook(own).send(report())
+
+
+SCRIPT = {b"EHLO": b"250 here", b"MAIL": b"250 OK", b"RCPT": b"250 OK", b"DATA": b"354 go on"}
+
+
+@pytest.fixture
+def plain_server() -> Iterator[int]:
+    """The port of a mail server without STARTTLS, which takes mails and drips when it is left."""
+    over = threading.Event()
+
+    class Script(StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(b"220 here\r\n")
+            while (line := self.rfile.readline()) and not line.startswith(b"QUIT"):
+                self.wfile.write(SCRIPT.get(line[:4], b"502 what?") + b"\r\n")
+                if line.startswith(b"DATA"):
+                    while self.rfile.readline() != b".\r\n":
+                        pass
+                    self.wfile.write(b"250 taken\r\n")
+            with contextlib.suppress(OSError):
+                while not over.wait(0.05):
+                    self.wfile.write(b"2")
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Script) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address[1]
+        over.set()
+        server.shutdown()
+        thread.join()
+
+
+def test_a_mail_that_was_taken_is_sent_however_slow_the_goodbye_is(plain_server: int) -> None:
+    Mail(MailSettings(host="127.0.0.1", port=plain_server, security="none")).send(report())
+
+
+def test_nothing_is_sent_where_the_server_offers_no_starttls(plain_server: int) -> None:
+    own = MailSettings(host="127.0.0.1", port=plain_server)
+
+    with pytest.raises(UnreachableError, match="nothing is sent in the clear") as refused:
+        Mail(own).send(report())
+
+    assert "STARTTLS extension not supported" in str(refused.value)
+
+
+def test_a_report_is_posted_by_the_proxy_of_the_environment(
+    posts: Posts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", posts.url.removesuffix("/reports"))
+    url = SecretStr("http://webhook.invalid/reports")
+
+    Webhook(WebhookSettings(url=url, secret=SecretStr("key"))).send(report())
+
+    ((headers, _),) = posts.requests
+    assert headers["Host"] == "webhook.invalid"
 
 
 def test_a_sending_takes_less_than_the_reports_lease_lasts() -> None:
