@@ -1,36 +1,41 @@
-"""kafka-python's errors as ours."""
+"""kafka-python's errors as those of publishing: nothing else in `producers` knows their base."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any
 
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 
-from schemas.errors import DeltadropError
-from schemas.settings.reachable import KAFKA_HINT
+from schemas.errors import DeltadropError, PublishError
+from schemas.settings.reachable import errors_as, explained
 
-__all__ = ["explained", "translated"]
+__all__ = ["is_settled", "sending_errors", "translated"]
 
-_LONGEST = 300
-"""How much of an error's text is told: some repeat the whole request, all its topics, and answer.
-"""
+
+def translated(kind: type[DeltadropError], where: str) -> AbstractContextManager[None]:
+    """Raise kafka-python's errors, and those of its connections, as errors of `kind`."""
+    what = "Kafka doesn't answer as it should"
+    return errors_as(kind, what, where=where, foreign=(KafkaError, OSError))
 
 
 @contextmanager
-def translated(kind: type[DeltadropError], where: str) -> Iterator[None]:
-    """kafka-python's errors as errors of `kind`."""
+def sending_errors(topic_name: str) -> Iterator[None]:
+    """Raise what keeps an event from being handed over to a topic as PublishError."""
+    where = f"topic {topic_name}"
     try:
         yield
-    except (KafkaError, OSError) as error:
-        raise kind(
-            f"Kafka doesn't answer as it should ({explained(error)})", where=where, hint=KAFKA_HINT
-        ) from error
+    except KafkaTimeoutError as error:
+        what = f"the topic can't be reached ({explained(error)})"
+        hint = "does it exist (`deltadrop topics check`), and is Kafka up?"
+        raise PublishError(what, where=where, hint=hint) from error
+    except (KafkaError, ValueError) as error:
+        raise PublishError(f"can't be sent ({explained(error)})", where=where) from error
 
 
-def explained(error: BaseException) -> str:
-    """A Kafka error's name and text, of a length that can be read."""
-    text = " ".join(str(error).split())
-    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-    name = type(error).__name__
-    return text if text.startswith(name) else f"{name}: {text}" if text else name
+def is_settled(future: Any, seconds: float) -> bool:
+    """Wait until it's known whether an event arrived (kafka-python's future); False if it isn't."""
+    with suppress(KafkaError):  # how it failed stays in the future
+        future.get(timeout=seconds)
+    return bool(future.is_done)

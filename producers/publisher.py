@@ -19,9 +19,9 @@ from typing import Any, Final, Self
 from uuid import UUID
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaTimeoutError
 
-from producers.connection import explained, translated
+from producers.connection import is_settled, sending_errors, translated
 from producers.encode import Encoded, EventEncoder, WrongEventError
 from producers.event import Event
 from producers.leaves import PYTHON_LEAVES
@@ -31,7 +31,7 @@ from schemas.errors import PublishError
 from schemas.registry.registry import Registry, wire_header
 from schemas.settings.kafka import KafkaSettings
 from schemas.settings.kafka_access import client_options
-from schemas.settings.reachable import wait_until_reachable
+from schemas.settings.reachable import explained, wait_until_reachable
 from schemas.settings.settings import RegistrySettings, Settings
 from schemas.tables import Catalog
 from schemas.topics import Topic
@@ -205,35 +205,23 @@ class Publisher:
         if error is None:
             self.close()
             return
-        with suppress(KafkaError):  # the error that ends the block says more
+        # The error that ends the block says more.
+        with suppress(PublishError), translated(PublishError, self._where):
             self._producer.close(timeout=self._delivery_seconds)
 
     def _route(self, topic: Topic) -> _Route:
         return self._routes.get(topic) or self._registered(topic)
 
     def _registered(self, topic: Topic) -> _Route:
-        try:
+        with sending_errors(topic.name):
             self._producer.partitions_for(topic.name)
-        except KafkaError as error:
-            raise _not_sent(topic.name, error) from error
         schema_id = self._registry.register(topic, avro_schema(topic, self._catalog))
         self._routes[topic] = _Route(topic.name, wire_header(schema_id))
         return self._routes[topic]
 
     def _handed_over(self, event: Encoded, topic_name: str, value: bytes) -> Any:
-        try:
+        with sending_errors(topic_name):
             return self._producer.send(topic_name, value, event.key)
-        except (KafkaError, ValueError) as error:
-            raise _not_sent(topic_name, error) from error
-
-
-def _not_sent(topic_name: str, error: Exception) -> PublishError:
-    where = f"topic {topic_name}"
-    if isinstance(error, KafkaTimeoutError):
-        what = f"the topic can't be reached ({explained(error)})"
-        hint = "does it exist (`deltadrop topics check`), and is Kafka up?"
-        return PublishError(what, where=where, hint=hint)
-    return PublishError(f"can't be sent ({explained(error)})", where=where)
 
 
 def _kafka_settings(kafka: Settings | KafkaSettings | str) -> KafkaSettings:
@@ -296,12 +284,9 @@ class _InFlight:
         deadline = time.monotonic() + self._wait_seconds
         while not self._fits(size) and not self._failed:
             oldest = self._pending[0]
-            try:
-                oldest.future.get(timeout=max(0.0, deadline - time.monotonic()))
-            except KafkaError as error:
-                if not oldest.future.is_done:
-                    what = f"the queue stays full ({len(self._pending)} events on their way)"
-                    raise PublishError(what, hint="is Kafka up, and keeping pace?") from error
+            if not is_settled(oldest.future, max(0.0, deadline - time.monotonic())):
+                what = f"the queue stays full ({len(self._pending)} events on their way)"
+                raise PublishError(what, hint="is Kafka up, and keeping pace?")
             self._reap()
         self.raise_failures()
 

@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from functools import cache
 from itertools import count
 
+from kafka.errors import KafkaError
+
 from schemas.backoff import Backoff
 from schemas.errors import DeltadropError
 from schemas.settings.kafka import KafkaSettings
 from schemas.settings.kafka_probe import KafkaRefusedError, probe
 
-__all__ = ["KAFKA_HINT", "errors_as", "wait_until_reachable"]
+__all__ = ["KAFKA_HINT", "errors_as", "explained", "wait_until_reachable"]
 
 KAFKA_HINT = (
     "check kafka.bootstrap_servers or KAFKA_BOOTSTRAP_SERVERS, kafka.security, and that Kafka is up"
@@ -23,6 +25,10 @@ KAFKA_HINT = (
 _WAIT_SECONDS = 10
 """How long to wait for the first answer: a broker that restarts is back by then."""
 _BACKOFF = Backoff(first=0.25, longest=1)
+
+_LONGEST = 300
+"""How much of an error's text is said: some repeat the whole request, all its topics, and answer.
+"""
 
 log = logging.getLogger(__name__)
 
@@ -61,20 +67,28 @@ def wait_until_reachable(kafka: KafkaSettings, kind: type[DeltadropError]) -> No
 @contextmanager
 def errors_as(
     kind: type[DeltadropError],
-    foreign: type[Exception],
     what: str,
     *,
     where: str,
     hint: str = KAFKA_HINT,
+    foreign: type[Exception] | tuple[type[Exception], ...] = KafkaError,
 ) -> Iterator[None]:
     """Raise a client library's errors as ours: what failed, with the library's own words.
 
-    foreign: the base of the library's errors: kafka-python and aiokafka each have their own.
+    foreign: the base of the library's errors, kafka-python's by default; aiokafka has its own.
     """
     try:
         yield
     except foreign as error:
-        raise kind(f"{what}: {error!r}", where=where, hint=hint) from error
+        raise kind(f"{what}: {explained(error)}", where=where, hint=hint) from error
+
+
+def explained(error: BaseException) -> str:
+    """A library's error by name and text, of a length that can be read."""
+    text = " ".join(str(error).split())
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    name = type(error).__name__
+    return text if text.startswith(name) else f"{name}: {text}" if text else name
 
 
 def _warn_where_unencrypted(kafka: KafkaSettings) -> None:

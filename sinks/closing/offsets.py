@@ -17,7 +17,6 @@ import numpy.typing as npt
 from kafka import KafkaConsumer
 from kafka import TopicPartition as KafkaPartition
 from kafka.consumer.fetcher import Fetcher
-from kafka.errors import KafkaError
 
 from schemas.errors import CloseError
 from schemas.settings.kafka import KafkaSettings
@@ -122,7 +121,7 @@ class KafkaOffsets:
         what = f"offsets of topic {topic} can't be looked up"
         where = f"Kafka {self._kafka.bootstrap_servers}"
         with (
-            errors_as(CloseError, KafkaError, what, where=where),
+            errors_as(CloseError, what, where=where),
             plain_consumer(self._kafka) as consumer,
         ):
             yield consumer

@@ -14,7 +14,6 @@ from typing import Any, Final, TypeAlias
 
 from kafka import KafkaConsumer
 from kafka import TopicPartition as KafkaPartition
-from kafka.errors import KafkaError
 
 from schemas.errors import PartitionError
 from schemas.settings.kafka import KafkaSettings
@@ -130,7 +129,7 @@ class LetterReader:
     def _reading(self) -> Iterator[KafkaConsumer]:
         wait_until_reachable(self._kafka, PartitionError)
         with (
-            errors_as(PartitionError, KafkaError, "can't be read", where=f"topic {self._topic}"),
+            errors_as(PartitionError, "can't be read", where=f"topic {self._topic}"),
             plain_consumer(self._kafka) as consumer,
         ):
             yield consumer

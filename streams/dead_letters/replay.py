@@ -21,7 +21,6 @@ import pyarrow as pa
 import structlog
 from kafka import KafkaProducer
 from kafka.errors import (
-    KafkaError,
     MessageSizeTooLargeError,
     ProducerFencedError,
     RecordListTooLargeError,
@@ -30,7 +29,7 @@ from kafka.errors import (
 from schemas.errors import PartitionError
 from schemas.settings.kafka import KafkaSettings
 from schemas.settings.kafka_access import client_options
-from schemas.settings.reachable import KAFKA_HINT
+from schemas.settings.reachable import KAFKA_HINT, errors_as
 from streams.dead_letters.read import REPLAYED, Identity, Letter, LetterReader
 from streams.reading.kafka import OffsetsGoneError, TopicMissingError, Topics
 from streams.reading.record_stream import MOST_RECORD_BYTES
@@ -206,31 +205,33 @@ class Replayer:
 
     @contextmanager
     def _producing(self) -> Iterator[KafkaProducer]:
-        try:
-            producer = KafkaProducer(
-                **client_options(self._kafka),
-                acks="all",
-                enable_idempotence=True,
-                transactional_id=f"{self._topic}.replay",
-                allow_auto_create_topics=False,
-                # An event that was sent compressed may fit its topic only when compressed.
-                compression_type="gzip",
-                max_request_size=2 * MOST_RECORD_BYTES,
-            )
+        where, again = f"topic {self._topic}", "nothing is replayed twice"
+        hint = f"run it again, {again}; {KAFKA_HINT}"
+        with errors_as(PartitionError, "not all was replayed", where=where, hint=hint):
             try:
-                producer.init_transactions()
-                yield producer
-            finally:
-                producer.close(timeout=_SEND_SECONDS)
-        except ProducerFencedError as error:
-            raise PartitionError(
-                what="another replay was started meanwhile",
-                where=f"topic {self._topic}",
-                hint="run it again when that one has ended: nothing is replayed twice",
-            ) from error
-        except KafkaError as error:
-            raise PartitionError(
-                what=f"not all was replayed: {error!r}",
-                where=f"topic {self._topic}",
-                hint=f"run it again, nothing is replayed twice; {KAFKA_HINT}",
-            ) from error
+                with self._producer() as producer:
+                    producer.init_transactions()
+                    yield producer
+            except ProducerFencedError as error:
+                raise PartitionError(
+                    what="another replay was started meanwhile",
+                    where=where,
+                    hint=f"run it again when that one has ended: {again}",
+                ) from error
+
+    @contextmanager
+    def _producer(self) -> Iterator[KafkaProducer]:
+        producer = KafkaProducer(
+            **client_options(self._kafka),
+            acks="all",
+            enable_idempotence=True,
+            transactional_id=f"{self._topic}.replay",
+            allow_auto_create_topics=False,
+            # An event that was sent compressed may fit its topic only when compressed.
+            compression_type="gzip",
+            max_request_size=2 * MOST_RECORD_BYTES,
+        )
+        try:
+            yield producer
+        finally:
+            producer.close(timeout=_SEND_SECONDS)

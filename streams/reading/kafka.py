@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID
 
 from kafka import KafkaAdminClient, KafkaConsumer
-from kafka.errors import KafkaError
 
 from schemas.errors import PartitionError
 from schemas.settings.kafka import KafkaSettings
@@ -70,7 +69,7 @@ class Topics:
         Raises PartitionError if the broker doesn't answer.
         """
         where = f"Kafka {self._kafka.bootstrap_servers}"
-        with errors_as(PartitionError, KafkaError, "can't be asked about its topics", where=where):
+        with errors_as(PartitionError, "can't be asked about its topics", where=where):
             answers = self._described(sorted(names))
         return {
             a["name"]: TopicIdentity(a["name"], UUID(a["topic_id"]), len(a["partitions"]))
@@ -85,7 +84,7 @@ class Topics:
                 wait_until_reachable(self._kafka, PartitionError)
                 self._admin = KafkaAdminClient(**client_options(self._kafka))
             found: list[dict[str, Any]] = self._admin.describe_topics(names)
-        except KafkaError:
+        except Exception:
             self.close()
             raise
         return found

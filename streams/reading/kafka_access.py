@@ -7,15 +7,21 @@ consumer and its producer; it has no other client.
 from __future__ import annotations
 
 import ssl
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
+from aiokafka.errors import KafkaError
 from faust.auth import Credentials, SASLCredentials, SSLCredentials
 
 from schemas.settings.credentials import password_of, tls_context
 from schemas.settings.kafka import KafkaSecurity, KafkaSettings
 from schemas.settings.kafka_access import SECTION
+from schemas.settings.reachable import errors_as
 
-__all__ = ["aiokafka_options", "faust_credentials"]
+__all__ = ["aiokafka_errors_as", "aiokafka_options", "faust_credentials"]
+
+aiokafka_errors_as: Final = partial(errors_as, foreign=KafkaError)
+"""Raise aiokafka's errors as ours."""
 
 
 def aiokafka_options(kafka: KafkaSettings) -> dict[str, Any]:

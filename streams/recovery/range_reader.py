@@ -16,15 +16,14 @@ import aiokafka
 import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
-from aiokafka.errors import KafkaError
 
 from schemas.errors import PartitionError
 from schemas.settings.kafka import KafkaSettings
-from schemas.settings.reachable import errors_as, wait_until_reachable
+from schemas.settings.reachable import wait_until_reachable
 from streams.reading.fetch import ColumnConsumer, UnreadableBatchError
 from streams.reading.gather import BATCH_RECORDS, MIB
 from streams.reading.kafka import OffsetsGoneError
-from streams.reading.kafka_access import aiokafka_options
+from streams.reading.kafka_access import aiokafka_errors_as, aiokafka_options
 from streams.reading.records import Chunk, Flush
 from streams.storage.layout import TopicPartition
 from streams.writing.batch import BatchWriter
@@ -71,7 +70,7 @@ class RangeReader:
 
     def _errors(self) -> AbstractContextManager[None]:
         where = f"Kafka {self.kafka.bootstrap_servers}"
-        return errors_as(PartitionError, KafkaError, "can't be read", where=where)
+        return aiokafka_errors_as(PartitionError, "can't be read", where=where)
 
     def find(
         self, partition: TopicPartition, first: int, end: int, texts: Sequence[str]
@@ -92,7 +91,7 @@ class RangeReader:
 
     async def _record(self, tp: aiokafka.TopicPartition, offset: int) -> pa.RecordBatch | None:
         what, where = f"offset {offset} can't be read", f"{tp.topic}/{tp.partition}"
-        with errors_as(PartitionError, KafkaError, what, where=where):
+        with aiokafka_errors_as(PartitionError, what, where=where):
             async with self._reading(tp) as consumer:
                 if (await consumer.end_offsets([tp]))[tp] <= offset:
                     return None
@@ -107,7 +106,7 @@ class RangeReader:
         found: list[tuple[int, int]] = []
         what = f"offsets {first} to {end} can't be looked through"
         where = f"{partition.topic}/{partition.partition}"
-        with errors_as(PartitionError, KafkaError, what, where=where):
+        with aiokafka_errors_as(PartitionError, what, where=where):
             async for chunk in self._chunks(_tp(partition), first, end):
                 for records in chunk.records:
                     values = records.column("value")

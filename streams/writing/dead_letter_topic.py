@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
 from schemas.errors import PartitionError
 from schemas.reasons import reason_text
@@ -101,7 +101,7 @@ class DeadLetterTopic:
         """See DeadLetters.send."""
         what, hint = "a dead letter was not taken", "nothing is lost: the batch is tried again"
         hint = f"{hint}; check the topic and the broker"
-        with errors_as(PartitionError, KafkaError, what, where=f"topic {self.topic}", hint=hint):
+        with errors_as(PartitionError, what, where=f"topic {self.topic}", hint=hint):
             for together in _together(events):
                 self._deliver(together)
 

@@ -95,6 +95,28 @@ def test_no_public_class_has_the_name_of_another() -> None:
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
+KNOW_EVERY_KAFKA_ERROR = {
+    "producers/connection.py": "as those of publishing",
+    "schemas/settings/kafka_access.py": "a default stands in for what Kafka doesn't say",
+    "schemas/settings/reachable.py": "kafka-python's as ours, for every package",
+    "streams/reading/faust_transport.py": "a topic that is new is asked again",
+    "streams/reading/kafka_access.py": "aiokafka's as ours",
+}
+"""What each does with the base of Kafka's errors; others may know single ones, to act on them."""
+
+
+def test_kafkas_errors_are_translated_in_one_place_of_a_package() -> None:
+    importers = {
+        name_of(path)
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom)
+        and (node.module or "").partition(".")[0] in ("kafka", "aiokafka", "confluent_kafka")
+        and {"KafkaError", "KafkaException", "errors"} & {name.name for name in node.names}
+    }
+    assert importers == set(KNOW_EVERY_KAFKA_ERROR)
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_nothing_imports_the_command_line(package: str) -> None:
     importers = [
