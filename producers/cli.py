@@ -32,7 +32,7 @@ _STDIN = Path("-")
 _TELL_SECONDS = 5.0
 """How often a plain line tells of progress where there is no terminal."""
 
-Tell: TypeAlias = Callable[[str, int], None]
+Report: TypeAlias = Callable[[str, int], None]
 
 
 def publish(
@@ -50,8 +50,8 @@ def publish(
     """
     settings = load_settings(config)
     try:
-        with _opened(file) as lines, _told(as_json) as tell:
-            outcome = _published(settings, lines, str(file), keep_going, tell)
+        with _opened(file) as lines, _progress(as_json) as report:
+            outcome = _published(settings, lines, str(file), keep_going, report)
     except WrongInputError as error:
         if not as_json:
             raise
@@ -64,7 +64,7 @@ def publish(
 
 
 def _published(
-    settings: Settings, file: IO[bytes], name: str, keep_going: bool, tell: Tell
+    settings: Settings, file: IO[bytes], name: str, keep_going: bool, report: Report
 ) -> PublishOutcome:
     lines = bounded_lines(file)
     catalog = load_catalog(settings.tables)
@@ -74,9 +74,9 @@ def _published(
         return Publisher(settings, settings.registry, catalog)
 
     if not keep_going:
-        return publish_lines(lines, name, catalog, prefix, connect, tell)
+        return publish_lines(lines, name, catalog, prefix, connect, report)
     with connect() as publisher:
-        return publish_right_lines(lines, name, catalog, prefix, publisher, tell)
+        return publish_right_lines(lines, name, catalog, prefix, publisher, report)
 
 
 @contextmanager
@@ -99,7 +99,7 @@ def _opened(file: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _told(as_json: bool) -> Iterator[Tell]:
+def _progress(as_json: bool) -> Iterator[Report]:
     """Progress on stderr: a line that moves on a terminal, a plain line now and then elsewhere."""
     if as_json:
         yield lambda step, done: None
@@ -141,7 +141,7 @@ def create(config: Config = None, as_json: AsJson = False) -> None:
     settings = load_settings(config)
     names = wanted_topics(load_catalog(settings.tables), settings.kafka)
     with TopicKeeper(settings.kafka) as keeper:
-        _tell_topics(keeper.create(names), as_json)
+        _print_topics(keeper.create(names), as_json)
 
 
 @topics.command()
@@ -150,10 +150,10 @@ def check(config: Config = None, as_json: AsJson = False) -> None:
     settings = load_settings(config)
     names = wanted_topics(load_catalog(settings.tables), settings.kafka)
     with TopicKeeper(settings.kafka) as keeper:
-        _tell_topics(keeper.check(names), as_json)
+        _print_topics(keeper.check(names), as_json)
 
 
-def _tell_topics(report: TopicsReport, as_json: bool) -> None:
+def _print_topics(report: TopicsReport, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"right": not report.wrong, **asdict(report)}))
         if report.wrong:

@@ -181,7 +181,7 @@ class _TopicEncoder:
     def check(self, events: Sequence[Encoded]) -> dict[int, str]:
         values = [_OWN_HEADER + event.datum for event in events]
         refused = self._decoder.decode(values, [event.key for event in events]).refused
-        return {one.index: one.reason for one in refused}
+        return {datum.index: datum.reason for datum in refused}
 
     def _refuse_unknown(self, name: str, event: Event, fields: Iterable[str]) -> None:
         elsewhere = any(name in payload.fields for payload in self._spec.payloads.values())
@@ -228,7 +228,9 @@ def _field(avro_type: AvroType, name: str, leaves: Leaves) -> _Field:
 def _converter(avro_type: AvroType, name: str, leaves: Leaves) -> _Field:
     match avro_type:
         case RecordType(_, fields):
-            inside = {one.name: _field(one.type, f"{name}.{one.name}", leaves) for one in fields}
+            inside = {
+                field.name: _field(field.type, f"{name}.{field.name}", leaves) for field in fields
+            }
             return lambda value: _record(value, name, inside)
         case ArrayType(items):
             item = _converter(items, name, leaves)
@@ -257,7 +259,7 @@ def _record(value: object, name: str, inside: Mapping[str, _Field]) -> dict[str,
 def _list(value: object, name: str, item: _Field) -> list[object]:
     if not isinstance(value, list | tuple):
         _refuse(name, "isn't a list")
-    return [item(one) for one in value]
+    return [item(member) for member in value]
 
 
 def _symbol(value: object, name: str, known: Mapping[str, str]) -> str:

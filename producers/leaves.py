@@ -136,15 +136,15 @@ def decimal_leaf(precision: int, scale: int) -> Leaf:
         if not isinstance(exponent, int):
             raise ValueError("isn't a number")
         text = "".join(map(str, digits))
-        telling = text.rstrip("0")
-        if not telling:
+        significant = text.rstrip("0")
+        if not significant:
             return b"\0"
-        shift = exponent + len(text) - len(telling) + scale
+        shift = exponent + len(text) - len(significant) + scale
         if shift < 0:
             raise ValueError(f"has more than {scale} decimals")
-        if len(telling) + shift > precision:
+        if len(significant) + shift > precision:
             raise ValueError(f"has more than {precision} digits")
-        unscaled = int(telling) * 10**shift
+        unscaled = int(significant) * 10**shift
         signed: int = -unscaled if sign else unscaled
         return signed.to_bytes(signed.bit_length() // 8 + 1, "big", signed=True)
 

@@ -165,7 +165,9 @@ class TopicKeeper:
 
     def _described(self, names: Iterable[str]) -> dict[str, Mapping[str, Any]]:
         answers = self._admin.describe_topics(list(names))
-        return {one["name"]: one for one in answers if one["error_code"] != _UNKNOWN_TOPIC}
+        return {
+            answer["name"]: answer for answer in answers if answer["error_code"] != _UNKNOWN_TOPIC
+        }
 
     def _configs(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
         resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
@@ -173,7 +175,7 @@ class TopicKeeper:
             return {}
         answer = self._admin.describe_configs(resources, config_filter="all")["topic"]
         return {
-            name: {key: str(one["value"]) for key, one in config.items()}
+            name: {key: str(entry["value"]) for key, entry in config.items()}
             for name, config in answer.items()
         }
 
@@ -201,7 +203,7 @@ def _findings(
         )
     if int(config.get("retention.bytes", _NO_LIMIT)) != _NO_LIMIT:
         yield wrong("retention.bytes", f"{_NO_LIMIT}: it may remove events early", True)
-    replication = min((len(one["replica_nodes"]) for one in partitions), default=0)
+    replication = min((len(partition["replica_nodes"]) for partition in partitions), default=0)
     if replication < _SAFE_REPLICATION:
         what = f"replicas: {replication}"
         yield TopicFinding(name, what, f"{_SAFE_REPLICATION} survive the loss of a broker", True)

@@ -50,7 +50,7 @@ TRUST: Final = f"name the certificate of its authority in registry.ca_file; {ADD
 NOT_LET_IN: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 _TIMEOUT_SECONDS: Final = 10
-_KEPT_SECONDS: Final = 5  # an idle connection
+_IDLE_SECONDS: Final = 5  # an idle connection
 _TRIES: Final = 3
 _BACKOFF: Final = Backoff(first=0.2)
 _AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
@@ -90,7 +90,7 @@ class RegistryReader:
             limits=httpx.Limits(
                 max_connections=CONNECTIONS,
                 max_keepalive_connections=CONNECTIONS,
-                keepalive_expiry=_KEPT_SECONDS,
+                keepalive_expiry=_IDLE_SECONDS,
             ),
             headers={"Accept": _ACCEPT},
         )

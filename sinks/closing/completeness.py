@@ -83,7 +83,7 @@ class Completeness:
         """
         bounded = [self._bounded(need) for need in needs]
         deadline = time.monotonic() + self._wait_seconds
-        said = float("-inf")
+        reported = float("-inf")
         while True:
             chosen = [self._choose(need) for need in bounded]
             self._refuse_set_aside(chosen)
@@ -92,8 +92,8 @@ class Completeness:
             lags = [lag for choice in chosen for lag in self._lags(choice)]
             if not lags:
                 return tuple(Choice(choice.partition, choice.tiling) for choice in chosen)
-            if time.monotonic() - said >= _SAY_AGAIN_SECONDS:
-                said = time.monotonic()
+            if time.monotonic() - reported >= _SAY_AGAIN_SECONDS:
+                reported = time.monotonic()
                 progress(lags)
             if time.monotonic() >= deadline:
                 raise _late(lags)

@@ -186,8 +186,8 @@ class Cuts:
         found = self._offsets.at(topic, partitions, at)
         earlier, later = self._neighbours(topic, topic_id, instant, partitions)
         offsets = tuple(
-            min(self.times.settled(TopicPartition(topic, topic_id, number), at, one, begin), end)
-            for number, (one, begin, end) in enumerate(zip(found, earlier, later, strict=True))
+            min(self.times.settled(TopicPartition(topic, topic_id, number), at, offset, begin), end)
+            for number, (offset, begin, end) in enumerate(zip(found, earlier, later, strict=True))
         )
         return TopicCut(topic, topic_id, instant, offsets)
 

@@ -205,12 +205,12 @@ class Intentions:
         """
         if wanted:
             self.refuse_initial(export)
-            self.ledger.ask_for_initial(export.name, instant)
+            self.ledger.request_initial(export.name, instant)
             return True
         if export.type.line is not Line.ROW:  # it can have none
             return False
-        asked_before = self.ledger.is_asked_for_initial(export.name, instant)
-        return asked_before and not any(self.ledger.closes(export.name))
+        requested_before = self.ledger.is_initial_requested(export.name, instant)
+        return requested_before and not any(self.ledger.closes(export.name))
 
     def refuse_initial(self, export: Export) -> None:
         """Refuse the initial drop of an export that can have none: it is of rows, and an export's

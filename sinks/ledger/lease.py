@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 SCHEDULERS: Final = "schedule"
 """Name of the lease that the working scheduler has."""
 
-_KEPT: Final = 3
+_RETAINED: Final = 3
 """Grants that stay, the last ones: a reader that listed them finds what it listed."""
 _FURTHEST: Final = 2.0
 """Times its length that a grant may end from now: clocks that disagree by less do no harm."""
@@ -161,7 +161,7 @@ class Lease:
 
     def _clear_before(self, number: int) -> None:
         for path in list(_grants(self._store, self._name)):
-            if path.number <= number - _KEPT:
+            if path.number <= number - _RETAINED:
                 self._store.remove(str(path))
 
     def _file(self, number: int) -> str:

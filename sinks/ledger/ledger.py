@@ -86,11 +86,11 @@ class Ledger:
         """Return the instant of the close that follows the previous, if one has begun."""
         return read_entry(self.store, str(ChainPath(export, previous)), _linked)
 
-    def ask_for_initial(self, export: str, instant: dt.datetime) -> None:
+    def request_initial(self, export: str, instant: dt.datetime) -> None:
         """Record that the close at an instant is to make the export's initial drop."""
         self.store.create(str(InitialPath(export, instant)), f"{stamp(instant)}\n".encode())
 
-    def is_asked_for_initial(self, export: str, instant: dt.datetime) -> bool:
+    def is_initial_requested(self, export: str, instant: dt.datetime) -> bool:
         """Whether the close at an instant was ever asked for as the export's initial drop."""
         return read_entry(self.store, str(InitialPath(export, instant)), lambda _: True) is not None
 

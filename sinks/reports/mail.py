@@ -97,8 +97,8 @@ class Mail:
         later = {who: answer for who, answer in refused.items() if answer.code < _FOR_GOOD}
         for recipient, answer in refused.items():
             if recipient not in later:
-                code, said = answer
-                log.warning("recipient refused", recipient=recipient, code=code, said=said)
+                code, text = answer
+                log.warning("recipient refused", recipient=recipient, code=code, said=text)
         if later:
             whom = ", ".join(f"{who} ({answer.code})" for who, answer in later.items())
             raise PartlySentError(f"the mail server can't take it now for {whom}", tuple(later))
@@ -125,7 +125,7 @@ class Mail:
         except (OSError, SMTPException) as error:
             cause = cause_of(error)
             raise UnreachableError(
-                f"the mail server can't be used: {_said(cause)}",
+                f"the mail server can't be used: {_answer_of(cause)}",
                 where=self._where,
                 hint=_hint(cause),
             ) from error
@@ -150,21 +150,23 @@ class Mail:
                 for refusal in error.recipients
             }
             if all(answer.code >= _FOR_GOOD for answer in refused.values()):
-                said = "; ".join(
+                answers = "; ".join(
                     f"{who}: {answer.code} {answer.message}" for who, answer in refused.items()
                 )
                 raise RefusedError(
-                    f"the mail server refuses it: {said}",
+                    f"the mail server refuses it: {answers}",
                     where=f"report {report.id}",
                     hint=_REFUSED,
                 ) from error
         except OSError as error:
             raise UnreachableError(
-                f"the mail server left: {_said(error)}", where=self._where, hint="it is tried again"
+                f"the mail server left: {_answer_of(error)}",
+                where=self._where,
+                hint="it is tried again",
             ) from error
         except (SMTPException, ValueError) as error:  # of an address, too
             raise ReportError(
-                f"the mail server refuses it: {_said(error)}",
+                f"the mail server refuses it: {_answer_of(error)}",
                 where=f"report {report.id}",
                 hint=_REFUSED,
             ) from error
@@ -199,7 +201,7 @@ def _hint(error: BaseException) -> str:
     return "check `mail.host` and `mail.port`, and that the server is up"
 
 
-def _said(error: BaseException) -> str:
+def _answer_of(error: BaseException) -> str:
     if isinstance(error, SMTPResponseException):
         return f"{error.code} {error.message}"
     return str(error) or type(error).__name__

@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 
 _DAY_SECONDS: Final = 86_400
 _TRIED_DAYS: Final = 7  # then a report is old news, and the log says that it wasn't sent
-_KEPT_DAYS: Final = 90
+_RETAINED_DAYS: Final = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Outbox:
     def pending(self) -> list[Report]:
         """Return what any channel has still to send, trouble first, then oldest first."""
         names = {channel.name for channel in self._channels}
-        found = [report for entry in self._entries() for report in self._unsent(entry, names)]
+        found = [report for entry in self._entries() for report in self._pending(entry, names)]
         return _trouble_first(found)
 
     def unsent(self) -> list[Unsent]:
@@ -90,7 +90,7 @@ class Outbox:
         entries = list(self._entries())
         found = []
         for name in (channel.name for channel in self._channels):
-            made_at = [left.told_at for entry in entries for left in self._unsent(entry, {name})]
+            made_at = [left.told_at for entry in entries for left in self._pending(entry, {name})]
             if made_at:
                 found.append(Unsent(name, len(made_at), min(made_at), self._trouble(name)))
         return found
@@ -110,7 +110,7 @@ class Outbox:
     def _send_by(
         self, channel: ReportChannel, entries: Sequence[_Entry], may_send: Callable[[], bool]
     ) -> int:
-        unsent = (report for entry in entries for report in self._unsent(entry, {channel.name}))
+        unsent = (report for entry in entries for report in self._pending(entry, {channel.name}))
         sent, trouble = 0, ""
         for report in _trouble_first(unsent):
             if not may_send():
@@ -196,7 +196,7 @@ class Outbox:
         for path in ReportPath.among(names):
             yield _Entry(path, frozenset(done.get(path, ())))
 
-    def _unsent(self, entry: _Entry, channels: Collection[str]) -> Iterator[Report]:
+    def _pending(self, entry: _Entry, channels: Collection[str]) -> Iterator[Report]:
         if entry.done.issuperset(channels):
             return
         try:
@@ -208,7 +208,7 @@ class Outbox:
 
     def _clear_away(self, entries: Sequence[_Entry]) -> None:
         for entry in entries:
-            if age_of(self._store, str(entry.path)) > _KEPT_DAYS * _DAY_SECONDS:
+            if age_of(self._store, str(entry.path)) > _RETAINED_DAYS * _DAY_SECONDS:
                 for channel in entry.done:
                     self._store.remove(str(SentPath.of(entry.path, channel)))
                 self._store.remove(str(entry.path))

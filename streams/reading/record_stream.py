@@ -23,7 +23,7 @@ from streams.reading.record_columns import (
 from streams.reading.records import RECORDS, Part
 
 __all__ = [
-    "KEPT_BYTES",
+    "FIRST_BYTES",
     "MOST_RECORD_BYTES",
     "NOTHING",
     "PIECE_BYTES",
@@ -42,7 +42,7 @@ MOST_RECORD_BYTES: Final = PIECE_BYTES
 *Bounds*).
 """
 
-KEPT_BYTES: Final = 64 << 10
+FIRST_BYTES: Final = 64 << 10
 """Bytes that remain of a larger record's value, and of its key."""
 
 _VARINT_BYTES: Final = 10  # the longest
@@ -135,7 +135,7 @@ class RecordStream:
         if size < -1 or self._at + size > end:
             raise CorruptRecordsError("a record's fields are longer than the record")
         digest = hashlib.sha256()
-        start = yield from self._passed(max(size, 0), KEPT_BYTES, digest)
+        start = yield from self._passed(max(size, 0), FIRST_BYTES, digest)
         return None if size < 0 else start, Part(max(size, 0), digest.hexdigest())
 
     def _passed(

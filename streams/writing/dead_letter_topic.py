@@ -20,7 +20,7 @@ from schemas.reasons import reason_text
 from schemas.settings.kafka import KafkaSettings
 from schemas.settings.kafka_access import client_options, largest_batch_bytes
 from schemas.settings.reachable import errors_as
-from streams.reading.record_stream import KEPT_BYTES
+from streams.reading.record_stream import FIRST_BYTES
 from streams.reading.records import Part
 
 __all__ = [
@@ -174,7 +174,7 @@ def letter_within(event: Poison, most: int) -> Poison:
     if _letter_bytes(short) > most:
         short = replace(short, key=None, reason=reason_text(event.reason, _SHORT_REASON))
     room = max(most - _letter_bytes(short), 0)
-    return replace(short, value=(event.value or b"")[: min(room, KEPT_BYTES)])
+    return replace(short, value=(event.value or b"")[: min(room, FIRST_BYTES)])
 
 
 def headers_of(event: Poison) -> list[tuple[str, bytes]]:

@@ -20,7 +20,7 @@ from streams.reading import record_stream
 from streams.reading.fetch import ColumnRecords, UnreadableBatchError
 from streams.reading.inflate import InflateError, inflated_if_small, opened
 from streams.reading.record_batches import KafkaBatches
-from streams.reading.record_stream import KEPT_BYTES, MOST_RECORD_BYTES
+from streams.reading.record_stream import FIRST_BYTES, MOST_RECORD_BYTES
 from streams.reading.records import Part
 
 MIB = 1 << 20
@@ -128,7 +128,7 @@ def test_a_record_larger_than_the_bound_is_passed_over_and_hashed_and_never_held
         digest.update(part)
     assert Part.of(large) == Part(size, digest.hexdigest())
     assert large.column("key").to_pylist() == [b"33"]
-    assert large.column("value").to_pylist() == [bytes(KEPT_BYTES)]
+    assert large.column("value").to_pylist() == [bytes(FIRST_BYTES)]
     assert peak < 40 * MIB
 
 
