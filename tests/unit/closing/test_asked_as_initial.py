@@ -115,7 +115,7 @@ def test_one_that_a_delta_comes_before_meanwhile_is_refused(
 
     def claim_late(ledger: Ledger, *told: Any) -> dt.datetime:
         monkeypatch.setattr(Ledger, "claim", claim)
-        monkeypatch.setattr(Ledger, "is_asked_for_initial", lambda *_: False)
+        monkeypatch.setattr(Ledger, "is_initial_requested", lambda *_: False)
         other.sinks.closer.intentions.make(export, at(6), lambda lags: None)
         return ledger.claim(*told)
 
