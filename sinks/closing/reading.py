@@ -9,14 +9,13 @@ from typing import Final, assert_never
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas.events import KINDS, EventType, Kind
 from schemas.topics import Topic
 from sinks.closing.bases import Bases
 from sinks.editions import EDITION
+from sinks.engine.engine import Ordered
 from sinks.engine.event_source import EventSource, clip
-from sinks.engine.ordered import Ordered
 from sinks.ledger.intent import Deletion
 from sinks.state.campaigns import fold_campaigns
 from sinks.state.downloads import fold_downloads
@@ -42,7 +41,6 @@ class Reading:
     def __init__(
         self,
         source: EventSource,
-        scratch: Path,
         bases: Bases,
         named: Mapping[str, str],
         choices: Sequence[Choice],
@@ -50,9 +48,8 @@ class Reading:
         firsts_days: int,
         repeat_hours: int,
     ) -> None:
-        """named: topic → name of the base that its state starts from. scratch: an empty folder."""
+        """named: topic → name of the base that its state starts from."""
         self.source = source
-        self._scratch = scratch
         self._bases = bases
         self._named = named
         self._choices = choices
@@ -144,15 +141,13 @@ class Reading:
 
     def deletions(self, deletions: Sequence[Deletion]) -> ir.Table:
         """Return a table of deletions of profiles: profileId, occurredAt."""
-        file = self._scratch / "deletions.parquet"
         ids = pa.array([one.profile_id for one in deletions], pa.int64())
         moments = pa.array([one.occurred_at for one in deletions], pa.timestamp("ms", tz="UTC"))
-        pq.write_table(pa.table({"profileId": ids, "occurredAt": moments}), file)
-        return self.file(file)
+        return self.source.table("deletions", pa.table({"profileId": ids, "occurredAt": moments}))
 
     def stored(self, name: str, table: ir.Table, by: Sequence[str]) -> bytes:
         """Compute a table in order of whole numbers and return it as a Parquet file."""
-        file = self._scratch / f"{name}.parquet"
+        file = self.source.scratch / f"{name}.parquet"
         Ordered(table, tuple(by), tuple(table.columns)).write(file)
         return file.read_bytes()
 
@@ -161,11 +156,10 @@ class Reading:
 
     def places(self, rows: Iterable[TakenOutPath]) -> ir.Table:
         """Return a table of where some rows of one topic stand."""
-        file, told = self._scratch / "places.parquet", sorted(rows)
-        columns = [[one.partition.partition for one in told], [one.offset for one in told]]
-        arrays = [pa.array(c, t) for c, t in zip(columns, (pa.int32(), pa.int64()), strict=True)]
-        pq.write_table(pa.Table.from_arrays(arrays, list(POSITION)), file)
-        return self.file(file)
+        places = sorted(rows)
+        partitions = pa.array([place.partition.partition for place in places], pa.int32())
+        offsets = pa.array([place.offset for place in places], pa.int64())
+        return self.source.table("places", pa.table([partitions, offsets], list(POSITION)))
 
     def _since(
         self,

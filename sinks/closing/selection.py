@@ -1,6 +1,6 @@
 """Select a drop: bring the tables that its intent names to the rules, and hand out what they say.
 
-The plan runs on embedded DuckDB, with a memory limit and a folder to spill to.
+The plan runs on an engine, with a memory limit and a folder to spill to.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from sinks.closing.losses import PassedSpan, passed_over_of_intent
 from sinks.closing.planning import planning
 from sinks.closing.reading import Reading
 from sinks.editions import WAITED_ARE_LATE, refuse_later
-from sinks.engine.duckdb import QueryEngine, query_files, query_rows
+from sinks.engine.engine import query_files, query_rows
+from sinks.engine.engines import open_engine
 from sinks.engine.event_source import EventSource, Narrowed, taken_out_of
 from sinks.engine.unreadable import explain_unreadable
 from sinks.exports.export import Export
@@ -174,13 +175,10 @@ class Selection:
         taken_out: Sequence[TakenOutPath] = (),
         narrowed: Narrowed | None = None,
     ) -> Iterator[Reading]:
-        opened = QueryEngine.opened(self.memory_limit, self.scratch)
-        with opened as (engine, folder), planning():
-            parts = (engine, self.partitions, self.catalog, folder, narrowed, taken_out)
-            source = EventSource(*parts)
+        with open_engine(self.memory_limit, self.scratch) as engine, planning():
+            source = EventSource(engine, self.partitions, self.catalog, narrowed, taken_out)
             reading = Reading(
                 source,
-                folder,
                 self.bases,
                 named,
                 choices,

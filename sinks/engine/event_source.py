@@ -1,7 +1,6 @@
 """Events as tables: what was chosen of a topic's partitions, ready for the plan.
 
-The tables are Ibis expressions on DuckDB over the streams' Parquet files. Files of which only some
-offsets count are clipped; columns that an older file lacks are empty.
+Columns and types are those that today's definitions declare, whatever the files have.
 """
 
 from __future__ import annotations
@@ -13,14 +12,13 @@ from pathlib import Path
 from uuid import UUID
 
 import ibis
-import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.derive import arrow_schema
 from schemas.tables import Catalog
 from schemas.topics import Topic
-from sinks.engine.duckdb import QueryEngine, parquet_scan
+from sinks.engine.engine import QueryEngine, Table
 from sinks.engine.unreadable import Read
 from streams.storage.choice import Choice
 from streams.storage.coverage import Tile, Tiling
@@ -40,7 +38,7 @@ class Narrowed:
     keys: tuple[int, ...]
     event_ids: tuple[UUID, ...]
 
-    def of(self, topic: Topic, table: ir.Table) -> ir.Table:
+    def of(self, topic: Topic, table: Table) -> Table:
         """Narrow a table of events, or of a state by key; another topic's stays whole."""
         if topic != self.topic or self.key not in table.columns:
             return table
@@ -62,7 +60,6 @@ class EventSource:
         engine: QueryEngine,
         partitions: Partitions,
         catalog: Catalog,
-        scratch: Path,
         narrowed: Narrowed | None = None,
         taken_out: Collection[TakenOutPath] = (),
     ) -> None:
@@ -71,12 +68,9 @@ class EventSource:
         self._engine = engine
         self._partitions = partitions
         self._catalog = catalog
-        self._scratch = scratch
         self._narrowed = narrowed
 
-    def events(
-        self, topic: Topic, event_types: Iterable[str], choices: Sequence[Choice]
-    ) -> ibis.Table:
+    def events(self, topic: Topic, event_types: Iterable[str], choices: Sequence[Choice]) -> Table:
         """Return the events of these types that the choices hold: the topic's columns and META.
 
         Rows come in no order; `eventId` is a UUID, moments are timestamps in UTC. Those that were
@@ -91,9 +85,7 @@ class EventSource:
         ]
         return carried.filter(~ibis.or_(*places))
 
-    def carried(
-        self, topic: Topic, event_types: Iterable[str], choices: Sequence[Choice]
-    ) -> ibis.Table:
+    def carried(self, topic: Topic, event_types: Iterable[str], choices: Sequence[Choice]) -> Table:
         """Return the same with the rows that were taken out: they make repeats, and use firsts."""
         chosen = [self._partitions.chosen(choice.partition, choice.tiling) for choice in choices]
         slices = [
@@ -102,24 +94,36 @@ class EventSource:
             for piece in self._partitions.slices(builtin_name(topic, event_type), chosen)
         ]
         self.read += [Read(topic.name, piece, tuple(chosen)) for piece in slices]
-        return self.narrowed(topic, self._engine.table_of(_query(self._empty(topic), slices)))
+        schema = pa.schema([*arrow_schema(topic, self._catalog), *META])
+        return self.narrowed(topic, self._engine.events(schema, slices))
 
-    def narrowed(self, topic: Topic, table: ir.Table) -> ir.Table:
+    def narrowed(self, topic: Topic, table: Table) -> Table:
         """Return what is asked for of a topic's table."""
         return table if self._narrowed is None else self._narrowed.of(topic, table)
 
-    def file(self, path: Path) -> ibis.Table:
+    def file(self, path: Path) -> Table:
         """Return the rows of a Parquet file of this machine."""
         return self._file(str(path), path)
 
-    def stored(self, name: str) -> ibis.Table:
+    def stored(self, name: str) -> Table:
         """Return the rows of a stored Parquet file."""
         (path,) = self._partitions.store.local([name])
         return self._file(name, path)
 
-    def _file(self, name: str, path: Path) -> ibis.Table:
+    def _file(self, name: str, path: Path) -> Table:
         self.read.append(Read("", FileSlice(name, path, ())))
-        return self._engine.table_of(f"SELECT * FROM {_files([path])}")
+        return self._engine.file(path)
+
+    def table(self, name: str, rows: pa.Table) -> Table:
+        """Return some rows as a table. name: one that no other such table has."""
+        path = self.scratch / f"{name}.parquet"
+        pq.write_table(rows, path)
+        return self.file(path)
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for files that are needed as long as the engine is."""
+        return self._engine.scratch
 
     def dead_letters(self, choices: Sequence[Choice]) -> int:
         """Count the dead letters that the choices hold, the rows that were taken out among them."""
@@ -137,16 +141,6 @@ class EventSource:
             if one.partition == choice.partition
             and any(piece.first <= one.offset < piece.next for piece in choice.tiling.tiles)
         ]
-
-    def _empty(self, topic: Topic) -> Path:
-        """Name a file without rows: it gives the types, and the columns that others lack."""
-        path = self._scratch / f"none-{topic.local}.parquet"
-        if not path.exists():
-            schema = pa.schema([*arrow_schema(topic, self._catalog), *META])
-            # Not `empty_table`: it imports pandas where that is installed, half a second's work.
-            none = [pa.nulls(0, field.type) for field in schema]
-            pq.write_table(pa.Table.from_arrays(none, schema=schema), path)
-        return path
 
 
 def taken_out_of(partitions: Partitions, choices: Iterable[Choice]) -> tuple[TakenOutPath, ...]:
@@ -186,25 +180,3 @@ def _clip(tiling: Tiling, first: int, end: int) -> Tiling:
         if piece.first < high and piece.next > low
     )
     return Tiling(low, high, tiles, ())
-
-
-def _query(empty: Path, slices: Sequence[FileSlice]) -> str:
-    whole = [piece.path for piece in slices if not piece.clips]
-    selects = [f"SELECT * FROM {_files([empty, *whole])}"]
-    selects.extend(
-        f"SELECT * FROM {_files([piece.path])} WHERE {_within(piece)}"
-        for piece in slices
-        if piece.clips
-    )
-    return "\nUNION ALL BY NAME\n".join(selects)
-
-
-def _files(paths: Sequence[Path]) -> str:
-    return parquet_scan(paths, "union_by_name")
-
-
-def _within(piece: FileSlice) -> str:
-    return " OR ".join(
-        f"(_partition = {partition} AND _offset >= {first} AND _offset < {end})"
-        for partition, first, end in piece.clips
-    )

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import duckdb
 import pyarrow as pa
 
 from schemas.errors import UnreadableError, UnreadableFilesError, UnreadableRowsError
 from schemas.full_disk import what_is_full
+from sinks.engine.engine import EngineError, EngineMemoryError
 from sinks.wording import counted
 from streams.recovery.unreadable import UnreadableRow, scanned, why_broken
 from streams.storage.partitions import Chosen, FileSlice
@@ -26,7 +26,7 @@ _SHOWN: Final = 3
 """Rows, files and partitions that a message names."""
 _LISTED: Final = 10
 """Offsets that a command names; all that can't be read are meant where there are more."""
-_OF_READING: Final = (duckdb.Error, pa.ArrowException, ArithmeticError, ValueError, OSError)
+_OF_READING: Final = (EngineError, pa.ArrowException, ArithmeticError, ValueError, OSError)
 """What engine, Arrow and rendering raise where a value or a file can't be read."""
 
 
@@ -68,7 +68,7 @@ def explain_unreadable(read: Callable[[], Iterable[Read]]) -> Iterator[None]:
     try:
         yield
     except _OF_READING as error:
-        if isinstance(error, duckdb.OutOfMemoryException) or what_is_full(error):
+        if isinstance(error, EngineMemoryError) or what_is_full(error):
             raise
         told = error_of(read())
         if told is None:

@@ -25,7 +25,8 @@ from schemas.topics import Topic
 from sinks.closing.cut import Cuts, TopicCut
 from sinks.closing.losses import Losses
 from sinks.editions import EDITION
-from sinks.engine.duckdb import QueryEngine, materialize, query_rows, stream_batches
+from sinks.engine.engine import QueryEngine, materialize, query_rows, stream_batches
+from sinks.engine.engines import open_engine
 from sinks.engine.event_source import EventSource, clip, taken_out_of
 from sinks.engine.unreadable import explain_unreadable
 from sinks.state.lives import among_deletions
@@ -134,19 +135,18 @@ class Deletions:
     ) -> tuple[pa.Table, int]:
         choices = [self._choice(one, one.begin) for one in ranges]
         bounds = {one.owner: (one.first, one.next) for one in ranges}
-        with QueryEngine.opened(self.memory_limit, self.scratch) as (engine, scratch):
-            source = self._source(engine, scratch, choices)
-            told = self._records(source, topic, choices, clip(choices, bounds))
-            before = engine.create_table("known", _as_table(known), temp=True)
+        with open_engine(self.memory_limit, self.scratch) as engine:
+            source = self._source(engine, choices)
+            records = self._records(source, topic, choices, clip(choices, bounds))
+            before = source.table("known", _as_table(known))
             with explain_unreadable(lambda: source.read):
-                found = stream_batches(_told(told, before)).read_all()
-            found = self._with_late(engine, scratch, topic, ranges, found)
+                found = stream_batches(_told(records, before)).read_all()
+            found = self._with_late(engine, topic, ranges, found)
         return _rows(found, known)
 
-    def _source(self, engine: QueryEngine, scratch: Path, choices: Sequence[Choice]) -> EventSource:
+    def _source(self, engine: QueryEngine, choices: Sequence[Choice]) -> EventSource:
         taken_out = taken_out_of(self.partitions, choices)
-        parts = (engine, self.partitions, self.catalog, scratch)
-        return EventSource(*parts, taken_out=taken_out)
+        return EventSource(engine, self.partitions, self.catalog, taken_out=taken_out)
 
     def _records(
         self,
@@ -161,12 +161,7 @@ class Deletions:
         return without_repeats(source.events(topic, _TYPES, within), repeated)
 
     def _with_late(
-        self,
-        engine: QueryEngine,
-        scratch: Path,
-        topic: Topic,
-        ranges: Sequence[_Range],
-        found: pa.Table,
+        self, engine: QueryEngine, topic: Topic, ranges: Sequence[_Range], found: pa.Table
     ) -> pa.Table:
         """What the new records tell, but of profiles that were created after their latest deletion
         occurred, before the range where it was recorded: what became of their lives, all of their
@@ -176,15 +171,15 @@ class Deletions:
         if not deleted.num_rows:
             return found
         everything = [self._choice(one, self._stored_from(one)) for one in ranges]
-        source = self._source(engine, scratch, everything)
+        source = self._source(engine, everything)
         before = clip(everything, {one.owner: (0, one.first) for one in ranges})
         created = source.events(topic, [EventType.CREATED], before)
         with explain_unreadable(lambda: source.read):
-            late = _created_later(created, engine.create_table("deleted", deleted, temp=True))
+            late = _created_later(created, source.table("deleted", deleted))
             if not query_rows(late.limit(1)):
                 return found
             records = self._records(source, topic, everything, everything)
-            nobody = engine.create_table("nobody", _as_table(Tombstones.none()), temp=True)
+            nobody = source.table("nobody", _as_table(Tombstones.none()))
             anew = stream_batches(_told(records.semi_join(late, "profileId"), nobody)).read_all()
         others = ~np.isin(found["profileId"].to_numpy(), anew["profileId"].to_numpy())
         return pa.concat_tables([found.filter(pa.array(others)), anew])

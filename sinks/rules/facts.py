@@ -15,8 +15,7 @@ import ibis
 import ibis.expr.types as ir
 
 from sinks.editions import EDITION
-from sinks.engine.duckdb import materialize, query_rows
-from sinks.engine.ordered import Ordered, in_order
+from sinks.engine.engine import Ordered, in_order, materialize, query_rows
 from sinks.rules.campaigns import CLOSES_TO_WAIT, is_active
 from sinks.rules.columns import Column, Origin
 from sinks.rules.declared import FactRule

@@ -16,7 +16,7 @@ from typing import Final, assert_never
 import ibis
 import ibis.expr.types as ir
 
-from sinks.engine.duckdb import interval_of, materialize
+from sinks.engine.engine import interval_of, materialize
 from sinks.rules.declared import FirstOf
 from sinks.state.firsts import Firsts
 from sinks.state.order import POSITION

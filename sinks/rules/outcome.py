@@ -8,7 +8,7 @@ from typing import Final
 import ibis
 import ibis.expr.types as ir
 
-from sinks.engine.duckdb import query_rows
+from sinks.engine.engine import query_rows
 
 __all__ = ["Outcome", "balance", "first_that_applies"]
 

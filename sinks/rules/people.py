@@ -9,7 +9,7 @@ import ibis
 import ibis.expr.types as ir
 
 from sinks.editions import EDITION, LATEST_DELETIONS
-from sinks.engine.duckdb import materialize, query_rows
+from sinks.engine.engine import materialize, query_rows
 
 __all__ = ["People"]
 

@@ -15,8 +15,7 @@ import ibis.expr.types as ir
 
 from schemas.events import EventType
 from sinks.editions import EDITION, LATEST_DELETIONS, UPDATES_AT_CREATION
-from sinks.engine.duckdb import materialize, query_rows
-from sinks.engine.ordered import Ordered, in_order
+from sinks.engine.engine import Ordered, in_order, materialize, query_rows
 from sinks.rules.columns import Column, Origin
 from sinks.rules.declared import RowRule
 from sinks.rules.lines import state_fields, values_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ibis.expr.types as ir
 
-from sinks.engine.duckdb import materialize
+from sinks.engine.engine import materialize
 from sinks.state.order import last_of_each
 from sinks.state.repeats import without_repeats
 

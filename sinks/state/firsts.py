@@ -15,7 +15,7 @@ import ibis
 import ibis.expr.types as ir
 
 from schemas.events import EventType
-from sinks.engine.duckdb import interval_of, materialize, query_files, query_rows
+from sinks.engine.engine import interval_of, materialize, query_files, query_rows
 from sinks.state.repeats import without_repeats
 
 __all__ = ["FIRSTS_DAYS", "Firsts", "fold_firsts"]

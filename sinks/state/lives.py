@@ -20,7 +20,7 @@ import ibis.expr.types as ir
 
 from schemas.events import EventType
 from sinks.editions import EDITION, LATEST_DELETIONS
-from sinks.engine.duckdb import materialize
+from sinks.engine.engine import materialize
 from sinks.state.order import POSITION, in_append_order
 from sinks.state.repeats import without_repeats
 

@@ -14,7 +14,7 @@ from typing import Final
 import ibis
 import ibis.expr.types as ir
 
-from sinks.engine.duckdb import interval_of, materialize
+from sinks.engine.engine import interval_of, materialize
 from sinks.state.order import POSITION, at_latest
 
 __all__ = ["REPEAT_HOURS", "is_repeat", "repeats", "without_repeats"]

@@ -17,7 +17,7 @@ from schemas.topics import Topic
 from sinks.closing.reading import Before
 from sinks.closing.selection import Judged
 from sinks.editions import LATEST_DELETIONS
-from sinks.engine.duckdb import query_rows
+from sinks.engine.engine import query_rows
 from sinks.engine.event_source import Narrowed
 from sinks.exports.export import Export
 from sinks.ledger.intent import Intent

@@ -14,14 +14,13 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any, Final
 
-import duckdb
 import ibis.expr.types as ir
 
 from schemas.errors import UnreadableFilesError
 from schemas.events import KINDS
 from schemas.topics import Topic
 from sinks.closing.selection import Selection
-from sinks.engine.duckdb import query_rows
+from sinks.engine.engine import EngineFileError, query_rows
 from sinks.engine.event_source import Narrowed
 from sinks.exports.export import Export
 from sinks.exports.schedule import next_close
@@ -204,7 +203,7 @@ class Fates:
                 yield from self._judged(closes, together, counting)
             except (
                 OSError,
-                duckdb.IOException,
+                EngineFileError,
                 UnreadableFilesError,
             ):  # what the close read was removed since
                 yield from ((event.place, _at(closes[:1], REMOVED)) for event in together)

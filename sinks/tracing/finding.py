@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.events import KINDS, Kind
-from schemas.tables import TableKind
+from schemas.derive import arrow_schema
+from schemas.events import KINDS
 from schemas.topics import Topic
-from sinks.engine.duckdb import QueryEngine, parquet_scan
+from sinks.engine.engine import FILE, QueryEngine, Table, query_files
+from sinks.engine.engines import open_engine
 from sinks.engine.unreadable import Read, explain_unreadable
 from streams.setup import Streams
 from streams.storage.layout import StreamFilePath, TakenOutPath, TopicPartition
@@ -36,6 +38,7 @@ Place: TypeAlias = tuple[TopicPartition, int, int]
 
 _HEADER: Final = ("eventId", "eventType", "source", "occurredAt", *(field.name for field in META))
 _IDS: Final = ("profileId", "interactionId", "campaignId", "id")
+_EVENT_ID: Final = pa.field("eventId", pa.uuid())
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,14 @@ class _Hit:
         return self.values["_partition"], self.values["_offset"]
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What an event is looked for by: a column, and its value."""
+
+    column: str
+    value: UUID | int
+
+
 class Finder:
     """Finds events in the built-in streams, which hold every one."""
 
@@ -100,10 +111,10 @@ class Finder:
 
         Once it is found, days are looked through only as far back as a repeat is told from.
         """
-        wanted = f"eventId = '{event_id}'::UUID"
+        wanted = _Wanted("eventId", event_id)
         found: list[StoredEvent] = []
         everything = {topic: _streams_of(topic) for topic in self._streams.topics.values()}
-        with QueryEngine.opened(self._memory_limit, self._scratch) as (engine, _):
+        with open_engine(self._memory_limit, self._scratch) as engine:
             for oldest, files in self._in_steps(self._files(everything, days)):
                 everywhere = [path for paths in files.values() for path in paths]
                 with self._explained(files):
@@ -122,15 +133,15 @@ class Finder:
         """Find the latest events of a profile, at most so many, by time of append; of these types
         by topic.
         """
-        wanted = f"profileId = {profile_id:d}"
+        wanted = _Wanted("profileId", profile_id)
         found: list[StoredEvent] = []
-        told = {
-            topic: {builtin_name(topic, one) for one in types}
+        streams = {
+            topic: {builtin_name(topic, event_type) for event_type in types}
             for topic, types in event_types.items()
-            if "profileId" in self._names(topic)
+            if wanted.column in self._schema(topic).names
         }
-        with QueryEngine.opened(self._memory_limit, self._scratch) as (engine, _):
-            for _, files in self._in_steps(self._files(told, days)):
+        with open_engine(self._memory_limit, self._scratch) as engine:
+            for _, files in self._in_steps(self._files(streams, days)):
                 for topic, paths in files.items():
                     with self._explained({topic: paths}):
                         found += self._stored(topic, self._hits(engine, topic, paths, wanted))
@@ -168,26 +179,22 @@ class Finder:
             step *= 2
 
     def _matching(
-        self, engine: QueryEngine, paths: Sequence[StreamFilePath], wanted: str
+        self, engine: QueryEngine, paths: Sequence[StreamFilePath], wanted: _Wanted
     ) -> list[StreamFilePath]:
-        """The files that hold what is looked for: one look at one column of all of them."""
+        """The files that hold an event: one look at one column of all of them."""
         by_location = dict(zip(map(str, self._local(paths)), paths, strict=True))
-        files = parquet_scan(by_location, "filename")
-        query = f"SELECT DISTINCT filename FROM {files} WHERE {wanted}"
-        rows = engine.query(query).read_all().to_pylist()
-        return sorted(by_location[row["filename"]] for row in rows)
+        found = _wanted(engine, pa.schema([_EVENT_ID, FILE]), by_location, wanted)
+        rows = query_files(found.select(FILE.name).distinct())
+        return sorted(by_location[row[FILE.name]] for row in rows)
 
     def _hits(
-        self, engine: QueryEngine, topic: Topic, paths: Sequence[StreamFilePath], wanted: str
+        self, engine: QueryEngine, topic: Topic, paths: Sequence[StreamFilePath], wanted: _Wanted
     ) -> list[_Hit]:
         if not paths:
             return []
         by_location = dict(zip(map(str, self._local(paths)), paths, strict=True))
-        names = ", ".join(f'"{name}"' for name in self._names(topic))
-        files = parquet_scan(by_location, "filename")
-        query = f"SELECT filename, {names} FROM {files} WHERE {wanted}"
-        rows = engine.query(query).read_all().to_pylist()
-        return [_Hit(by_location[row["filename"]], row) for row in rows]
+        rows = query_files(_wanted(engine, self._schema(topic).append(FILE), by_location, wanted))
+        return [_Hit(by_location[row[FILE.name]], row) for row in rows]
 
     def _explained(
         self, files: Mapping[Topic, Iterable[StreamFilePath]]
@@ -201,15 +208,11 @@ class Finder:
             ]
         )
 
-    def _names(self, topic: Topic) -> list[str]:
-        return [*_HEADER, *(name for name in _IDS if name in self._fields(topic))]
-
-    def _fields(self, topic: Topic) -> set[str]:
-        fields = {f for payload in KINDS[topic.kind].payloads.values() for f in payload.fields}
-        if topic.kind is Kind.ROW:
-            table = self._streams.catalog.tables[str(topic.database), str(topic.table)]
-            fields -= {"profileId"} if table.kind is TableKind.REPOSITORY else set()
-        return fields
+    def _schema(self, topic: Topic) -> pa.Schema:
+        """The columns of a topic's events that are read."""
+        declared = pa.schema([*arrow_schema(topic, self._streams.catalog), *META])
+        names = [*_HEADER, *(name for name in _IDS if name in declared.names)]
+        return pa.schema([declared.field(name) for name in names])
 
     def _stored(self, topic: Topic, hits: Iterable[_Hit]) -> Iterator[StoredEvent]:
         """The events of some hits, each once; a file that no coverage names doesn't count."""
@@ -260,6 +263,17 @@ class Finder:
 
     def _local(self, paths: Iterable[StreamFilePath]) -> list[Path]:
         return self._partitions.store.local([str(path) for path in paths])
+
+
+def _wanted(
+    engine: QueryEngine,
+    columns: pa.Schema,
+    by_location: Mapping[str, StreamFilePath],
+    wanted: _Wanted,
+) -> Table:
+    slices = [FileSlice(str(name), Path(at), ()) for at, name in by_location.items()]
+    events = engine.events(columns, slices)
+    return events.filter(events[wanted.column] == wanted.value)
 
 
 def _streams_of(topic: Topic) -> set[str]:

@@ -13,14 +13,13 @@ from typing import Any
 
 import ibis
 import pyarrow as pa
-from ibis.backends.duckdb import Backend
+import pyarrow.parquet as pq
 
 from schemas.derive import arrow_schema
 from schemas.events import KINDS, Kind
 from schemas.tables import Catalog, TableKind
 from schemas.topics import Topic
-from sinks.engine.duckdb import query_rows, stream_batches
-from sinks.engine.ordered import Ordered
+from sinks.engine.engine import Ordered, QueryEngine, query_rows, stream_batches
 from sinks.exports.types import EXPORT_TYPES, ExportType, Increment, Line, columns_on_offer
 from sinks.rules.columns import Origin, Subject
 from sinks.rules.declared import FactRule, RowRule
@@ -84,7 +83,7 @@ class Closer:
     its filter lets pass.
     """
 
-    engine: Backend
+    engine: QueryEngine
     catalog: Catalog
     export_type: str
     event_type: str
@@ -197,11 +196,9 @@ class Closer:
         )
 
     def table(self, content: pa.Table) -> ibis.Table:
-        name = f"told {next(self.numbers)}"
-        connection = self.engine.con
-        connection.register("told", content)
-        connection.execute(f'CREATE TABLE "{name}" AS FROM told')
-        return self.engine.table(name)
+        file = self.engine.scratch / f"records-{next(self.numbers)}.parquet"
+        pq.write_table(content, file)
+        return self.engine.file(file)
 
 
 @dataclass

@@ -15,9 +15,10 @@ import yaml
 from schemas.events import SOURCE_GROUPS, Kind
 from schemas.tables import Catalog
 from schemas.topics import Topic
-from sinks.engine.duckdb import QueryEngine
+from sinks.engine.engine import QueryEngine
 from sinks.instants import milliseconds
 from tests.cases.closes import EPOCH, NOTHING, Closed, Closer, CutAt, Record
+from tests.engines import small_engine
 
 HERE = Path(__file__).parent
 DAY_ONE = datetime.fromisoformat("2026-03-01T00:00:00+00:00")
@@ -142,8 +143,11 @@ def moment(text: str) -> datetime:
 
 def ending(case: Case, catalog: Catalog, zone: str = "UTC") -> Ending:
     """Tell a story to the end, on an engine whose session is in this zone."""
-    engine = QueryEngine.on(threads=1)
-    engine.con.execute(f"SET TimeZone = '{zone}'").fetchall()
+    with small_engine(zone) as engine:
+        return _ending(engine, case, catalog)
+
+
+def _ending(engine: QueryEngine, case: Case, catalog: Catalog) -> Ending:
     closer = Closer(
         engine,
         catalog,
@@ -180,7 +184,6 @@ def ending(case: Case, catalog: Catalog, zone: str = "UTC") -> Ending:
             assert "becomes" in step, f"tell what becomes of {step}"
             expected = step["becomes"]
             told[number] = [expected] if isinstance(expected, str) else expected
-    engine.disconnect()
     return Ending(told, {number: became[number] for number in told}, closes)
 
 

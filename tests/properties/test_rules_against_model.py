@@ -23,11 +23,12 @@ from hypothesis import strategies as st
 from schemas.events import Kind
 from schemas.tables import Catalog
 from schemas.topics import Topic
-from sinks.engine.duckdb import QueryEngine
+from sinks.engine.engine import QueryEngine
 from sinks.exports.types import EXPORT_TYPES, columns_on_offer
 from sinks.rendering.render import Layout, RenderedColumn, render
 from sinks.rules.columns import Column, Subject
 from tests.cases.closes import NAMESPACE, Closer, CutAt, Record
+from tests.engines import small_engine
 from tests.model import Close, Cut, Drop, Export, History, Recorded, drops_of
 from tests.model.outcomes import DEAD_LETTER, OUTCOMES
 from tests.model.types import ROW, TYPES
@@ -100,7 +101,7 @@ def kind_of(asked: Export) -> Kind:
     return Kind(asked.kind)
 
 
-def closer_of(engine: Any, asked: Export, shop: str) -> Closer:
+def closer_of(engine: QueryEngine, asked: Export, shop: str) -> Closer:
     return Closer(
         engine,
         catalog_of(SHOPS[shop]),
@@ -211,30 +212,28 @@ def test_histories_tell_of_every_outcome() -> None:
 @settings(max_examples=EXAMPLES, deadline=None, phases=GENERATE_ONLY)
 def test_drops_are_what_the_model_reads(plot: Plot, based: list[int]) -> None:
     scene = plot.scene()
-    engine = QueryEngine.on(threads=1)
-    closer = closer_of(engine, scene.asked, scene.shop)
     facts = [recorded(one) for one in scene.told]
     starts = [at(scene.start), *(at(close.cut) for close in scene.closes)]
-    for number, (drop, close) in enumerate(zip(scene.drops(), scene.closes, strict=True)):
-        base = starts[based[number]] if based[number] <= number else None
-        gone = close.deleted_since["shop"]
-        closed = closer.close(facts, starts[number], at(close.cut), gone, base)
-        assert dict(closed.outcomes) == {fact.position: what for fact, what in drop.outcomes}
-        assert text_of(scene.asked, closed.lines) == drop.text()
-        assert closed.warnings == sum(drop.warnings.values())
-    engine.disconnect()
+    with small_engine() as engine:
+        closer = closer_of(engine, scene.asked, scene.shop)
+        for number, (drop, close) in enumerate(zip(scene.drops(), scene.closes, strict=True)):
+            base = starts[based[number]] if based[number] <= number else None
+            gone = close.deleted_since["shop"]
+            closed = closer.close(facts, starts[number], at(close.cut), gone, base)
+            assert dict(closed.outcomes) == {fact.position: what for fact, what in drop.outcomes}
+            assert text_of(scene.asked, closed.lines) == drop.text()
+            assert closed.warnings == sum(drop.warnings.values())
 
 
 @given(plot=plots([one for one in EXPORTS if TYPES[one[0]].of == ROW]))
 @settings(max_examples=1 + EXAMPLES // 5, deadline=None, phases=GENERATE_ONLY)
 def test_initial_drops_are_what_the_model_reads(plot: Plot) -> None:
     scene = plot.scene()
-    engine = QueryEngine.on(threads=1)
-    closer = closer_of(engine, scene.asked, scene.shop)
     expected, first = scene.drops(initial=True)[0], scene.closes[0]
     facts = [recorded(one) for one in scene.told]
-    closed = closer.close_initially(facts, at(first.cut), first.deleted_since["shop"])
+    with small_engine() as engine:
+        closer = closer_of(engine, scene.asked, scene.shop)
+        closed = closer.close_initially(facts, at(first.cut), first.deleted_since["shop"])
     assert text_of(scene.asked, closed.lines) == expected.text()
     counted = {what: number for what, number in closed.balance.items() if number}
     assert counted == {what: number for what, number in expected.balance.items() if number}
-    engine.disconnect()

@@ -8,8 +8,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from schemas.topics import Topic
-from sinks.engine.duckdb import QueryEngine, query_rows
+from sinks.engine.engine import query_rows
 from tests.cases.closes import Closer, CutAt, Record, Told
+from tests.engines import small_engine
 from tests.properties.histories import SHOPS, Teller, catalog_of
 from tests.properties.test_rules_against_model import at
 
@@ -42,13 +43,12 @@ def test_a_base_and_the_rows_since_are_as_good_as_all_rows(
         Record(Topic.parse(one.topic), one.partition, one.offset, one.appended_at, one.body)
         for one in told
     ]
-    engine = QueryEngine.on(threads=1)
     catalog = catalog_of(SHOPS["usual"])
-    closer = Closer(engine, catalog, "email-activities", "CLICKED", firsts_days=firsts_days)
     last, base = at(cuts[-1]), at(cuts[min(based, len(cuts) - 1)])
+    with small_engine() as engine:
+        closer = Closer(engine, catalog, "email-activities", "CLICKED", firsts_days=firsts_days)
 
-    from_nothing = states(closer, records, last, None)
-    from_a_base = states(closer, records, last, base)
+        from_nothing = states(closer, records, last, None)
+        from_a_base = states(closer, records, last, base)
 
     assert from_a_base == from_nothing
-    engine.disconnect()

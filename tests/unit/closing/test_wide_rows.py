@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from schemas.events import Kind
-from sinks.engine.duckdb import QueryEngine, join_batches, stream_batches
-from sinks.engine.ordered import Ordered, _slice_of
+from sinks.engine.duckdb.engine import DuckDBEngine
+from sinks.engine.duckdb.ordered import _slice_of, join_batches
+from sinks.engine.engine import EngineMemoryError, Ordered, stream_batches
 from sinks.rendering.compress import BLOCK_BYTES
 from sinks.rendering.render import Compression, Layout, RenderedColumn, render
 from streams.storage.parquet import parquet_writer, write_rows
@@ -39,8 +39,8 @@ ROWS: dict[str, Any] = {
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[QueryEngine]:
-    with QueryEngine.opened("40MB", tmp_path) as (engine, _):
+def engine(tmp_path: Path) -> Iterator[DuckDBEngine]:
+    with DuckDBEngine.opened("40MB", tmp_path) as engine:
         yield engine
 
 
@@ -105,12 +105,12 @@ FROM range(3000) r(i) """
 
 @pytest.mark.parametrize("batch_bytes", [1 << 20, 64 << 20])
 def test_rows_wider_than_the_engine_sorts_come_in_order(
-    engine: QueryEngine, batch_bytes: int
+    engine: DuckDBEngine, batch_bytes: int
 ) -> None:
-    rows = engine.table_of(WIDE)
-    with pytest.raises(duckdb.OutOfMemoryException):
+    rows = engine.query_table(WIDE)
+    with pytest.raises(EngineMemoryError):
         stream_batches(rows.order_by("p", "o")).read_all()
-    with patch("sinks.engine.ordered.BATCH_BYTES", batch_bytes):
+    with patch("sinks.engine.duckdb.ordered.BATCH_BYTES", batch_bytes):
         batches = list(Ordered(rows, ("p", "o"), ("p", "o", "t")).batches())
     found = pa.Table.from_batches(batches)
     assert found["p"].to_pylist() == [n // 1500 for n in range(3000)]
@@ -118,21 +118,21 @@ def test_rows_wider_than_the_engine_sorts_come_in_order(
     assert [text[:8] for text in found["t"].to_pylist()] == [f"{n:08}" for n in range(3000)]
 
 
-def test_rows_with_one_key_are_in_one_slice(engine: QueryEngine) -> None:
-    rows = engine.table_of(
+def test_rows_with_one_key_are_in_one_slice(engine: DuckDBEngine) -> None:
+    rows = engine.query_table(
         "SELECT i // 700 AS k, lpad(i::VARCHAR, 9, '0') AS t FROM range(5000) r(i)"
     )
-    with patch("sinks.engine.ordered.BATCH_BYTES", 2_000):
+    with patch("sinks.engine.duckdb.ordered.BATCH_BYTES", 2_000):
         batches = list(Ordered(rows, ("k",), ("k", "t"), ("t",)).batches())
     found = pa.Table.from_batches(batches)
     assert found["t"].to_pylist() == [f"{n:09}" for n in range(5000)]
 
 
-def test_wide_rows_are_written_with_the_engines_types(engine: QueryEngine, tmp_path: Path) -> None:
-    rows = engine.table_of(f"SELECT uuid() AS u, true AS b, now() AS n, * FROM ({WIDE})")
+def test_wide_rows_are_written_with_the_engines_types(engine: DuckDBEngine, tmp_path: Path) -> None:
+    rows = engine.query_table(f"SELECT uuid() AS u, true AS b, now() AS n, * FROM ({WIDE})")
     ordered = Ordered(rows, ("p", "o"), tuple(rows.columns))
     ordered.write(tmp_path / "wide.parquet")
-    again = engine.table_of(f"SELECT * FROM read_parquet('{tmp_path}/wide.parquet')")
+    again = engine.query_table(f"SELECT * FROM read_parquet('{tmp_path}/wide.parquet')")
     assert again.schema() == rows.schema()
     found = pq.read_table(tmp_path / "wide.parquet", columns=["p", "o"])
     assert found.num_rows == 3000
@@ -158,9 +158,9 @@ def test_a_close_of_wide_rows_gives_the_bytes_of_one_that_has_room(
     other = shop.copied(tmp_path / "other")
     usual = shop.close(export, at(30))
     with (
-        patch("sinks.engine.ordered.BATCH_BYTES", 10_000),
-        patch("sinks.engine.ordered.VECTOR_ROWS", 5),
-        patch("sinks.engine.ordered._slice_of", wraps=_slice_of) as slices_made,
+        patch("sinks.engine.duckdb.ordered.BATCH_BYTES", 10_000),
+        patch("sinks.engine.duckdb.ordered.VECTOR_ROWS", 5),
+        patch("sinks.engine.duckdb.ordered._slice_of", wraps=_slice_of) as slices_made,
     ):
         sliced = other.close(export, at(30))
     assert slices_made.call_count > 5

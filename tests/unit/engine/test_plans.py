@@ -5,29 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import ibis
 import pytest
 
-from sinks.engine.duckdb import QueryEngine, materialize, query_rows
-from sinks.engine.plans import _compiled
+from sinks.engine.duckdb.engine import DuckDBEngine
+from sinks.engine.duckdb.plans import _compiled
+from sinks.engine.engine import materialize, query_rows
 
 
 @pytest.fixture
-def engines() -> Iterator[tuple[QueryEngine, QueryEngine]]:
-    both = QueryEngine.on(threads=1), QueryEngine.on(threads=1)
-    yield both
-    for engine in both:
-        engine.disconnect()
+def engines(tmp_path: Path) -> Iterator[tuple[DuckDBEngine, DuckDBEngine]]:
+    opened = DuckDBEngine.opened("1GB", tmp_path), DuckDBEngine.opened("1GB", tmp_path)
+    with opened[0] as first, opened[1] as second:
+        yield first, second
 
 
 def test_the_same_plan_on_another_engine_is_not_compiled_again(
-    engines: tuple[QueryEngine, QueryEngine],
+    engines: tuple[DuckDBEngine, DuckDBEngine],
 ) -> None:
     found, compiled = [], []
     for number, engine in enumerate(engines, start=1):
-        table = engine.table_of(f"SELECT {number} AS n")
+        table = engine.query_table(f"SELECT {number} AS n")
         doubled = materialize(table.select(n=table["n"] * 2))
         before = _compiled.cache_info().misses
         found.append(query_rows(doubled.agg(n=doubled["n"].max() + 1_234)))
@@ -53,9 +54,9 @@ def test_the_same_plan_on_another_engine_is_not_compiled_again(
     ],
 )
 def test_plans_that_differ_in_a_value_are_two(
-    engines: tuple[QueryEngine, QueryEngine], one: Any, other: Any
+    engines: tuple[DuckDBEngine, DuckDBEngine], one: Any, other: Any
 ) -> None:
-    tables = [engine.table_of("SELECT 1 AS n") for engine in engines]
+    tables = [engine.query_table("SELECT 1 AS n") for engine in engines]
     texts = [
         engine.text_of(table.select(value=value))
         for engine, table, value in zip(engines, tables, (one, other), strict=True)
@@ -63,7 +64,7 @@ def test_plans_that_differ_in_a_value_are_two(
     assert texts[0] != texts[1]
 
 
-def test_tables_of_two_engines_are_not_mixed(engines: tuple[QueryEngine, QueryEngine]) -> None:
-    one, other = (engine.table_of("SELECT 1 AS n") for engine in engines)
+def test_tables_of_two_engines_are_not_mixed(engines: tuple[DuckDBEngine, DuckDBEngine]) -> None:
+    one, other = (engine.query_table("SELECT 1 AS n") for engine in engines)
     with pytest.raises(Exception, match="Multiple backends"):
         query_rows(one.union(other))

@@ -1,0 +1,170 @@
+"""Rows in order, however wide they are.
+
+DuckDB works on vectors of 2,048 rows and sorts whole ones. Where their texts don't fit its memory,
+the rows are computed slice by slice: the keys first, which are narrow, then what is between two of
+them. Ordinary rows are computed at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sinks.engine.duckdb.errors import translated_batches
+from sinks.engine.engine import BATCH_BYTES, BATCH_ROWS, EngineMemoryError, Ordered, Table
+from streams.storage.parquet import parquet_writer, write_rows
+
+__all__ = ["VECTOR_ROWS", "OrderedRows", "join_batches"]
+
+VECTOR_ROWS: Final = 2_048
+"""Rows of a vector of DuckDB's: it has them in memory together anyway."""
+
+_FIRST_SLICE: Final = 64
+"""Rows of a first slice, where it isn't known how wide they are: that many of 1 MiB are a batch."""
+_FEWER: Final = 4
+_MORE: Final = 8
+
+Keys = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderedRows:
+    """Computes rows in order. stream: a table, in batches of so many rows; write: one, into a file;
+    both raise EngineMemoryError where it doesn't fit.
+    """
+
+    rows: Ordered
+    stream: Callable[[Table, int], pa.RecordBatchReader]
+    write: Callable[[Table, Path], None]
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Compute the rows in batches; see `QueryEngine.ordered_batches`."""
+        wanted = list(self.rows.columns)
+        for batch in join_batches(self._computed()):
+            yield batch.select(wanted)
+
+    def write_parquet(self, file: Path) -> None:
+        """Compute the rows into a file; see `QueryEngine.write_parquet`."""
+        try:
+            self.write(self._sorted(self.rows.table), file)
+        except EngineMemoryError:
+            part = file.with_suffix(".part")
+
+            def compute(rows: Table) -> pa.Table:  # by way of a file: it keeps DuckDB's types
+                self.write(rows, part)
+                return pq.read_table(part, partitioning=None)
+
+            slices = self._sliced(0, _FIRST_SLICE, compute)
+            first = next(slices)
+            with parquet_writer(file, first.schema) as writer:
+                for batch in chain([first], slices):
+                    write_rows(writer, batch)
+
+    def _computed(self) -> Iterator[pa.RecordBatch]:
+        done, size = 0, 0
+        try:
+            with closing(self.stream(self._sorted(self.rows.table), VECTOR_ROWS)) as reader:
+                for batch in translated_batches(reader):
+                    yield batch
+                    done += batch.num_rows
+                    if batch.nbytes > BATCH_BYTES:
+                        size = _fitting(batch)
+                        break
+                else:
+                    return
+        except EngineMemoryError:
+            size = _FIRST_SLICE
+        yield from self._sliced(done, size, self._read_all)
+
+    def _sliced(
+        self, done: int, size: int, compute: Callable[[Table], pa.Table]
+    ) -> Iterator[pa.RecordBatch]:
+        """Compute the rows after the first `done`, about `size` of them at a time, and as many as
+        fit.
+        """
+        keys = self._keys()
+        while done < len(keys):
+            first, end = _slice_of(keys, done, size)
+            try:
+                rows = compute(self._between(keys[first], keys[end - 1]))
+            except EngineMemoryError:
+                if size == 1:
+                    raise
+                size = max(1, size // _FEWER)
+                continue
+            yield from rows.slice(done - first).to_batches()
+            size = min(_fitting(rows), size * _MORE)
+            done = end
+
+    def _keys(self) -> Keys:
+        by = self.rows.by
+        keys = self._read_all(self.rows.table.select(*by).order_by(*by))
+        return np.stack([keys[name].cast(pa.int64()).to_numpy() for name in by], axis=1)
+
+    def _between(self, low: Sequence[int], high: Sequence[int]) -> Table:
+        """The rows from one key to another, both included, in order; the keys differ in their last
+        number only.
+        """
+        table, *before, last = self.rows.table, *self.rows.by
+        wanted = [table[name] == value for name, value in zip(before, low, strict=False)]
+        return self._sorted(table.filter(*wanted, table[last].between(low[-1], high[-1])))
+
+    def _sorted(self, table: Table) -> Table:
+        return table.order_by(*self.rows.by, *self.rows.then)
+
+    def _read_all(self, table: Table) -> pa.Table:
+        reader = self.stream(table, VECTOR_ROWS)
+        return pa.Table.from_batches(translated_batches(reader), reader.schema)
+
+
+def join_batches(
+    batches: Iterable[pa.RecordBatch], most_rows: int = BATCH_ROWS, most_bytes: int = BATCH_BYTES
+) -> Iterator[pa.RecordBatch]:
+    """Join small batches until they have so many rows, or so many bytes."""
+    pending: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        if pending and size + batch.nbytes > most_bytes:
+            yield _joined(pending)
+            pending, rows, size = [], 0, 0
+        pending.append(batch)
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if rows >= most_rows:
+            yield _joined(pending)
+            pending, rows, size = [], 0, 0
+    if rows:
+        yield _joined(pending)
+
+
+def _joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+
+
+def _slice_of(keys: Keys, at: int, size: int) -> tuple[int, int]:
+    """A slice that holds a row: where it begins and ends.
+
+    Its keys differ in their last number only, and those that are alike are in one slice.
+    """
+    new = np.flatnonzero((keys[1:] != keys[:-1]).any(axis=1)) + 1
+    borders = np.concatenate([[0], new, [len(keys)]])
+    first = int(borders[np.searchsorted(borders, at, side="right") - 1])
+    other = np.flatnonzero((keys[first:, :-1] != keys[first, :-1]).any(axis=1))
+    within = first + int(other[0]) if other.size else len(keys)
+    end = int(borders[np.searchsorted(borders, first + size, side="right") - 1])
+    if end <= first:
+        end = int(borders[np.searchsorted(borders, first, side="right")])
+    return first, min(end, within)
+
+
+def _fitting(rows: pa.RecordBatch | pa.Table) -> int:
+    """How many rows like these are a batch."""
+    return max(1, BATCH_BYTES * int(rows.num_rows) // max(1, int(rows.nbytes)))

@@ -1,0 +1,84 @@
+"""What DuckDB is asked, as text: all of it that doesn't come from an expression."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import ibis
+from ibis.backends.sql.datatypes import DuckDBType
+
+from sinks.engine.engine import FILE
+from streams.storage.partitions import FileSlice
+
+__all__ = ["create_and_fill", "describe", "events_query", "file_query", "write_query"]
+
+
+def events_query(empty: Path, schema: ibis.Schema, slices: Sequence[FileSlice]) -> str:
+    """The rows of some slices of files.
+
+    empty: a file without rows, whose columns are those of the schema but `FILE`: the types, and the
+    columns that others lack, come from it. A column is cast where the files have more than it: it
+    costs nothing where they don't.
+    """
+    names = FILE.name in schema
+    whole = [piece.path for piece in slices if not piece.clips]
+    selects = [f"SELECT * FROM {_scan([empty, *whole], names=names)}"]
+    selects.extend(
+        f"SELECT * FROM {_scan([piece.path], names=names)} WHERE {_within(piece)}"
+        for piece in slices
+        if piece.clips
+    )
+    columns = ", ".join(
+        f"CAST({_name(name)} AS {DuckDBType.to_string(kind)}) AS {_name(name)}"
+        for name, kind in schema.items()
+    )
+    return f"SELECT {columns} FROM ({' UNION ALL BY NAME '.join(selects)})"
+
+
+def file_query(path: Path) -> str:
+    """The rows of one file."""
+    return f"SELECT * FROM {_scan([path])}"
+
+
+def describe(query: str) -> str:
+    """The columns of a query: name and type."""
+    return f"DESCRIBE {query}"
+
+
+def create_and_fill(name: str, schema: ibis.Schema, query: str) -> str:
+    """Keep the rows of a query as a temporary table."""
+    columns = ", ".join(
+        f"{_name(column.name)} {column.args['kind'].sql('duckdb')}"
+        for column in schema.to_sqlglot_column_defs("duckdb")
+    )
+    table = _name(name)
+    return f"CREATE TEMPORARY TABLE {table} ({columns}); INSERT INTO {table} {query}"
+
+
+def write_query(query: str, file: Path) -> str:
+    """Write the rows of a query into a Parquet file."""
+    return f"COPY ({query}) TO {_quoted(file)} (FORMAT parquet)"
+
+
+def _scan(paths: Iterable[Path], *, names: bool = False) -> str:
+    files = ", ".join(map(_quoted, paths))
+    options = "union_by_name = true, hive_partitioning = false"
+    if names:
+        options += f", filename = '{FILE.name}'"
+    return f"read_parquet([{files}], {options})"
+
+
+def _within(piece: FileSlice) -> str:
+    return " OR ".join(
+        f"(_partition = {partition} AND _offset >= {first} AND _offset < {end})"
+        for partition, first, end in piece.clips
+    )
+
+
+def _name(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
