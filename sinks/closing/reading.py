@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Final, assert_never
 
-import ibis
-import ibis.expr.types as ir
 import pyarrow as pa
 
 from schemas.events import KINDS, EventType, Kind
 from schemas.topics import Topic
 from sinks.closing.bases import Bases
 from sinks.editions import EDITION
-from sinks.engine.engine import Ordered
+from sinks.engine.engine import Ordered, Table
 from sinks.engine.event_source import EventSource, clip
 from sinks.ledger.intent import Deletion
 from sinks.state.campaigns import fold_campaigns
 from sinks.state.downloads import fold_downloads
 from sinks.state.firsts import Firsts, fold_firsts
-from sinks.state.lives import fold_rows
+from sinks.state.lives import fold_rows, with_attributes, with_values_of
 from sinks.state.order import POSITION
 from sinks.state.repeats import repeats
 from streams.storage.choice import Choice
@@ -55,14 +52,14 @@ class Reading:
         self._choices = choices
         self._firsts_days = firsts_days
         self._repeat_hours = repeat_hours
-        self._repeated: dict[Topic, ir.Table] = {}
+        self._repeated: dict[Topic, Table] = {}
 
     def within(self, topic: Topic, bounds: Before) -> tuple[Choice, ...]:
         """Return what was chosen of a topic within a window."""
         own = self._of(topic)
         return clip(own, {c.partition: bounds[c.partition.partition] for c in own})
 
-    def repeated(self, topic: Topic) -> ir.Table:
+    def repeated(self, topic: Topic) -> Table:
         """Find the repeats among all that is read of a topic; once."""
         if topic not in self._repeated:
             everything = self.source.carried(topic, KINDS[topic.kind].event_types, self._of(topic))
@@ -76,7 +73,7 @@ class Reading:
         before: Before | None = None,
         attributes: Collection[str] | None = None,
         edition: int = EDITION,
-    ) -> ir.Table:
+    ) -> Table:
         """Return the profiles, or the rows of a custom table, at the cut or before a window.
 
         edition: of the rules.
@@ -85,13 +82,15 @@ class Reading:
         can't be told later, as the engine reads records whole where tables are joined.
         """
         base, since = self._base(topic, "rows"), self._since(topic, before)
-        if attributes is not None:
-            base = None if base is None else _narrowed(base, attributes)
-            since = _narrowed(since, attributes)
         key = KINDS[topic.kind].key_field
+        if base is not None:
+            base = with_values_of(base, since, key)
+        if attributes is not None:
+            base = None if base is None else with_attributes(base, attributes)
+            since = with_attributes(since, attributes)
         return fold_rows(base, since, self.repeated(topic), key, edition)
 
-    def campaigns(self, topic: Topic) -> ir.Table:
+    def campaigns(self, topic: Topic) -> Table:
         """Return the campaigns at the cut."""
         base = self._base(topic, "campaigns")
         return fold_campaigns(base, self._since(topic), self.repeated(topic))
@@ -106,7 +105,7 @@ class Reading:
         since = self._since(topic, before, first, self.source.carried)
         return fold_firsts(base, since, self.repeated(topic), self._firsts_days)
 
-    def downloaded(self, topic: Topic) -> ir.Table:
+    def downloaded(self, topic: Topic) -> Table:
         """Return the interactions that were downloaded by the cut."""
         since = self._since(topic, None, [EventType.DOWNLOADED])
         return fold_downloads(self._base(topic, "downloaded"), since, self.repeated(topic))
@@ -135,17 +134,13 @@ class Reading:
                 assert_never(topic.kind)
         return {name: table.reader for name, table in tables.items()}
 
-    def file(self, path: Path) -> ir.Table:
-        """Return the rows of a Parquet file of this machine."""
-        return self.source.file(path)
-
-    def deletions(self, deletions: Sequence[Deletion]) -> ir.Table:
+    def deletions(self, deletions: Sequence[Deletion]) -> Table:
         """Return a table of deletions of profiles: profileId, occurredAt."""
         ids = pa.array([one.profile_id for one in deletions], pa.int64())
         moments = pa.array([one.occurred_at for one in deletions], pa.timestamp("ms", tz="UTC"))
         return self.source.table("deletions", pa.table({"profileId": ids, "occurredAt": moments}))
 
-    def stored(self, name: str, table: ir.Table, by: Sequence[str]) -> bytes:
+    def stored(self, name: str, table: Table, by: Sequence[str]) -> bytes:
         """Compute a table in order of whole numbers and return it as a Parquet file."""
         file = self.source.scratch / f"{name}.parquet"
         Ordered(table, tuple(by), tuple(table.columns)).write(file)
@@ -154,7 +149,7 @@ class Reading:
     def _of(self, topic: Topic) -> tuple[Choice, ...]:
         return tuple(choice for choice in self._choices if choice.partition.topic == topic.name)
 
-    def places(self, rows: Iterable[TakenOutPath]) -> ir.Table:
+    def places(self, rows: Iterable[TakenOutPath]) -> Table:
         """Return a table of where some rows of one topic stand."""
         places = sorted(rows)
         partitions = pa.array([place.partition.partition for place in places], pa.int32())
@@ -166,8 +161,8 @@ class Reading:
         topic: Topic,
         before: Before | None = None,
         event_types: Sequence[EventType] = (),
-        events: Callable[[Topic, Iterable[str], Sequence[Choice]], ir.Table] | None = None,
-    ) -> ir.Table:
+        events: Callable[[Topic, Iterable[str], Sequence[Choice]], Table] | None = None,
+    ) -> Table:
         """What came after the topic's base, up to the cut or to where a window begins; by `events`
         of the source without more.
         """
@@ -184,19 +179,12 @@ class Reading:
         wanted = event_types or KINDS[topic.kind].event_types
         return (events or self.source.events)(topic, wanted, clip(own, bounds))
 
-    def _base(self, topic: Topic, table: str) -> ir.Table | None:
+    def _base(self, topic: Topic, table: str) -> Table | None:
         if topic.name not in self._named:
             return None
         base = self.source.stored(self._bases.table(topic.name, self._named[topic.name], table))
         return self.source.narrowed(topic, base)
 
 
-def _by_id(table: ir.Table, key: str, *then: str) -> Ordered:
+def _by_id(table: Table, key: str, *then: str) -> Ordered:
     return Ordered(table, (key,), tuple(table.columns), then)
-
-
-def _narrowed(rows: ir.Table, attributes: Collection[str]) -> ir.Table:
-    if not attributes:
-        return rows.drop("attributes")
-    record = rows["attributes"]
-    return rows.mutate(attributes=ibis.struct({name: record[name] for name in attributes}))

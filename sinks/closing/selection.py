@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -94,7 +94,7 @@ class Selection:
     @contextmanager
     def select(self, intent: Intent, export: Export) -> Iterator[Selected]:
         """Select the drop of an intent; its lines can be read until the context ends."""
-        with self._reading(intent.bases, intent.choices, intent.taken_out) as reading:
+        with self._reading_of(intent, export) as reading:
             selected = _Drop(self, reading, intent, export).select()
             passed_over = passed_over_of_intent(intent, self.partitions)
             yield replace(selected, passed_over=passed_over)
@@ -108,7 +108,7 @@ class Selection:
 
         narrowed: a part of the export's own topic; what is said of the rest is void then.
         """
-        with self._reading(intent.bases, intent.choices, intent.taken_out, narrowed) as reading:
+        with self._reading_of(intent, export, narrowed) as reading:
             yield Judged(_Drop(self, reading, intent, export).verdicts(), reading)
 
     def later_deletions(
@@ -167,6 +167,14 @@ class Selection:
                 )
         return tuple(found)
 
+    def _reading_of(
+        self, intent: Intent, export: Export, narrowed: Narrowed | None = None
+    ) -> AbstractContextManager[Reading]:
+        """What an intent names, by the definitions that it was decided by."""
+        return self._reading(
+            intent.bases, intent.choices, intent.taken_out, narrowed, export.catalog
+        )
+
     @contextmanager
     def _reading(
         self,
@@ -174,9 +182,11 @@ class Selection:
         choices: Sequence[Choice],
         taken_out: Sequence[TakenOutPath] = (),
         narrowed: Narrowed | None = None,
+        catalog: Catalog | None = None,
     ) -> Iterator[Reading]:
         with open_engine(self.memory_limit, self.scratch) as engine, planning():
-            source = EventSource(engine, self.partitions, self.catalog, narrowed, taken_out)
+            declared = catalog or self.catalog
+            source = EventSource(engine, self.partitions, declared, narrowed, taken_out)
             reading = Reading(
                 source,
                 self.bases,

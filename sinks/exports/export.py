@@ -97,6 +97,13 @@ class Export:
         """The export's rules that were mended after an edition."""
         return tuple(rule for rule in self.increment.rule.mended if rule.edition > edition)
 
+    @property
+    def catalog(self) -> Catalog:
+        """The definitions that its closes read events by, whatever they are today."""
+        database, table = self.subject.database, self.subject.table
+        tables = {(database.name, table.name): table} if table is not None else {}
+        return Catalog({database.name: database}, tables)
+
     def topic(self, prefix: str) -> Topic:
         """The topic whose events make its lines."""
         return Topic(self.increment.kind, self.definition.database, self.definition.table, prefix)

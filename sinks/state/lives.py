@@ -13,6 +13,7 @@ nothing of a deleted person is shown.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 import ibis
@@ -24,7 +25,16 @@ from sinks.engine.engine import materialize
 from sinks.state.order import POSITION, in_append_order
 from sinks.state.repeats import without_repeats
 
-__all__ = ["LIFE", "TOLD", "among_deletions", "fold_rows", "value_fields", "with_beginnings"]
+__all__ = [
+    "LIFE",
+    "TOLD",
+    "among_deletions",
+    "fold_rows",
+    "value_fields",
+    "with_attributes",
+    "with_beginnings",
+    "with_values_of",
+]
 
 LIFE: Final = ("_live", "_deleted_at", "_dead_until", "_began", "creationMoment", "updateMoment")
 """What a state knows of each id beside its values.
@@ -76,6 +86,28 @@ def fold_rows(
     untouched = base.anti_join(folded, key).select(key, *LIFE, *values)
     carried_on = as_in_base.inner_join(base.select(key, *values), key).select(key, *LIFE, *values)
     return untouched.union(carried_on).union(from_since)
+
+
+def with_values_of(base: ir.Table, since: ir.Table, key: str) -> ir.Table:
+    """A base with the values that the records have: definitions may have gained and lost some since
+    it was made. What it lacks is null.
+    """
+    changed: dict[str, ir.Value] = {}
+    for name in value_fields(since, key):
+        kind = since[name].type()
+        if name not in base.columns:
+            changed[name] = ibis.null(kind)
+        elif base[name].type() != kind:
+            changed[name] = base[name].cast(kind)
+    return base.mutate(**changed) if changed else base
+
+
+def with_attributes(rows: ir.Table, names: Collection[str]) -> ir.Table:
+    """Events or a base with some of their attributes only."""
+    if not names:
+        return rows.drop("attributes")
+    record = rows["attributes"]
+    return rows.mutate(attributes=ibis.struct({name: record[name] for name in names}))
 
 
 def with_beginnings(base: ir.Table) -> ir.Table:
