@@ -14,8 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from uuid import UUID
 
-import ibis
-import ibis.expr.types as ir
 import pyarrow as pa
 
 from schemas.events import KINDS, EventType, Kind
@@ -27,7 +25,7 @@ from sinks.closing.losses import PassedSpan, passed_over_of_intent
 from sinks.closing.planning import planning
 from sinks.closing.reading import Reading
 from sinks.editions import WAITED_ARE_LATE, refuse_later
-from sinks.engine.engine import query_files, query_rows
+from sinks.engine.engine import Table, query_files, query_rows
 from sinks.engine.engines import open_engine
 from sinks.engine.event_source import EventSource, Narrowed, taken_out_of
 from sinks.engine.unreadable import explain_unreadable
@@ -38,6 +36,7 @@ from sinks.ledger.ledger import Ledger
 from sinks.rules.columns import EVENT_ID, Column, Origin
 from sinks.rules.declared import FactRule, RowRule
 from sinks.rules.facts import FactDrop, Facts, drop_of_facts
+from sinks.rules.late import late_by_day
 from sinks.rules.lines import members_of
 from sinks.rules.outcome import Outcome, balance
 from sinks.rules.rows import RowDrop, RowFacts, drop_of_rows, initial_drop
@@ -73,7 +72,7 @@ class Judged:
     read for that, as long as the context lasts.
     """
 
-    verdicts: ir.Table
+    verdicts: Table
     reading: Reading
 
 
@@ -224,7 +223,7 @@ class _Drop:
             case FactRule() as rule:
                 return self._facts(rule)
 
-    def verdicts(self) -> ir.Table:
+    def verdicts(self) -> Table:
         """Run the rule as far as the verdicts, which no column and no profile beside them changes:
         `FactDrop.verdicts` or `RowDrop.verdicts`, of an initial drop those of its rows.
         """
@@ -246,7 +245,7 @@ class _Drop:
     def _origin(self) -> Origin:
         return Origin.PROFILE if self._own.kind is Kind.PROFILE else Origin.ROW
 
-    def _row_drop(self, rule: RowRule) -> tuple[RowDrop, ir.Table]:
+    def _row_drop(self, rule: RowRule) -> tuple[RowDrop, Table]:
         """The drop, and the events of its window."""
         events = self._reading.source.events(
             self._own, KINDS[self._own.kind].event_types, self._window
@@ -266,7 +265,7 @@ class _Drop:
             self._outcomes(drop),
             None,
             (*_missed(drop.missed_deletions()), *_unseen(drop.never_seen)),
-            _late(fed, self._intent.window_start),
+            late_by_day(fed, self._intent.window_start),
         )
 
     def _initial_drop(self) -> RowDrop:
@@ -280,7 +279,7 @@ class _Drop:
         warnings = _unseen(drop.never_seen)
         return Selected(drop.lines.batches(), _count(drop.verdicts), outcomes, None, warnings, {})
 
-    def _row_facts(self, events: ir.Table, before: ir.Table) -> RowFacts:
+    def _row_facts(self, events: Table, before: Table) -> RowFacts:
         return RowFacts(
             window=events,
             repeated=self._reading.repeated(self._own),
@@ -334,12 +333,12 @@ class _Drop:
 
     def _late_facts(self, facts: Facts) -> dict[dt.date, int]:
         """Count all input that occurred before the window, what waited for its campaign too."""
-        late = Counter(_late(facts.counted, self._intent.window_start))
+        late = Counter(late_by_day(facts.counted, self._intent.window_start))
         if facts.waiting is not None and self._intent.edition >= WAITED_ARE_LATE.edition:
-            late.update(_late(facts.waiting, self._intent.window_start))
+            late.update(late_by_day(facts.waiting, self._intent.window_start))
         return dict(sorted(late.items()))
 
-    def _beside(self) -> ir.Table | None:
+    def _beside(self) -> Table | None:
         """The profiles that lines are about, with what the columns take from them."""
         if self._profiles is None:
             return None
@@ -349,7 +348,7 @@ class _Drop:
             edition=self._intent.edition,
         )
 
-    def _input(self, events: ir.Table) -> int:
+    def _input(self, events: Table) -> int:
         return int(query_files(events.agg(n=events.count()))[0]["n"]) + self._dead_letters
 
     def _outcomes(self, drop: RowDrop | FactDrop) -> Mapping[Outcome, int]:
@@ -361,7 +360,7 @@ class _Drop:
     def _dead_letters(self) -> int:
         return self._reading.source.dead_letters(self._window)
 
-    def _waiting(self) -> ir.Table | None:
+    def _waiting(self) -> Table | None:
         if self._intent.previous_drop is None:
             return None
         ledger = self._selection.ledger
@@ -371,19 +370,13 @@ class _Drop:
         name = ledger.waiting_name(self._intent.export, self._intent.window_start)
         return self._reading.source.stored(name)
 
-    def _deleted_later(self) -> ir.Table | None:
+    def _deleted_later(self) -> Table | None:
         found = self._intent.deletions
         return self._reading.deletions(found) if found else None
 
 
-def _count(table: ir.Table) -> int:
+def _count(table: Table) -> int:
     return int(query_rows(table.agg(n=table.count()))[0]["n"])
-
-
-def _late(events: ir.Table, start: dt.datetime) -> dict[dt.date, int]:
-    late = events.filter(events["occurredAt"] < ibis.literal(start))
-    days = late.group_by(day=late["occurredAt"].date()).agg(n=late.count()).order_by("day")
-    return {row["day"]: row["n"] for row in query_files(days)}
 
 
 def _unseen(lines: int) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ def may_show(
 def _windows(ledger: Ledger, intent: Intent) -> Mapping[str, Mapping[int, tuple[int, int]]]:
     """The drop's window, with those before it whose facts may have waited for this one."""
     widest = {topic: dict(bounds) for topic, bounds in intent.window.items()}
-    before = [one for one in ledger.closes(intent.export) if one < intent.instant]
+    before = [instant for instant in ledger.closes(intent.export) if instant < intent.instant]
     for instant in before[-_WAITED_CLOSES:]:
         earlier = ledger.intent(intent.export, instant)
         for topic, bounds in earlier.window.items() if earlier else ():
@@ -78,9 +78,9 @@ def _holds(window: Mapping[str, Mapping[int, tuple[int, int]]], touched: Touched
 
 def _unknown(intent: Intent, tombstones: Tombstones) -> Integers:
     """The profiles whose deletion was appended after the cut and not known when it was decided."""
-    told = {deletion.profile_id: deletion.appended_at for deletion in intent.deletions}
+    used = {deletion.profile_id: deletion.appended_at for deletion in intent.deletions}
     later = tombstones.only(tombstones.appended_at >= milliseconds(intent.instant))
-    known = np.array([told.get(int(one), -1) for one in later.profile_ids], np.int64)
+    known = np.array([used.get(int(profile), -1) for profile in later.profile_ids], np.int64)
     unknown: Integers = later.profile_ids[known < later.appended_at]
     return unknown
 
@@ -95,9 +95,9 @@ def _names(
     partitions = reviser.closer.maker.selection.partitions
     for name, bounds in window.items():
         topic = Topic.parse(name, reviser.prefix)
-        own = [one for one in intent.choices if one.partition.topic == name]
-        within = {o.partition: bounds[o.partition.partition] for o in own}
-        chosen = [partitions.chosen(o.partition, o.tiling) for o in clip(own, within)]
+        own = [choice for choice in intent.choices if choice.partition.topic == name]
+        within = {c.partition: bounds[c.partition.partition] for c in own}
+        chosen = [partitions.chosen(c.partition, c.tiling) for c in clip(own, within)]
         for event_type in KINDS[topic.kind].event_types:
             for piece in partitions.slices(builtin_name(topic, event_type), chosen):
                 with pq.ParquetFile(piece.path) as file:

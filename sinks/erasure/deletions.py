@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-import ibis
-import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
@@ -24,13 +22,12 @@ from schemas.tables import Catalog
 from schemas.topics import Topic
 from sinks.closing.cut import Cuts, TopicCut
 from sinks.closing.losses import Losses
-from sinks.editions import EDITION
-from sinks.engine.engine import QueryEngine, materialize, query_rows, stream_batches
+from sinks.engine.engine import QueryEngine, Table, query_rows, stream_batches
 from sinks.engine.engines import open_engine
 from sinks.engine.event_source import EventSource, clip, taken_out_of
 from sinks.engine.unreadable import explain_unreadable
-from sinks.state.lives import among_deletions
-from sinks.state.order import POSITION, in_append_order
+from sinks.state.deletions import created_later, latest_deletions
+from sinks.state.order import POSITION
 from sinks.state.repeats import repeats, without_repeats
 from streams.erasure.tombstones import (
     NOWHERE,
@@ -83,15 +80,15 @@ class Deletions:
         for topic_id, numbers in sorted(self.partitions.partitions_of(topic.name).items()):
             known = self.tombstones.looked_up_to(topic.name, UUID(topic_id))
             owners = [TopicPartition(topic.name, UUID(topic_id), n) for n in sorted(numbers)]
-            begins, unasked = self._begins(owners, known)
-            holes += unasked
+            begins, unknown = self._begins(owners, known)
+            holes += unknown
             ranges = [
                 self._range(owner, known.get(owner.partition), begins[owner.partition])
                 for owner in owners
                 if owner.partition in begins
             ]
-            holes += [hole for one in ranges if (hole := one.hole)]
-            if any(one.next > one.first for one in ranges):
+            holes += [hole for span in ranges if (hole := span.hole)]
+            if any(span.next > span.first for span in ranges):
                 profiles += self._record(topic, UUID(topic_id), ranges)
         return Recorded(profiles, tuple(holes))
 
@@ -99,7 +96,7 @@ class Deletions:
         path = TombstonesPath(topic.name, self.tombstones.last_number(topic.name) + 1)
         known = self.tombstones.known(topic.name)
         rows, deleted = self._find(topic, ranges, known)
-        looked = {one.owner.partition: one.next for one in ranges}
+        looked = {span.owner.partition: span.next for span in ranges}
         if not self.tombstones.add(path, FoundTombstones(topic_id, looked, rows)):
             raise PartitionError(
                 what="another erase pass records deletions at the same time",
@@ -117,30 +114,30 @@ class Deletions:
         first = known if known is not None else begin
         end = max((path.next for path in paths), default=first)
         holes = self.partitions.choose(owner, begin, max(end, first), {}).tiling.holes
-        where, told = f"{owner.topic}/{owner.partition}", ""
+        where, problem = f"{owner.topic}/{owner.partition}", ""
         for hole in Losses(self.partitions.store).without(owner, holes):
             try:
                 self.mend(owner, hole.first, hole.next)
             except DeltadropError as error:
-                told = (
+                problem = (
                     f"{where}: offsets {hole.first} to {hole.next} are not"
                     f" stored ({error.reason(where)}); deletions from there on are not erased yet"
                 )
                 end = hole.first
                 break
-        return _Range(owner, begin, first, max(end, first), told)
+        return _Range(owner, begin, first, max(end, first), problem)
 
     def _find(
         self, topic: Topic, ranges: Sequence[_Range], known: Tombstones
     ) -> tuple[pa.Table, int]:
-        choices = [self._choice(one, one.begin) for one in ranges]
-        bounds = {one.owner: (one.first, one.next) for one in ranges}
+        choices = [self._choice(span, span.begin) for span in ranges]
+        bounds = {span.owner: (span.first, span.next) for span in ranges}
         with open_engine(self.memory_limit, self.scratch) as engine:
             source = self._source(engine, choices)
             records = self._records(source, topic, choices, clip(choices, bounds))
             before = source.table("known", _as_table(known))
             with explain_unreadable(lambda: source.read):
-                found = stream_batches(_told(records, before)).read_all()
+                found = stream_batches(latest_deletions(records, before)).read_all()
             found = self._with_late(engine, topic, ranges, found)
         return _rows(found, known)
 
@@ -154,7 +151,7 @@ class Deletions:
         topic: Topic,
         choices: Sequence[Choice],
         within: Sequence[Choice],
-    ) -> ir.Table:
+    ) -> Table:
         """A topic's records within some of the choices, without the repeats among all of them."""
         prior = source.carried(topic, _TYPES, choices)
         repeated = repeats(prior.select("eventId", *POSITION, "_appended_at"), self.repeat_hours)
@@ -170,26 +167,30 @@ class Deletions:
         deleted = found.filter(found["deleted"]).select(["profileId", "occurred_at"])
         if not deleted.num_rows:
             return found
-        everything = [self._choice(one, self._stored_from(one)) for one in ranges]
+        everything = [self._choice(span, self._stored_from(span)) for span in ranges]
         source = self._source(engine, everything)
-        before = clip(everything, {one.owner: (0, one.first) for one in ranges})
+        before = clip(everything, {span.owner: (0, span.first) for span in ranges})
         created = source.events(topic, [EventType.CREATED], before)
         with explain_unreadable(lambda: source.read):
-            late = _created_later(created, source.table("deleted", deleted))
+            late = created_later(created, source.table("deleted", deleted))
             if not query_rows(late.limit(1)):
                 return found
             records = self._records(source, topic, everything, everything)
             nobody = source.table("nobody", _as_table(Tombstones.none()))
-            anew = stream_batches(_told(records.semi_join(late, "profileId"), nobody)).read_all()
+            anew = stream_batches(
+                latest_deletions(records.semi_join(late, "profileId"), nobody)
+            ).read_all()
         others = ~np.isin(found["profileId"].to_numpy(), anew["profileId"].to_numpy())
         return pa.concat_tables([found.filter(pa.array(others)), anew])
 
-    def _stored_from(self, one: _Range) -> int:
+    def _stored_from(self, span: _Range) -> int:
         """The first offset of a partition that is stored."""
-        return min((path.first for path in self.partitions.coverage(one.owner)), default=one.first)
+        return min(
+            (path.first for path in self.partitions.coverage(span.owner)), default=span.first
+        )
 
-    def _choice(self, one: _Range, first: int) -> Choice:
-        return Choice(one.owner, self.partitions.choose(one.owner, first, one.next, {}).tiling)
+    def _choice(self, span: _Range, first: int) -> Choice:
+        return Choice(span.owner, self.partitions.choose(span.owner, first, span.next, {}).tiling)
 
     def _begins(
         self, owners: Sequence[TopicPartition], known: Mapping[int, int]
@@ -198,33 +199,33 @@ class Deletions:
         recognised, stored or not; where nothing was looked at yet, from its beginning. Also: of
         which that can't be told now.
         """
-        begins, unasked = self._beginnings([o for o in owners if o.partition not in known])
+        begins, unknown = self._beginnings([o for o in owners if o.partition not in known])
         looked = {o.partition: known[o.partition] for o in owners if o.partition in known}
         appended = [time for owner in owners for time in self._since_looked(owner, known)]
         if not appended:
-            return begins | looked, unasked
+            return begins | looked, unknown
         at = min(appended) - self.repeat_hours * _MS_PER_HOUR
         ends = tuple(looked.get(number, 0) for number in range(max(looked) + 1))
         now = dt.datetime.now(dt.UTC)
         found = self.cuts.stored_since(TopicCut(owners[0].topic, owners[0].topic_id, now, ends), at)
-        return begins | {number: found[number].first for number in looked}, unasked
+        return begins | {number: found[number].first for number in looked}, unknown
 
     def _beginnings(self, owners: Sequence[TopicPartition]) -> tuple[dict[int, int], list[str]]:
         """Where partitions begin that no pass has looked at: what Kafka has and nobody has stored
         may tell of deletions too.
         """
-        begins, unasked = {}, []
+        begins, unknown = {}, []
         for owner in owners:
             stored = min(path.first for path in self.partitions.coverage(owner))
             try:
                 begins[owner.partition] = min(stored, self.log_start(owner)) if stored else 0
             except DeltadropError as error:
                 where = f"{owner.topic}/{owner.partition}"
-                unasked.append(
+                unknown.append(
                     f"{where}: what Kafka has before offset {stored} can't be asked"
                     f" ({error.reason(where)}); its deletions are not erased yet"
                 )
-        return begins, unasked
+        return begins, unknown
 
     def _since_looked(self, owner: TopicPartition, known: Mapping[int, int]) -> Iterator[int]:
         """The first append times of what came to a partition since the last pass, and the last of
@@ -268,65 +269,6 @@ def _as_table(known: Tombstones) -> pa.Table:
     return pa.table({"profileId": ids, "_known_until": until})
 
 
-def _created_later(created: ir.Table, deleted: ir.Table) -> ir.Table:
-    """The profiles that were created after their deletion occurred; kept.
-
-    deleted: profileId, occurred_at.
-    """
-    first = query_rows(deleted.agg(first=deleted["occurred_at"].min()))[0]["first"]
-    later = created.filter(created["occurredAt"] > ibis.literal(first))
-    joined = later.select("profileId", "occurredAt").inner_join(deleted, "profileId")
-    return materialize(
-        joined.filter(joined["occurredAt"] > joined["occurred_at"]).select("profileId")
-    )
-
-
-def _told(told: ir.Table, known: ir.Table) -> ir.Table:
-    """What the records tell of each profile that was ever deleted, by TOMBSTONES, and whether they
-    hold its latest deletion (`deleted`).
-    """
-    deletion = told["eventType"] == EventType.DELETED.value
-    suspects = told.filter(deletion).select("profileId").union(known.select("profileId"))
-    narrow = told.select("profileId", "eventType", "occurredAt", "_appended_at", *POSITION)
-    records = in_append_order(narrow.semi_join(suspects, "profileId"), "profileId")
-    was = known.select("profileId", _was_dead_until=known["_known_until"])
-    records = records.left_join(was, "profileId").drop("profileId_right")
-    records = records.mutate(_was_live=False, _was_began=ibis.null(records["occurredAt"].type()))
-    records = among_deletions(records, "profileId", EDITION)
-    of_profile = ibis.window(group_by="profileId")
-    order, latest, ends = records["_seq"], records["_latest"], records["_ends"]
-    records = records.mutate(
-        _last=order.max(where=latest).over(of_profile),
-        _end=order.max(where=ends).over(of_profile).fill_null(-1),
-        _until=records["_dead"].max().over(of_profile),
-    )
-    return _of_profiles(records)
-
-
-def _of_profiles(records: ir.Table) -> ir.Table:
-    order, last = records["_seq"], records["_seq"] == records["_last"]
-    lives = ~records["_deletes"] & (order > records["_end"])
-    lives &= (records["occurredAt"] > records["_until"]).fill_null(True)
-    created = lives & (records["eventType"] == EventType.CREATED.value)
-    # The deletion was recorded later than the life began, and ended an earlier one.
-    begins = created & (records["_end"] < records["_last"]) & (order < records["_last"])
-
-    def of_life(name: str) -> ir.Value:
-        return records[name].argmax(order, where=begins)
-
-    return records.group_by("profileId").agg(
-        appended_at=records["_appended_at"].argmax(order, where=last),
-        occurred_at=records["_until"].max(),
-        partition=records["_partition"].argmax(order, where=last),
-        offset=records["_offset"].argmax(order, where=last),
-        revived=lives.any(),
-        life_appended_at=of_life("_appended_at"),
-        life_partition=of_life("_partition").fill_null(NOWHERE),
-        life_offset=of_life("_offset").fill_null(NOWHERE),
-        deleted=last.any().fill_null(False),
-    )
-
-
 def _rows(found: pa.Table, known: Tombstones) -> tuple[pa.Table, int]:
     """The rows to record: profiles that were deleted (and how many), and known ones that live
     again.
@@ -348,9 +290,9 @@ def _rows(found: pa.Table, known: Tombstones) -> tuple[pa.Table, int]:
         "life_offset": known.life_offset,
     }
     alive = pa.table({name: pa.array(values[index[again]]) for name, values in before.items()})
-    told = found.select(TOMBSTONES.names).filter(pa.array(deleted))
+    gone = found.select(TOMBSTONES.names).filter(pa.array(deleted))
     for name in ("appended_at", "occurred_at", "life_appended_at"):
-        place = told.schema.get_field_index(name)
-        moments = told[name].cast(_MOMENT).cast(pa.int64())
-        told = told.set_column(place, name, moments.fill_null(NOWHERE))
-    return pa.concat_tables([told.cast(TOMBSTONES), alive.cast(TOMBSTONES)]), told.num_rows
+        place = gone.schema.get_field_index(name)
+        moments = gone[name].cast(_MOMENT).cast(pa.int64())
+        gone = gone.set_column(place, name, moments.fill_null(NOWHERE))
+    return pa.concat_tables([gone.cast(TOMBSTONES), alive.cast(TOMBSTONES)]), gone.num_rows

@@ -14,13 +14,11 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any, Final
 
-import ibis.expr.types as ir
-
 from schemas.errors import UnreadableFilesError
 from schemas.events import KINDS
 from schemas.topics import Topic
 from sinks.closing.selection import Selection
-from sinks.engine.engine import EngineFileError, query_rows
+from sinks.engine.engine import EngineFileError, Table, query_rows
 from sinks.engine.event_source import Narrowed
 from sinks.exports.export import Export
 from sinks.exports.schedule import next_close
@@ -273,7 +271,7 @@ class Fates:
                 key = KINDS[event.topic.kind].key_field
                 before = exported.filter(exported[key] < event.ids[key])
             else:
-                before = exported.filter(_is_before(exported, event))
+                before = _before(exported, event)
             return int(query_rows(before.agg(lines=before.count()))[0]["lines"]) + 2
 
     def _close(self, name: str, instant: dt.datetime) -> _Close | None:
@@ -327,7 +325,7 @@ def _at(closes: Sequence[_Close], outcome: str, line: int | None = None) -> Fate
     )
 
 
-def _is_before(verdicts: ir.Table, event: StoredEvent) -> ir.BooleanValue:
+def _before(verdicts: Table, event: StoredEvent) -> Table:
     partition = verdicts["_partition"]
     same = (partition == event.owner.partition) & (verdicts["_offset"] < event.offset)
-    return same | (partition < event.owner.partition)
+    return verdicts.filter(same | (partition < event.owner.partition))

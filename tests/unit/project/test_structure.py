@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ MODULES = sorted(
 LONGEST_MODULE = 400
 LONGEST_FUNCTION = 40
 FEWEST_DOCSTRINGS = 0.8
+SQL = re.compile(r"\b(SELECT|DESCRIBE|COPY|INSERT INTO|CREATE (TEMPORARY )?TABLE|read_parquet)\b")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Definition = Function | ast.ClassDef
@@ -128,6 +130,21 @@ def test_nothing_imports_the_command_line(package: str) -> None:
         or (isinstance(node, ast.Import) and any(name.name == "deltadrop" for name in node.names))
     ]
     assert importers == []
+
+
+def sql_texts(path: Path) -> list[str]:
+    return [
+        f"{name_of(path)}:{node.lineno}"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and SQL.search(node.value)
+    ]
+
+
+def test_no_sql_stands_outside_of_its_engine() -> None:
+    engines = ROOT / "sinks/engine/duckdb"
+    assert sql_texts(engines / "sql.py"), "there it is"
+    outside = [path for path in MODULES if not path.is_relative_to(engines)]
+    assert [place for path in outside for place in sql_texts(path)] == []
 
 
 def exported(path: Path) -> list[str] | None:
