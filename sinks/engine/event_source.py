@@ -69,6 +69,7 @@ class EventSource:
         self._partitions = partitions
         self._catalog = catalog
         self._narrowed = narrowed
+        self._schemas: dict[Topic, pa.Schema] = {}
 
     def events(self, topic: Topic, event_types: Iterable[str], choices: Sequence[Choice]) -> Table:
         """Return the events of these types that the choices hold: the topic's columns and META.
@@ -94,8 +95,12 @@ class EventSource:
             for piece in self._partitions.slices(builtin_name(topic, event_type), chosen)
         ]
         self.read += [Read(topic.name, piece, tuple(chosen)) for piece in slices]
-        schema = pa.schema([*arrow_schema(topic, self._catalog), *META])
-        return self.narrowed(topic, self._engine.events(schema, slices))
+        return self.narrowed(topic, self._engine.events(self._schema(topic), slices))
+
+    def _schema(self, topic: Topic) -> pa.Schema:
+        if topic not in self._schemas:
+            self._schemas[topic] = pa.schema([*arrow_schema(topic, self._catalog), *META])
+        return self._schemas[topic]
 
     def narrowed(self, topic: Topic, table: Table) -> Table:
         """Return what is asked for of a topic's table."""

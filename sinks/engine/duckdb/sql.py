@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import ibis
@@ -29,11 +30,8 @@ def events_query(empty: Path, schema: ibis.Schema, slices: Sequence[FileSlice]) 
         for piece in slices
         if piece.clips
     )
-    columns = ", ".join(
-        f"CAST({_name(name)} AS {DuckDBType.to_string(kind)}) AS {_name(name)}"
-        for name, kind in schema.items()
-    )
-    return f"SELECT {columns} FROM ({' UNION ALL BY NAME '.join(selects)})"
+    columns = [f"CAST({name} AS {kind}) AS {name}" for name, kind in _columns(schema)]
+    return f"SELECT {', '.join(columns)} FROM ({' UNION ALL BY NAME '.join(selects)})"
 
 
 def file_query(path: Path) -> str:
@@ -48,10 +46,7 @@ def describe(query: str) -> str:
 
 def create_and_fill(name: str, schema: ibis.Schema, query: str) -> str:
     """Keep the rows of a query as a temporary table."""
-    columns = ", ".join(
-        f"{_name(column.name)} {column.args['kind'].sql('duckdb')}"
-        for column in schema.to_sqlglot_column_defs("duckdb")
-    )
+    columns = ", ".join(f"{column} {kind}" for column, kind in _columns(schema))
     table = _name(name)
     return f"CREATE TEMPORARY TABLE {table} ({columns}); INSERT INTO {table} {query}"
 
@@ -59,6 +54,12 @@ def create_and_fill(name: str, schema: ibis.Schema, query: str) -> str:
 def write_query(query: str, file: Path) -> str:
     """Write the rows of a query into a Parquet file."""
     return f"COPY ({query}) TO {_quoted(file)} (FORMAT parquet)"
+
+
+@lru_cache(maxsize=1024)
+def _columns(schema: ibis.Schema) -> list[tuple[str, str]]:
+    """Names and types of columns: written once, as close after close asks for the same ones."""
+    return [(_name(name), DuckDBType.to_string(kind)) for name, kind in schema.items()]
 
 
 def _scan(paths: Iterable[Path], *, names: bool = False) -> str:
