@@ -33,7 +33,7 @@ from schemas.events import Kind
 from schemas.topics import Topic
 from sinks.setup import Sinks
 from sinks.tracing.finding import Days
-from sinks.tracing.trace import Asked, Trace, trace_event, trace_profile
+from sinks.tracing.trace import Trace, TraceScope, trace_event, trace_profile
 
 DAYS: Final = 30
 PROFILES: Final = 300_000
@@ -132,7 +132,9 @@ def _event(root: Path, which: int) -> UUID:
 def _timed(what: str, work: Callable[[], Trace]) -> None:
     started = time.perf_counter()
     found = work()
-    outcomes = ", ".join(fate.outcome for one in found.events for fate in one.fates) or "nothing"
+    outcomes = (
+        ", ".join(verdict.outcome for one in found.events for verdict in one.verdicts) or "nothing"
+    )
     print(f"{time.perf_counter() - started:6.2f} s  {what}: {outcomes}")
 
 
@@ -147,9 +149,9 @@ def main(root: Path, rows: int) -> None:
         ("an event that isn't there", uuid4()),
     ):
         _timed(what, lambda event=event_id: trace_event(sinks, event, Days()))  # type: ignore[misc]
-    _timed("a profile", lambda: trace_profile(sinks, 4711, "shop", Asked()))
-    asked = Asked(("openings",), CLOSE)
-    _timed("a profile in one close", lambda: trace_profile(sinks, 4711, "shop", asked))
+    _timed("a profile", lambda: trace_profile(sinks, 4711, "shop", TraceScope()))
+    scope = TraceScope(("openings",), CLOSE)
+    _timed("a profile in one close", lambda: trace_profile(sinks, 4711, "shop", scope))
 
 
 if __name__ == "__main__":

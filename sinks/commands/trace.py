@@ -17,7 +17,7 @@ from sinks.commands.options import AsJson, Config
 from sinks.instants import parse_zoned
 from sinks.setup import Sinks
 from sinks.tracing.finding import Days
-from sinks.tracing.trace import Asked, trace_event, trace_profile
+from sinks.tracing.trace import TraceScope, trace_event, trace_profile
 from streams.dead_letters.read import LetterReader
 
 __all__ = ["trace"]
@@ -73,8 +73,8 @@ def trace(
         missing = f"no event {event_id} is stored" + (f" on {day}" if day else "")
     else:
         most = _positive(_EVENTS if last is None else last)
-        asked = Asked(_exports(sinks, export), _instant(sinks, export, close), most)
-        found = trace_profile(sinks, profile, _database(sinks, database), asked)
+        scope = TraceScope(_exports(sinks, export), _instant(sinks, export, close), most)
+        found = trace_profile(sinks, profile, _database(sinks, database), scope)
         missing = f"no event of profile {profile} was found"
     if not found.events:
         typer.echo(missing, err=True)

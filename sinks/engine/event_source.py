@@ -30,7 +30,7 @@ from streams.storage.stream import builtin_name
 @dataclass(frozen=True, slots=True)
 class Narrowed:
     """The part of a topic that has to do with some keys: their own records, and those that carry
-    the eventIds of these, so that repeats are told.
+    the eventIds of these, so that repeats are found.
     """
 
     topic: Topic
@@ -52,7 +52,7 @@ class EventSource:
     """Tables of events on one engine; narrowed: of one topic a part only. taken_out: rows that
     count as dead letters.
 
-    `read` gathers which files of which topic were asked for.
+    `read` gathers which files of which topic tables are made of.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class EventSource:
         taken out are left out.
         """
         carried = self.carried(topic, event_types, choices)
-        taken_out = [one for choice in choices for one in self._taken_out_of(choice)]
+        taken_out = [row for choice in choices for row in self._taken_out_of(choice)]
         if not taken_out:
             return carried
         places = [
@@ -136,15 +136,15 @@ class EventSource:
 
     def _dead(self, choice: Choice) -> set[int]:
         chosen = self._partitions.chosen(choice.partition, choice.tiling)
-        taken_out = {one.offset for one in self._taken_out_of(choice)}
+        taken_out = {row.offset for row in self._taken_out_of(choice)}
         return {offset for offset, _ in chosen.dead_letters} | taken_out
 
     def _taken_out_of(self, choice: Choice) -> list[TakenOutPath]:
         return [
-            one
-            for one in self.taken_out
-            if one.partition == choice.partition
-            and any(piece.first <= one.offset < piece.next for piece in choice.tiling.tiles)
+            row
+            for row in self.taken_out
+            if row.partition == choice.partition
+            and any(piece.first <= row.offset < piece.next for piece in choice.tiling.tiles)
         ]
 
 
@@ -158,8 +158,8 @@ def taken_out_of(partitions: Partitions, choices: Iterable[Choice]) -> tuple[Tak
 def _by(rows: Iterable[TakenOutPath]) -> list[tuple[int, list[int]]]:
     """Offsets by partition."""
     offsets: dict[int, list[int]] = defaultdict(list)
-    for one in sorted(rows):
-        offsets[one.partition.partition].append(one.offset)
+    for row in sorted(rows):
+        offsets[row.partition.partition].append(row.offset)
     return list(offsets.items())
 
 

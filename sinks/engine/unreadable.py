@@ -1,5 +1,5 @@
-"""What is stored and can't be read: found when the engine fails on it, and told with the command
-that settles it (SPEC §6, *One trouble, one place*).
+"""What is stored and can't be read: found when the engine fails on it, and reported with the
+command that settles it (SPEC §6, *One trouble, one place*).
 """
 
 from __future__ import annotations
@@ -63,21 +63,21 @@ def explain_unreadable(read: Callable[[], Iterable[Read]]) -> Iterator[None]:
     """Raise UnreadableError in place of what is raised within the context, if that is of reading
     and something of what was read can't be.
 
-    read: tells then which files were. All of them are looked through, which takes its time.
+    read: returns the files that were read. All of them are looked through, which takes its time.
     """
     try:
         yield
     except _OF_READING as error:
         if isinstance(error, EngineMemoryError) or what_is_full(error):
             raise
-        told = error_of(read())
-        if told is None:
+        explained = error_of(read())
+        if explained is None:
             raise
-        raise told from error
+        raise explained from error
 
 
 def error_of(read: Iterable[Read]) -> UnreadableError | None:
-    """Return what to tell of files that were read; None if all of it can be."""
+    """Return the error that says what of some files can't be read; None if all of it can be."""
     rows, files = found_in(read)
     if rows:
         return _of_rows(rows)
@@ -90,9 +90,9 @@ class _File:
     why: str
 
     def __str__(self) -> str:
-        told = f"{self.read.piece.name}: {self.why}"
+        problem = f"{self.read.piece.name}: {self.why}"
         ranges = [f"{a} to {b} of {self.read.topic}/{n}" for n, a, b in self.read.offsets]
-        return f"{told} (offsets {_few(ranges)})" if ranges else told
+        return f"{problem} (offsets {_few(ranges)})" if ranges else problem
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -102,8 +102,8 @@ class _Row:
     file: str
 
     def __str__(self) -> str:
-        one = self.row
-        return f"offset {one.offset} of {self.topic}/{one.partition} ({', '.join(one.columns)})"
+        row = self.row
+        return f"offset {row.offset} of {self.topic}/{row.partition} ({', '.join(row.columns)})"
 
 
 def found_in(read: Iterable[Read]) -> tuple[list[_Row], list[_File]]:
@@ -113,8 +113,8 @@ def found_in(read: Iterable[Read]) -> tuple[list[_Row], list[_File]]:
     rows: dict[tuple[str, int, int], _Row] = {}
     files: list[_File] = []
     by_file: dict[Path, list[Read]] = defaultdict(list)
-    for one in read:
-        by_file[one.piece.path].append(one)
+    for part in read:
+        by_file[part.piece.path].append(part)
     for path, together in sorted(by_file.items()):
         if not together[0].topic:
             why = why_broken(path)
@@ -124,7 +124,7 @@ def found_in(read: Iterable[Read]) -> tuple[list[_Row], list[_File]]:
         if found.broken:
             files.append(_File(together[0], found.broken))
         for row in found.rows:
-            if any(one.has(row) for one in together):
+            if any(part.has(row) for part in together):
                 topic = together[0].topic
                 rows.setdefault((topic, row.partition, row.offset), _Row(topic, row, name))
     return sorted(rows.values()), files
@@ -139,8 +139,8 @@ def take_out_command(topic: str, partition: int, offsets: Sequence[int]) -> str:
 
 def _of_rows(rows: Sequence[_Row]) -> UnreadableRowsError:
     offsets: dict[tuple[str, int], list[int]] = defaultdict(list)
-    for one in rows:
-        offsets[one.topic, one.row.partition].append(one.row.offset)
+    for row in rows:
+        offsets[row.topic, row.row.partition].append(row.row.offset)
     commands = [take_out_command(*place, some) for place, some in offsets.items()]
     then = "; then the others, which are told next" if len(commands) > _SHOWN else ""
     return UnreadableRowsError(
@@ -152,7 +152,7 @@ def _of_rows(rows: Sequence[_Row]) -> UnreadableRowsError:
 
 def _of_files(files: Sequence[_File]) -> UnreadableFilesError:
     places = dict.fromkeys(
-        (one.read.topic, offsets[0]) for one in files for offsets in one.read.offsets[:1]
+        (file.read.topic, offsets[0]) for file in files for offsets in file.read.offsets[:1]
     )
     commands = [f"{take_out_command(*place, ())}" for place in places]
     again = f"to read it again from Kafka: {'; '.join(commands[:_SHOWN])}; or " if commands else ""
@@ -163,5 +163,5 @@ def _of_files(files: Sequence[_File]) -> UnreadableFilesError:
 
 
 def _few(some: Sequence[object]) -> str:
-    named = ", ".join(str(one) for one in some[:_SHOWN])
+    named = ", ".join(str(thing) for thing in some[:_SHOWN])
     return named if len(some) <= _SHOWN else f"{named} and {len(some) - _SHOWN:,} more"

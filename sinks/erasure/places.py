@@ -25,7 +25,7 @@ from sinks.closing.bases import Base, Bases, BaseTable
 from sinks.erasure.progress import Progress
 from sinks.instants import milliseconds
 from sinks.ledger.ledger import Ledger
-from sinks.state.lives import TOLD
+from sinks.state.lives import VALUE_MOMENTS
 from streams.erasure.files import BatchErasure, Erased, GoneRows, erase_in_file
 from streams.erasure.personal import PersonalData, facts_of, judged_columns, numbers, owners_of
 from streams.erasure.tombstones import DeletionFacts, Integers, Mask, Tombstones
@@ -99,8 +99,8 @@ class Places:
             some = list(names)
             found = zip(some, map(why_broken, self.store.local(some)), strict=True)
             broken = [f"{name}: {why}" for name, why in found if why]
-            told = "; ".join(broken) or str(error)
-            self.left.append(f"may hold data of people who are gone: {told}")
+            problem = "; ".join(broken) or str(error)
+            self.left.append(f"may hold data of people who are gone: {problem}")
 
     def bases(self) -> Erased:
         """Erase in the bases of profiles and of rows that belong to them."""
@@ -170,7 +170,7 @@ class Places:
 def _ours(store: Store, name: str) -> Iterator[str]:
     """The columns of a state or of waiting facts that rules have added."""
     names = parquet_schema(store, name).names
-    return (one for one in names if one.startswith("_") or one in _OF_RULES)
+    return (column for column in names if column.startswith("_") or column in _OF_RULES)
 
 
 def _ended_since(store: Store, name: str, base: Base, tombstones: Tombstones) -> Mask:
@@ -204,7 +204,7 @@ def _recorded_since(
     """Which of the events, one of each tombstone's topic, were recorded after a base's cut."""
     ends = np.array([*base.cut.offsets, 0], np.int64)  # partitions that are newer begin after it
     place = np.minimum(partition, len(ends) - 1)
-    same = np.array([one == base.cut.topic_id for one in (*tombstones.topic_ids, None)])
+    same = np.array([topic_id == base.cut.topic_id for topic_id in (*tombstones.topic_ids, None)])
     by_clock = appended_at >= milliseconds(base.cut.instant)
     since: Mask = np.where(same[tombstones.topic], offset >= ends[place], by_clock)
     return since
@@ -213,11 +213,11 @@ def _recorded_since(
 def _of_the_gone(
     store: Store, name: str, tombstones: Tombstones, silent_until: int | None
 ) -> tuple[Mask, int]:
-    """The rows of a base that tell of a person who is gone, and when the last was told."""
+    """The rows of a base about a person who is gone, and when the last of them was appended."""
     with parquet_file(store, name) as file:
-        rows = file.read(columns=["profileId", *TOLD])
-    told_at, told_of = (numbers(rows[moment].fill_null(_NEVER)) for moment in TOLD)
+        rows = file.read(columns=["profileId", *VALUE_MOMENTS])
+    appended_at, occurred_at = (numbers(rows[moment].fill_null(_NEVER)) for moment in VALUE_MOMENTS)
     owners = owners_of(rows)
     nobodys, ids = owners.is_null().to_numpy(), owners.fill_null(0).to_numpy()
-    gone = tombstones.gone(DeletionFacts(ids, told_at, told_of, nobodys), silent_until)
-    return gone, int(told_at.max(initial=0))
+    gone = tombstones.gone(DeletionFacts(ids, appended_at, occurred_at, nobodys), silent_until)
+    return gone, int(appended_at.max(initial=0))

@@ -176,7 +176,9 @@ def deleted_row_key(subject: Subject) -> tuple[Column, ...]:
 def row_attributes(subject: Subject) -> tuple[Column, ...]:
     """All attributes of the custom table's row."""
     table = subject.table
-    return tuple(_attribute(one, Origin.ROW) for one in (table.attributes if table else ()))
+    return tuple(
+        _attribute(attribute, Origin.ROW) for attribute in (table.attributes if table else ())
+    )
 
 
 def attributes(subject: Subject) -> tuple[Column, ...]:
@@ -217,13 +219,13 @@ def segmentations(subject: Subject) -> tuple[Column, ...]:
     }
     return tuple(
         Column(
-            f"segment-{one.name}",
-            kinds[one.kind],
+            f"segment-{segmentation.name}",
+            kinds[segmentation.kind],
             Origin.PROFILE,
-            ("segments", one.name),
-            f"segment-{one.name}",
+            ("segments", segmentation.name),
+            f"segment-{segmentation.name}",
         )
-        for one in subject.database.segmentations
+        for segmentation in subject.database.segmentations
     )
 
 

@@ -1,7 +1,7 @@
 """Drops of facts, changes and activities: which are exported, what becomes of the others, and the
 values of the lines (SPEC §3).
 
-A fact is one record. Its verdict is reached on narrow columns alone, and kept; texts are read once,
+A fact is one record. Its verdict is reached on narrow columns alone; texts are read once,
 for the records that are exported.
 """
 
@@ -68,9 +68,9 @@ class FactDrop:
     """The selection of one drop.
 
     verdicts: each input record's position, its `outcome` (a number of `Outcome`), `isFirstClick`,
-    and at how many further closes its campaign was looked up (`_waited`); kept. lines: the exported
+    and at how many further closes its campaign was looked up (`_waited`). lines: the exported
     columns by name, in order of partition and offset. waiting: facts for the next close.
-    never_seen: how many lines are of profiles that no event ever told of.
+    never_seen: how many lines are of profiles that no event was ever about.
     """
 
     verdicts: ir.Table
@@ -87,8 +87,8 @@ class FactDrop:
             self.verdicts["outcome"] == int(Outcome.DEAD_LETTER),
             self.verdicts["_waited"],
         )
-        told = self.verdicts.filter(dead & (waited > 0))
-        return int(query_rows(told.agg(records=told.count()))[0]["records"])
+        lost = self.verdicts.filter(dead & (waited > 0))
+        return int(query_rows(lost.agg(records=lost.count()))[0]["records"])
 
 
 def drop_of_facts(
@@ -125,9 +125,9 @@ def _records(facts: Facts) -> ir.Table:
     """The window's records, and those that waited: with what their own window said of them."""
     if facts.waiting is None:
         return facts.window
-    told = {"_waited": ibis.literal(0, "int8"), "isFirstClick": ibis.null("boolean")}
+    unknown = {"_waited": ibis.literal(0, "int8"), "isFirstClick": ibis.null("boolean")}
     again = (facts.waiting["_waited"] + 1).cast("int8")
-    records = facts.window.mutate(**told)
+    records = facts.window.mutate(**unknown)
     return records.union(facts.waiting.mutate(_waited=again).select(*records.columns))
 
 
@@ -205,10 +205,10 @@ def _with_outcomes(judged: ir.Table) -> ir.Table:
 
 
 def _verdicts(judged: ir.Table) -> ir.Table:
-    untold = {"_waited": ibis.literal(0, "int8"), "isFirstClick": ibis.null("boolean")}
-    told = {name: judged[name] if name in judged.columns else untold[name] for name in untold}
+    usual = {"_waited": ibis.literal(0, "int8"), "isFirstClick": ibis.null("boolean")}
+    columns = {name: judged[name] if name in judged.columns else usual[name] for name in usual}
     person = [name for name in ("profileId",) if name in judged.columns]
-    return judged.select(*POSITION, *person, "outcome", **told)
+    return judged.select(*POSITION, *person, "outcome", **columns)
 
 
 def _people(facts: Facts, exported: ir.Table, columns: Sequence[Column]) -> People | None:

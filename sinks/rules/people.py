@@ -18,7 +18,7 @@ _LIFE = ("_live", "_deleted_at", "_dead_until")
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """What is known of the profiles that a drop's lines are about; kept.
+    """What is known of the profiles that a drop's lines are about; materialized.
 
     known: profileId, what ended their lives, and the fields that lines take from them.
     deleted_later: profileId and occurredAt of the deletions that were recorded after the cut,
@@ -71,7 +71,7 @@ class People:
         return later.select(*facts.columns, *self.fields, _gone=gone)
 
     def never_seen(self, facts: ir.Table) -> int:
-        """Count the facts whose profile no event ever told of: the report says so."""
+        """Count the facts whose profile no event was ever about: the report says so."""
         unseen = facts.filter(facts["profileId"].notnull()).anti_join(self.known, "profileId")
         if self.deleted_later is not None:
             unseen = unseen.anti_join(self.deleted_later, "profileId")

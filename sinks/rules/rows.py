@@ -65,9 +65,9 @@ class RowDrop:
 
     verdicts: each input record's position and `outcome` (numbers of `Outcome`), of an initial drop
     each living row's; and whether it is a creation of a row that lived (`_missed`: a deletion was
-    missed); kept as a table. lines: the
+    missed); materialized. lines: the
     exported columns by name, in order of id. never_seen: how many lines are of profiles that no
-    event ever told of.
+    event was ever about.
     """
 
     verdicts: ir.Table
@@ -90,12 +90,12 @@ def drop_of_rows(rule: RowRule, facts: RowFacts, columns: Sequence[Column]) -> R
     exported = verdicts.filter(verdicts["outcome"] == int(Outcome.EXPORTED)).select(
         facts.key, *_FACT
     )
-    told = state.inner_join(exported, facts.key)
-    # Of a row told twice in the window, both tellings must have come after the person's deletion.
-    rows = told.select(
+    joined = state.inner_join(exported, facts.key)
+    # Of two records of a row in the window, both must have come after the person's deletion.
+    rows = joined.select(
         *state.columns,
-        _appended_at=ibis.least(told["_fact_appended_at"], told["_told_at"]),
-        occurredAt=ibis.least(told["_fact_occurred_at"], told["_told_of"]),
+        _appended_at=ibis.least(joined["_fact_appended_at"], joined["_told_at"]),
+        occurredAt=ibis.least(joined["_fact_occurred_at"], joined["_told_of"]),
     )
     lines, never_seen = _lines(rows, facts, columns)
     return RowDrop(verdicts, lines, never_seen)
@@ -112,8 +112,8 @@ def initial_drop(facts: RowFacts, columns: Sequence[Column]) -> RowDrop:
     outcome = first_that_applies({Outcome.ROW_GONE: judged["_later"]})
     verdicts = materialize(judged.select(facts.key, outcome=outcome, _missed=ibis.literal(False)))
     exported = verdicts.filter(verdicts["outcome"] == int(Outcome.EXPORTED))
-    told = state.semi_join(exported, facts.key)
-    rows = told.mutate(_appended_at=told["_told_at"], occurredAt=told["_told_of"])
+    living = state.semi_join(exported, facts.key)
+    rows = living.mutate(_appended_at=living["_told_at"], occurredAt=living["_told_of"])
     lines, never_seen = _lines(rows, facts, columns)
     return RowDrop(verdicts, lines, never_seen)
 
@@ -124,16 +124,16 @@ _FACT: Final = ("_fact_appended_at", "_fact_occurred_at")
 def _lines(rows: ir.Table, facts: RowFacts, columns: Sequence[Column]) -> tuple[Ordered, int]:
     """The lines of these rows, and how many are of profiles that were never seen.
 
-    rows: state, and when their fact was told: occurredAt, _appended_at.
+    rows: state, and the moments of their fact: occurredAt, _appended_at.
     """
     fields = state_fields(rows, facts.origin, columns)
     if facts.profiles is None:
-        told = rows.select(_order=rows[facts.key], **fields)
-        return in_order(values_of(columns, told), told, ["_order"]), 0
+        own = rows.select(_order=rows[facts.key], **fields)
+        return in_order(values_of(columns, own), own, ["_order"]), 0
     of_profile = state_fields(facts.profiles, Origin.PROFILE, columns)
     people = People.of(rows, facts.profiles, of_profile, facts.deleted_later, facts.edition)
-    told = rows.select("profileId", "occurredAt", "_appended_at", _order=rows[facts.key], **fields)
-    beside = people.beside(told)
+    own = rows.select("profileId", "occurredAt", "_appended_at", _order=rows[facts.key], **fields)
+    beside = people.beside(own)
     lines = in_order(values_of(columns, beside, beside["_gone"]), beside, ["_order"])
     return lines, people.never_seen(rows)
 
@@ -193,17 +193,17 @@ def _placed_in_lives(facts: RowFacts, state: ir.Table) -> ir.Table:
     records = _judge_later(joined, facts)
     ended = (records["occurredAt"] <= records["_dead_until"]).fill_null(False)
     records = _in_lives(records.mutate(_ended=ended), key, facts.edition)
-    creates = records["_tells"] & (records["eventType"] == CREATED)
+    creates = records["_counts"] & (records["eventType"] == CREATED)
     records = records.mutate(
         _creates=creates,
-        _survives=records["_tells"]
+        _survives=records["_counts"]
         & (records["_ends"] == records["_ends"].max().over(group_by=key)),
     )
     records = records.mutate(
         _born=records["_seq"]
         .max(where=records["_creates"] & records["_survives"])
         .over(group_by=key),
-        _first=records["_seq"].min(where=records["_tells"]).over(group_by=[key, "_ends"]),
+        _first=records["_seq"].min(where=records["_counts"]).over(group_by=[key, "_ends"]),
     )
     lived = (records["_seq"] > records["_first"]) | (records["_was_live"] & (records["_ends"] == 0))
     return records.mutate(
@@ -214,12 +214,12 @@ def _placed_in_lives(facts: RowFacts, state: ir.Table) -> ir.Table:
 
 def _in_lives(records: ir.Table, key: str, edition: int) -> ir.Table:
     """Tell of each record how many lives of its row were ended before it in the window (`_ends`),
-    and whether it told of a life when it came (`_tells`): it is no repeat, and occurred after all
+    and whether it was of a life when it came (`_counts`): it is no repeat, and occurred after all
     deletions known then.
     """
     placed = among_deletions(records.filter(~records["_repeat"]), key, edition)
-    repeats = records.filter(records["_repeat"]).mutate(_tells=False, _ends=False)
-    columns = [*records.columns, "_tells", "_ends"]
+    repeats = records.filter(records["_repeat"]).mutate(_counts=False, _ends=False)
+    columns = [*records.columns, "_counts", "_ends"]
     records = placed.select(columns).union(repeats.select(columns))
     before = ibis.cumulative_window(group_by=key, order_by="_seq")
     return records.mutate(_ends=records["_ends"].sum().fill_null(0).over(before))

@@ -29,8 +29,8 @@ def fold_campaigns(base: ir.Table | None, since: ir.Table, repeated: ir.Table) -
     """The campaigns at a cut: of each the last event. since: the records of the campaign topic
     after the base.
     """
-    told = last_of_each(without_repeats(since, repeated), "campaignId").select(*CAMPAIGN_FIELDS)
+    last = last_of_each(without_repeats(since, repeated), "campaignId").select(*CAMPAIGN_FIELDS)
     if base is None:
-        return materialize(told)
-    untouched = base.select(*CAMPAIGN_FIELDS).anti_join(told, "campaignId")
-    return materialize(untouched.union(told))
+        return materialize(last)
+    untouched = base.select(*CAMPAIGN_FIELDS).anti_join(last, "campaignId")
+    return materialize(untouched.union(last))

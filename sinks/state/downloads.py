@@ -15,8 +15,8 @@ def fold_downloads(base: ir.Table | None, since: ir.Table, repeated: ir.Table) -
 
     since: the records after the base, of all event types or downloads alone.
     """
-    told = without_repeats(since, repeated)
-    downloaded = told.filter(told["eventType"] == EventType.DOWNLOADED.value).select(
+    records = without_repeats(since, repeated)
+    downloaded = records.filter(records["eventType"] == EventType.DOWNLOADED.value).select(
         "interactionId"
     )
     if base is None:

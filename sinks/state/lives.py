@@ -27,7 +27,7 @@ from sinks.state.repeats import without_repeats
 
 __all__ = [
     "LIFE",
-    "TOLD",
+    "VALUE_MOMENTS",
     "among_deletions",
     "fold_rows",
     "value_fields",
@@ -45,8 +45,8 @@ life occurred, null where its creation wasn't recorded. The other moments are th
 goes on.
 """
 
-TOLD: Final = ("_told_at", "_told_of")
-"""When the values were told: append time and occurredAt of the record that they come from."""
+VALUE_MOMENTS: Final = ("_told_at", "_told_of")
+"""Append time and occurredAt of the record that the values come from; the names are stored."""
 
 _VALUES: Final = ("profileId", "attributes", "subscriptions", "segments", "marketingConsent")
 
@@ -63,18 +63,18 @@ def fold_rows(
     key: str = "profileId",
     edition: int = EDITION,
 ) -> ir.Table:
-    """The rows at a cut: `key`, LIFE, TOLD and values of every id that was ever heard of.
+    """The rows at a cut: `key`, LIFE, VALUE_MOMENTS and values of every id that has an event.
 
     since: the records after the base, of all four event types. key: profileId, or the id of a
     custom table's row. edition: of the rules. What the records touch is computed at once, on narrow
     columns; values are taken from the records when read.
     """
     base = None if base is None else with_beginnings(base)
-    values = (*TOLD, *value_fields(since, key))
-    told = without_repeats(since, repeated)
-    folded = materialize(_fold(base, told, key, edition))
-    of_record = {"_told_at": told["_appended_at"], "_told_of": told["occurredAt"]}
-    sources = told.select(*POSITION, *value_fields(since, key), **of_record)
+    values = (*VALUE_MOMENTS, *value_fields(since, key))
+    records = without_repeats(since, repeated)
+    folded = materialize(_fold(base, records, key, edition))
+    of_record = {"_told_at": records["_appended_at"], "_told_of": records["occurredAt"]}
+    sources = records.select(*POSITION, *value_fields(since, key), **of_record)
     from_since = (
         folded.filter(~folded["_as_in_base"])
         .left_join(sources, POSITION)
@@ -123,7 +123,7 @@ def among_deletions(records: ir.Table, key: str, edition: int) -> ir.Table:
     records: none of them a repeat, with `_seq`, and of the state before them `_was_live`,
     `_was_dead_until`, `_was_began`.
 
-    `_tells`: whether it told of a life when it came: it occurred after all deletions known then.
+    `_counts`: whether it was of a life when it came: it occurred after all deletions known then.
     `_latest`: whether it is a deletion, and the latest one known then. `_ends`: whether it is a
     deletion that ended what lived then.
     """
@@ -135,14 +135,14 @@ def among_deletions(records: ir.Table, key: str, edition: int) -> ir.Table:
         _deletes=deletes, _dead=ibis.greatest(dead, records["_was_dead_until"])
     )
     occurred, deletes = records["occurredAt"], records["_deletes"]
-    tells = ~deletes & (occurred > records["_dead"]).fill_null(True)
-    records = records.mutate(_tells=tells, _latest=deletes & (occurred == records["_dead"]))
+    counts = ~deletes & (occurred > records["_dead"]).fill_null(True)
+    records = records.mutate(_counts=counts, _latest=deletes & (occurred == records["_dead"]))
     if edition < LATEST_DELETIONS.edition:
         return records.mutate(_latest=deletes, _ends=deletes)
-    creates = records["_tells"] & (records["eventType"] == EventType.CREATED.value)
+    creates = records["_counts"] & (records["eventType"] == EventType.CREATED.value)
     records = records.mutate(_born=records["_seq"].max(where=creates).over(so_far))
     in_life = ibis.cumulative_window(group_by=[key, "_born"], order_by="_seq")
-    earliest = records["occurredAt"].min(where=records["_tells"]).over(in_life)
+    earliest = records["occurredAt"].min(where=records["_counts"]).over(in_life)
     records = records.mutate(_earliest=earliest)
     went_on = records["_was_live"] & records["_was_began"].notnull()
     of_base = went_on.ifelse(ibis.least(records["_earliest"], records["_was_began"]), nothing)
@@ -151,25 +151,25 @@ def among_deletions(records: ir.Table, key: str, edition: int) -> ir.Table:
     return records.mutate(_ends=records["_latest"] & ~goes_on).drop("_born", "_earliest")
 
 
-def _fold(base: ir.Table | None, told: ir.Table, key: str, edition: int) -> ir.Table:
+def _fold(base: ir.Table | None, records: ir.Table, key: str, edition: int) -> ir.Table:
     """The ids that the records touch: `key`, LIFE, the position of the record that holds the
     values.
 
     `_as_in_base`: the life and the values of the base go on.
     """
-    narrow = told.select(
+    narrow = records.select(
         key, "eventType", "occurredAt", "creationMoment", "updateMoment", "_appended_at", *POSITION
     )
     ordered = in_append_order(narrow, key)
     ids = _ended(base, ordered, key, edition)
     lives = _lives(ordered, ids, key)
     joined = ids.left_join(lives, key).drop(f"{key}_right")
-    goes_on, told_more = joined["_went_on"], joined["_offset"].notnull()
+    goes_on, has_records = joined["_went_on"], joined["_offset"].notnull()
     creation = joined["_born_at"].fill_null(
-        goes_on.ifelse(joined["_base_creation"], joined["_told_creation"])
+        goes_on.ifelse(joined["_base_creation"], joined["_snapshot_creation"])
     )
     update = joined["_touched_at"].fill_null(
-        goes_on.ifelse(joined["_base_update"], joined["_told_update"])
+        goes_on.ifelse(joined["_base_update"], joined["_snapshot_update"])
     )
     began = joined["_base_began"]
     of_base = (goes_on & began.notnull()).ifelse(
@@ -180,8 +180,8 @@ def _fold(base: ir.Table | None, told: ir.Table, key: str, edition: int) -> ir.T
         *POSITION,
         "_deleted_at",
         "_dead_until",
-        _live=goes_on | told_more,
-        _as_in_base=goes_on & ~told_more,
+        _live=goes_on | has_records,
+        _as_in_base=goes_on & ~has_records,
         _began=joined["_born_at"].notnull().ifelse(joined["_earliest"], of_base),
         creationMoment=creation,
         updateMoment=update,
@@ -259,6 +259,6 @@ def _lives(ordered: ir.Table, ids: ir.Table, key: str) -> ir.Table:
         _touched_at=life["occurredAt"].argmax(
             life["_seq"], where=life["eventType"] != EventType.SNAPSHOT.value
         ),
-        _told_creation=life["creationMoment"].max(where=begins_by_snapshot),
-        _told_update=life["updateMoment"].max(where=begins_by_snapshot),
+        _snapshot_creation=life["creationMoment"].max(where=begins_by_snapshot),
+        _snapshot_update=life["updateMoment"].max(where=begins_by_snapshot),
     )

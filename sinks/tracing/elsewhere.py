@@ -60,20 +60,20 @@ class Elsewhere:
         """Its fields, for scripts."""
         letters = [
             {
-                "origin": one.origin,
-                "appended_at": moment_text(one.appended_at),
-                "reason": one.reason,
+                "origin": record.origin,
+                "appended_at": moment_text(record.appended_at),
+                "reason": record.reason,
                 "rule": BAD_INPUT,
-                "replayed_at": moment_text(one.replay.at) if one.replay else None,
+                "replayed_at": moment_text(record.replay.at) if record.replay else None,
             }
-            for one in self.dead_letters
+            for record in self.dead_letters
         ]
         return {
             "dead_letters": letters,
-            "not_stored": [_record_fields(one) for one in self.not_stored],
+            "not_stored": [_record_fields(record) for record in self.not_stored],
             "passed_over": [
-                {**_record_fields(one.record), **asdict(one.why), "rule": ONE_PLACE}
-                for one in self.passed_over
+                {**_record_fields(record.record), **asdict(record.why), "rule": ONE_PLACE}
+                for record in self.passed_over
             ],
             "remarks": list(self.remarks),
         }
@@ -88,29 +88,29 @@ class Elsewhere:
             yield f"dead letter: {letter.origin}, appended {moment_text(letter.appended_at)}{again}"
             yield f"  {letter.reason}; `deltadrop dead-letters show {letter.origin}`"
             yield f"  counts as a dead letter in every export of its topic ({BAD_INPUT})"
-        for one in self.not_stored:
-            yield f"not stored yet: {_place(one)}"
+        for record in self.not_stored:
+            yield f"not stored yet: {_place(record)}"
             yield "  workers are behind: `deltadrop status`"
         for lost in self.passed_over:
             yield f"passed over: {_place(lost.record)}"
-            yield f"  {_told(lost.why)}; it is in no drop ({ONE_PLACE})"
+            yield f"  {_passed_over_text(lost.why)}; it is in no drop ({ONE_PLACE})"
         yield from self.remarks
 
 
 NOWHERE = Elsewhere()
 
 
-def _place(one: Unstored) -> str:
-    place = f"{one.topic}/{one.partition}, offset {one.offset}"
-    return f"{place}, appended {moment_text(one.appended_at)}"
+def _place(record: Unstored) -> str:
+    place = f"{record.topic}/{record.partition}, offset {record.offset}"
+    return f"{place}, appended {moment_text(record.appended_at)}"
 
 
-def _told(why: PassedOver) -> str:
+def _passed_over_text(why: PassedOver) -> str:
     return f"at {why.at} by {why.by}: {why.reason}"
 
 
-def _record_fields(one: Unstored) -> dict[str, Any]:
-    return {**asdict(one), "appended_at": moment_text(one.appended_at)}
+def _record_fields(record: Unstored) -> dict[str, Any]:
+    return {**asdict(record), "appended_at": moment_text(record.appended_at)}
 
 
 def look_elsewhere(sinks: Sinks, event_id: UUID, letters: LetterReader) -> Elsewhere:
@@ -141,7 +141,7 @@ def _dead_letters(letters: LetterReader, texts: Sequence[str]) -> list[Letter]:
         for event in letters.whole()
         if any(text in (event.value or b"") for text in wanted)
     }
-    return [one for one in letters.letters() if one.identity in held] if held else []
+    return [letter for letter in letters.letters() if letter.identity in held] if held else []
 
 
 def _unstored(sinks: Sinks, texts: Sequence[str]) -> Iterator[Unstored]:
@@ -161,14 +161,14 @@ def _passed_over(
             if why is None:
                 continue
             try:
-                for one in _found(sinks, owner, path.first, path.next, texts):
-                    yield PassedOverRecord(one, why)
+                for record in _found(sinks, owner, path.first, path.next, texts):
+                    yield PassedOverRecord(record, why)
             except DeltadropError as error:
                 where = f"{owner.topic}/{owner.partition}"
                 offsets = f"offsets {path.first} to {path.next} of {where}"
                 remarks.append(
-                    f"{offsets} were passed over {_told(why)}; it may be among them, which can't be"
-                    f" looked through: {error.reason(described=where)}"
+                    f"{offsets} were passed over {_passed_over_text(why)}; it may be among them,"
+                    f" which can't be looked through: {error.reason(described=where)}"
                 )
 
 

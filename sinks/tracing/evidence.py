@@ -93,12 +93,16 @@ class Evidence:
 
     def of_key(self, key: int) -> list[Seen]:
         """The records of a key that are no repeats, as they were appended."""
-        own = (one for one in self.records.values() if one.key == key and not one.is_repeat)
+        own = (
+            record for record in self.records.values() if record.key == key and not record.is_repeat
+        )
         return as_appended(own)
 
     def carriers(self, event_id: str) -> list[Seen]:
         """The records that carry an eventId, as they were appended."""
-        return as_appended(one for one in self.records.values() if one.event_id == event_id)
+        return as_appended(
+            record for record in self.records.values() if record.event_id == event_id
+        )
 
     @property
     def dead_until(self) -> Mapping[int, dt.datetime | None]:
@@ -116,19 +120,19 @@ class Evidence:
         was = self._lives_before.get(key, {})
         dead_until, ends = was.get("_dead_until"), []
         began = was.get("_began") if was.get("_live") else None
-        for one in (seen for seen in self.of_key(key) if not seen.is_before):
-            if one.event_type == EventType.DELETED:
+        for record in (seen for seen in self.of_key(key) if not seen.is_before):
+            if record.event_type == EventType.DELETED:
                 if self.intent.edition < LATEST_DELETIONS.edition:
-                    ends.append(one)
-                elif dead_until is None or one.occurred_at >= dead_until:
-                    dead_until = one.occurred_at
+                    ends.append(record)
+                elif dead_until is None or record.occurred_at >= dead_until:
+                    dead_until = record.occurred_at
                     if began is None or began <= dead_until:
-                        ends.append(one)
+                        ends.append(record)
                         began = None
-            elif dead_until is None or one.occurred_at > dead_until:
-                if one.event_type == EventType.CREATED:
-                    began = one.occurred_at
-                began = None if began is None else min(began, one.occurred_at)
+            elif dead_until is None or record.occurred_at > dead_until:
+                if record.event_type == EventType.CREATED:
+                    began = record.occurred_at
+                began = None if began is None else min(began, record.occurred_at)
         return ends
 
     @cached_property
@@ -167,8 +171,8 @@ class Evidence:
             self._seen({**row, "_key": campaign_id}, {}, repeats)
             for row in self._rows(topic, (), campaign_id)
         ]
-        told = as_appended(one for one in own if not one.is_repeat)
-        return known, told[-1].position if told else None
+        records = as_appended(record for record in own if not record.is_repeat)
+        return known, records[-1].position if records else None
 
     def _repeats(self, topic: Topic) -> set[Position]:
         return {_position(row) for row in query_rows(self._judged.reading.repeated(topic))}
@@ -176,7 +180,7 @@ class Evidence:
     def _rows(
         self, topic: Topic, more: Sequence[str], campaign_id: int | None = None
     ) -> Iterator[dict[str, Any]]:
-        choices = [one for one in self.intent.choices if one.partition.topic == topic.name]
+        choices = [choice for choice in self.intent.choices if choice.partition.topic == topic.name]
         types = KINDS[topic.kind].event_types
         events = self._judged.reading.source.events(topic, types, choices)
         if campaign_id is not None:
@@ -211,11 +215,11 @@ def as_appended(records: Iterable[Seen]) -> list[Seen]:
     """Records of one id in the order of appending, as `sinks.state.order` has it."""
     latest: dict[int, dt.datetime] = {}
     timed = []
-    for one in sorted(records, key=lambda seen: seen.position):
-        partition = one.position[0]
-        latest[partition] = max(latest.get(partition, one.appended_at), one.appended_at)
-        timed.append((latest[partition], one.position, one))
-    return [one for _, _, one in sorted(timed, key=lambda found: found[:2])]
+    for record in sorted(records, key=lambda seen: seen.position):
+        partition = record.position[0]
+        latest[partition] = max(latest.get(partition, record.appended_at), record.appended_at)
+        timed.append((latest[partition], record.position, record))
+    return [record for _, _, record in sorted(timed, key=lambda found: found[:2])]
 
 
 def _position(row: Mapping[str, Any]) -> Position:

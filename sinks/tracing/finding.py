@@ -109,7 +109,7 @@ class Finder:
     def by_id(self, event_id: UUID, days: Days, repeat_hours: int) -> list[StoredEvent]:
         """Find an event and its repeats, by time of append.
 
-        Once it is found, days are looked through only as far back as a repeat is told from.
+        Once it is found, days are looked through only as far back as a repeat can reach.
         """
         wanted = _Wanted("eventId", event_id)
         found: list[StoredEvent] = []
@@ -225,31 +225,31 @@ class Finder:
                 owner = TopicPartition(topic.name, topic_id, partition)
                 chosen = self._partitions.choose(owner, offset, offset + 1, {})
                 batches = {piece.record.batch for piece in chosen.tiling.tiles}
-                for hit in (one for one in same if one.path.batch in batches):
+                for hit in (found for found in same if found.path.batch in batches):
                     yield self._event(topic, owner, hit, chosen)
 
     def _event(self, topic: Topic, owner: TopicPartition, hit: _Hit, chosen: Chosen) -> StoredEvent:
-        told = hit.values
-        ids = {name: told[name] for name in _IDS if told.get(name) is not None}
+        values = hit.values
+        ids = {name: values[name] for name in _IDS if values.get(name) is not None}
         return StoredEvent(
             topic,
             owner,
-            told["_offset"],
-            UUID(str(told["eventId"])),
-            told["eventType"],
-            told["source"],
-            told["occurredAt"],
-            told["_appended_at"],
+            values["_offset"],
+            UUID(str(values["eventId"])),
+            values["eventType"],
+            values["source"],
+            values["occurredAt"],
+            values["_appended_at"],
             ids,
             (str(hit.path), *self._of_users(topic, hit, chosen)),
-            self._partitions.taken_out.of(TakenOutPath(owner, told["_offset"])),
+            self._partitions.taken_out.of(TakenOutPath(owner, values["_offset"])),
         )
 
     def _of_users(self, topic: Topic, hit: _Hit, chosen: Chosen) -> Iterator[str]:
         """The files of users' streams that hold the event too."""
         builtin = _streams_of(topic)
         for record in chosen.records.values():
-            for file in (one for one in record.files if one.stream not in builtin):
+            for file in (written for written in record.files if written.stream not in builtin):
                 partition, offset = hit.place
                 place = [("_partition", "=", partition), ("_offset", "=", offset)]
                 (location,) = self._partitions.store.local([file.path])
@@ -282,9 +282,9 @@ def _streams_of(topic: Topic) -> set[str]:
 
 def _oldest_repeated(found: Iterable[StoredEvent], hours: int) -> dt.date:
     """The oldest day on which what the first of some events repeats may stand."""
-    first = min(one.appended_at for one in found)
+    first = min(event.appended_at for event in found)
     return (first - dt.timedelta(hours=hours)).date()
 
 
-def _by_time(one: StoredEvent) -> tuple[dt.datetime, str, int, int]:
-    return one.appended_at, one.topic.name, one.owner.partition, one.offset
+def _by_time(event: StoredEvent) -> tuple[dt.datetime, str, int, int]:
+    return event.appended_at, event.topic.name, event.owner.partition, event.offset

@@ -17,11 +17,11 @@ from sinks.rendering.zones import zone
 from sinks.rules.campaigns import CLOSES_TO_WAIT
 from sinks.setup import Sinks
 from sinks.tracing.elsewhere import NOWHERE, Elsewhere, look_elsewhere
-from sinks.tracing.fate import HELD, REMOVED, Fate, Fates
 from sinks.tracing.finding import Days, Finder, StoredEvent
+from sinks.tracing.verdict import HELD, REMOVED, Verdict, Verdicts
 from streams.dead_letters.read import LetterReader
 
-__all__ = ["Asked", "Trace", "Traced", "trace_event", "trace_profile"]
+__all__ = ["Trace", "TraceScope", "Traced", "trace_event", "trace_profile"]
 
 _DAY = dt.timedelta(days=1)
 
@@ -33,7 +33,7 @@ _WHY: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TraceScope:
     """What a trace of a profile is narrowed to: exports by name (None: all), one close of them, and
     how many events at most.
     """
@@ -48,7 +48,7 @@ class Traced:
     """An event, and what came of it."""
 
     event: StoredEvent
-    fates: tuple[Fate, ...]
+    verdicts: tuple[Verdict, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Its fields, for scripts."""
@@ -66,7 +66,7 @@ class Traced:
             **event.ids,
             "files": list(event.files),
             "taken_out": _taken_out_dict(event),
-            "exports": [_fate_dict(fate) for fate in self.fates],
+            "exports": [_verdict_fields(verdict) for verdict in self.verdicts],
         }
 
 
@@ -90,16 +90,19 @@ class Trace:
 
     def to_json(self) -> str:
         """Serialise, for scripts."""
-        told = {"events": [one.to_dict() for one in self.events], **self.elsewhere.to_dict()}
-        return json.dumps(told, indent=2)
+        fields = {
+            "events": [traced.to_dict() for traced in self.events],
+            **self.elsewhere.to_dict(),
+        }
+        return json.dumps(fields, indent=2)
 
     def __str__(self) -> str:
         """For people."""
-        events = ["\n".join(self._lines(one)) for one in self.events]
+        events = ["\n".join(self._lines(traced)) for traced in self.events]
         return "\n\n".join([*events, *filter(None, [str(self.elsewhere)])])
 
-    def _lines(self, one: Traced) -> Iterator[str]:
-        event = one.event
+    def _lines(self, traced: Traced) -> Iterator[str]:
+        event = traced.event
         ids = ", ".join(f"{name} {number}" for name, number in event.ids.items())
         yield f"{event.event_id}  {event.topic.local} {event.event_type}, {ids}"
         occurred = "unreadable" if _is_unknown(event) else _utc(event.occurred_at)
@@ -110,32 +113,32 @@ class Trace:
         if taken := event.taken_out:
             columns = f" (unreadable: {', '.join(taken.columns)})" if taken.columns else ""
             yield f"  taken out {taken.taken_out_at}{columns}: {taken.reason}"
-        if not one.fates:
+        if not traced.verdicts:
             yield "  no export is fed by it: it counts as state only, if any reads its topic"
-        width = max((len(fate.export) for fate in one.fates), default=0)
-        for fate in one.fates:
-            yield f"  {fate.export:{width}}  {self._told(fate)}"
-            if fate.rule is not None:
-                yield f"  {'':{width}}  {fate.why} ({fate.rule})"
+        width = max((len(verdict.export) for verdict in traced.verdicts), default=0)
+        for verdict in traced.verdicts:
+            yield f"  {verdict.export:{width}}  {self._outcome_text(verdict)}"
+            if verdict.rule is not None:
+                yield f"  {'':{width}}  {verdict.why} ({verdict.rule})"
 
-    def _told(self, fate: Fate) -> str:
-        told = fate.outcome
-        if fate.line is not None:
-            told += f": line {fate.line:,} of {fate.file}"
-        elif fate.file is not None:
-            told += f" in {fate.file}"
-        elif fate.outcome in _WHY:
-            told += f": {_WHY[fate.outcome]}"
-        if fate.end is None:
-            return told
-        begin = f"{self._local(fate, fate.begin)} to " if fate.begin else "until "
-        told += f"  (window {begin}{self._local(fate, fate.end)}"
-        if fate.close is not None and fate.close != fate.end:
-            told += f", looked up again at {self._local(fate, fate.close)}"
-        return f"{told})"
+    def _outcome_text(self, verdict: Verdict) -> str:
+        text = verdict.outcome
+        if verdict.line is not None:
+            text += f": line {verdict.line:,} of {verdict.file}"
+        elif verdict.file is not None:
+            text += f" in {verdict.file}"
+        elif verdict.outcome in _WHY:
+            text += f": {_WHY[verdict.outcome]}"
+        if verdict.end is None:
+            return text
+        begin = f"{self._local(verdict, verdict.begin)} to " if verdict.begin else "until "
+        text += f"  (window {begin}{self._local(verdict, verdict.end)}"
+        if verdict.close is not None and verdict.close != verdict.end:
+            text += f", looked up again at {self._local(verdict, verdict.close)}"
+        return f"{text})"
 
-    def _local(self, fate: Fate, moment: dt.datetime) -> str:
-        own = zone(self.zones.get(fate.export, "UTC"))
+    def _local(self, verdict: Verdict, moment: dt.datetime) -> str:
+        own = zone(self.zones.get(verdict.export, "UTC"))
         return moment.astimezone(own).isoformat(sep=" ", timespec="seconds")
 
 
@@ -147,30 +150,30 @@ def trace_event(
     """
     repeat_hours = sinks.settings.close.repeat_hours
     found = _finder(sinks).by_id(event_id, days, repeat_hours)
-    traced = _traced(sinks, found, _fates(sinks).of(found, counting=True))
+    traced = _traced(sinks, found, _verdicts(sinks).of(found, counting=True))
     if found or letters is None:
         return traced
     return replace(traced, elsewhere=look_elsewhere(sinks, event_id, letters))
 
 
-def trace_profile(sinks: Sinks, profile_id: int, database: str, asked: Asked) -> Trace:
+def trace_profile(sinks: Sinks, profile_id: int, database: str, scope: TraceScope) -> Trace:
     """Find the latest events of a profile, and what came of them; of one close all, with the
     lines.
     """
-    fates, one_close = _fates(sinks, asked.instant), asked.instant is not None
-    if asked.exports is None:
-        own = (one for one in sinks.streams.topics.values() if one.database == database)
+    verdicts, one_close = _verdicts(sinks, scope.instant), scope.instant is not None
+    if scope.exports is None:
+        own = (topic for topic in sinks.streams.topics.values() if topic.database == database)
         wanted = {topic: set(map(str, KINDS[topic.kind].event_types)) for topic in own}
     else:
-        fed = fates.fed_by(asked.exports)
-        own = (one for one in fed if one.database == database)
-        wanted = {one: fed[one] for one in own if one.name in sinks.streams.topics}
-    days, most = (_days(sinks, asked), _ALL) if one_close else (Days(), asked.most)
+        fed = verdicts.fed_by(scope.exports)
+        own = (topic for topic in fed if topic.database == database)
+        wanted = {topic: fed[topic] for topic in own if topic.name in sinks.streams.topics}
+    days, most = (_days(sinks, scope), _ALL) if one_close else (Days(), scope.most)
     found = _finder(sinks).of_profile(profile_id, wanted, days, most)
-    came = fates.of(found, names=asked.exports, counting=one_close)
+    came = verdicts.of(found, names=scope.exports, counting=one_close)
     if one_close:
         came = {
-            place: [fate for fate in some if fate.close == asked.instant]
+            place: [verdict for verdict in some if verdict.close == scope.instant]
             for place, some in came.items()
         }
         found = [event for event in found if came[event.place]]
@@ -180,21 +183,21 @@ def trace_profile(sinks: Sinks, profile_id: int, database: str, asked: Asked) ->
 _ALL = 1_000_000
 
 
-def _days(sinks: Sinks, asked: Asked) -> Days:
+def _days(sinks: Sinks, scope: TraceScope) -> Days:
     """The days of append whose events a close may judge: its window's, and those of the windows
     before it, whose events may have waited.
     """
-    assert asked.instant is not None
-    first = asked.instant
-    for name in asked.exports or ():
-        before = [one for one in sinks.ledger.closes(name) if one <= asked.instant]
+    assert scope.instant is not None
+    first = scope.instant
+    for name in scope.exports or ():
+        before = [instant for instant in sinks.ledger.closes(name) if instant <= scope.instant]
         for instant in before[-CLOSES_TO_WAIT - 1 :]:
             intent = sinks.ledger.intent(name, instant)
             if intent is None or intent.initial:
-                return Days(None, (asked.instant + _DAY).date())
+                return Days(None, (scope.instant + _DAY).date())
             first = min(first, intent.window_start)
     # A day more on both sides: clocks of brokers differ from ours.
-    return Days((first - _DAY).date(), (asked.instant + _DAY).date())
+    return Days((first - _DAY).date(), (scope.instant + _DAY).date())
 
 
 def _finder(sinks: Sinks) -> Finder:
@@ -202,14 +205,14 @@ def _finder(sinks: Sinks) -> Finder:
     return Finder(sinks.streams, settings.close.memory_limit, settings.root / "scratch")
 
 
-def _fates(sinks: Sinks, until: dt.datetime | None = None) -> Fates:
-    return Fates(sinks.exports, sinks.reviser, sinks.closer.maker.selection, until)
+def _verdicts(sinks: Sinks, until: dt.datetime | None = None) -> Verdicts:
+    return Verdicts(sinks.exports, sinks.reviser, sinks.closer.maker.selection, until)
 
 
 def _traced(
-    sinks: Sinks, events: Sequence[StoredEvent], fates: Mapping[Any, Sequence[Fate]]
+    sinks: Sinks, events: Sequence[StoredEvent], verdicts: Mapping[Any, Sequence[Verdict]]
 ) -> Trace:
-    traced = tuple(Traced(event, tuple(fates[event.place])) for event in events)
+    traced = tuple(Traced(event, tuple(verdicts[event.place])) for event in events)
     return Trace(traced, {export.name: export.zone_name for export in sinks.exports})
 
 
@@ -229,11 +232,11 @@ def _taken_out_dict(event: StoredEvent) -> dict[str, Any] | None:
     }
 
 
-def _fate_dict(fate: Fate) -> dict[str, Any]:
-    told = asdict(fate)
+def _verdict_fields(verdict: Verdict) -> dict[str, Any]:
+    fields = asdict(verdict)
     for name in ("begin", "end", "close"):
-        told[name] = _utc(told[name]) if told[name] else None
-    return told
+        fields[name] = _utc(fields[name]) if fields[name] else None
+    return fields
 
 
 def _utc(moment: dt.datetime) -> str:

@@ -99,36 +99,36 @@ def of_initial(outcome: Outcome | None) -> Reason:
 
 def reason_of(event: StoredEvent, outcome: Outcome, evidence: Evidence) -> Reason:
     """Say why an event has the outcome that a close has given it."""
-    asked = _Asked(event, evidence)
+    reasons = _Reasons(event, evidence)
     match outcome:
         case Outcome.DEAD_LETTER:
-            reason = asked.dead_letter
+            reason = reasons.dead_letter
         case Outcome.DUPLICATE:
-            reason = asked.repeat
+            reason = reasons.repeat
         case Outcome.FILTERED:
-            reason = asked.filtered
+            reason = reasons.filtered
         case Outcome.NOT_FIRST:
-            reason = asked.not_first
+            reason = reasons.not_first
         case Outcome.WAITING:
-            reason = asked.waiting
+            reason = reasons.waiting
         case Outcome.UNKNOWN_CAMPAIGN:
-            reason = asked.unknown_campaign
+            reason = reasons.unknown_campaign
         case Outcome.INACTIVE_CAMPAIGN:
-            reason = asked.inactive
+            reason = reasons.inactive
         case Outcome.ROW_GONE:
-            reason = asked.gone
+            reason = reasons.gone
         case Outcome.ALREADY_DOWNLOADED:
-            reason = asked.downloaded
+            reason = reasons.downloaded
         case Outcome.SUPERSEDED:
-            reason = asked.superseded
+            reason = reasons.superseded
         case Outcome.EXPORTED:
-            reason = asked.exported
+            reason = reasons.exported
         case _:
             assert_never(outcome)
     return reason()
 
 
-class _Asked:
+class _Reasons:
     """One event, and what a close knew beside it."""
 
     def __init__(self, event: StoredEvent, evidence: Evidence) -> None:
@@ -142,7 +142,7 @@ class _Asked:
 
     def repeat(self) -> Reason:
         carriers = self._evidence.carriers(str(self._event.event_id))
-        places = [one.position for one in carriers]
+        places = [record.position for record in carriers]
         before = carriers[places.index(self._position) - 1]
         return self._by(REPEAT, "its topic carried the eventId before", before)
 
@@ -153,8 +153,8 @@ class _Asked:
             if sources is not None and event.source not in sources:
                 return Reason(SOURCES, f"its source, {event.source}, isn't one of the export's")
             seen = self._evidence.records.get(self._position)
-            told = [f"{name} {seen.values.get(name)}" for name in rule.reads] if seen else []
-            return Reason(rule.filtered_by, f"{', '.join(told) or 'it'} isn't exported here")
+            values = [f"{name} {seen.values.get(name)}" for name in rule.reads] if seen else []
+            return Reason(rule.filtered_by, f"{', '.join(values) or 'it'} isn't exported here")
         if event.event_type not in rule.makes_lines:
             what = f"a {event.event_type} makes no line in {export.definition.event}"
             return Reason(NOT_THIS, what)
@@ -163,12 +163,16 @@ class _Asked:
     def _of_creation(self) -> Reason:
         """An update that only tells of its row's creation."""
         name = f"Rows: {self._evidence.export.definition.event}"
-        at_once = [one for one in self._own() if one.occurred_at == self._event.occurred_at]
+        at_once = [
+            record for record in self._own() if record.occurred_at == self._event.occurred_at
+        ]
         later = self._after(at_once)
         births = [
-            one
-            for one in at_once
-            if one.event_type == EventType.CREATED and one not in later and not one.is_before
+            record
+            for record in at_once
+            if record.event_type == EventType.CREATED
+            and record not in later
+            and not record.is_before
         ]
         if births:
             what = "it occurred at the moment of a creation in the same window"
@@ -183,12 +187,12 @@ class _Asked:
         rule = self._evidence.export.increment.rule
         by_link = isinstance(rule, FactRule) and "clickedUrl" in rule.reads
         what = "link" if by_link else "interaction"
-        rivals = [one for one in self._own() if not by_link or one.link == self._seen.link]
+        rivals = [record for record in self._own() if not by_link or record.link == self._seen.link]
         earlier = self._remembered(rivals)
         if earlier is not None:
             return self._by(FIRST, f"the {what} had its first in an earlier window", earlier)
         lost = (None, Outcome.DUPLICATE, Outcome.FILTERED, Outcome.NOT_FIRST)
-        first = next((one for one in rivals if one.outcome not in lost), None)
+        first = next((record for record in rivals if record.outcome not in lost), None)
         if first is None:
             return self._by(FIRST, f"the {what} had its first in an earlier window", None)
         return self._by(FIRST, f"the {what}'s first, by its moment, is another", first)
@@ -200,8 +204,8 @@ class _Asked:
         if began is None or self._event.appended_at >= began + lasts:
             return None
         wanted = (EventType.OPENED, EventType.CLICKED)
-        before = (one for one in rivals if one.is_before and one.event_type in wanted)
-        return next((one for one in before if one.appended_at >= began), None)
+        before = (record for record in rivals if record.is_before and record.event_type in wanted)
+        return next((record for record in before if record.appended_at >= began), None)
 
     def waiting(self) -> Reason:
         says = f"{self._unknown()}; {CLOSES_TO_WAIT} closes after its own look it up again"
@@ -224,9 +228,9 @@ class _Asked:
 
     def gone(self) -> Reason:
         dead_until = self._evidence.dead_until.get(self._key)
-        deletions = [one for one in self._own() if one.event_type == EventType.DELETED]
+        deletions = [record for record in self._own() if record.event_type == EventType.DELETED]
         if dead_until is not None and self._event.occurred_at <= dead_until:
-            last = [one for one in deletions if one.occurred_at == dead_until]
+            last = [record for record in deletions if record.occurred_at == dead_until]
             what = "it occurred at or before the row's latest deletion"
             return self._by(LIFE, what, last[-1] if last else None)
         after = self._after(self._evidence.ends(self._key))
@@ -236,19 +240,19 @@ class _Asked:
         return Reason(GONE, _DELETED_LATER)
 
     def downloaded(self) -> Reason:
-        own = (one for one in self._own() if one.event_type == EventType.DOWNLOADED)
+        own = (record for record in self._own() if record.event_type == EventType.DOWNLOADED)
         return self._by(READY, "the interaction was downloaded by the close", next(own, None))
 
     def superseded(self) -> Reason:
         dead_until = self._evidence.dead_until.get(self._key)
         ends = self._evidence.ends(self._key)
-        for one in self._after(self._own()):
-            if one in ends:
-                return self._by(CURRENT, "its life was ended by a deletion", one)
-            begins = dead_until is None or one.occurred_at > dead_until
-            if one.event_type == EventType.CREATED and begins:
-                return self._by(CURRENT, "the row was created again", one)
-        line = [one for one in self._own() if one.outcome is Outcome.EXPORTED]
+        for record in self._after(self._own()):
+            if record in ends:
+                return self._by(CURRENT, "its life was ended by a deletion", record)
+            begins = dead_until is None or record.occurred_at > dead_until
+            if record.event_type == EventType.CREATED and begins:
+                return self._by(CURRENT, "the row was created again", record)
+        line = [record for record in self._own() if record.outcome is Outcome.EXPORTED]
         return self._by(ONE_LINE, "a later record of the row makes its line", line[0])
 
     def exported(self) -> Reason:
@@ -274,9 +278,9 @@ class _Asked:
 
     def _after(self, records: Iterable[Seen]) -> list[Seen]:
         """Of the records of the event's key those that were appended after it."""
-        order = {one.position: number for number, one in enumerate(self._own())}
+        order = {record.position: number for number, record in enumerate(self._own())}
         own = order.get(self._position, -1)
-        return [one for one in records if order[one.position] > own]
+        return [record for record in records if order[record.position] > own]
 
     def _by(self, name: str, says: str, record: Seen | None) -> Reason:
         topic = self._evidence.topic.name

@@ -26,8 +26,8 @@ from producers.leaves import JSON_LEAVES
 from schemas.registry.registry import wire_header
 from schemas.topics import DEFAULT_PREFIX, Topic
 from sinks.instants import milliseconds
-from sinks.tracing.fate import Fate, Fates
 from sinks.tracing.finding import StoredEvent
+from sinks.tracing.verdict import Verdict, Verdicts
 from streams.reading.records import moment_of
 from streams.storage.layout import TopicPartition
 from tests.model import Close, Cut, Export, History, Recorded, drops_of
@@ -116,11 +116,11 @@ def stored(one: Recorded) -> StoredEvent:
     )
 
 
-def traced(shop: OfflineShop, events: Sequence[Recorded]) -> dict[tuple[int, int], Fate]:
+def traced(shop: OfflineShop, events: Sequence[Recorded]) -> dict[tuple[int, int], Verdict]:
     sinks = shop.sinks
-    fates = Fates(sinks.exports, sinks.reviser, sinks.closer.maker.selection)
-    found = fates.of([stored(one) for one in events])
-    return {place[1:]: fate for place, some in found.items() for fate in some}
+    verdicts = Verdicts(sinks.exports, sinks.reviser, sinks.closer.maker.selection)
+    found = verdicts.of([stored(one) for one in events])
+    return {place[1:]: verdict for place, some in found.items() for verdict in some}
 
 
 def closed(scene: Scene, shop: OfflineShop, based: bool) -> tuple[History, Cut, list[Close]]:
@@ -145,16 +145,16 @@ def closed(scene: Scene, shop: OfflineShop, based: bool) -> tuple[History, Cut, 
     return History(told), cut_at(told, milliseconds(first.window_start)), closes
 
 
-def is_told(fate: Fate, outcome: str, reason: Reason, base: Cut | None) -> bool:
-    """Whether a fate is that of the model, by the same rule and the same record: one that stands
+def is_told(verdict: Verdict, outcome: str, reason: Reason, base: Cut | None) -> bool:
+    """Whether a verdict is that of the model, by the same rule and the same record: one that stands
     before a base isn't known any more.
     """
     by = reason.by
     place = None if by is None else f"{by.topic}/{by.partition}, offset {by.offset}"
-    if by is not None and fate.by is None and base is not None and base.is_after(by):
-        place = None if "stands before the base of" in str(fate.why) else place
-    told = fate.outcome, fate.rule, fate.by
-    return told == (outcome, f"SPEC §3, {reason.rule}", place) and reason.word in str(fate.why)
+    if by is not None and verdict.by is None and base is not None and base.is_after(by):
+        place = None if "stands before the base of" in str(verdict.why) else place
+    told = verdict.outcome, verdict.rule, verdict.by
+    return told == (outcome, f"SPEC §3, {reason.rule}", place) and reason.word in str(verdict.why)
 
 
 def check(plot: Plot, folder: Path) -> dict[str, set[str]]:
@@ -169,13 +169,13 @@ def check(plot: Plot, folder: Path) -> dict[str, set[str]]:
     drops = drops_of(history, scene.asked, start, closes)
     found = reasons(history, scene.asked, start, closes, drops)
     judged = [one for one in history.records(scene.asked.topic) if one.position in found]
-    fates = traced(shop, judged)
+    verdicts = traced(shop, judged)
     named: dict[str, set[str]] = {}
     for position, (number, outcome, reason) in found.items():
-        fate = fates[position]
+        verdict = verdicts[position]
         base = closes[0].cut if based and number else None
-        assert is_told(fate, outcome, reason, base), (fate, outcome, reason)
-        assert fate.close == moment_of(closes[number].cut.instant)
+        assert is_told(verdict, outcome, reason, base), (verdict, outcome, reason)
+        assert verdict.close == moment_of(closes[number].cut.instant)
         named.setdefault(outcome, set()).add(reason.rule)
     return named
 

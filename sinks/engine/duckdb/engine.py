@@ -125,7 +125,7 @@ class DuckDBEngine(Backend, QueryEngine):  # type: ignore[misc]  # Ibis has no t
         gone. Not `create_table`: it asks DuckDB five things each time, which a close would do
         fifteen times.
         """
-        name, schema = f"kept {next(self._numbers)}", table.schema()
+        name, schema = f"materialized {next(self._numbers)}", table.schema()
         statements = sql.create_and_fill(name, schema, self.text_of(table))
         self._begun.append(self._thread.submit(self._execute, statements))
         return self._named(name, schema, catalog="temp", database="main")

@@ -49,8 +49,8 @@ def _compiled(plan: _Plan) -> str:
     return text
 
 
-def _alike(one: object, other: object) -> bool:
-    left, seen = [(one, other)], set[tuple[int, int]]()
+def _alike(first: object, second: object) -> bool:
+    left, seen = [(first, second)], set[tuple[int, int]]()
     while left:
         a, b = left.pop()
         if a is b:

@@ -25,7 +25,7 @@ from sinks.night.status import status_of
 from sinks.repair.redrop import Redropper
 from sinks.rules.outcome import Outcome
 from sinks.tracing.finding import Days
-from sinks.tracing.trace import Asked, trace_event, trace_profile
+from sinks.tracing.trace import TraceScope, trace_event, trace_profile
 from tests.fixtures.generate_root import (
     ANN,
     CARL,
@@ -275,18 +275,18 @@ def test_it_is_swept_and_people_in_it_are_erased(shop: OfflineShop) -> None:
 
 def test_events_of_it_are_traced_to_their_drops(shop: OfflineShop) -> None:
     sinks = shop.sinks
-    trace = trace_profile(sinks, HAL, "shop", Asked(exports=("profiles",)))
-    assert [[fate.outcome for fate in one.fates] for one in trace.events] == [
+    trace = trace_profile(sinks, HAL, "shop", TraceScope(exports=("profiles",)))
+    assert [[verdict.outcome for verdict in one.verdicts] for one in trace.events] == [
         ["exported"],
         ["filtered"],
     ]
-    trace = trace_profile(sinks, ANN, "shop", Asked(exports=("sent",)))
-    outcomes = Counter(fate.outcome for one in trace.events for fate in one.fates)
+    trace = trace_profile(sinks, ANN, "shop", TraceScope(exports=("sent",)))
+    outcomes = Counter(verdict.outcome for one in trace.events for verdict in one.verdicts)
     assert outcomes["unknown campaign"] == 2
 
     events = trace_event(sinks, REPEATED, Days()).events
-    fates = [[(fate.export, fate.outcome) for fate in one.fates] for one in events]
-    assert fates == [[("offers", "exported")], [("offers", "duplicate")]]
+    verdicts = [[(verdict.export, verdict.outcome) for verdict in one.verdicts] for one in events]
+    assert verdicts == [[("offers", "exported")], [("offers", "duplicate")]]
 
 
 def test_its_log_is_stored_as_the_same_rows(old: OldRoot, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from sinks.repair.taking_out import TakeOut
 from sinks.rules.outcome import Outcome
 from sinks.setup import Sinks
 from sinks.tracing.finding import Days
-from sinks.tracing.trace import Asked, trace_event, trace_profile
+from sinks.tracing.trace import TraceScope, trace_event, trace_profile
 from streams.recovery.restoring import Restorer
 from streams.setup import Streams
 from streams.storage.layout import TopicPartition
@@ -525,7 +525,7 @@ def test_preview_and_trace_say_it_and_go_on_without(shop: OfflineShop) -> None:
     with pytest.raises(UnreadableRowsError) as traced:
         trace_event(shop.sinks, EVENT, Days())
     with pytest.raises(UnreadableRowsError) as of_profile:
-        trace_profile(shop.sinks, 1, "shop", Asked())
+        trace_profile(shop.sinks, 1, "shop", TraceScope())
     assert {str(one.value) for one in (previewed, traced, of_profile)} == {message}
 
     gone(shop, 1)
@@ -537,8 +537,8 @@ def test_preview_and_trace_say_it_and_go_on_without(shop: OfflineShop) -> None:
     assert "\n  occurred  unreadable, source API\n" in str(found)
     assert json.loads(found.to_json())["events"][0]["occurred_at"] is None
     (traced_event,) = found.events
-    (fate,) = [one for one in traced_event.fates if one.export == "openings"]
-    assert fate.outcome == Outcome.DEAD_LETTER.label
+    (verdict,) = [one for one in traced_event.verdicts if one.export == "openings"]
+    assert verdict.outcome == Outcome.DEAD_LETTER.label
     told = json.loads(found.to_json())["events"][0]["taken_out"]
     assert (told["reason"], told["columns"]) == (REASON, ["occurredAt"])
 

@@ -21,9 +21,9 @@ from sinks.ledger.held import Release
 from sinks.ledger.ledger import Ledger
 from sinks.rules.outcome import Outcome
 from sinks.setup import Sinks
-from sinks.tracing.fate import BEGUN, EARLIER, HELD, NOT_CLOSED, REMOVED, Fate
 from sinks.tracing.finding import Days
-from sinks.tracing.trace import Asked, Trace, trace_event, trace_profile
+from sinks.tracing.trace import Trace, TraceScope, trace_event, trace_profile
+from sinks.tracing.verdict import BEGUN, EARLIER, HELD, NOT_CLOSED, REMOVED, Verdict
 from streams.dead_letters.read import Letter, LetterReader, identity_of
 from streams.storage.stream import Stream
 from streams.writing.dead_letter_topic import Poison
@@ -67,19 +67,19 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> OfflineShop:
 @pytest.fixture(scope="module")
 def traces(story: OfflineShop) -> list[Trace]:
     """Of each of the three, all events."""
-    return [trace_profile(story.sinks, one, "shop", Asked(most=1000)) for one in (1, 2, 3)]
+    return [trace_profile(story.sinks, one, "shop", TraceScope(most=1000)) for one in (1, 2, 3)]
 
 
 def mail(shop: OfflineShop, event_type: str, when: datetime, **telling: object) -> int:
     return shop.tell(Kind.EMAIL_ACTIVITY, event_type, when, **{"profileId": 1, **telling})
 
 
-def fates(shop: OfflineShop, event_id: UUID = EVENT) -> list[list[Fate]]:
-    return [list(one.fates) for one in trace_event(shop.sinks, event_id, Days()).events]
+def verdicts(shop: OfflineShop, event_id: UUID = EVENT) -> list[list[Verdict]]:
+    return [list(one.verdicts) for one in trace_event(shop.sinks, event_id, Days()).events]
 
 
 def outcomes(shop: OfflineShop, event_id: UUID = EVENT) -> list[dict[str, str]]:
-    return [{one.export: one.outcome for one in some} for some in fates(shop, event_id)]
+    return [{one.export: one.outcome for one in some} for some in verdicts(shop, event_id)]
 
 
 def test_an_event_is_told_with_its_place_its_files_and_its_window(shop: OfflineShop) -> None:
@@ -98,10 +98,10 @@ def test_an_event_is_told_with_its_place_its_files_and_its_window(shop: OfflineS
     assert (one.event.owner.topic, one.event.owner.partition) == (EMAILS, 0)
     assert (one.event.offset, one.event.appended_at) == (offset, at(3))
     assert [file.split("/")[1] for file in one.event.files] == ["shop.email-activity.SENT", "mine"]
-    (fate,) = one.fates
-    assert (fate.begin, fate.end, fate.close) == (at(-18), at(6), at(6))
-    assert (fate.outcome, fate.drop) == ("exported", "sent@20260327T060000.000Z")
-    assert fate.file == "sent_20260327_0600.csv.gz"
+    (verdict,) = one.verdicts
+    assert (verdict.begin, verdict.end, verdict.close) == (at(-18), at(6), at(6))
+    assert (verdict.outcome, verdict.drop) == ("exported", "sent@20260327T060000.000Z")
+    assert verdict.file == "sent_20260327_0600.csv.gz"
 
 
 def test_an_exported_event_is_told_with_its_line(shop: OfflineShop) -> None:
@@ -112,12 +112,12 @@ def test_an_exported_event_is_told_with_its_line(shop: OfflineShop) -> None:
     shop.store_all()
     shop.close("openings", at(6))
 
-    (((fate,),)) = fates(shop)
+    (((verdict,),)) = verdicts(shop)
 
-    assert fate.file is not None
-    lines = (shop.transferbox / "openings" / fate.file).read_text().splitlines()
-    assert fate.line is not None
-    assert lines[fate.line - 1] == f"9,{EVENT}"
+    assert verdict.file is not None
+    lines = (shop.transferbox / "openings" / verdict.file).read_text().splitlines()
+    assert verdict.line is not None
+    assert lines[verdict.line - 1] == f"9,{EVENT}"
 
 
 def test_a_row_is_told_with_its_line_by_id(tmp_path: Path) -> None:
@@ -130,9 +130,9 @@ def test_a_row_is_told_with_its_line_by_id(tmp_path: Path) -> None:
         lines = [line[0] for line in csv.reader(file)]
 
     for number in (30, 10, 20):
-        (((fate,),)) = fates(shop, UUID(int=number))
-        assert fate.line is not None
-        assert lines[fate.line - 1] == str(number)
+        (((verdict,),)) = verdicts(shop, UUID(int=number))
+        assert verdict.line is not None
+        assert lines[verdict.line - 1] == str(number)
 
 
 def test_a_repeat_is_told_beside_what_it_repeats(shop: OfflineShop) -> None:
@@ -173,9 +173,9 @@ def test_what_waits_is_told_till_its_campaign_is_known(shop: OfflineShop) -> Non
     shop.store_all()
     shop.close("sent", at(6, 29))
 
-    (((fate,),)) = fates(shop)
-    assert (fate.outcome, fate.end, fate.close) == ("exported", at(6), at(6, 29))
-    assert (fate.file, fate.line) == ("sent_20260329_0600.csv.gz", 2)
+    (((verdict,),)) = verdicts(shop)
+    assert (verdict.outcome, verdict.end, verdict.close) == ("exported", at(6), at(6, 29))
+    assert (verdict.file, verdict.line) == ("sent_20260329_0600.csv.gz", 2)
 
 
 def test_a_campaign_that_stays_unknown_is_told_after_three_further_closes(
@@ -186,8 +186,8 @@ def test_a_campaign_that_stays_unknown_is_told_after_three_further_closes(
     for day in (27, 28, 29, 30, 31):
         shop.close("sent", at(6, day))
 
-    (((fate,),)) = fates(shop)
-    assert (fate.outcome, fate.close) == ("unknown campaign", at(6, 30))
+    (((verdict,),)) = verdicts(shop)
+    assert (verdict.outcome, verdict.close) == ("unknown campaign", at(6, 30))
 
 
 def test_what_isnt_closed_yet_is_told_with_the_earliest_close(shop: OfflineShop) -> None:
@@ -195,9 +195,9 @@ def test_what_isnt_closed_yet_is_told_with_the_earliest_close(shop: OfflineShop)
     shop.store_all()
     shop.close("sent", at(6))
 
-    (((fate,),)) = fates(shop)
-    assert (fate.outcome, fate.begin, fate.end) == (NOT_CLOSED, at(6), at(6, 28))
-    assert (fate.close, fate.drop) == (None, None)
+    (((verdict,),)) = verdicts(shop)
+    assert (verdict.outcome, verdict.begin, verdict.end) == (NOT_CLOSED, at(6), at(6, 28))
+    assert (verdict.close, verdict.drop) == (None, None)
 
 
 def test_what_came_before_an_exports_first_window_is_told_so(shop: OfflineShop) -> None:
@@ -245,8 +245,8 @@ def test_a_drop_that_is_held_is_told_so_and_when_released_with_its_line(
     shop.sinks.ledger.record_release(record, Release("a holiday", "now", ()))
     shop.close("sent", at(6))
 
-    (((fate,),)) = fates(shop)
-    assert (fate.outcome, fate.line) == ("exported", 2)
+    (((verdict,),)) = verdicts(shop)
+    assert (verdict.outcome, verdict.line) == ("exported", 2)
 
 
 def test_an_initial_drop_holds_rows_and_no_changes(tmp_path: Path) -> None:
@@ -258,10 +258,10 @@ def test_an_initial_drop_holds_rows_and_no_changes(tmp_path: Path) -> None:
     export = shop.sinks.exports[0]
     shop.sinks.closer.close(export, at(6), lambda lags: None, initial=True)
 
-    (((fate,),)) = fates(shop)
-    assert (fate.outcome, fate.line) == ("in the initial drop: its row lived at the cut", 2)
-    (((fate,),)) = fates(shop, UUID(int=6))
-    assert fate.outcome.startswith("not in the initial drop")
+    (((verdict,),)) = verdicts(shop)
+    assert (verdict.outcome, verdict.line) == ("in the initial drop: its row lived at the cut", 2)
+    (((verdict,),)) = verdicts(shop, UUID(int=6))
+    assert verdict.outcome.startswith("not in the initial drop")
 
 
 def test_an_export_that_is_no_longer_defined_is_told_by_its_ledger(shop: OfflineShop) -> None:
@@ -299,9 +299,11 @@ def test_a_trace_tells_of_every_event_what_the_close_has_counted(
 ) -> None:
     """The rules are asked for an event's own records only: it must come to the same."""
     counted: Counter[tuple[str, datetime, str]] = Counter()
-    for fate in (fate for one in traces for event in one.events for fate in event.fates):
-        assert fate.close is not None
-        counted[fate.export, fate.close, fate.outcome] += 1
+    for verdict in (
+        verdict for one in traces for event in one.events for verdict in event.verdicts
+    ):
+        assert verdict.close is not None
+        counted[verdict.export, verdict.close, verdict.outcome] += 1
 
     ledger = Ledger(story.sinks.ledger.store)
     expected: Counter[tuple[str, datetime, str]] = Counter()
@@ -326,20 +328,27 @@ def test_a_trace_tells_of_every_event_what_the_close_has_counted(
 
 
 def test_one_close_of_a_profile_is_told_with_lines(story: OfflineShop) -> None:
-    asked = Asked(("sent",), at(6, 28))
+    asked = TraceScope(("sent",), at(6, 28))
 
     (one,) = trace_profile(story.sinks, BOB, "shop", asked).events
 
-    (fate,) = one.fates
-    assert (fate.outcome, fate.end, fate.close) == (Outcome.WAITING.label, at(6), at(6, 28))
-    (one,) = trace_profile(story.sinks, 1, "shop", Asked(("texts",), at(6))).events
-    assert [fate.line for fate in one.fates] == [2]
+    (verdict,) = one.verdicts
+    assert (verdict.outcome, verdict.end, verdict.close) == (
+        Outcome.WAITING.label,
+        at(6),
+        at(6, 28),
+    )
+    (one,) = trace_profile(story.sinks, 1, "shop", TraceScope(("texts",), at(6))).events
+    assert [verdict.line for verdict in one.verdicts] == [2]
 
 
 def test_of_some_exports_only_what_feeds_them_is_told(story: OfflineShop) -> None:
-    (one,) = trace_profile(story.sinks, 3, "shop", Asked(("clicks", "stores"))).events
+    (one,) = trace_profile(story.sinks, 3, "shop", TraceScope(("clicks", "stores"))).events
 
-    assert (one.event.event_type, [fate.export for fate in one.fates]) == ("CLICKED", ["clicks"])
+    assert (one.event.event_type, [verdict.export for verdict in one.verdicts]) == (
+        "CLICKED",
+        ["clicks"],
+    )
 
 
 def test_the_latest_events_of_a_profile_are_told_by_time(
@@ -349,25 +358,25 @@ def test_the_latest_events_of_a_profile_are_told_by_time(
     times = [one.event.appended_at for one in everything]
 
     assert times == sorted(times)
-    assert trace_profile(story.sinks, 1, "shop", Asked(most=3)).events == everything[-3:]
+    assert trace_profile(story.sinks, 1, "shop", TraceScope(most=3)).events == everything[-3:]
 
 
 def test_after_an_erasure_the_drop_that_is_there_now_is_told(
     story: OfflineShop, tmp_path: Path
 ) -> None:
     shop = story.copied(tmp_path / "shop")
-    before = {fate.file for fate in fates_of(shop, 1)}
+    before = {verdict.file for verdict in verdicts_of(shop, 1)}
     shop.sinks.eraser.run()
 
-    after = {fate.file for fate in fates_of(shop, 1)}
+    after = {verdict.file for verdict in verdicts_of(shop, 1)}
 
     assert "sent_20260327_0600.csv.gz" in before
     assert "sent_20260327_0600-r1.csv.gz" in after
 
 
-def fates_of(shop: OfflineShop, profile: int) -> list[Fate]:
-    told = trace_profile(shop.sinks, profile, "shop", Asked(("sent",), most=1000))
-    return [fate for one in told.events for fate in one.fates]
+def verdicts_of(shop: OfflineShop, profile: int) -> list[Verdict]:
+    told = trace_profile(shop.sinks, profile, "shop", TraceScope(("sent",), most=1000))
+    return [verdict for one in told.events for verdict in one.verdicts]
 
 
 @pytest.mark.parametrize("mark", [PLANTED, "ALIVE", "COLD"])
@@ -480,8 +489,8 @@ def test_a_trace_is_told_to_scripts(
 
     (one,) = json.loads(capsys.readouterr().out)["events"]
     assert one["appended_at"] == "2026-03-27T02:00:00.000+00:00"
-    (fate,) = one["exports"]
-    assert (fate["export"], fate["outcome"], fate["line"]) == ("sent", "exported", 2)
+    (verdict,) = one["exports"]
+    assert (verdict["export"], verdict["outcome"], verdict["line"]) == ("sent", "exported", 2)
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from schemas.events import Kind
 from sinks.editions import FIRST_EDITION, UPDATES_AT_CREATION
 from sinks.ledger.intent import Intent
 from sinks.tracing import why
-from sinks.tracing.fate import IN_INITIAL, NOT_IN_INITIAL, Fate
 from sinks.tracing.finding import Days
 from sinks.tracing.trace import trace_event
+from sinks.tracing.verdict import IN_INITIAL, NOT_IN_INITIAL, Verdict
 from tests.shop.offline import OfflineShop, at, with_exports
 from tests.shop.planted import campaign
 
@@ -38,8 +38,8 @@ def profiles(tmp_path: Path) -> OfflineShop:
     return OfflineShop(tmp_path, definitions=with_exports("profiles"))
 
 
-def fate(shop: OfflineShop, export: str, nth: int = 0) -> Fate:
-    found = trace_event(shop.sinks, EVENT, Days()).events[nth].fates
+def verdict(shop: OfflineShop, export: str, nth: int = 0) -> Verdict:
+    found = trace_event(shop.sinks, EVENT, Days()).events[nth].verdicts
     return next(one for one in found if one.export == export)
 
 
@@ -71,7 +71,7 @@ def test_why_a_campaign_doesnt_count_is_told_with_its_last_event(
     mails.store_all()
     mails.close("sent", at(6))
 
-    told = fate(mails, "sent")
+    told = verdict(mails, "sent")
 
     assert (told.outcome, told.rule) == ("inactive campaign", f"SPEC §3, {why.ACTIVE}")
     assert told.why == f"campaign 22 {says}"
@@ -107,7 +107,7 @@ def test_a_first_that_stands_before_a_base_is_told_by_the_base(
     mails.store_all()
     mails.close("clicks", at(6, 28))
 
-    told = fate(mails, "clicks")
+    told = verdict(mails, "clicks")
 
     assert (told.outcome, told.by) == ("not first", None)
     assert told.why == (
@@ -127,7 +127,7 @@ def test_what_an_earlier_release_left_out_is_told_with_what_was_mended(
         profiles.close("profiles", at(6))
         profiles.close("profiles", at(6, 28))
 
-    told = fate(profiles, "profiles")
+    told = verdict(profiles, "profiles")
 
     assert (told.outcome, told.rule) == ("filtered", "SPEC §3, Rows: CREATION_OR_UPDATE")
     assert UPDATES_AT_CREATION.sentence in str(told.why)
@@ -146,12 +146,12 @@ def test_a_row_whose_profile_was_deleted_after_the_cut_isnt_in_an_initial_drop(
     closed = profiles.sinks.closer.close(export, at(6), lambda lags: None, initial=True)
 
     assert closed.rows == 1
-    told = fate(profiles, "profiles")
+    told = verdict(profiles, "profiles")
     assert (told.outcome, told.rule) == (NOT_IN_INITIAL, f"SPEC §3, {why.GONE}")
-    told = fate(profiles, "profiles", 1)
+    told = verdict(profiles, "profiles", 1)
     assert (told.outcome, told.rule) == (NOT_IN_INITIAL, f"SPEC §3, {why.INITIAL}")
     (other,) = trace_event(profiles.sinks, UUID(int=6), Days()).events
-    assert (other.fates[0].outcome, other.fates[0].line) == (IN_INITIAL, 2)
+    assert (other.verdicts[0].outcome, other.verdicts[0].line) == (IN_INITIAL, 2)
 
 
 def test_a_row_that_is_gone_since_the_cut_is_told_so(profiles: OfflineShop) -> None:
@@ -160,7 +160,7 @@ def test_a_row_that_is_gone_since_the_cut_is_told_so(profiles: OfflineShop) -> N
     profiles.store_all()
     profiles.close("profiles", at(6))
 
-    told = fate(profiles, "profiles")
+    told = verdict(profiles, "profiles")
 
     assert (told.outcome, told.rule) == ("row gone", f"SPEC §3, {why.GONE}")
 

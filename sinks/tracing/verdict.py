@@ -34,7 +34,7 @@ from sinks.tracing.finding import Place, StoredEvent
 from sinks.tracing.why import Reason, of_initial, reason_of
 from streams.storage.layout import TakenOutPath
 
-__all__ = ["BEGUN", "EARLIER", "HELD", "NOT_CLOSED", "REMOVED", "Fate", "Fates"]
+__all__ = ["BEGUN", "EARLIER", "HELD", "NOT_CLOSED", "REMOVED", "Verdict", "Verdicts"]
 
 _WAITING: Final = Outcome.WAITING.label
 
@@ -50,7 +50,7 @@ UNSEEN: Final = "not among what the close read"
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class Verdict:
     """What came of an event in one export.
 
     outcome: a label of `rules.outcome.Outcome`, or one of this module. begin, end: the window that
@@ -74,7 +74,7 @@ class Fate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Verdict:
+class _Judgement:
     """What a close said of an event."""
 
     outcome: str
@@ -114,8 +114,8 @@ class _Close:
         return self.intent.window.get(event.topic.name, {}).get(event.owner.partition)
 
 
-class Fates:
-    """Tells what came of events; each close is looked up once.
+class Verdicts:
+    """Finds what came of events; each close is looked up once.
 
     exports: those that are defined now. until: the last close to look at; all without.
     """
@@ -139,22 +139,22 @@ class Fates:
         *,
         names: Iterable[str] | None = None,
         counting: bool = False,
-    ) -> dict[Place, list[Fate]]:
+    ) -> dict[Place, list[Verdict]]:
         """Tell what came of events in each export that they feed, by where they stand.
 
         names: of the exports; all without. counting: find the lines too, which takes as long as the
         judging of a whole window.
         """
         ledger = self._reviser.ledger
-        found: dict[Place, list[Fate]] = {event.place: [] for event in events}
+        found: dict[Place, list[Verdict]] = {event.place: [] for event in events}
         wanted = {*self._exports, *ledger.exports()} if names is None else set(names)
         for name in sorted(wanted):
             closes = ledger.closes(name)
             instants = [at for at in closes if self._until is None or at <= self._until]
             export = self._exports.get(name) or self._as_closed(name, instants)
             fed = [event for event in events if export and self._feeds(export, event)]
-            for place, fate in self._in_export(name, fed, instants, counting):
-                found[place].append(fate)
+            for place, verdict in self._in_export(name, fed, instants, counting):
+                found[place].append(verdict)
         return found
 
     def fed_by(self, names: Iterable[str]) -> dict[Topic, set[str]]:
@@ -182,7 +182,7 @@ class Fates:
         events: Sequence[StoredEvent],
         instants: Sequence[dt.datetime],
         counting: bool,
-    ) -> Iterator[tuple[Place, Fate]]:
+    ) -> Iterator[tuple[Place, Verdict]]:
         in_window: dict[int, list[StoredEvent]] = defaultdict(list)
         for event in events:
             index = self._window_of(name, event, instants)
@@ -191,8 +191,8 @@ class Fates:
             else:
                 in_window[index].append(event)
         for index, together in sorted(in_window.items()):
-            begun = [one for at in instants[index:] if (one := self._close(name, at))]
-            closes = list(takewhile(lambda one: one.outcome is not None, begun))
+            begun = [close for at in instants[index:] if (close := self._close(name, at))]
+            closes = list(takewhile(lambda close: close.outcome is not None, begun))
             if not closes:
                 outcome = HELD if begun and begun[0].is_held else BEGUN
                 yield from ((event.place, _at(begun[:1], outcome)) for event in together)
@@ -211,63 +211,63 @@ class Fates:
     ) -> int | None:
         """Find the close whose window holds an event; the clock says where to look first."""
         near = bisect_right(instants, event.appended_at)
-        for index in sorted(range(len(instants)), key=lambda one: abs(one - near)):
+        for index in sorted(range(len(instants)), key=lambda place: abs(place - near)):
             found = self._close(name, instants[index])
             if found is not None and found.holds(event):
                 return index
         return None
 
-    def _outside(self, name: str, event: StoredEvent, instants: Sequence[dt.datetime]) -> Fate:
+    def _outside(self, name: str, event: StoredEvent, instants: Sequence[dt.datetime]) -> Verdict:
         last = self._close(name, instants[-1]) if instants else None
         if last is not None and not last.is_before(event):
-            return Fate(name, EARLIER)
+            return Verdict(name, EARLIER)
         if name not in self._exports:
-            return Fate(name, NO_LONGER)
+            return Verdict(name, NO_LONGER)
         after = max([event.appended_at, *instants[-1:]])
         begin = instants[-1] if instants else None
-        return Fate(name, NOT_CLOSED, begin, next_close(self._exports[name], after))
+        return Verdict(name, NOT_CLOSED, begin, next_close(self._exports[name], after))
 
     def _judged(
         self, closes: Sequence[_Close], events: Sequence[StoredEvent], counting: bool
-    ) -> Iterator[tuple[Place, Fate]]:
+    ) -> Iterator[tuple[Place, Verdict]]:
         """Judge in the window's own close, then what waited in the next ones."""
         left = list(events)
-        for number, one in enumerate(closes[: CLOSES_TO_WAIT + 1], start=1):
-            verdicts = self._verdicts(one, left)
-            waiting = [event for event in left if verdicts[event.place].outcome == _WAITING]
-            is_last = one is closes[-1]
+        for number, close in enumerate(closes[: CLOSES_TO_WAIT + 1], start=1):
+            judgements = self._judgements(close, left)
+            waiting = [event for event in left if judgements[event.place].outcome == _WAITING]
+            is_last = close is closes[-1]
             for event in left if is_last else (e for e in left if e not in waiting):
-                verdict = verdicts[event.place]
-                line = self._line(one, event) if counting and _is_in(verdict.outcome) else None
-                fate = _at(closes[:number], verdict.outcome, line)
-                yield event.place, _because(fate, verdict.reason)
+                judgement = judgements[event.place]
+                line = self._line(close, event) if counting and _is_in(judgement.outcome) else None
+                verdict = _at(closes[:number], judgement.outcome, line)
+                yield event.place, _because(verdict, judgement.reason)
             left = waiting
             if not left or is_last:
                 return
 
-    def _verdicts(self, one: _Close, events: Sequence[StoredEvent]) -> dict[Place, _Verdict]:
+    def _judgements(self, close: _Close, events: Sequence[StoredEvent]) -> dict[Place, _Judgement]:
         key = KINDS[events[0].topic.kind].key_field
         keys = tuple(sorted({event.ids[key] for event in events}))
-        ids = self._selection.event_ids(events[0].topic, key, keys, one.intent)
+        ids = self._selection.event_ids(events[0].topic, key, keys, close.intent)
         narrowed = Narrowed(events[0].topic, key, keys, ids)
-        with self._selection.judged(one.intent, one.export, narrowed) as judged:
-            if one.intent.initial:
+        with self._selection.judged(close.intent, close.export, narrowed) as judged:
+            if close.intent.initial:
                 rows = query_rows(judged.verdicts.filter(judged.verdicts[key].isin(keys)))
                 return {event.place: _initial(event.ids[key], key, rows) for event in events}
             days = self._selection.firsts_days
-            evidence = Evidence(judged, one.intent, one.export, narrowed, days)
-            return {event.place: _verdict(event, evidence) for event in events} | {
-                event.place: _Verdict(Outcome.DEAD_LETTER.label, _TAKEN_OUT)
+            evidence = Evidence(judged, close.intent, close.export, narrowed, days)
+            return {event.place: _judgement(event, evidence) for event in events} | {
+                event.place: _Judgement(Outcome.DEAD_LETTER.label, _TAKEN_OUT)
                 for event in events
-                if TakenOutPath(event.owner, event.offset) in one.intent.taken_out
+                if TakenOutPath(event.owner, event.offset) in close.intent.taken_out
             }
 
-    def _line(self, one: _Close, event: StoredEvent) -> int:
+    def _line(self, close: _Close, event: StoredEvent) -> int:
         """Count the lines before an exported event's own, the header among them."""
-        with self._selection.judged(one.intent, one.export) as judged:
+        with self._selection.judged(close.intent, close.export) as judged:
             verdicts = judged.verdicts
             exported = verdicts.filter(verdicts["outcome"] == int(Outcome.EXPORTED))
-            if isinstance(one.export.increment.rule, RowRule):
+            if isinstance(close.export.increment.rule, RowRule):
                 key = KINDS[event.topic.kind].key_field
                 before = exported.filter(exported[key] < event.ids[key])
             else:
@@ -285,24 +285,24 @@ class Fates:
 _TAKEN_OUT: Final = Reason("Balance: dead letter", "it can't be read, and was taken out (SPEC §6)")
 
 
-def _verdict(event: StoredEvent, evidence: Evidence) -> _Verdict:
+def _judgement(event: StoredEvent, evidence: Evidence) -> _Judgement:
     outcome = evidence.outcomes.get((event.owner.partition, event.offset))
     if outcome is None:
-        return _Verdict(UNSEEN)
-    return _Verdict(outcome.label, reason_of(event, outcome, evidence))
+        return _Judgement(UNSEEN)
+    return _Judgement(outcome.label, reason_of(event, outcome, evidence))
 
 
-def _initial(row: int, key: str, verdicts: Iterable[Mapping[str, Any]]) -> _Verdict:
+def _initial(row: int, key: str, verdicts: Iterable[Mapping[str, Any]]) -> _Judgement:
     """What an initial drop says of a row's event."""
-    outcome = {one[key]: Outcome(one["outcome"]) for one in verdicts}.get(row)
+    outcome = {verdict[key]: Outcome(verdict["outcome"]) for verdict in verdicts}.get(row)
     is_in = outcome is Outcome.EXPORTED
-    return _Verdict(IN_INITIAL if is_in else NOT_IN_INITIAL, of_initial(outcome))
+    return _Judgement(IN_INITIAL if is_in else NOT_IN_INITIAL, of_initial(outcome))
 
 
-def _because(fate: Fate, reason: Reason | None) -> Fate:
+def _because(verdict: Verdict, reason: Reason | None) -> Verdict:
     if reason is None:
-        return fate
-    return replace(fate, rule=reason.rule, why=reason.says, by=reason.place)
+        return verdict
+    return replace(verdict, rule=reason.rule, why=reason.says, by=reason.place)
 
 
 def _is_in(outcome: str) -> bool:
@@ -310,10 +310,10 @@ def _is_in(outcome: str) -> bool:
     return outcome in (Outcome.EXPORTED.label, IN_INITIAL)
 
 
-def _at(closes: Sequence[_Close], outcome: str, line: int | None = None) -> Fate:
+def _at(closes: Sequence[_Close], outcome: str, line: int | None = None) -> Verdict:
     """closes: those that judged it, the window's own first."""
     own, last = closes[0].intent, closes[-1]
-    return Fate(
+    return Verdict(
         own.export,
         outcome,
         None if own.initial else own.window_start,
