@@ -44,7 +44,7 @@ example-cdnow: setup  ## real purchases of 23,570 customers, a drop a month
 	@$(RUN) python -m examples.cdnow
 
 .PHONY: reference
-reference: setup-python  ## make the tables of docs/exports.md and the JSON Schemas from the declarations
+reference: setup-python  ## make the tables of docs/exports.md, docs/json.md and the JSON Schemas from the declarations
 	@$(RUN) python -m deploy.reference
 
 .PHONY: format

@@ -18,6 +18,7 @@ from producers.leaves import JSON_LEAVES
 from producers.lines import printable, read_event
 from producers.publisher import SIZE_HINT, Publisher
 from schemas.errors import Fault, WrongInputError
+from schemas.json_result import JsonResult
 from schemas.tables import Catalog
 
 __all__ = [
@@ -42,12 +43,15 @@ Progress = Callable[[str, int], None]
 
 
 @dataclass(slots=True)
-class PublishOutcome:
-    """What became of the lines: how many arrived in Kafka, and which were refused."""
+class PublishOutcome(JsonResult):
+    """What became of the lines."""
 
     sent: int = 0
+    """Events that Kafka has acknowledged."""
     refused: int = 0
+    """Lines that were refused."""
     faults: list[Fault] = field(default_factory=list)
+    """What is wrong with the first of them."""
 
     def refuse(self, found: Iterable[Fault]) -> None:
         """Count wrong lines, and list the first of them."""

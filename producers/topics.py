@@ -17,6 +17,7 @@ from kafka.errors import InvalidReplicationFactorError
 
 from producers.connection import translated
 from schemas.errors import TopicError
+from schemas.json_result import JsonResult
 from schemas.settings.kafka import KafkaSettings
 from schemas.settings.kafka_access import client_options
 from schemas.settings.reachable import wait_until_reachable
@@ -40,21 +41,35 @@ class TopicFinding:
     """Something about a topic that is wrong, or, as a warning, unsafe."""
 
     topic: str
+    """The topic."""
     what: str
+    """What is wrong, or unsafe."""
     hint: str
+    """What would be right."""
     is_warning: bool = False
+    """Whether it is unsafe only."""
 
     def __str__(self) -> str:
         return f"topic {self.topic}: {self.what}; {self.hint}"
 
 
 @dataclass(frozen=True, slots=True)
-class TopicsReport:
+class TopicsReport(JsonResult):
     """What was made, what was there, and what was found."""
 
     created: tuple[str, ...]
+    """Topics that were created."""
     present: tuple[str, ...]
+    """Topics that were there before."""
     findings: tuple[TopicFinding, ...]
+    """What was found of them."""
+
+    JSON_PROPERTIES = (("right", "is_right"),)
+
+    @property
+    def is_right(self) -> bool:
+        """Whether all topics are there and as they must be."""
+        return not self.wrong
 
     @property
     def wrong(self) -> tuple[TopicFinding, ...]:

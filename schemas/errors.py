@@ -63,8 +63,11 @@ class Fault:
     """One thing that is wrong: `where` (file:line), `what`, and a `hint` at what would be right."""
 
     where: str
+    """Where it is: a file and line, an export, a flag; may be empty."""
     what: str
+    """What is wrong."""
     hint: str = ""
+    """What would be right; may be empty."""
 
     def __str__(self) -> str:
         return _sentence(self.where, self.what, self.hint)

@@ -6,36 +6,59 @@ engine and the readers of events, are put together in `sinks.setup`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from schemas.settings.settings import Settings
-from schemas.tables import load_catalog
+from schemas.tables import Catalog, load_catalog
 from schemas.topics import Topic, topics_of
-from sinks.closing.offsets import KafkaOffsets
 from sinks.exports.export import Export, load_exports
 from sinks.ledger.holds import Holds
 from sinks.ledger.ledger import Ledger
 from sinks.ledger.receipts import Receipts
-from sinks.locations import load_locations, terms_of
-from streams.reading.kafka import Topics
+from sinks.locations import Locations, load_locations, terms_of
 from streams.storage.folder import FolderStore
 from streams.storage.partitions import Partitions
 
-__all__ = ["Installation"]
+if TYPE_CHECKING:
+    from sinks.closing.offsets import KafkaOffsets
+    from streams.reading.kafka import Topics
+
+__all__ = ["Installation", "KafkaLookups"]
+
+
+class KafkaLookups(NamedTuple):
+    """What Kafka is asked: which topics there are, and offsets."""
+
+    topics: Topics
+    offsets: KafkaOffsets
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """One installation. topics: those of its database and tables, by name."""
+    """One installation. topics: those of its database and tables, by name. ask: returns what asks
+    Kafka; only then is its client library imported, which takes a quarter of a command's start.
+    """
 
     settings: Settings
     exports: tuple[Export, ...]
     topics: Mapping[str, Topic]
     partitions: Partitions
     ledger: Ledger
-    kafka: Topics
-    offsets: KafkaOffsets
+    locations: Locations
+    ask: Callable[[], KafkaLookups]
+
+    @property
+    def kafka(self) -> Topics:
+        """The topics of Kafka."""
+        return self.ask().topics
+
+    @property
+    def offsets(self) -> KafkaOffsets:
+        """The offsets of Kafka."""
+        return self.ask().offsets
 
     @property
     def holds(self) -> Holds:
@@ -52,13 +75,32 @@ class Installation:
         """Read it, without connecting; raises DefinitionError where a definition is wrong."""
         settings.check_root()
         catalog = load_catalog(settings.tables)
-        store = FolderStore(settings.root)
+
+        @cache
+        def ask() -> KafkaLookups:
+            from sinks.closing.offsets import KafkaOffsets
+            from streams.reading.kafka import Topics
+
+            return KafkaLookups(Topics(settings.kafka), KafkaOffsets(settings.kafka))
+
+        return cls.over(settings, catalog, Partitions(FolderStore(settings.root)), ask)
+
+    @classmethod
+    def over(
+        cls,
+        settings: Settings,
+        catalog: Catalog,
+        partitions: Partitions,
+        ask: Callable[[], KafkaLookups],
+    ) -> Installation:
+        """Read its exports, over tables and partitions; raises DefinitionError as `of`."""
+        locations = load_locations(settings)
         return cls(
             settings,
-            load_exports(settings.exports, catalog, terms_of(load_locations(settings))),
+            load_exports(settings.exports, catalog, terms_of(locations)),
             {topic.name: topic for topic in topics_of(catalog, settings.kafka.topic_prefix)},
-            Partitions(store),
-            Ledger(store),
-            Topics(settings.kafka),
-            KafkaOffsets(settings.kafka),
+            partitions,
+            Ledger(partitions.store),
+            locations,
+            ask,
         )

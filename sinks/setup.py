@@ -20,11 +20,11 @@ from sinks.closing.rebase import Rebase
 from sinks.closing.selection import Selection
 from sinks.erasure.deletions import Deletions, Mend
 from sinks.erasure.eraser import Eraser
-from sinks.exports.export import Export, load_exports
-from sinks.installation import Installation
+from sinks.exports.export import Export
+from sinks.installation import Installation, KafkaLookups
 from sinks.ledger.ledger import Ledger
 from sinks.ledger.receipts import Receipts
-from sinks.locations import TRANSFERBOX, Transferbox, load_locations, terms_of
+from sinks.locations import TRANSFERBOX, Locations, Transferbox
 from sinks.repair.leftovers import Leftovers
 from sinks.repair.retention import Retention
 from sinks.repair.revise import Reviser
@@ -46,6 +46,7 @@ class Sinks:
     settings: Settings
     streams: Streams
     exports: tuple[Export, ...]
+    locations: Locations
     cuts: Cuts
     ledger: Ledger
     closer: Closer
@@ -64,8 +65,8 @@ class Sinks:
             streams.topics,
             streams.partitions,
             self.ledger,
-            streams.kafka,
-            self.offsets,
+            self.locations,
+            lambda: KafkaLookups(streams.kafka, self.offsets),
         )
 
     @property
@@ -90,7 +91,10 @@ class Sinks:
         store, partitions = streams.partitions.store, streams.partitions
         prefix, scratch = settings.kafka.topic_prefix, settings.root / "scratch"
         cuts = Cuts(store, streams.kafka, offsets, partitions, settings.kafka.clock_seconds)
-        ledger, bases = Ledger(store), Bases(store)
+        opened = Installation.over(
+            settings, streams.catalog, partitions, lambda: KafkaLookups(streams.kafka, offsets)
+        )
+        ledger, bases = opened.ledger, Bases(store)
         selection = Selection(
             prefix=prefix,
             catalog=streams.catalog,
@@ -112,17 +116,15 @@ class Sinks:
             completeness=_completeness(settings, streams, offsets),
             later_deletions=selection.later_deletions,
         )
-        locations = load_locations(settings)
-        deliveries = Deliveries(locations, Receipts(store), scratch)
+        deliveries = Deliveries(opened.locations, Receipts(store), scratch)
         closer = Closer(intentions, DropMaker(selection, scratch), ledger, deliveries)
         transferbox = Transferbox(settings.root / TRANSFERBOX)
         reviser = Reviser(closer, cuts, transferbox, prefix)
-        exports = load_exports(settings.exports, streams.catalog, terms_of(locations))
         rebase = Rebase(cuts, bases, intentions, selection)
         eraser = _eraser(settings, streams, reviser, bases, offsets)
         retention = _retention(settings, ledger, transferbox)
         parts = (cuts, ledger, closer, rebase, offsets, eraser, retention)
-        return cls(settings, streams, exports, *parts)
+        return cls(settings, streams, opened.exports, opened.locations, *parts)
 
 
 def _eraser(

@@ -121,7 +121,7 @@ def _stream_schema(catalog: Catalog | None) -> JsonSchema:
     (reference,), defs = _of_models(StreamDefinition)
     topic = defs["StreamDefinition"]["properties"]["topic"]
     if catalog is not None:
-        topic["enum"] = [one.local for one in topics_of(catalog)]
+        topic["enum"] = [known.local for known in topics_of(catalog)]
     rules = []
     for kind, spec in KINDS.items():
         ends = rf"(^|\.){re.escape(str(kind))}" + (r"\." if kind == "row" else "$")
@@ -141,7 +141,11 @@ def _export_schema(catalog: Catalog | None, locations: Collection[str] | None) -
     if locations is not None:
         deliver = defs["ExportDefinition"]["properties"]["deliver"]
         deliver["items"] = {"enum": sorted(locations)}
-    rules = [rule for one in EXPORT_TYPES.values() for rule in _type_rules(one, catalog, defs)]
+    rules = [
+        rule
+        for export_type in EXPORT_TYPES.values()
+        for rule in _type_rules(export_type, catalog, defs)
+    ]
     return _headed("An export", defs, {"allOf": [reference, *rules]})
 
 
@@ -150,7 +154,9 @@ def _close_choices(defs: JsonSchema, catalog: Catalog | None) -> None:
     export = defs["ExportDefinition"]["properties"]
     export["type"] = {"enum": list(EXPORT_TYPES)}
     export["event"] = {
-        "enum": _distinct(e for one in EXPORT_TYPES.values() for e in one.increments)
+        "enum": _distinct(
+            e for export_type in EXPORT_TYPES.values() for e in export_type.increments
+        )
     }
     if catalog is not None:
         export["database"] = {"enum": sorted(catalog.databases)}
@@ -173,30 +179,38 @@ def _close_choices(defs: JsonSchema, catalog: Catalog | None) -> None:
     schedule["time_zone"]["enum"] = sorted(zone_names())
 
 
-def _type_rules(one: ExportType, catalog: Catalog | None, defs: JsonSchema) -> Iterator[JsonSchema]:
+def _type_rules(
+    export_type: ExportType, catalog: Catalog | None, defs: JsonSchema
+) -> Iterator[JsonSchema]:
     """What a type allows: its event types, a table or none; of each event type the source filter
     and the columns.
     """
-    subjects = [({}, any_subject(one))] if catalog is None else _subjects(one, catalog)
-    events: JsonSchema = {"event": {"enum": list(one.increments)}}
-    if one.table is None:
-        yield _when({"type": one.name}, {"properties": events | {"table": {"type": "null"}}})
+    subjects = (
+        [({}, any_subject(export_type))] if catalog is None else _subjects(export_type, catalog)
+    )
+    events: JsonSchema = {"event": {"enum": list(export_type.increments)}}
+    if export_type.table is None:
+        yield _when(
+            {"type": export_type.name}, {"properties": events | {"table": {"type": "null"}}}
+        )
     else:
         tables = _distinct(names["table"] for names, _ in subjects if names)
         table = {"table": {"type": "string"} if catalog is None else {"enum": tables}}
-        yield _when({"type": one.name}, {"required": [*table], "properties": events | table})
-    for event, increment in one.increments.items():
-        asked = {"type": one.name, "event": event}
+        yield _when(
+            {"type": export_type.name}, {"required": [*table], "properties": events | table}
+        )
+    for event, increment in export_type.increments.items():
+        given = {"type": export_type.name, "event": event}
         if not increment.source_filter:
-            yield _when(asked, {"properties": {"sources": {"type": "null"}}})
+            yield _when(given, {"properties": {"sources": {"type": "null"}}})
         for names, subject in subjects:
             if _lacks(subject, increment):
-                yield _when(asked | names, {"properties": {"event": {"not": {"const": event}}}})
+                yield _when(given | names, {"properties": {"event": {"not": {"const": event}}}})
                 continue
-            columns = _names_of(columns_on_offer(one, increment, subject))
-            label = "-".join([*asked.values(), *names.values()])
+            columns = _names_of(columns_on_offer(export_type, increment, subject))
+            label = "-".join([*given.values(), *names.values()])
             items = _choice_of(_place(defs, f"columns-{label}", columns))
-            yield _when(asked | names, {"properties": {"columns": {"items": items}}})
+            yield _when(given | names, {"properties": {"columns": {"items": items}}})
 
 
 def _lacks(subject: Subject, increment: Increment) -> bool:
@@ -204,28 +218,28 @@ def _lacks(subject: Subject, increment: Increment) -> bool:
     return increment.needs is not None and not WHY_MISSING[increment.needs][0](subject)
 
 
-def _subjects(one: ExportType, catalog: Catalog) -> list[tuple[dict[str, str], Subject]]:
+def _subjects(export_type: ExportType, catalog: Catalog) -> list[tuple[dict[str, str], Subject]]:
     """What exports of a type can be about in a catalog, and how a definition names it."""
-    if one.table is None:
+    if export_type.table is None:
         return [({"database": d.name}, Subject(d)) for d in catalog.databases.values()]
     return [
         ({"database": table.database, "table": table.name}, Subject(database, table))
         for table in catalog.tables.values()
-        if table.kind is one.table
+        if table.kind is export_type.table
         for database in [catalog.databases[table.database]]
     ]
 
 
 def _names_of(columns: Iterable[Column]) -> JsonSchema:
     """The names that a definition may give columns: their own, and their headers."""
-    names = _distinct(name for one in columns for name in (one.name, one.header))
+    names = _distinct(name for column in columns for name in (column.name, column.header))
     patterns = [_pattern(name) for name in names if any(part in name for part in PLACEHOLDERS)]
     closed: JsonSchema = {
         "enum": [name for name in names if not any(part in name for part in PLACEHOLDERS)]
     }
     if not patterns:
         return closed
-    return {"anyOf": [closed, *({"type": "string", "pattern": one} for one in patterns)]}
+    return {"anyOf": [closed, *({"type": "string", "pattern": pattern} for pattern in patterns)]}
 
 
 def _pattern(name: str) -> str:
@@ -240,7 +254,7 @@ def _choice_of(names: JsonSchema) -> JsonSchema:
 
 def _place(defs: JsonSchema, name: str, schema: JsonSchema) -> JsonSchema:
     """Put a schema among the definitions, once, and refer to it."""
-    name = next((known for known, one in defs.items() if one == schema), name)
+    name = next((known for known, definition in defs.items() if definition == schema), name)
     defs[name] = schema
     return {"$ref": f"#/$defs/{name}"}
 

@@ -8,10 +8,10 @@ now; it ends where coverage does, at the first hole.
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
+from schemas.json_result import JsonResult
 from sinks.authoring.stored import AsCovered, StoredCuts, Unrecorded
 from sinks.closing.completeness import Lag
 from sinks.closing.running import foreseen
@@ -29,42 +29,44 @@ __all__ = ["LINES", "LookedAtSpan", "Preview", "preview_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class LookedAtSpan:
-    """Up to where a partition of the export's own topic was looked at, from where the window
-    begins.
-    """
+class LookedAtSpan(JsonResult):
+    """Offsets `[first, next)` of the export's own topic that were looked at."""
 
     topic: str
+    """The topic."""
     partition: int
+    """The partition."""
     first: int
+    """Where the window begins."""
     next: int
+    """Where it ends: up to here the partition was looked at."""
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
-    """What would come out.
-
-    text: the file's header and first lines, as they would be written. lines: how many there would
-    be. stored_until: when the last record that was looked at came to Kafka; None where there is
-    none. remarks: what isn't stored, and what a receiver would be warned of.
-    """
+class Preview(JsonResult):
+    """What would come out."""
 
     export: str
+    """The export."""
     window_start: str
+    """Where the window begins, in the time zone of the export."""
     instant: str
+    """Where it would end: now."""
     stored_until: str | None
+    """When the last record that was looked at came to Kafka; null where there is none."""
     text: str
+    """The header and the first lines, as they would be written."""
     shown: int
+    """How many lines are shown."""
     lines: int
+    """How many lines there would be."""
     looked_at: tuple[LookedAtSpan, ...]
+    """What was looked at."""
     remarks: tuple[str, ...]
-
-    def to_json(self) -> str:
-        """Serialise, for scripts."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+    """What isn't stored, and what a receiver would be warned of."""
 
     @property
-    def told(self) -> str:
+    def notes(self) -> str:
         """What is to be said beside the lines, for people."""
         since = f"since {self.window_start}"
         if self.stored_until is None:

@@ -110,10 +110,10 @@ def _asked(question: Question, draft: Draft, asking: Interviewer) -> Draft:
         answer = asking.ask(question, offer, default)
         if answer is None:
             return draft.answered(question.field, str(default)) if question.kept else draft
-        told = draft.answered(question.field, answer)
-        wrong = _wrong(question, told)
+        answered = draft.answered(question.field, answer)
+        wrong = _wrong(question, answered)
         if not wrong:
-            return told
+            return answered
         asking.refuse(wrong)
 
 
@@ -139,15 +139,15 @@ def _type(draft: Draft) -> ExportType | None:
 def _types(draft: Draft) -> Offer:
     kinds = {table.kind for table in draft.catalog.tables.values()}
     return {
-        name: f"of a table of kind {one.table}" if one.table else ""
-        for name, one in EXPORT_TYPES.items()
-        if one.table is None or one.table in kinds
+        name: f"of a table of kind {export_type.table}" if export_type.table else ""
+        for name, export_type in EXPORT_TYPES.items()
+        if export_type.table is None or export_type.table in kinds
     }
 
 
 def _databases(draft: Draft) -> Offer:
-    one = _type(draft)
-    kind = one.table if one else None
+    export_type = _type(draft)
+    kind = export_type.table if export_type else None
     return {
         name: ""
         for name in draft.catalog.databases
@@ -156,10 +156,10 @@ def _databases(draft: Draft) -> Offer:
 
 
 def _tables(draft: Draft) -> Offer:
-    one = _type(draft)
-    if one is None or one.table is None:
+    export_type = _type(draft)
+    if export_type is None or export_type.table is None:
         return {}
-    return dict.fromkeys(_of_kind(draft, draft.text("database"), one.table), "")
+    return dict.fromkeys(_of_kind(draft, draft.text("database"), export_type.table), "")
 
 
 def _of_kind(draft: Draft, database: str, kind: TableKind) -> Iterator[str]:
@@ -169,14 +169,14 @@ def _of_kind(draft: Draft, database: str, kind: TableKind) -> Iterator[str]:
 
 
 def _events(draft: Draft) -> Offer:
-    one = _type(draft)
-    if one is None:
+    export_type = _type(draft)
+    if export_type is None:
         return {}
-    asked = ("type", "database", "table")
-    so_far = {name: draft.text(name) for name in asked if name in draft.answers}
+    known = ("type", "database", "table")
+    so_far = {name: draft.text(name) for name in known if name in draft.answers}
     return {
         event: increment.meaning
-        for event, increment in one.increments.items()
+        for event, increment in export_type.increments.items()
         if draft.is_possible(**so_far, event=event)
     }
 
@@ -192,8 +192,8 @@ def _only(offer: Callable[[Draft], Offer]) -> Callable[[Draft], str | None]:
 
 
 def _has_filter(draft: Draft) -> bool:
-    one = _type(draft)
-    increment = one.increments.get(draft.text("event")) if one else None
+    export_type = _type(draft)
+    increment = export_type.increments.get(draft.text("event")) if export_type else None
     return increment is not None and increment.source_filter
 
 
@@ -207,26 +207,26 @@ def _sources(_: Draft) -> Offer:
 
 def _on_offer(draft: Draft) -> tuple[Column, ...]:
     """All columns that the export can have; none while it isn't known what it is about."""
-    one = _type(draft)
+    export_type = _type(draft)
     database = draft.catalog.databases.get(draft.text("database"))
-    increment = one.increments.get(draft.text("event")) if one else None
-    if one is None or database is None or increment is None:
+    increment = export_type.increments.get(draft.text("event")) if export_type else None
+    if export_type is None or database is None or increment is None:
         return ()
     table = draft.catalog.tables.get((database.name, draft.text("table")))
-    if (table is None) != (one.table is None):
+    if (table is None) != (export_type.table is None):
         return ()
-    return columns_on_offer(one, increment, Subject(database, table))
+    return columns_on_offer(export_type, increment, Subject(database, table))
 
 
 def _columns(draft: Draft) -> Offer:
     return {
-        one.name: "" if one.name == one.header else f"header {one.header}"
-        for one in _on_offer(draft)
+        column.name: "" if column.name == column.header else f"header {column.header}"
+        for column in _on_offer(draft)
     }
 
 
 def _all_columns(draft: Draft) -> str:
-    return f"the {sum(one.chosen for one in _on_offer(draft))} that the type has by itself"
+    return f"the {sum(column.chosen for column in _on_offer(draft))} that the type has by itself"
 
 
 def _has(kind: AttributeType) -> Callable[[Draft], bool]:
@@ -275,7 +275,9 @@ QUESTIONS: Final = (
         _tables,
         _only(_tables),
         kept=True,
-        applies=lambda draft: (one := _type(draft)) is not None and one.table is not None,
+        applies=lambda draft: (
+            (export_type := _type(draft)) is not None and export_type.table is not None
+        ),
         after="database",
     ),
     Question(_GENERAL, "event", "what makes a line", _events, _only(_events), True, after="type"),
@@ -331,7 +333,7 @@ QUESTIONS: Final = (
         _FILE,
         "file.separator",
         "between fields",
-        _named(one.name.lower() for one in Separator),
+        _named(separator.name.lower() for separator in Separator),
         _always(_CSV.separator),
     ),
     Question(

@@ -64,9 +64,9 @@ def columns_of(export_type: ExportType, increment: Increment) -> tuple[Column, .
 def types_reference() -> str:
     """Return the types, their event types and columns, and what each value is, in Markdown."""
     alike: dict[str, list[str]] = defaultdict(list)
-    for one in EXPORT_TYPES.values():
-        alike["\n".join(_type_parts(one))].append(one.name)
-    parts = [f"### {_codes(names)}\n\n{told}" for told, names in alike.items()]
+    for export_type in EXPORT_TYPES.values():
+        alike["\n".join(_type_parts(export_type))].append(export_type.name)
+    parts = [f"### {_codes(names)}\n\n{text}" for text, names in alike.items()]
     return "\n".join([*parts, *_column_parts()]) + "\n"
 
 
@@ -78,25 +78,28 @@ _LINES: Final = {
 }
 
 
-def _type_parts(one: ExportType) -> Iterator[str]:
-    of_table = f" `table` names a table of kind `{one.table}`." if one.table else ""
-    yield f"{_LINES[one.line]}{of_table}\n"
+def _type_parts(export_type: ExportType) -> Iterator[str]:
+    of_table = f" `table` names a table of kind `{export_type.table}`." if export_type.table else ""
+    yield f"{_LINES[export_type.line]}{of_table}\n"
     yield "| event type | what comes | made from | source filter |\n|---|---|---|---|"
-    for name, increment in one.increments.items():
+    for name, increment in export_type.increments.items():
         needs = f" (only where the database has `{increment.needs}`)" if increment.needs else ""
         feeds = _codes(str(event_type) for event_type in increment.feeds)
         source = "yes" if increment.source_filter else "no"
         made_from = f"`{increment.kind}`: {feeds}"
         yield f"| `{name}` | {increment.meaning}{needs} | {made_from} | {source} |"
     yield "\n| event type | columns |\n|---|---|"
-    for columns, events in _by_columns(one):
+    for columns, events in _by_columns(export_type):
         yield f"| {_codes(events)} | {_told(columns)} |"
     yield ""
 
 
-def _by_columns(one: ExportType) -> Iterator[tuple[tuple[Column, ...], list[str]]]:
+def _by_columns(export_type: ExportType) -> Iterator[tuple[tuple[Column, ...], list[str]]]:
     """Event types that have the same columns, together."""
-    named = {event: columns_of(one, increment) for event, increment in one.increments.items()}
+    named = {
+        event: columns_of(export_type, increment)
+        for event, increment in export_type.increments.items()
+    }
     orders = list(dict.fromkeys(named.values()))
     ordered = sorted(named, key=lambda event: orders.index(named[event]))
     for columns, events in groupby(ordered, key=lambda event: named[event]):
@@ -104,9 +107,9 @@ def _by_columns(one: ExportType) -> Iterator[tuple[tuple[Column, ...], list[str]
 
 
 def _told(columns: Iterable[Column]) -> str:
-    own = [one for one in columns if not one.name.startswith("profile-")]
-    chosen = _codes(one.name for one in own if one.chosen)
-    more = [f"`{one.name}`" for one in own if not one.chosen]
+    own = [column for column in columns if not column.name.startswith("profile-")]
+    chosen = _codes(column.name for column in own if column.chosen)
+    more = [f"`{column.name}`" for column in own if not column.chosen]
     if len(own) < len(tuple(columns)):
         more.append("the `profile-` columns")
     return f"{chosen}; if chosen: {', '.join(more)}" if more else chosen
@@ -116,9 +119,9 @@ def _column_parts() -> Iterator[str]:
     yield "### What each column holds\n"
     yield "| column | type | value |\n|---|---|---|"
     values: dict[str, dict[str, None]] = defaultdict(dict)
-    for one in EXPORT_TYPES.values():
-        for increment in one.increments.values():
-            for column in columns_of(one, increment):
+    for export_type in EXPORT_TYPES.values():
+        for increment in export_type.increments.values():
+            for column in columns_of(export_type, increment):
                 values[f"| `{column.name}` | {_type_of(column)} |"][_value(column)] = None
     for begin in sorted(values, key=str.lower):
         yield f"{begin} {'; or '.join(values[begin])} |"

@@ -97,7 +97,7 @@ class StoredCuts(Cuts):
     def since(self, cut: TopicCut, appended_at: int) -> tuple[Beginning, ...]:
         """See Cuts.since: by what is stored; what isn't may still be in Kafka."""
         found = self.stored_since(cut, appended_at)
-        return tuple(replace(one, is_cut_short=False) for one in found)
+        return tuple(replace(choice, is_cut_short=False) for choice in found)
 
     def _start(self, topic: str, instant: dt.datetime) -> TopicCut:
         recorded = self.recorded(topic, instant)

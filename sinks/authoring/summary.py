@@ -7,13 +7,13 @@ only), data, parameters. Nothing is looked up but the definition and the table i
 from __future__ import annotations
 
 import datetime as dt
-import json
 import textwrap
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Final
 
 from schemas.events import CAMPAIGN_CHANNELS_OF_KIND, FILE_CHANNELS, CampaignKind, Channel, Kind
+from schemas.json_result import JsonResult
 from schemas.tables import AttributeType
 from sinks.exports.export import Export
 from sinks.exports.schedule import next_close
@@ -46,67 +46,97 @@ _RUNNING = (CampaignKind.SCENARIZED, CampaignKind.TRANSACTIONAL)
 
 
 @dataclass(frozen=True, slots=True)
-class General:
+class General(JsonResult):
     """Which export it is, and of which tables."""
 
     name: str
+    """The export."""
     suffix: str
+    """The suffix of its files' names."""
     entity: str
+    """The entity that it belongs to."""
     tables: tuple[str, ...]
+    """The tables that it is about."""
     type: str
+    """Its type."""
     event: str
+    """Its event type."""
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """What makes a line. `sources`: those that its filter lets pass, None for all of them;
-    `reminder`: of activities only.
-    """
+class Target(JsonResult):
+    """What makes a line."""
 
     increment: str
+    """What makes a line."""
     sources: tuple[str, ...] | None
+    """The sources that its filter lets pass; null for all of them."""
     reminder: str | None
+    """Which campaigns count, of exports of activities."""
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """A field of the file: its header, the column it is, its type, and whose value it has."""
+class Field(JsonResult):
+    """A field of the file."""
 
     header: str
+    """Its header."""
     column: str
+    """The column that it is."""
     type: str
+    """Its type."""
     origin: str
+    """Whose value it has."""
     personal: bool
+    """Whether it is personal."""
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
-    """How values of a type are written, and which fields have it."""
+class Format(JsonResult):
+    """How values of a type are written."""
 
     values: str
+    """Which values."""
     format: str
+    """How they are written."""
     headers: tuple[str, ...]
+    """The fields that have such values."""
 
 
 @dataclass(frozen=True, slots=True)
-class Parameters:
-    """Formats, file (`next_inner_file`: in an archive), places, schedule and recipients."""
+class Parameters(JsonResult):
+    """Formats, file, places, schedule and recipients."""
 
     formats: tuple[Format, ...]
+    """How values are written."""
     separator: str
+    """What stands between two fields."""
     compression: str
+    """The compression of the file."""
     file_name: str
+    """The pattern of the file's name."""
     next_file: str
+    """The name of the next file."""
     next_inner_file: str | None
+    """The name of the file in the next archive; null without one."""
     locations: tuple[str, ...]
+    """Where it is delivered."""
     folder: str
+    """The folder there."""
     at: str
+    """The local hour of its closes."""
     time_zone: str
+    """The time zone of that hour."""
     next_close: str
+    """When it closes next."""
     when_empty: str
+    """What is delivered of a window without rows: a file with its header, or none."""
     recipients: tuple[str, ...]
+    """Who gets its reports by mail."""
     deliver_by: str | None = None
+    """The local hour at which its drop is late, if it has one."""
     guard_rails: dict[str, int] | None = None
+    """Bounds beyond which a drop is held, by their names in the definition; null without any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +148,17 @@ class SummarySection:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(JsonResult):
     """The summary of one export."""
 
     general: General
+    """Which export it is."""
     target: Target
+    """What makes a line."""
     fields: tuple[Field, ...]
+    """The fields of the file."""
     parameters: Parameters
-
-    def to_json(self) -> str:
-        """Serialise, for scripts."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+    """Formats, file, places, schedule and recipients."""
 
     @property
     def sections(self) -> tuple[SummarySection, ...]:
@@ -149,10 +179,17 @@ class Summary:
 
 def summary_of(export: Export, now: dt.datetime) -> Summary:
     """Sum an export up; `now` decides which close and which file is its next."""
-    one = export.definition
+    definition = export.definition
     return Summary(
-        General(one.name, one.suffix, one.entity, _tables(export), one.type, one.event),
-        Target(export.increment.meaning, one.sources, _reminder(export)),
+        General(
+            definition.name,
+            definition.suffix,
+            definition.entity,
+            _tables(export),
+            definition.type,
+            definition.event,
+        ),
+        Target(export.increment.meaning, definition.sources, _reminder(export)),
         tuple(_field(headed) for headed in export.columns),
         _parameters(export, next_close(export, now)),
     )
@@ -170,23 +207,25 @@ def _field(headed: HeadedColumn) -> Field:
 
 
 def _parameters(export: Export, close: dt.datetime) -> Parameters:
-    one = export.definition
+    definition = export.definition
     return Parameters(
         formats=tuple(_formats(export)),
-        separator=one.file.separator,
-        compression=str(one.file.compression),
-        file_name=one.file.name,
+        separator=definition.file.separator,
+        compression=str(definition.file.compression),
+        file_name=definition.file.name,
         next_file=str(export.file_name(close)),
         next_inner_file=export.inner_name(close),
-        locations=one.deliver,
-        folder=f"{one.entity}/{one.name}/",
-        at=one.schedule.at,
+        locations=definition.deliver,
+        folder=f"{definition.entity}/{definition.name}/",
+        at=definition.schedule.at,
         time_zone=export.zone_name,
         next_close=close.astimezone(zone(export.zone_name)).isoformat(),
-        when_empty=str(one.when_empty),
-        recipients=one.recipients,
-        deliver_by=one.schedule.deliver_by,
-        guard_rails=one.guard_rails.model_dump(exclude_none=True) if one.guard_rails else None,
+        when_empty=str(definition.when_empty),
+        recipients=definition.recipients,
+        deliver_by=definition.schedule.deliver_by,
+        guard_rails=definition.guard_rails.model_dump(exclude_none=True)
+        if definition.guard_rails
+        else None,
     )
 
 
@@ -200,7 +239,7 @@ def _formats(export: Export) -> Iterator[Format]:
         AttributeType.STRINGS: ("several values", f"with {formats.values_separator} between"),
     }
     for kind, (values, text) in written.items():
-        headers = tuple(one.header for one in export.columns if one.column.type is kind)
+        headers = tuple(column.header for column in export.columns if column.column.type is kind)
         if headers:
             yield Format(values, text, headers)
 
@@ -257,8 +296,8 @@ def _field_rows(fields: tuple[Field, ...]) -> Iterator[tuple[str, ...]]:
 
 
 def _parameter_rows(parameters: Parameters) -> Iterator[tuple[str, ...]]:
-    for one in parameters.formats:
-        yield one.values, f"{one.format}  ({', '.join(one.headers)})"
+    for form in parameters.formats:
+        yield form.values, f"{form.format}  ({', '.join(form.headers)})"
     compression = "not compressed" if parameters.compression == "none" else parameters.compression
     yield "file", f"CSV in UTF-8, {parameters.separator} between fields, {compression}"
     yield "file name", f"{parameters.file_name}, next {parameters.next_file}"

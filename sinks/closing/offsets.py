@@ -7,7 +7,7 @@ is decompressed, so that neither the size of a batch nor what is wrong within it
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
@@ -84,13 +84,29 @@ class KafkaOffsets:
 
     def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[OffsetAtTime]:
         """See Offsets.at; raises CloseError where the broker doesn't answer."""
-        wanted = [KafkaPartition(topic, number) for number in range(partitions)]
-        with self._asking(topic) as consumer:
+        return self.of_topics({topic: partitions}, instant_ms)[topic]
+
+    def of_topics(
+        self, partitions: Mapping[str, int], instant_ms: int
+    ) -> dict[str, Sequence[OffsetAtTime]]:
+        """Answer `at` for topics with so many partitions each, by one connection.
+
+        Raises CloseError where the broker doesn't answer.
+        """
+        owners = {
+            topic: [KafkaPartition(topic, number) for number in range(count)]
+            for topic, count in partitions.items()
+        }
+        wanted = [owner for own in owners.values() for owner in own]
+        with self._asking(*partitions) as consumer:
             # The end is asked first: what arrives between the two answers is not before the cut.
             ends = consumer.end_offsets(wanted)
             starts = consumer.beginning_offsets(wanted)
             found = consumer.offsets_for_times(dict.fromkeys(wanted, instant_ms))
-        return [_found(found[tp], starts[tp], ends[tp]) for tp in wanted]
+        return {
+            topic: [_found(found[owner], starts[owner], ends[owner]) for owner in own]
+            for topic, own in owners.items()
+        }
 
     def runs(self, topic: str, partition: int, first: int, end: int) -> Runs:
         """See Offsets.runs; raises CloseError where the broker doesn't answer."""
@@ -116,9 +132,10 @@ class KafkaOffsets:
         return [ends[tp] for tp in wanted]
 
     @contextmanager
-    def _asking(self, topic: str) -> Iterator[KafkaConsumer]:
+    def _asking(self, *topics: str) -> Iterator[KafkaConsumer]:
         wait_until_reachable(self._kafka, CloseError)
-        what = f"offsets of topic {topic} can't be looked up"
+        names = f"topic{'s' if len(topics) > 1 else ''} {', '.join(topics)}"
+        what = f"offsets of {names} can't be looked up"
         where = f"Kafka {self._kafka.bootstrap_servers}"
         with (
             errors_as(CloseError, what, where=where),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import typer
 
 from schemas.settings.settings import load_settings
 from sinks.commands.options import AsJson, Config
-from sinks.commands.telling import telling_revisions
+from sinks.service.upkeep import erase_deleted_people
 from sinks.setup import Sinks
 
 __all__ = ["erase"]
@@ -24,9 +26,7 @@ def erase(
     Safe to run at any time, also while workers and closes run; run it every night after the closes.
     Exits with 0 if all was erased, 3 if something is left for the next pass, 1 if it failed.
     """
-    sinks = Sinks.of(load_settings(config))
-    with telling_revisions(sinks):
-        report = sinks.eraser.run()
-    typer.echo(report.to_json() if as_json else str(report))
+    report = erase_deleted_people(Sinks.of(load_settings(config)))
+    typer.echo(json.dumps(report.to_json(), indent=2) if as_json else str(report))
     if report.left:
         raise typer.Exit(NOT_ALL)

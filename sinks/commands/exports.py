@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -13,15 +13,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from schemas.definitions.definitions import choices
-from schemas.errors import Fault, WrongInputError
 from schemas.settings.settings import Settings, load_settings
 from schemas.tables import Catalog, load_catalog
 from sinks.authoring.json_schema import json_schemas, written
-from sinks.authoring.summary import Summary, SummarySection, summary_of
+from sinks.authoring.summary import Summary, SummarySection
 from sinks.commands.options import AsJson, Config
-from sinks.exports.export import Export, load_exports
-from sinks.locations import load_locations, terms_of
+from sinks.locations import load_locations
+from sinks.service.exports import preview_export, summarize_export
 
 __all__ = [
     "SCHEMA_FOLDER",
@@ -44,14 +42,11 @@ def summary(
     as_json: AsJson = False,
 ) -> None:
     """Tell what an export is: general data, target group, data, parameters."""
-    settings = load_settings(config)
-    terms = terms_of(load_locations(settings))
-    exports = load_exports(settings.exports, load_catalog(settings.tables), terms)
-    told = summary_of(named(export, exports), dt.datetime.now(dt.UTC))
+    found = summarize_export(load_settings(config), export, dt.datetime.now(dt.UTC))
     if as_json:
-        typer.echo(told.to_json())
+        typer.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
     else:
-        show(told)
+        show(found)
 
 
 def preview(
@@ -65,16 +60,14 @@ def preview(
     is to be said about them to stderr.
     """
     # Here: what it imports takes a second, which the other commands needn't wait.
-    from sinks.authoring.preview import preview_of
     from sinks.setup import Sinks
 
-    sinks = Sinks.of(load_settings(config))
-    told = preview_of(sinks, named(export, sinks.exports), dt.datetime.now(dt.UTC))
+    found = preview_export(Sinks.of(load_settings(config)), export, dt.datetime.now(dt.UTC))
     if as_json:
-        typer.echo(told.to_json())
+        typer.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
         return
-    typer.echo(told.text, nl=False)
-    typer.echo(told.told, err=True)
+    typer.echo(found.text, nl=False)
+    typer.echo(found.notes, err=True)
 
 
 def json_schema(
@@ -113,13 +106,13 @@ def write_schemas(settings: Settings, catalog: Catalog | None, into: Path | None
     return paths
 
 
-def show(told: Summary) -> None:
+def show(found: Summary) -> None:
     """Print a summary: with colours and in columns on a terminal, as plain lines elsewhere."""
     if not sys.stdout.isatty():
-        typer.echo(str(told))
+        typer.echo(str(found))
         return
     console = Console(highlight=False)
-    for number, section in enumerate(told.sections):
+    for number, section in enumerate(found.sections):
         if number:
             console.print()
         console.print(Text(section.title, style="bold"))
@@ -134,12 +127,3 @@ def _grid(section: SummarySection) -> Table:
         # Text, not markup: a header may hold brackets.
         grid.add_row(*(Text(cell) for cell in row))
     return grid
-
-
-def named(name: str, exports: Sequence[Export]) -> Export:
-    """Return the export of this name; raises WrongInputError with those that there are."""
-    known = {export.name: export for export in exports}
-    if name not in known:
-        hint = choices(name, sorted(known)) or "none is defined: `deltadrop init-export` writes one"
-        raise WrongInputError([Fault("", f"there is no export '{name}'", hint)])
-    return known[name]

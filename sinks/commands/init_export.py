@@ -6,7 +6,6 @@ import datetime as dt
 import json
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +22,7 @@ from sinks.commands.exports import SCHEMA_FOLDER, show, write_schemas
 from sinks.commands.options import AsJson, Config
 from sinks.exports.export import Export, load_exports
 from sinks.locations import load_locations, terms_of
+from sinks.service.exports import WrittenExport
 
 __all__ = ["OnTerminal", "init_export"]
 
@@ -78,17 +78,17 @@ def init_export(
     draft = interview(draft, given, asking)
     path, export = write_definition(draft, settings.exports, _FIRST_LINE)
     write_schemas(settings, catalog, None)
-    _tell(path, export, as_json, told_before=asking is not None)
+    _show(path, export, as_json, asked_before=asking is not None)
 
 
-def _tell(path: Path, export: Export, as_json: bool, told_before: bool) -> None:
-    told = summary_of(export, dt.datetime.now(dt.UTC))
+def _show(path: Path, export: Export, as_json: bool, asked_before: bool) -> None:
+    written = WrittenExport(str(path), summary_of(export, dt.datetime.now(dt.UTC)))
     if as_json:
-        typer.echo(json.dumps({"file": str(path), "summary": asdict(told)}, ensure_ascii=False))
+        typer.echo(json.dumps(written.to_json(), ensure_ascii=False))
         return
-    if told_before:
+    if asked_before:
         typer.echo()
-    show(told)
+    show(written.summary)
     typer.echo(f"\nwritten: {path}\nlook at its lines: deltadrop preview {export.name}")
 
 

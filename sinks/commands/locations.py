@@ -7,11 +7,9 @@ from typing import Annotated
 
 import typer
 
-from schemas.definitions.definitions import choices
-from schemas.errors import Fault, WrongInputError
 from schemas.settings.settings import load_settings
 from sinks.commands.options import AsJson, Config
-from sinks.locations import DeliveryError, load_locations
+from sinks.service.locations import check_location as try_location
 
 __all__ = ["check_location"]
 
@@ -25,22 +23,15 @@ def check_location(
 
     Exits with 0 if all steps went well, 1 if one failed, which it names with the reason.
     """
-    locations = load_locations(load_settings(config))
-    if name not in locations:
-        fault = Fault("NAME", f"'{name}' isn't a location", choices(name, sorted(locations)))
-        raise WrongInputError([fault])
-    passed: list[str] = []
-    try:
-        for step in locations[name].location.check():
-            passed.append(str(step))
-            if not as_json:
-                typer.echo(f"{step:8} ok")
-    except DeliveryError as error:
-        if as_json:
-            failed = {"step": str(error.step), "error": str(error)}
-            typer.echo(json.dumps({"location": name, "passed": passed, "failed": failed}))
-        else:
-            typer.echo(f"{error.step:8} failed: {error}")
-        raise typer.Exit(error.exit_code) from error
+    settings = load_settings(config)
+    check, error = try_location(settings, name, (lambda _: None) if as_json else _show)
     if as_json:
-        typer.echo(json.dumps({"location": name, "passed": passed, "failed": None}))
+        typer.echo(json.dumps(check.to_json()))
+    elif check.failed is not None:
+        typer.echo(f"{check.failed.step:8} failed: {check.failed.error}")
+    if error is not None:
+        raise typer.Exit(error.exit_code) from error
+
+
+def _show(step: str) -> None:
+    typer.echo(f"{step:8} ok")

@@ -10,7 +10,7 @@ import typer
 from schemas.settings.settings import load_settings
 from sinks.commands.options import AsJson, Config
 from sinks.commands.release import read_reason
-from sinks.repair.pass_over import PassingOver
+from sinks.service.unreadable import PassOverRequest, pass_over_offsets
 from sinks.setup import Sinks
 
 __all__ = ["pass_over"]
@@ -32,11 +32,9 @@ def pass_over(
     """
     why = read_reason(reason)
     sinks = Sinks.of(load_settings(config))
-    streams = sinks.streams
-    passing = PassingOver(streams.partitions, streams.topics, streams.kafka, sinks.offsets)
-    told = passing.until(topic, partition, to, why)
+    passed = pass_over_offsets(sinks, PassOverRequest(topic, partition, to, why))
     if as_json:
-        typer.echo(json.dumps(told.to_dict()))
+        typer.echo(json.dumps(passed.to_json()))
         return
-    for line in told.lines():
+    for line in passed.lines():
         typer.echo(line)

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from schemas.settings.settings import load_settings
-from sinks.commands.chosen import refuse_unknown
-from sinks.commands.exports import named
-from sinks.commands.lines import close_line, outcome_fields
+from sinks.commands.lines import close_line
 from sinks.commands.options import AsJson, Config
 from sinks.commands.release import read_instant, read_reason
-from sinks.commands.telling import telling_revisions
-from sinks.repair.redrop import Redrop, Redropper
+from sinks.service.redrop import RedropRequest, RedropResult, redrop_close
 from sinks.setup import Sinks
 
-__all__ = ["TODAYS_DEFINITION", "redrop"]
-
-TODAYS_DEFINITION: Final = "today's definition"
-"""Why a drop was made again with --current-definition, where nobody has given another reason."""
+__all__ = ["redrop"]
 
 
 def redrop(
@@ -47,27 +40,22 @@ def redrop(
     """
     sinks = Sinks.of(load_settings(config))
     instant = read_instant(close)
-    usual = TODAYS_DEFINITION if current_definition else ""
-    why = usual if reason is None else read_reason(reason)
-    refuse_unknown(sinks.installation, export)
-    today = named(export, sinks.exports) if current_definition else None
-    with telling_revisions(sinks):
-        done = Redropper(sinks.reviser).redrop(export, instant, why, today)
+    why = None if reason is None else read_reason(reason)
+    done = redrop_close(sinks, RedropRequest(export, instant, why, current_definition))
     if as_json:
-        told = {"export": export, "instant": instant.isoformat(), **asdict(done)}
-        typer.echo(json.dumps({**told, "outcome": outcome_fields(done.outcome)}))
+        typer.echo(json.dumps(done.to_json()))
         return
     typer.echo(close_line(export, instant, done.outcome))
-    for line in _told(done):
+    for line in _lines(done):
         typer.echo(f"  {line}")
 
 
-def _told(done: Redrop) -> list[str]:
+def _lines(done: RedropResult) -> list[str]:
     if done.revision:
         why = f"revision -r{done.revision}" + (f": {done.reason}" if done.reason else "")
-        return [why, *(f"delivered to {one}" for one in done.delivered)]
-    kept = [f"keeps {one}" for one in done.kept]
+        return [why, *(f"delivered to {place}" for place in done.delivered)]
+    remarks = [f"keeps {what}" for what in done.kept]
     if done.delivered:
-        missing = [f"was missing, delivered to {one}" for one in done.delivered]
-        return ["the same bytes", *missing, *kept]
-    return ["the same bytes, and it is there everywhere", *kept]
+        missing = [f"was missing, delivered to {place}" for place in done.delivered]
+        return ["the same bytes", *missing, *remarks]
+    return ["the same bytes, and it is there everywhere", *remarks]

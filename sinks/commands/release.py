@@ -13,14 +13,10 @@ import typer
 from schemas.errors import Fault, WrongInputError
 from schemas.settings.settings import load_settings
 from sinks.closing.completeness import Lag
-from sinks.commands.chosen import refuse_unknown
-from sinks.commands.exports import named
-from sinks.commands.lines import close_line, outcome_fields
+from sinks.commands.lines import close_line
 from sinks.commands.options import AsJson, Config
-from sinks.commands.telling import reporter_of
 from sinks.instants import parse_stamp, parse_zoned
-from sinks.ledger.outcome import CloseOutcome
-from sinks.repair.release import Releaser
+from sinks.service.release import ReleaseRequest, preview_held, release_drop
 from sinks.setup import Sinks
 
 __all__ = ["read_instant", "read_reason", "release"]
@@ -59,19 +55,16 @@ def release(
         _show(sinks, export, instant, accept_loss=accept_loss, as_json=as_json)
         return
     why = read_reason(reason or "")
-    refuse_unknown(sinks.installation, export)
-    sent_before = sinks.ledger.outcome(export, instant) is not None
-    outcome = _released(sinks, export, instant, why, accept_loss)
-    reporter = reporter_of(sinks)
-    intent = sinks.ledger.intent(export, instant)
-    if intent is not None:
-        reporter.delivered(intent.decided_export, instant, outcome)
-    reporter.send()
+
+    def progress(lags: Sequence[Lag]) -> None:
+        typer.echo(f"{export}: waiting for " + "; ".join(str(lag) for lag in lags), err=True)
+
+    request = ReleaseRequest(export, instant, why, accept_loss)
+    window, sent_before = release_drop(sinks, request, progress)
     if as_json:
-        told = {"export": export, "instant": instant.isoformat(), **outcome_fields(outcome)}
-        typer.echo(json.dumps(told))
+        typer.echo(json.dumps(window.to_json()))
     else:
-        typer.echo(close_line(export, instant, outcome))
+        typer.echo(close_line(window.export, window.instant, window.drop))
         if sent_before:
             typer.echo("  it was sent before: nothing is changed")
 
@@ -82,27 +75,12 @@ def _show(
     if accept_loss:
         hint = "what is held for lost offsets isn't made yet: there is nothing to look at"
         raise WrongInputError([Fault("--show", "doesn't go with --accept-loss", hint)])
-    refuse_unknown(sinks.installation, export)
-    told = Releaser(sinks.reviser).look(export, instant)
+    held = preview_held(sinks, export, instant)
     if as_json:
-        typer.echo(told.to_json())
+        typer.echo(json.dumps(held.to_json(), indent=2, ensure_ascii=False))
         return
-    typer.echo(told.text, nl=False)
-    typer.echo(told.notes, err=True)
-
-
-def _released(
-    sinks: Sinks, export: str, instant: dt.datetime, reason: str, accept_loss: bool
-) -> CloseOutcome:
-    releaser = Releaser(sinks.reviser)
-
-    def progress(lags: Sequence[Lag]) -> None:
-        typer.echo(f"{export}: waiting for " + "; ".join(str(lag) for lag in lags), err=True)
-
-    record = sinks.ledger.record_of(export, instant) if accept_loss else None
-    if accept_loss and not (record and record.held):
-        return releaser.accept_loss(named(export, sinks.exports), instant, reason, progress)
-    return releaser.release(export, instant, reason)
+    typer.echo(held.text, nl=False)
+    typer.echo(held.notes, err=True)
 
 
 def read_instant(text: str) -> dt.datetime:

@@ -14,13 +14,14 @@ import structlog
 from schemas.settings.settings import Settings, load_settings
 from sinks.closing.observer import watching
 from sinks.commands.options import Config
-from sinks.commands.unsent import unsent
 from sinks.instants import utc_now
 from sinks.ledger.lease import SCHEDULERS, Keeper, Lease, process_name
 from sinks.night.observing import SchedulerWatch
 from sinks.night.reload import Installed
 from sinks.night.scheduler import Scheduler
 from sinks.reports import Reporter, channels_of
+from sinks.service.due_windows import waiting
+from sinks.service.recipients import recipients_without_mail
 from sinks.setup import Sinks
 from streams.serving import served
 
@@ -56,11 +57,9 @@ def serve(
     make: the parts of the installation.
     """
     stop = _Signals()
-    wait = min(settings.close.wait_seconds, _WAIT_WITHIN_A_CLOSE)
-    patient = settings.close.model_copy(update={"wait_seconds": wait})
-    own = settings.model_copy(update={"close": patient})
+    own = waiting(settings, min(settings.close.wait_seconds, _WAIT_WITHIN_A_CLOSE))
     installed = Installed(lambda: make(own), (settings.tables, settings.exports, settings.streams))
-    if warning := unsent(settings, installed.latest().exports):
+    if warning := recipients_without_mail(settings, installed.latest().exports):
         log.warning("reports not sent", why=str(warning))
     store = installed.latest().ledger.store
     lease = Lease(

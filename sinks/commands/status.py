@@ -10,11 +10,10 @@ import typer
 
 from schemas.errors import LedgerError
 from schemas.settings.settings import load_settings
-from sinks.commands.chosen import chosen_exports, refuse_unknown
-from sinks.commands.lines import history_fields, history_lines
+from sinks.commands.lines import history_lines
 from sinks.commands.options import AsJson, Config
 from sinks.installation import Installation
-from sinks.ledger.ledger import Ledger
+from sinks.service.history import history_of
 
 __all__ = ["history", "status"]
 
@@ -30,34 +29,19 @@ def history(
     """
     installation = Installation.of(load_settings(config))
     unreadable: list[LedgerError] = []
-    for one in _in_history(installation, export):
-        for instant in installation.ledger.closes(one):
-            try:
-                _tell_close(installation.ledger, one, instant, as_json)
-            except LedgerError as error:
-                unreadable.append(error)
-                typer.echo(error, err=True)
+
+    def report(error: LedgerError) -> None:
+        unreadable.append(error)
+        typer.echo(error, err=True)
+
+    for entry in history_of(installation, export, report):
+        if as_json:
+            typer.echo(json.dumps(entry.to_json()))
+        else:
+            for line in history_lines(entry):
+                typer.echo(line)
     if unreadable:
         raise typer.Exit(LedgerError.exit_code)
-
-
-def _in_history(installation: Installation, export: str | None) -> list[str]:
-    """The exports to show: those that are defined, then those of the ledger that no longer are."""
-    if export is not None:
-        refuse_unknown(installation, export)
-        return [export]
-    defined = {one.name for one in installation.exports}
-    former = [one for one in installation.ledger.exports() if one not in defined]
-    exports = installation.exports if former else chosen_exports(installation, [])
-    return [*(one.name for one in exports), *former]
-
-
-def _tell_close(ledger: Ledger, export: str, instant: dt.datetime, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(history_fields(ledger, export, instant)))
-        return
-    for line in history_lines(ledger, export, instant):
-        typer.echo(line)
 
 
 def status(
@@ -69,11 +53,15 @@ def status(
 
     Exits with 1 if Kafka couldn't be asked: what the ledger knows is shown all the same.
     """
-    from sinks.night.status import status_of  # reports and metrics, which `history` doesn't need
-    from sinks.night.status_text import at_a_glance
+    # Here: what they import (Kafka's client, reports) isn't needed by `history`.
+    from sinks.commands.status_text import at_a_glance
+    from sinks.service.status import status_of
 
     now = dt.datetime.now(dt.UTC)
-    told = status_of(Installation.of(load_settings(config)), now)
-    typer.echo(told.to_json() if as_json else at_a_glance(told, now, all_partitions=partitions))
-    if told.unasked:
+    found = status_of(Installation.of(load_settings(config)), now)
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        typer.echo(at_a_glance(found, now, all_partitions=partitions))
+    if found.unasked:
         raise typer.Exit(1)

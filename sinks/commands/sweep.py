@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 import typer
 
 from schemas.settings.settings import load_settings
 from sinks.commands.options import AsJson, Config
-from sinks.commands.telling import telling_revisions
+from sinks.service.upkeep import sweep_half_steps
 from sinks.setup import Sinks
 
 __all__ = ["sweep"]
@@ -27,9 +28,7 @@ def sweep(
     new is begun, and what is held waits. Safe to run at any time. Exits with 0 if all is finished,
     3 if something is left for the next sweep.
     """
-    sinks = Sinks.of(load_settings(config))
-    with telling_revisions(sinks):
-        swept = sinks.sweeper.sweep()
-    typer.echo(swept.to_json() if as_json else str(swept))
+    swept = sweep_half_steps(Sinks.of(load_settings(config)))
+    typer.echo(json.dumps(swept.to_json(), indent=2) if as_json else str(swept))
     if swept.left:
         raise typer.Exit(NOT_ALL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Final
 
 import typer
@@ -10,8 +11,7 @@ from schemas.errors import Fault, WrongInputError
 from schemas.settings.settings import load_settings
 from sinks.commands.options import AsJson, Config
 from sinks.commands.release import read_reason
-from sinks.repair.taking_out import TakeOut
-from streams.recovery.restoring import Restorer
+from sinks.service.unreadable import TakeOutRequest, take_out_rows
 from streams.setup import Streams
 
 __all__ = ["take_out"]
@@ -47,13 +47,7 @@ def take_out(
         what = "and --all-unreadable are both given" if offsets else "is missing"
         raise WrongInputError([Fault("OFFSET", what, usage)])
     streams = Streams.of(load_settings(config))
-    restorer = Restorer(streams.partitions, streams.writers, streams.range_reader)
-    work = TakeOut(streams.partitions, restorer)
-    done = (
-        work.rows(topic, partition, offsets, why)
-        if offsets
-        else work.all_unreadable(topic, partition, why)
-    )
-    typer.echo(done.to_json() if as_json else str(done))
+    done = take_out_rows(streams, TakeOutRequest(topic, partition, offsets or None, why))
+    typer.echo(json.dumps(done.to_json(), indent=2) if as_json else str(done))
     if done.left:
         raise typer.Exit(NOT_ALL)

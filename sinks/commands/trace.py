@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
 from typing import Annotated
 from uuid import UUID
 
 import typer
 
-from schemas.definitions.definitions import choices
 from schemas.errors import Fault, WrongInputError
 from schemas.settings.settings import load_settings
-from schemas.topics import dead_letter_topic
 from sinks.commands.options import AsJson, Config
-from sinks.instants import parse_zoned
+from sinks.service.trace import (
+    EventTraceRequest,
+    ProfileTraceRequest,
+    trace_events_of_profile,
+    trace_one_event,
+)
 from sinks.setup import Sinks
-from sinks.tracing.finding import Days
-from sinks.tracing.trace import TraceScope, trace_event, trace_profile
-from streams.dead_letters.read import LetterReader
 
 __all__ = ["trace"]
 
@@ -26,7 +27,6 @@ NOT_FOUND = 1
 """Exit code where nothing was found."""
 
 _EVENTS = 20
-_SHOWN_CLOSES = 3
 
 
 _EventId = Annotated[
@@ -69,17 +69,17 @@ def trace(
     _refuse_flags(event_id, profile, of_profile, day)
     sinks = Sinks.of(load_settings(config))
     if profile is None:
-        found = trace_event(sinks, _uuid(str(event_id)), _days(day), _letters(sinks))
+        found = trace_one_event(sinks, EventTraceRequest(_uuid(str(event_id)), _day(day)))
         missing = f"no event {event_id} is stored" + (f" on {day}" if day else "")
     else:
         most = _positive(_EVENTS if last is None else last)
-        scope = TraceScope(_exports(sinks, export), _instant(sinks, export, close), most)
-        found = trace_profile(sinks, profile, _database(sinks, database), scope)
+        request = ProfileTraceRequest(profile, most, database, tuple(export or ()), close)
+        found = trace_events_of_profile(sinks, request)
         missing = f"no event of profile {profile} was found"
     if not found.events:
         typer.echo(missing, err=True)
     if str(found) or as_json:
-        typer.echo(found.to_json() if as_json else str(found))
+        typer.echo(json.dumps(found.to_json(), indent=2) if as_json else str(found))
     if not found.is_found:
         raise typer.Exit(NOT_FOUND)
 
@@ -103,11 +103,6 @@ def _refuse_flags(
         raise WrongInputError(faults)
 
 
-def _letters(sinks: Sinks) -> LetterReader:
-    kafka = sinks.settings.kafka
-    return LetterReader(dead_letter_topic(kafka.topic_prefix), kafka)
-
-
 def _uuid(text: str) -> UUID:
     try:
         return UUID(text)
@@ -116,62 +111,17 @@ def _uuid(text: str) -> UUID:
         raise WrongInputError([Fault("EVENT_ID", f"'{text}' isn't a UUID", hint)]) from None
 
 
-def _days(day: str | None) -> Days:
-    if day is None:
-        return Days()
+def _day(text: str | None) -> dt.date | None:
+    if text is None:
+        return None
     try:
-        one = dt.date.fromisoformat(day)
+        return dt.date.fromisoformat(text)
     except ValueError:
         hint = "write it as 2026-03-28"
-        raise WrongInputError([Fault("--day", f"'{day}' isn't a day", hint)]) from None
-    return Days(one, one)
+        raise WrongInputError([Fault("--day", f"'{text}' isn't a day", hint)]) from None
 
 
 def _positive(number: int) -> int:
     if number < 1:
         raise WrongInputError([Fault("--last", f"{number} isn't a number of events", "1 or more")])
     return number
-
-
-def _database(sinks: Sinks, name: str | None) -> str:
-    known = sorted(sinks.streams.catalog.databases)
-    if name is None and len(known) == 1:
-        return known[0]
-    if name is None:
-        raise WrongInputError([Fault("--database", "is missing", choices("", known))])
-    if name not in known:
-        raise WrongInputError(
-            [Fault("--database", f"there is no database '{name}'", choices(name, known))]
-        )
-    return name
-
-
-def _exports(sinks: Sinks, names: Sequence[str] | None) -> tuple[str, ...] | None:
-    if not names:
-        return None
-    known = sorted({*sinks.ledger.exports(), *(one.name for one in sinks.exports)})
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise WrongInputError(
-            [
-                Fault("--export", f"there is no export '{name}'", choices(name, known))
-                for name in unknown
-            ]
-        )
-    return tuple(names)
-
-
-def _instant(sinks: Sinks, exports: Sequence[str] | None, text: str | None) -> dt.datetime | None:
-    if text is None or not exports:
-        return None
-    closes = sorted({at for name in exports for at in sinks.ledger.closes(name)})
-    latest = ", ".join(at.isoformat() for at in closes[-_SHOWN_CLOSES:]) or "none"
-    try:
-        instant = parse_zoned(text)
-    except ValueError:
-        hint = f"write it with its zone, as `history` shows it; the latest: {latest}"
-        raise WrongInputError([Fault("--close", f"'{text}' isn't an instant", hint)]) from None
-    if instant not in closes:
-        what = f"nothing was closed at {text}"
-        raise WrongInputError([Fault("--close", what, f"the latest closes: {latest}")])
-    return instant

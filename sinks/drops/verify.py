@@ -7,13 +7,13 @@ is read once, in pieces, so it needn't fit into memory.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from schemas.errors import CloseError, Fault, WrongInputError
+from schemas.json_result import JsonResult
 from sinks.drops.csv_check import CsvCheck, SpoiltError
 from sinks.drops.manifest import MANIFEST_ENDING, FileEntry, Manifest
 from sinks.drops.unpack import unpacked
@@ -25,23 +25,33 @@ _PIECE: Final = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class VerifyFinding:
-    """One difference from the manifest: the check, and what was found."""
+class VerifyFinding(JsonResult):
+    """One difference from the manifest."""
 
     check: str
+    """What was looked at."""
     what: str
+    """What was found."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verification:
+class Verification(JsonResult):
     """The result of a check; the file is as its manifest says if there are no findings."""
 
     file: str
+    """The file."""
     manifest: str
+    """Its manifest."""
     rows: int
-    bytes: int | None  # None if the window's file was skipped
+    """Rows that were found."""
+    bytes: int | None
+    """Bytes that were found; null where there is no file, as it was skipped."""
     sha256: str | None
+    """SHA-256 of these bytes; null without a file."""
     findings: tuple[VerifyFinding, ...]
+    """What isn't as the manifest says."""
+
+    JSON_PROPERTIES = (("well", "is_well"),)
 
     @property
     def is_well(self) -> bool:
@@ -58,10 +68,6 @@ class Verification:
                 f"{counted(self.bytes or 0, 'byte')}, SHA-256 {self.sha256}"
             )
         return "\n".join(f"{self.file}: {found.check}: {found.what}" for found in self.findings)
-
-    def to_json(self) -> str:
-        """The result for scripts, as one JSON object."""
-        return json.dumps({"well": self.is_well, **asdict(self)}, ensure_ascii=False)
 
 
 def verify(path: Path) -> Verification:

@@ -46,15 +46,22 @@ REASON = "erasure of personal data"
 
 @dataclass(slots=True)
 class ErasureReport(RepairReport):
-    """What a pass did. `left` says what it could not do, and why."""
+    """What a pass did."""
 
     deletions: int = 0
+    """Profiles whose deletions were recorded now."""
     topics: dict[str, Erased] = field(default_factory=dict)
+    """What was erased in the partitions, by topic."""
     bases: Erased = field(default_factory=Erased)
+    """What was erased in bases."""
     waiting: Erased = field(default_factory=Erased)
+    """What was erased of facts that wait for their campaign."""
     drops: list[Revised] = field(default_factory=list)
+    """Drops that were made again."""
     leftovers: int = 0
+    """Files of killed runs that were removed."""
     left: list[str] = field(default_factory=list)
+    """What could not be done, and why."""
 
     def lines(self) -> Iterator[str]:
         """See RepairReport.lines."""

@@ -24,15 +24,22 @@ __all__ = ["Held", "LateRemoval", "Release"]
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A drop that wasn't sent: why (a sentence for each guard rail), and its figures."""
+    """A drop that was made and wasn't sent."""
 
     reasons: tuple[str, ...]
+    """Why it is held, a sentence for each guard rail."""
     rows: int
-    size: int  # bytes
+    """Lines of its file without the header."""
+    size: int
+    """Bytes of its file."""
     sha256: str
+    """SHA-256 of the file's bytes."""
     balance: Mapping[str, int]
-    late_rows: Mapping[str, int]  # by the events' day
+    """How many events of the window had which outcome."""
+    late_rows: Mapping[str, int]
+    """Rows whose events occurred on days before the window, by day."""
     held_at: str
+    """When it was held."""
 
     def to_json(self) -> bytes:
         """Serialise."""

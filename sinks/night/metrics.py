@@ -18,9 +18,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from sinks.closing.observer import AttemptResult, CloseStep
-from sinks.night.standing import ExportStanding, standing_of
 from sinks.rules.outcome import Outcome as RowOutcome
 from sinks.setup import Sinks
+from sinks.status.exports import ExportStanding, standing_of
 
 __all__ = ["CloseMetrics"]
 
@@ -112,10 +112,10 @@ class _Exports(Collector):
             "1 where the last attempt at the export's oldest open window ended so.",
             labels=["export", "kind"],
         )
-        for one in standings:
-            result = self._result(one.export, one.open_until) if one.due else None
+        for standing in standings:
+            result = self._result(standing.export, standing.open_until) if standing.due else None
             for kind in _TROUBLE:
-                trouble.add_metric([one.export, kind], float(result is kind))
+                trouble.add_metric([standing.export, kind], float(result is kind))
         yield trouble
 
     def _standings(self) -> Iterator[ExportStanding]:
@@ -135,32 +135,34 @@ def _moments(standings: Sequence[ExportStanding]) -> Iterator[GaugeMetricFamily]
         "open_since_timestamp_seconds",
         "Where the oldest window that isn't closed begins.",
         standings,
-        lambda one: one.open_since.timestamp(),
+        lambda standing: standing.open_since.timestamp(),
     )
     yield _family(
         "deliver_by_timestamp_seconds",
         "By when the drop of the oldest window that isn't closed must be delivered.",
         standings,
-        lambda one: one.deliver_by.timestamp() if one.deliver_by else None,
+        lambda standing: standing.deliver_by.timestamp() if standing.deliver_by else None,
     )
     yield _family(
         "next_close_timestamp_seconds",
         "When the export closes next.",
         standings,
-        lambda one: one.next_close.timestamp(),
+        lambda standing: standing.next_close.timestamp(),
     )
     yield _family(
         "closed_until_timestamp_seconds",
         "Where the last window that was closed, or begun to be, ends; never to come.",
         standings,
-        lambda one: one.closed_until.timestamp() if one.closed_until else None,
+        lambda standing: standing.closed_until.timestamp() if standing.closed_until else None,
     )
     yield _family(
         "last_success_timestamp_seconds",
         "When a drop was last delivered.",
         standings,
-        lambda one: (
-            dt.datetime.fromisoformat(one.last.finished_at).timestamp() if one.last else None
+        lambda standing: (
+            dt.datetime.fromisoformat(standing.last.finished_at).timestamp()
+            if standing.last
+            else None
         ),
     )
 
@@ -170,41 +172,43 @@ def _last_drops(standings: Sequence[ExportStanding]) -> Iterator[GaugeMetricFami
         "last_drop_rows",
         "Rows of the last drop.",
         standings,
-        lambda one: one.last.rows if one.last else None,
+        lambda standing: standing.last.rows if standing.last else None,
     )
     yield _family(
         "last_drop_bytes",
         "Bytes of the last drop.",
         standings,
-        lambda one: one.last.size if one.last else None,
+        lambda standing: standing.last.size if standing.last else None,
     )
     yield _family(
         "last_drop_dead_letters",
         "Dead letters in the last drop's window.",
         standings,
-        lambda one: one.last.balance.get(RowOutcome.DEAD_LETTER.label, 0) if one.last else None,
+        lambda standing: (
+            standing.last.balance.get(RowOutcome.DEAD_LETTER.label, 0) if standing.last else None
+        ),
     )
     yield _family(
         "last_drop_late_rows",
         "Rows of the last drop of days before its window.",
         standings,
-        lambda one: sum(one.last.late_rows.values()) if one.last else None,
+        lambda standing: sum(standing.last.late_rows.values()) if standing.last else None,
     )
 
 
-def _due(one: ExportStanding) -> float:
-    return one.due
+def _due(standing: ExportStanding) -> float:
+    return standing.due
 
 
 def _family(
     name: str,
-    told: str,
+    text: str,
     standings: Sequence[ExportStanding],
     value: Callable[[ExportStanding], float | None],
 ) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(f"deltadrop_export_{name}", told, labels=["export"])
-    for one in standings:
-        figure = value(one)
+    family = GaugeMetricFamily(f"deltadrop_export_{name}", text, labels=["export"])
+    for standing in standings:
+        figure = value(standing)
         if figure is not None:
-            family.add_metric([one.export], figure)
+            family.add_metric([standing.export], figure)
     return family

@@ -2,35 +2,38 @@
 
 Several may run: one has the lease and works, the others stand by. An export that is held or fails
 is tried again, later each time, while the others go on. One whose partner's server hangs goes on
-in a lane of its own (`sinks.night.lanes`). The scheduler remembers nothing that matters: what is
+beside the others (`sinks.service.under_way`). The scheduler remembers nothing that matters: what is
 due is read from the ledger.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Final, Protocol
 
 import structlog
 
 from schemas.errors import DeltadropError, HeldError, LedgerError, WaitingError
 from schemas.settings.settings import Settings
-from sinks.closing.close import Closer
 from sinks.closing.completeness import Lag
 from sinks.closing.deliveries import Deliveries
-from sinks.closing.running import attempt
 from sinks.exports.export import Export
 from sinks.exports.schedule import next_close
-from sinks.ledger.due import Due, closed_until, due_closes
+from sinks.ledger.due import Due
 from sinks.ledger.lease import Keeper
 from sinks.ledger.outcome import CloseOutcome
-from sinks.night.lanes import Lanes
 from sinks.night.reload import Installed
 from sinks.night.retries import Retries
 from sinks.repair.sweep import Sweeper
+from sinks.service.due_windows import (
+    CloseListener,
+    close_in_order,
+    due_of,
+    reporting_sweeper,
+)
+from sinks.service.under_way import ClosesUnderWay
 from sinks.setup import Sinks
 
 __all__ = ["Scheduler", "Stop"]
@@ -41,7 +44,7 @@ _SWEEP_PAUSE: Final = dt.timedelta(minutes=15)
 _LONGEST_PAUSE: Final = 30.0  # seconds; what others change (definitions, a close by hand) is seen
 _SHORTEST_PAUSE: Final = 0.05  # seconds
 _STANDBY_PAUSE: Final = 1.0  # seconds
-_PAUSE_BESIDE_LANES: Final = 1.0  # seconds
+_PAUSE_BESIDE_CLOSES: Final = 1.0  # seconds
 
 
 class Stop(Protocol):
@@ -55,35 +58,8 @@ class Stop(Protocol):
         """Wait so long, or until it shall leave."""
 
 
-class Listener(Protocol):
-    """Who is told of what comes of closes; none of these raises."""
-
-    def settle(self, exports: Iterable[Export]) -> None:
-        """Find what came of earlier closes and wasn't told."""
-
-    def delivered(self, export: Export, instant: dt.datetime, outcome: CloseOutcome) -> None:
-        """A window was closed and its drop delivered."""
-
-    def troubled(self, export: Export, instant: dt.datetime, error: DeltadropError) -> None:
-        """A close was held, or failed."""
-
-    def late(self, export: Export, instants: Sequence[dt.datetime]) -> None:
-        """These windows of an export aren't closed yet."""
-
-    def revised(self, exports: Iterable[Export]) -> None:
-        """Drops may have been made again, by this run or another."""
-
-    def revision_failed(
-        self, exports: Iterable[Export], export: str, instant: dt.datetime, error: DeltadropError
-    ) -> None:
-        """What was begun of a drop can't be finished: it may be a revision."""
-
-    def send(self) -> None:
-        """Tell it now."""
-
-
 class Scheduler:
-    """Runs closes as they fall due.
+    """Runs closes as they fall due; a `ClosePolicy`.
 
     keeper: keeps the lease `SCHEDULERS`. now: the clock, which says UTC.
     """
@@ -94,11 +70,11 @@ class Scheduler:
         installed: Installed,
         keeper: Keeper,
         stop: Stop,
-        listener: Listener,
+        listener: CloseListener,
         now: Callable[[], dt.datetime],
-        lanes: Lanes | None = None,
+        under_way: ClosesUnderWay | None = None,
     ) -> None:
-        self._lanes = lanes or Lanes()
+        self._under_way = under_way or ClosesUnderWay()
         self._closed: list[dt.datetime] = []
         self._settings = settings
         self._installed = installed
@@ -121,65 +97,93 @@ class Scheduler:
                 working = self._keeper.held
                 log.info("scheduler works" if working else "scheduler stands by")
             self._stop.wait(self.round() if working else _STANDBY_PAUSE)
-        self._lanes.join()
+        self._under_way.join()
         log.info("scheduler stopped")
 
     def round(self) -> float:
         """Close all that is due, oldest first, each export's in order; return seconds to wait."""
-        with self._lanes:
+        with self._under_way:
             sinks = self._installed.latest()
             self._listener.settle(sinks.exports)
             if not self._close_what_is_due(sinks):
                 return _SHORTEST_PAUSE
             self._finish_what_was_begun(sinks)
-            self._tell_what_is_late(sinks)
+            self._report_what_is_late(sinks)
             self._listener.send()
             self._remake_bases(sinks)
             return self._pause(sinks)
 
     def _close_what_is_due(self, sinks: Sinks) -> bool:
         """Close it; False where the scheduler has to leave before the end."""
-        exports = {export.name: export for export in sinks.exports}
-        dues = self._due(sinks)
-        self._retries.keep({due.export for due in dues})
-        passed_over = self._lanes.under_way()  # an export's windows are closed in order
-        for due in dues:
-            if self._stop.asked or not self._keeper.held:
-                return False
-            if due.export in passed_over:
-                continue
-            waits = not self._retries.is_due(due.export, self._now())
-            if waits or not self._begin(sinks, exports[due.export], due.instant):
-                passed_over.add(due.export)
-        return True
+        due = self._due(sinks)
+        self._retries.keep({window.export for window in due})
+        return close_in_order(sinks, due, self._under_way, self) is not None
 
-    def _begin(self, sinks: Sinks, export: Export, instant: dt.datetime) -> bool:
-        """Close a window in a lane of its own; return whether it is done."""
+    @property
+    def initial(self) -> bool:
+        """See ClosePolicy.initial."""
+        return False
 
-        def work(beside: Callable[[Deliveries], Deliveries]) -> bool:
-            closer = replace(sinks.closer, deliveries=beside(sinks.closer.deliveries))
-            return self._close(closer, export, instant)
+    def goes_on(self) -> bool:
+        """See ClosePolicy.goes_on: not where it is asked to leave, or has lost the lease."""
+        return not self._stop.asked and self._keeper.held
 
-        done = self._lanes.run(export.name, work)
-        if done is None:
-            log.info("still delivering", export=export.name, instant=instant.isoformat())
-        return bool(done)
+    def tries(self, export: str) -> bool:
+        """See ClosePolicy.tries: one that failed has its pause."""
+        return self._retries.is_due(export, self._now())
+
+    def begins_instant(self, instant: dt.datetime) -> None:
+        """See ClosePolicy.begins_instant."""
+
+    def ends_instant(self, instant: dt.datetime) -> None:
+        """See ClosePolicy.ends_instant."""
+
+    def begins(self, due: Due) -> None:
+        """See ClosePolicy.begins."""
+        log.info("closing", **_fields(due))
+
+    def waits(self, due: Due, lags: Sequence[Lag]) -> None:
+        """See ClosePolicy.waits."""
+        log.info("waiting for workers", **_fields(due), lags=[str(lag) for lag in lags])
+
+    def delivers(self, due: Due) -> None:
+        """See ClosePolicy.delivers."""
+        log.info("still delivering", **_fields(due))
+
+    def closed(self, export: Export, due: Due, outcome: CloseOutcome) -> None:
+        """See ClosePolicy.closed."""
+        self._retries.succeeded(export.name)
+        self._closed.append(due.instant)
+        self._listener.delivered(export, due.instant, outcome)
+        self._listener.send()
+
+    def failed(self, export: Export, due: Due, error: DeltadropError) -> None:
+        """See ClosePolicy.failed: it is tried again, later each time."""
+        now, name = self._now(), export.name
+        known = {**_fields(due), "error": str(error)}
+        waits = isinstance(error, WaitingError)
+        if waits and self._retries.waited(name, now) < self._settings.close.wait_seconds:
+            log.info("close waits", **known, again_at=self._retries.waits(name, now).isoformat())
+            return
+        again_at = self._retries.failed(name, now).isoformat()
+        what = "close held" if isinstance(error, HeldError) else "close failed"
+        log.error(what, **known, again_at=again_at)
+        self._listener.troubled(export, due.instant, error)
 
     def _finish_what_was_begun(self, sinks: Sinks) -> None:
-        """Finish half steps of earlier runs now and then: revisions, each in the lane of its
-        export, and closes of exports that aren't defined any more (the others are due).
+        """Finish half steps of earlier runs now and then: revisions, each beside the others, and
+        closes of exports that aren't defined any more (the others are due).
         """
         now = self._now()
         if self._swept_at is not None and abs(now - self._swept_at) < _SWEEP_PAUSE:
             return
         self._swept_at = now
         defined = {export.name for export in sinks.exports}
-        failed = partial(self._listener.revision_failed, sinks.exports)
-        sweeper = replace(sinks.sweeper, failed=failed)
+        sweeper = reporting_sweeper(sinks, self._listener)
         for export, instant in list(sinks.ledger.begun()):
-            if self._stop.asked or not self._keeper.held:
+            if not self.goes_on():
                 return
-            if export not in self._lanes.under_way():
+            if export not in self._under_way.exports():
                 self._finish(sweeper, export, instant, closes=export not in defined)
         self._listener.revised(sinks.exports)
 
@@ -190,7 +194,7 @@ class Scheduler:
             own = replace(sweeper, reviser=replace(reviser, closer=closer))
             return not own.finish(export, instant, closes=closes).left
 
-        self._lanes.run(export, work)
+        self._under_way.run(export, work)
 
     def _due(self, sinks: Sinks) -> list[Due]:
         """All that is due: what was appended before its instant can be read by now."""
@@ -200,46 +204,16 @@ class Scheduler:
         )
 
     def _due_of(self, sinks: Sinks, export: Export, until: dt.datetime) -> Iterator[Due]:
-        try:
-            yield from due_closes([export], sinks.ledger, until)
-        except LedgerError as error:  # that of one export must not stop the others
+        def unreadable(last: dt.datetime, error: LedgerError) -> None:
             log.error("can't tell what is due", export=export.name, error=str(error))
-            last = closed_until(export, sinks.ledger) or until
             self._listener.troubled(export, last, error)
-        except Exception:  # nor anything else
+
+        try:
+            yield from due_of(sinks, export, until, unreadable)
+        except Exception:  # what nobody foresaw of one export must not stop the others, either
             log.exception("can't tell what is due", export=export.name)
 
-    def _close(self, closer: Closer, export: Export, instant: dt.datetime) -> bool:
-        known = {"export": export.name, "instant": instant.isoformat()}
-        log.info("closing", **known)
-
-        def progress(lags: Sequence[Lag]) -> None:
-            log.info("waiting for workers", **known, lags=[str(lag) for lag in lags])
-
-        try:
-            outcome = attempt(closer, export, instant, progress)
-        except DeltadropError as error:
-            self._note(export, instant, error)
-            return False
-        self._retries.succeeded(export.name)
-        self._closed.append(instant)
-        self._listener.delivered(export, instant, outcome)
-        self._listener.send()
-        return True
-
-    def _note(self, export: Export, instant: dt.datetime, error: DeltadropError) -> None:
-        now, name = self._now(), export.name
-        known = {"export": name, "instant": instant.isoformat(), "error": str(error)}
-        waits = isinstance(error, WaitingError)
-        if waits and self._retries.waited(name, now) < self._settings.close.wait_seconds:
-            log.info("close waits", **known, again_at=self._retries.waits(name, now).isoformat())
-            return
-        again_at = self._retries.failed(name, now).isoformat()
-        what = "close held" if isinstance(error, HeldError) else "close failed"
-        log.error(what, **known, again_at=again_at)
-        self._listener.troubled(export, instant, error)
-
-    def _tell_what_is_late(self, sinks: Sinks) -> None:
+    def _report_what_is_late(self, sinks: Sinks) -> None:
         for export in sinks.exports:
             still = [due.instant for due in self._due_of(sinks, export, self._now())]
             if still:
@@ -261,5 +235,10 @@ class Scheduler:
         moments = [next_close(export, passed) + delay for export in sinks.exports]
         retry = self._retries.next()
         wakes = min([*moments, *([retry] if retry else [])], default=now)
-        longest = _PAUSE_BESIDE_LANES if self._lanes.under_way() else _LONGEST_PAUSE
+        longest = _PAUSE_BESIDE_CLOSES if self._under_way.exports() else _LONGEST_PAUSE
         return min(max((wakes - now).total_seconds(), _SHORTEST_PAUSE), longest)
+
+
+def _fields(due: Due) -> dict[str, str]:
+    """What the log says a close by."""
+    return {"export": due.export, "instant": due.instant.isoformat()}

@@ -5,9 +5,9 @@ rows that were taken out since, nothing is shown.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
+from schemas.json_result import JsonResult
 from sinks.instants import stamp
 from sinks.ledger.held import Held
 from sinks.ledger.intent import Intent
@@ -20,26 +20,27 @@ __all__ = ["HeldDrop", "look_at"]
 
 
 @dataclass(frozen=True, slots=True)
-class HeldDrop:
-    """What a release would send.
-
-    text: the header and first lines. lines: how many there are; `held.rows` as many were held, of
-    which those of deleted people may have gone. remarks: what a receiver would be warned of.
-    """
+class HeldDrop(JsonResult):
+    """What a release would send."""
 
     export: str
+    """The export."""
     instant: str
+    """When the window ends."""
     file: str
+    """The file's name."""
     held: Held
+    """Why it is held, and what it had."""
     text: str
+    """The header and the first lines, as a release would send them now."""
     shown: int
+    """How many lines are shown."""
     lines: int
+    """How many lines there are now: without those of people who were deleted since."""
     remarks: tuple[str, ...]
+    """What a receiver would be warned of."""
     hint: str
-
-    def to_json(self) -> str:
-        """Serialise, for scripts."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+    """The command that sends it."""
 
     @property
     def notes(self) -> str:

@@ -7,10 +7,11 @@ stored: whatever is healthy is read by workers and closes themselves.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from schemas.definitions.definitions import choices
 from schemas.errors import Fault, WrongInputError
+from schemas.json_result import JsonResult
 from sinks.closing.offsets import KafkaOffsets
 from sinks.wording import counted
 from streams.reading.kafka import TopicIdentity, Topics
@@ -23,26 +24,27 @@ __all__ = ["PassedOverNow", "PassingOver"]
 
 
 @dataclass(frozen=True, slots=True)
-class PassedOverNow:
-    """What was passed over of a partition: offsets `[first, next)` each, and why it was.
-
-    before: it had been before, and nothing is changed. unread: offsets `[first, next)` among them
-    that nobody has tried to read, if any.
-    """
+class PassedOverNow(JsonResult):
+    """What was passed over of a partition."""
 
     topic: str
+    """The topic."""
     topic_id: str
+    """The topic's id: another where it was created again."""
     partition: int
+    """The partition."""
     offsets: tuple[tuple[int, int], ...]
+    """Ranges of offsets `[first, next)` that were passed over."""
     reason: str
+    """Why."""
     by: str
+    """Who did."""
     at: str
+    """When."""
     before: bool = False
+    """Whether it was passed over before, and nothing is changed."""
     unread: tuple[int, int] | None = field(default=None)
-
-    def to_dict(self) -> dict[str, object]:
-        """Its fields, for scripts."""
-        return asdict(self)
+    """Offsets `[first, next)` among them that nobody tried to read; null where there are none."""
 
     def lines(self) -> Iterator[str]:
         """Tell it to people."""

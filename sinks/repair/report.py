@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+
+from schemas.json_result import JsonResult
 
 __all__ = ["RepairReport"]
 
 
 @dataclass(slots=True)
-class RepairReport(ABC):
+class RepairReport(JsonResult, ABC):
     """A report: its fields are for scripts, its lines for people."""
-
-    def to_json(self) -> str:
-        """Serialise, for scripts."""
-        return json.dumps(asdict(self), indent=2)
 
     def __str__(self) -> str:
         """For people."""

@@ -14,16 +14,18 @@ __all__ = ["Revised", "revised_of", "unfinished"]
 
 @dataclass(frozen=True, slots=True)
 class Revised:
-    """A drop that was replaced: the file that is there now, and why.
-
-    awaited: the locations that don't have it yet, where it was begun and isn't finished.
-    """
+    """A drop that was replaced."""
 
     drop: str
+    """The drop's id."""
     file: str | None
+    """The file that is there now; null where no rows are left."""
     revision: int
+    """The number of the revision."""
     reason: str
+    """Why it was made."""
     awaited: tuple[str, ...] = ()
+    """The locations that don't have it yet."""
 
     @property
     def undelivered(self) -> str:

@@ -33,13 +33,18 @@ Failed: TypeAlias = Callable[[str, dt.datetime, DeltadropError], None]
 
 @dataclass(slots=True)
 class Swept(RepairReport):
-    """What a sweep did. `held` waits for a release; `left` says what it could not do, and why."""
+    """What a sweep did."""
 
     closes: list[str] = field(default_factory=list)
+    """Closes that were finished, by drop."""
     revisions: list[str] = field(default_factory=list)
+    """Revisions that were finished, by drop."""
     held: list[str] = field(default_factory=list)
+    """Drops that wait for a release."""
     leftovers: int = 0
+    """Files of killed runs that were removed."""
     left: list[str] = field(default_factory=list)
+    """What could not be done, and why."""
 
     def lines(self) -> Iterator[str]:
         """See RepairReport.lines."""

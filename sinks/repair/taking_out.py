@@ -7,18 +7,18 @@ again. Rows that can be read are refused: whoever wants to keep a fact back must
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
 
 from schemas.definitions.definitions import choices
 from schemas.errors import DeltadropError, Fault, UnreadableFilesError, WrongInputError
+from schemas.json_result import JsonResult
 from sinks.wording import counted
 from streams.recovery.restoring import Restorer
 from streams.recovery.unreadable import Scanned, make_readable, offsets_in, scanned
@@ -26,11 +26,47 @@ from streams.storage.layout import CoveragePath, TakenOutPath, TopicPartition
 from streams.storage.partitions import Partitions
 from streams.storage.taken_out import TakenOut
 
-__all__ = ["TakeOut", "TakeOutResult"]
+__all__ = ["TakeOut", "TakeOutResult", "TakenOutReport", "TakenOutRow"]
 
 log = structlog.get_logger(__name__)
 
 _RESTORE: Final = "restore it from a backup of the root, then run again what failed"
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOutRow(JsonResult):
+    """A row that is taken out."""
+
+    topic: str
+    """The topic."""
+    topic_id: str
+    """The topic's id: another where it was created again."""
+    partition: int
+    """The partition."""
+    offset: int
+    """The offset of the row's event."""
+    columns: tuple[str, ...]
+    """The columns that can't be read."""
+    reason: str
+    """Why it was taken out."""
+    taken_out_at: str
+    """When."""
+    was_taken_out_before: bool
+    """Whether it was before this run."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOutReport(JsonResult):
+    """What was taken out, for scripts."""
+
+    rows: tuple[TakenOutRow, ...]
+    """The rows that are taken out, now or before."""
+    files: tuple[str, ...]
+    """Files that were made readable."""
+    restored: tuple[str, ...]
+    """Files that were read again from Kafka."""
+    left: tuple[str, ...]
+    """Files that can't be read at all, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +82,11 @@ class TakeOutResult:
     restored: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
 
-    def to_json(self) -> str:
-        """Serialise, for scripts."""
-        rows = [_fields(row, before=False) for row in self.rows]
-        rows += [_fields(row, before=True) for row in self.before]
-        files = {
-            "files": list(self.files),
-            "restored": list(self.restored),
-            "left": list(self.left),
-        }
-        return json.dumps({"rows": rows, **files}, indent=2)
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that `--json` prints, a `TakenOutReport`."""
+        rows = [_row(row, before=False) for row in self.rows]
+        rows += [_row(row, before=True) for row in self.before]
+        return TakenOutReport(tuple(rows), self.files, self.restored, self.left).to_json()
 
     def __str__(self) -> str:
         """For people."""
@@ -266,18 +297,18 @@ class _Look:
         return frozenset(found.tolist())
 
 
-def _fields(row: TakenOut, *, before: bool) -> dict[str, object]:
+def _row(row: TakenOut, *, before: bool) -> TakenOutRow:
     owner = row.path.partition
-    return {
-        "topic": owner.topic,
-        "topic_id": str(owner.topic_id),
-        "partition": owner.partition,
-        "offset": row.path.offset,
-        "columns": list(row.columns),
-        "reason": row.reason,
-        "taken_out_at": row.taken_out_at,
-        "was_taken_out_before": before,
-    }
+    return TakenOutRow(
+        owner.topic,
+        str(owner.topic_id),
+        owner.partition,
+        row.path.offset,
+        row.columns,
+        row.reason,
+        row.taken_out_at,
+        before,
+    )
 
 
 def _now() -> str:

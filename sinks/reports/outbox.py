@@ -46,14 +46,16 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True)
 class Unsent:
-    """What a channel has still to send: how many reports, since when, and why the last sending
-    failed (nothing where none was tried).
-    """
+    """What a channel has still to send."""
 
     channel: str
+    """The channel: mail or webhook."""
     reports: int
+    """How many reports."""
     since: str
+    """When the oldest was made."""
     why: str
+    """Why the last sending failed; empty where none was tried."""
 
 
 class Outbox:

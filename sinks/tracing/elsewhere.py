@@ -7,18 +7,26 @@ What can't be decoded is searched for the event's id as text, which is how Avro 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
 from uuid import UUID
 
 from schemas.errors import DeltadropError
 from sinks.setup import Sinks
+from sinks.tracing.report import PassedOverTrace, TracedLetter, TracedRecord
 from streams.dead_letters.read import Letter, LetterReader, identity_of
 from streams.reading.records import moment_text
 from streams.storage.coverage import PassedOver, tile
 from streams.storage.layout import TopicPartition
 
-__all__ = ["NOWHERE", "Elsewhere", "PassedOverRecord", "Unstored", "look_elsewhere"]
+__all__ = [
+    "NOWHERE",
+    "Elsewhere",
+    "PassedOverRecord",
+    "Unstored",
+    "look_elsewhere",
+    "traced_record",
+]
 
 _Found = TypeVar("_Found")
 
@@ -56,27 +64,29 @@ class Elsewhere:
     passed_over: tuple[PassedOverRecord, ...] = ()
     remarks: tuple[str, ...] = field(default=())
 
-    def to_dict(self) -> dict[str, Any]:
-        """Its fields, for scripts."""
-        letters = [
-            {
-                "origin": record.origin,
-                "appended_at": moment_text(record.appended_at),
-                "reason": record.reason,
-                "rule": BAD_INPUT,
-                "replayed_at": moment_text(record.replay.at) if record.replay else None,
-            }
+    @property
+    def letters(self) -> tuple[TracedLetter, ...]:
+        """The dead letters, for scripts."""
+        return tuple(
+            TracedLetter(
+                record.origin,
+                moment_text(record.appended_at),
+                record.reason,
+                BAD_INPUT,
+                moment_text(record.replay.at) if record.replay else None,
+            )
             for record in self.dead_letters
-        ]
-        return {
-            "dead_letters": letters,
-            "not_stored": [_record_fields(record) for record in self.not_stored],
-            "passed_over": [
-                {**_record_fields(record.record), **asdict(record.why), "rule": ONE_PLACE}
-                for record in self.passed_over
-            ],
-            "remarks": list(self.remarks),
-        }
+        )
+
+    @property
+    def passed_over_records(self) -> tuple[PassedOverTrace, ...]:
+        """What was passed over, for scripts."""
+        return tuple(
+            PassedOverTrace(
+                traced_record(lost.record), lost.why.reason, lost.why.by, lost.why.at, ONE_PLACE
+            )
+            for lost in self.passed_over
+        )
 
     def __str__(self) -> str:
         """For people."""
@@ -109,8 +119,11 @@ def _passed_over_text(why: PassedOver) -> str:
     return f"at {why.at} by {why.by}: {why.reason}"
 
 
-def _record_fields(record: Unstored) -> dict[str, Any]:
-    return {**asdict(record), "appended_at": moment_text(record.appended_at)}
+def traced_record(record: Unstored) -> TracedRecord:
+    """Return a record as scripts get it."""
+    return TracedRecord(
+        record.topic, record.partition, record.offset, moment_text(record.appended_at)
+    )
 
 
 def look_elsewhere(sinks: Sinks, event_id: UUID, letters: LetterReader) -> Elsewhere:

@@ -6,9 +6,8 @@ Nothing personal is shown, of nobody: an event is told by its ids and moments.
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -16,8 +15,9 @@ from schemas.events import KINDS
 from sinks.rendering.zones import zone
 from sinks.rules.campaigns import CLOSES_TO_WAIT
 from sinks.setup import Sinks
-from sinks.tracing.elsewhere import NOWHERE, Elsewhere, look_elsewhere
+from sinks.tracing.elsewhere import NOWHERE, Elsewhere, look_elsewhere, traced_record
 from sinks.tracing.finding import Days, Finder, StoredEvent
+from sinks.tracing.report import ExportTrace, TracedEvent, TracedTakeOut, TraceReport
 from sinks.tracing.verdict import HELD, REMOVED, Verdict, Verdicts
 from streams.dead_letters.read import LetterReader
 
@@ -50,24 +50,25 @@ class Traced:
     event: StoredEvent
     verdicts: tuple[Verdict, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Its fields, for scripts."""
+    @property
+    def report(self) -> TracedEvent:
+        """The same for scripts."""
         event = self.event
-        return {
-            "event_id": str(event.event_id),
-            "topic": event.topic.name,
-            "topic_id": str(event.owner.topic_id),
-            "partition": event.owner.partition,
-            "offset": event.offset,
-            "appended_at": _utc(event.appended_at),
-            "event_type": event.event_type,
-            "source": event.source,
-            "occurred_at": None if _is_unknown(event) else _utc(event.occurred_at),
-            **event.ids,
-            "files": list(event.files),
-            "taken_out": _taken_out_dict(event),
-            "exports": [_verdict_fields(verdict) for verdict in self.verdicts],
-        }
+        return TracedEvent(
+            str(event.event_id),
+            event.topic.name,
+            str(event.owner.topic_id),
+            event.owner.partition,
+            event.offset,
+            _utc(event.appended_at),
+            event.event_type,
+            event.source,
+            None if _is_unknown(event) else _utc(event.occurred_at),
+            event.ids,
+            event.files,
+            _taken_out(event),
+            tuple(map(_export_trace, self.verdicts)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +89,21 @@ class Trace:
         found = elsewhere.dead_letters or elsewhere.not_stored or elsewhere.passed_over
         return bool(self.events or found)
 
-    def to_json(self) -> str:
-        """Serialise, for scripts."""
-        fields = {
-            "events": [traced.to_dict() for traced in self.events],
-            **self.elsewhere.to_dict(),
-        }
-        return json.dumps(fields, indent=2)
+    @property
+    def report(self) -> TraceReport:
+        """The same for scripts."""
+        elsewhere = self.elsewhere
+        return TraceReport(
+            tuple(traced.report for traced in self.events),
+            elsewhere.letters,
+            tuple(map(traced_record, elsewhere.not_stored)),
+            elsewhere.passed_over_records,
+            elsewhere.remarks,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that `--json` prints, a `TraceReport`."""
+        return self.report.to_json()
 
     def __str__(self) -> str:
         """For people."""
@@ -221,22 +230,30 @@ def _is_unknown(event: StoredEvent) -> bool:
     return event.taken_out is not None and "occurredAt" in event.taken_out.columns
 
 
-def _taken_out_dict(event: StoredEvent) -> dict[str, Any] | None:
+def _taken_out(event: StoredEvent) -> TracedTakeOut | None:
     taken = event.taken_out
     if taken is None:
         return None
-    return {
-        "reason": taken.reason,
-        "taken_out_at": taken.taken_out_at,
-        "columns": list(taken.columns),
-    }
+    return TracedTakeOut(taken.reason, taken.taken_out_at, taken.columns)
 
 
-def _verdict_fields(verdict: Verdict) -> dict[str, Any]:
-    fields = asdict(verdict)
-    for name in ("begin", "end", "close"):
-        fields[name] = _utc(fields[name]) if fields[name] else None
-    return fields
+def _export_trace(verdict: Verdict) -> ExportTrace:
+    begin, end, close = (
+        _utc(moment) if moment else None for moment in (verdict.begin, verdict.end, verdict.close)
+    )
+    return ExportTrace(
+        verdict.export,
+        verdict.outcome,
+        begin,
+        end,
+        close,
+        verdict.drop,
+        verdict.file,
+        verdict.line,
+        verdict.rule,
+        verdict.why,
+        verdict.by,
+    )
 
 
 def _utc(moment: dt.datetime) -> str:

@@ -6,22 +6,27 @@ import datetime as dt
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
-from schemas.definitions.definitions import choices
 from schemas.errors import Fault, WrongInputError
-from schemas.registry.registry import Registry
 from schemas.settings.settings import load_settings
-from schemas.topics import dead_letter_topic
-from streams.dead_letters.read import Letter, LetterReader, identity_of
-from streams.dead_letters.replay import Replayed, Replayer
-from streams.dead_letters.show import Shown, Usable
-from streams.reading.records import moment_of, moment_text
+from streams.dead_letters import service
+from streams.dead_letters.read import Letter
+from streams.dead_letters.replay import Replayed
+from streams.dead_letters.report import (
+    LetterEntry,
+    LetterList,
+    LetterReplays,
+    ShownLetter,
+    ShownLetters,
+)
+from streams.dead_letters.service import LetterFilter
+from streams.dead_letters.show import Shown
+from streams.reading.records import moment_text
 from streams.setup import Streams
 
 __all__ = ["dead_letters"]
@@ -47,28 +52,6 @@ _Config = Annotated[Path | None, typer.Option("--config", help="The settings' fi
 _AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
 
-@dataclass(frozen=True, slots=True)
-class _Filter:
-    """A choice of dead letters; None in a field lets all pass."""
-
-    topic: str | None = None
-    day: dt.date | None = None
-    reason: str | None = None
-    origins: frozenset[str] | None = None
-
-    def of(self, letters: Iterable[Letter]) -> list[Letter]:
-        """The letters that the filter lets pass."""
-        return [letter for letter in letters if self._means(letter)]
-
-    def _means(self, letter: Letter) -> bool:
-        return (
-            self.topic in (None, letter.topic)
-            and self.day in (None, moment_of(letter.appended_at).date())
-            and (self.reason or "").casefold() in letter.reason.casefold()
-            and (self.origins is None or letter.origin in self.origins)
-        )
-
-
 @dead_letters.command("list")
 def list_letters(
     topic: _Topic = None,
@@ -78,10 +61,12 @@ def list_letters(
     as_json: _AsJson = False,
 ) -> None:
     """List refused events by time: their place in Kafka, the reason, and whether replayed."""
-    streams = Streams.of(load_settings(config))
-    found = _filter(streams, topic, day, reason).of(_reader(streams).letters())
+    found = service.list_letters(
+        Streams.of(load_settings(config)), LetterFilter(topic, _day(day), reason)
+    )
     if as_json:
-        typer.echo(json.dumps({"dead_letters": [_as_dict(letter) for letter in found]}, indent=2))
+        letters = LetterList(tuple(map(LetterEntry.of, found)))
+        typer.echo(json.dumps(letters.to_json(), indent=2))
     else:
         typer.echo("\n".join(_listed(found)))
 
@@ -93,16 +78,12 @@ def show(origin: str, config: _Config = None, as_json: _AsJson = False) -> None:
     ORIGIN: its place in Kafka, TOPIC/PARTITION/OFFSET. Exits with 1 if there is none.
     """
     _refuse_no_origin([origin])
-    streams = Streams.of(load_settings(config))
-    reader = _reader(streams)
-    found = _Filter(origins=frozenset([origin])).of(reader.letters())
-    by_identity = {letter.identity: letter for letter in found}
-    usable = _usable(streams)
-    whole = [(identity_of(event), event) for event in reader.whole(by_identity)] if found else []
-    shown = [(by_identity[identity], usable.shown(event)) for identity, event in whole]
+    shown = service.show_letter(Streams.of(load_settings(config)), origin)
     if as_json:
-        fields = [{**_as_dict(letter), **asdict(content)} for letter, content in shown]
-        typer.echo(json.dumps({"dead_letters": fields}, indent=2, default=str))
+        letters = ShownLetters(
+            tuple(ShownLetter(LetterEntry.of(letter), content) for letter, content in shown)
+        )
+        typer.echo(json.dumps(letters.to_json(), indent=2, default=str))
     elif shown:
         for letter, content in shown:
             typer.echo("\n".join(_shown(letter, content)))
@@ -132,52 +113,24 @@ def replay(
     """
     _refuse_no_choice(origins, [topic, day, reason], everything)
     _refuse_no_origin(origins or [])
-    streams = Streams.of(load_settings(config))
-    wanted = _filter(streams, topic, day, reason, origins)
-    found = wanted.of(_reader(streams).letters())
-    _refuse_unknown(origins or [], found)
-    before = [letter for letter in found if letter.replay is not None]
-    replayer = Replayer(_topic(streams), streams.settings.kafka, _usable(streams))
-    left = [letter for letter in found if letter.replay is None]
-    done = replayer.replay(left) if left else Replayed()
+    wanted = LetterFilter(topic, _day(day), reason, tuple(origins) if origins else None)
+    before, done = service.replay_letters(Streams.of(load_settings(config)), wanted)
     if as_json:
-        fields = {"replayed_before": [letter.origin for letter in before], **asdict(done)}
-        typer.echo(json.dumps(fields, indent=2))
+        replays = LetterReplays(tuple(letter.origin for letter in before), done)
+        typer.echo(json.dumps(replays.to_json(), indent=2))
     else:
         typer.echo("\n".join(_replayed(done, len(before))))
     if done.refused:
         raise typer.Exit(NOT_ALL)
 
 
-def _topic(streams: Streams) -> str:
-    return dead_letter_topic(streams.settings.kafka.topic_prefix)
-
-
-def _reader(streams: Streams) -> LetterReader:
-    return LetterReader(_topic(streams), streams.settings.kafka)
-
-
-def _usable(streams: Streams) -> Usable:
-    return Usable(Registry(streams.settings.registry), streams.topics, streams.catalog)
-
-
-def _filter(
-    streams: Streams,
-    topic: str | None,
-    day: str | None,
-    reason: str | None,
-    origins: Sequence[str] | None = None,
-) -> _Filter:
-    if topic is not None and topic not in streams.topics:
-        hint = choices(topic, sorted(streams.topics))
-        raise WrongInputError([Fault("--topic", f"there is no topic '{topic}'", hint)])
+def _day(text: str | None) -> dt.date | None:
     try:
-        on = dt.date.fromisoformat(day) if day is not None else None
+        return dt.date.fromisoformat(text) if text is not None else None
     except ValueError:
         raise WrongInputError(
-            [Fault("--day", f"'{day}' isn't a day", "write it as 2026-03-28")]
+            [Fault("--day", f"'{text}' isn't a day", "write it as 2026-03-28")]
         ) from None
-    return _Filter(topic, on, reason, frozenset(origins) if origins else None)
 
 
 def _refuse_no_choice(
@@ -196,16 +149,6 @@ def _refuse_no_origin(origins: Sequence[str]) -> None:
     wrong = [origin for origin in origins if not _ORIGIN.fullmatch(origin)]
     if wrong:
         raise WrongInputError([Fault("ORIGIN", f"'{origin}' isn't one", _LIKE) for origin in wrong])
-
-
-def _refuse_unknown(origins: Sequence[str], found: Iterable[Letter]) -> None:
-    known = {letter.origin for letter in found}
-    unknown = [origin for origin in origins if origin not in known]
-    if unknown:
-        hint = "`dead-letters list` shows what there is; nothing was replayed"
-        raise WrongInputError(
-            [Fault(origin, "there is no such dead letter", hint) for origin in unknown]
-        )
 
 
 def _listed(letters: Sequence[Letter]) -> Iterator[str]:
@@ -251,11 +194,3 @@ def _replayed(done: Replayed, before: int) -> Iterator[str]:
     counts = [(len(done.replayed), "replayed"), (before, "replayed before")]
     counts += [(len(done.refused), "left, as they would be refused again")]
     yield ", ".join(f"{number:,} {what}" for number, what in counts if number) or "nothing to do"
-
-
-def _as_dict(letter: Letter) -> dict[str, Any]:
-    appended_at = moment_text(letter.appended_at)
-    fields = {**asdict(letter), "origin": letter.origin, "appended_at": appended_at}
-    if letter.replay is not None:
-        fields["replay"] = {**asdict(letter.replay), "at": moment_text(letter.replay.at)}
-    return fields

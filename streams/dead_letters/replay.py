@@ -57,10 +57,12 @@ class Refuser(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The result of a run: by origin, an event's new place, or why it wasn't replayed."""
+    """The result of a run."""
 
     replayed: dict[str, str] = field(default_factory=dict)
+    """Each event's new place, by origin."""
     refused: dict[str, str] = field(default_factory=dict)
+    """Why others weren't replayed, by origin."""
 
 
 class LetterOrigin(Protocol):

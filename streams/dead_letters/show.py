@@ -35,20 +35,23 @@ _DIGITS: Final = 19
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The content of a dead letter that may be shown.
-
-    key: an entity's id; None if the key is something else. size, sha256: of the whole value. kept:
-    how many bytes of the value the letter has; None if it has all. fields: None if the letter has
-    only a part of the value, or the value can't be decoded.
-    """
+    """The content of a dead letter that may be shown."""
 
     origin: str
+    """Where it stood: TOPIC/PARTITION/OFFSET."""
     reason: str
+    """Why it was refused."""
     key: str | None
+    """An entity's id; null where the key is something else."""
     size: int
+    """Bytes of the whole value."""
     sha256: str
+    """SHA-256 of the whole value."""
     fields: Mapping[str, Any] | None
+    """The fields, personal ones without their values; null where the letter has only a part of the
+    value, or it can't be decoded."""
     kept: int | None = None
+    """Bytes of the value that the letter has; null where that is all."""
 
 
 class _Reasons(Flags):

@@ -38,11 +38,14 @@ GoneRows = Mapping[int, npt.NDArray[np.int64]]
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """What was erased: files that were written anew, rows and values that were emptied in them."""
+    """What was erased."""
 
     files: int = 0
+    """Files that were written anew."""
     rows: int = 0
+    """Rows in which values were emptied."""
     values: int = 0
+    """Values that were emptied."""
 
     def __add__(self, other: Erased) -> Erased:
         return Erased(self.files + other.files, self.rows + other.rows, self.values + other.values)

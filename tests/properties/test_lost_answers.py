@@ -15,8 +15,9 @@ import pytest
 from schemas.errors import DeltadropError, PartitionError
 from schemas.events import Kind
 from sinks.closing.cut import Cuts, TopicCut
+from sinks.ledger.intent import Intent
 from sinks.ledger.lease import Lease
-from sinks.ledger.ledger import Intent, Ledger
+from sinks.ledger.ledger import Ledger
 from streams.reading.kafka import Topics
 from streams.recovery.set_aside import pass_over
 from streams.storage.coverage import CoverageRecord, PassedOver, tile

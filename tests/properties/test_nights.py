@@ -29,9 +29,9 @@ from schemas.topics import Topic
 from sinks.exports.export import Export
 from sinks.ledger.lease import Keeper, Lease
 from sinks.ledger.outcome import CloseOutcome
-from sinks.night.lanes import Lanes
 from sinks.night.reload import Installed
 from sinks.night.scheduler import Scheduler
+from sinks.service.under_way import ClosesUnderWay
 from tests.faults.truth import cut_at, event_of
 from tests.model import Close, Cut, Database, Drop, History, Recorded, drops_of, export_of
 from tests.model.closes import latest_of
@@ -231,7 +231,7 @@ class World:
         keeper._try()
         folders = (shop.settings.exports, shop.settings.tables)
         installed = Installed(lambda: shop.sinks_of(shop.settings), folders)
-        lanes = Lanes(patience_seconds=600)
+        lanes = ClosesUnderWay(patience_seconds=600)
         return Scheduler(shop.settings, installed, keeper, self, self, self.clock, lanes)
 
 

@@ -204,6 +204,11 @@ class Log:
     def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[OffsetAtTime]:
         return [self._at(topic, number, instant_ms) for number in range(partitions)]
 
+    def of_topics(
+        self, partitions: Mapping[str, int], instant_ms: int
+    ) -> dict[str, Sequence[OffsetAtTime]]:
+        return {topic: self.at(topic, count, instant_ms) for topic, count in partitions.items()}
+
     def _at(self, topic: str, number: int, instant_ms: int) -> OffsetAtTime:
         records, start = self.partition(topic, number), self.kept_from[topic]
         for offset in range(start, len(records)):

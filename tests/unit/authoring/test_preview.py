@@ -1,6 +1,5 @@
 """A preview shows ten lines as they would come out now, and changes nothing."""
 
-import json
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,7 @@ from sinks.exports.types import EXPORT_TYPES
 from sinks.instants import stamp
 from sinks.setup import Sinks
 from tests.shop.events import CATALOG, TABLES
+from tests.shop.json_page import documented
 from tests.shop.stored import Storage
 
 NOW = datetime(2026, 3, 28, 12, tzinfo=UTC)
@@ -188,7 +188,7 @@ def test_it_ends_at_a_hole_and_says_so(stored: Storage) -> None:
         "deltadrop.shop.email-activity/0: offsets 1 to 3 are not stored; what comes after is not "
         "shown",
     )
-    assert told.told == (
+    assert told.notes == (
         "1 of 1 lines since 2026-03-27 13:00:00+01:00, as far as stored: until "
         f"2026-03-28 10:00:00+01:00\n{told.remarks[0]}"
     )
@@ -271,7 +271,7 @@ def test_where_nothing_is_stored_it_shows_the_header_and_says_so(site: Path) -> 
     told = preview()
 
     assert told.text == HEADER + "\n"
-    assert told.told == "nothing is stored since 2026-03-27 13:00:00+01:00"
+    assert told.notes == "nothing is stored since 2026-03-27 13:00:00+01:00"
 
 
 def test_the_command_needs_no_server_and_keeps_remarks_off_the_lines(stored: Storage) -> None:
@@ -287,7 +287,7 @@ def test_the_command_needs_no_server_and_keeps_remarks_off_the_lines(stored: Sto
 def test_the_command_gives_json(stored: Storage) -> None:
     send(stored, datetime.now(UTC))
 
-    told = json.loads(CliRunner().invoke(app, ["preview", "sent", "--json"]).stdout)
+    told = documented("preview", CliRunner().invoke(app, ["preview", "sent", "--json"]).stdout)
 
     assert (told["export"], told["lines"]) == ("sent", 1)
     assert told["looked_at"] == [

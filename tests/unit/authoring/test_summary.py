@@ -1,6 +1,5 @@
 """A summary says what the reference page's step 5 shows, section by section."""
 
-import json
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from sinks.authoring.summary import summary_of
 from sinks.exports.export import Export, load_exports
 from sinks.exports.types import EXPORT_TYPES, Line
 from tests.shop.events import CATALOG, TABLES
+from tests.shop.json_page import documented
 
 NOW = datetime(2026, 3, 28, 12, tzinfo=UTC)
 CLICKS = """\
@@ -86,7 +86,7 @@ def test_the_sections_of_an_export_of_activities(site: Path) -> None:
 
 
 def test_json_holds_the_same(site: Path) -> None:
-    told = json.loads(summary_of(loaded(site), NOW).to_json())
+    told = summary_of(loaded(site), NOW).to_json()
 
     assert list(told) == ["general", "target", "fields", "parameters"]
     assert told["general"]["tables"] == ["shop (profiles)"]
@@ -150,7 +150,7 @@ def test_the_command_prints_plain_lines_where_there_is_no_terminal(site: Path) -
 def test_the_command_gives_json(site: Path) -> None:
     result = CliRunner().invoke(app, ["summary", "clicks", "--json"])
 
-    assert json.loads(result.output)["general"]["name"] == "clicks"
+    assert documented("summary", result.output)["general"]["name"] == "clicks"
 
 
 def test_an_unknown_export_is_refused_with_those_that_there_are(site: Path) -> None:

@@ -1,6 +1,5 @@
 """What is open of an export that isn't defined any more is shown, with what settles it."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -8,9 +7,9 @@ import pytest
 from schemas.errors import CloseError, HeldError, WrongInputError
 from schemas.events import Kind
 from sinks.commands import status as status_command
-from sinks.night.status import status_of
-from sinks.night.status_text import at_a_glance
+from sinks.commands.status_text import at_a_glance
 from sinks.repair.release import Releaser
+from sinks.service.status import status_of
 from sinks.setup import Sinks
 from tests.shop.offline import OfflineShop, at, with_exports
 from tests.shop.partner import PARTNER, delivering, opened_again
@@ -55,7 +54,7 @@ def test_status_tells_a_held_drop_and_how_it_is_released(held: OfflineShop) -> N
     assert (told.export, told.drop, told.revision) == ("profiles", f"profiles@{STAMP}", 0)
     assert told.what == f"profiles@{STAMP} is held: 2 rows, at least 3 are expected"
     assert f"deltadrop release profiles --close {STAMP} --reason" in told.hint
-    assert json.loads(status.to_json())["undefined"][0]["drop"] == told.drop
+    assert status.to_json()["undefined"][0]["drop"] == told.drop
     lines = at_a_glance(status, MORNING).splitlines()
     assert lines[0].endswith("1 export, nothing is due, 1 drop of former exports to be settled")
     assert lines[3:7] == [

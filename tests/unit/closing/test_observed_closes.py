@@ -22,7 +22,7 @@ from sinks.closing.running import attempt
 from sinks.ledger.lease import Keeper
 from sinks.night.metrics import CloseMetrics
 from sinks.night.observing import SchedulerWatch, writing_metrics
-from sinks.night.standing import standing_of
+from sinks.status.exports import standing_of
 from streams.serving import served
 from tests.shop.observed import Series, health, series, served_series
 from tests.shop.offline import DEFINITIONS, OfflineShop, at

@@ -21,9 +21,10 @@ import pytest
 from sinks.commands.lines import history_lines
 from sinks.instants import stamp
 from sinks.ledger.intent import Intent
-from sinks.night.status import status_of
 from sinks.repair.redrop import Redropper
 from sinks.rules.outcome import Outcome
+from sinks.service.history import history_entry
+from sinks.service.status import status_of
 from sinks.tracing.finding import Days
 from sinks.tracing.trace import TraceScope, trace_event, trace_profile
 from tests.fixtures.generate_root import (
@@ -249,7 +250,7 @@ def test_status_and_history_tell_of_it(shop: OfflineShop) -> None:
         line
         for export in shop.sinks.ledger.exports()
         for instant in shop.sinks.ledger.closes(export)
-        for line in history_lines(shop.sinks.ledger, export, instant)
+        for line in history_lines(history_entry(shop.sinks.ledger, export, instant))
     ]
 
     due = {one.export: one.due for one in status.exports if one.due}

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from schemas.events import Kind
-from sinks.night.status import status_of
-from sinks.night.status_text import at_a_glance
+from sinks.commands.status_text import at_a_glance
+from sinks.service.status import status_of
 from streams.clocks import ClockWatch, WrongTimes
 from streams.reading.records import RECORDS, Chunk
 from tests.shop.offline import OfflineShop, at, with_exports
@@ -136,7 +136,7 @@ def test_append_times_that_go_back_are_warned_of_by_the_manifest_and_status(
     assert f"a broker's clock is wrong: {OFFERS}/0 offset 0 is stamped" in at_a_glance(
         status, at(6, 27)
     )
-    assert json.loads(status.to_json())["partitions"] != []
+    assert status.to_json()["partitions"] != []
 
 
 def test_append_times_ahead_of_the_worker_that_read_them_are_warned_of_by_the_manifest(

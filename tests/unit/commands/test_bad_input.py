@@ -18,12 +18,13 @@ from schemas.events import Kind
 from schemas.settings.settings import load_settings
 from sinks.commands import schedule
 from sinks.commands import status as status_command
-from sinks.commands.unsent import unsent
-from sinks.night.status import status_of
-from sinks.night.status_text import at_a_glance
+from sinks.commands.status_text import at_a_glance
+from sinks.service.recipients import recipients_without_mail
+from sinks.service.status import status_of
 from sinks.setup import Sinks
 from streams.setup import Streams
 from tests.shop.commands import exit_code_of
+from tests.shop.json_page import check_documented
 from tests.shop.offline import OfflineShop, at, with_exports
 
 ROOT = Path(__file__).parents[3]
@@ -61,6 +62,8 @@ def run(
         with capture_logs(), pytest.raises(SystemExit) as left:
             deltadrop.main()
         told = capsys.readouterr()
+        if "--json" in arguments and told.out:
+            check_documented(str(arguments[0]), told.out)
         return int(left.value.code or 0), told.out, told.err
 
     return command_line
@@ -365,8 +368,8 @@ def test_recipients_without_a_mail_server_are_told_once_for_all_exports(tmp_path
         definitions[f"exports/{name}.yaml"] += "recipients: [a@shop.example]\n"
     shop = OfflineShop(tmp_path, definitions=definitions)
 
-    assert str(unsent(shop.settings, shop.sinks.exports)) == (
+    assert str(recipients_without_mail(shop.settings, shop.sinks.exports)) == (
         f"{tmp_path}/deltadrop.yaml: field 'mail.host': is missing, so the recipients of "
         "'profiles', 'texts' get no mail; set it, or remove their recipients"
     )
-    assert unsent(shop.settings, shop.again().sinks.exports[:0]) is None
+    assert recipients_without_mail(shop.settings, shop.again().sinks.exports[:0]) is None

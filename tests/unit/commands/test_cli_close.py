@@ -177,7 +177,7 @@ def test_what_waits_for_workers_keeps_no_other_export_waiting(
         closed.append([one for one in ("a-texts", "profiles") if any(ledger.closes(one))])
         shop.store_all()
 
-    monkeypatch.setattr(closes.time, "sleep", workers_store_meanwhile)
+    monkeypatch.setattr(time, "sleep", workers_store_meanwhile)
 
     assert close() == 0
     assert closed == [["profiles"]]

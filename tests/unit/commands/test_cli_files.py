@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from schemas.errors import DefinitionError, WrongInputError
 from sinks.commands.files import validate, verify
+from tests.shop.json_page import check_documented
 from tests.unit.drops.drops import export, write_drop
 
 DEMO = Path(__file__).parents[3] / "deploy" / "demo"
@@ -32,6 +33,8 @@ def project(tmp_path: Path) -> Path:
 
 def run(*arguments: object) -> tuple[int, str, BaseException | None]:
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if "--json" in arguments:
+        check_documented(str(arguments[0]), result.stdout)
     return result.exit_code, result.stdout, result.exception
 
 

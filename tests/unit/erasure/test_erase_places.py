@@ -23,6 +23,7 @@ from streams.erasure.files import Erased
 from streams.storage.layout import CoveragePath, TopicPartition
 from streams.storage.stream import Stream
 from tests.shop.events import EVERY_EVENT_TYPE, decode, written
+from tests.shop.json_page import check_documented
 from tests.shop.offline import TOPIC_ID, OfflineShop, at
 from tests.shop.planted import ANN, BOB, PLANTED, attributes, delete, finds, live
 
@@ -247,7 +248,10 @@ def test_leftovers_of_killed_runs_go_after_an_hour(shop: OfflineShop) -> None:
 def run(shop: OfflineShop, *arguments: str) -> str:
     """Run a command as a process: nothing of it needs a server."""
     line = (*COMMAND, *arguments, "--config", str(shop.folder / "deltadrop.yaml"))
-    return subprocess.run(line, capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(line, capture_output=True, text=True, check=True).stdout
+    if "--json" in arguments:
+        check_documented(arguments[0], printed)
+    return printed
 
 
 def test_the_command_says_what_it_erased_and_history_shows_the_revision(shop: OfflineShop) -> None:

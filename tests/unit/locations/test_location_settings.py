@@ -15,6 +15,7 @@ from schemas.settings.settings import load_settings
 from schemas.tables import load_catalog
 from sinks.exports.export import load_exports
 from sinks.locations import KINDS, TRANSFERBOX, Locations, Terms, load_locations, terms_of
+from tests.shop.json_page import check_documented
 from tests.shop.offline import DEFINITIONS, with_exports
 
 SFTP = "kind: sftp, host: sftp.example.com, username: us"
@@ -204,6 +205,8 @@ def check(tmp_path: Path, *arguments: str) -> tuple[int, str]:
     result = CliRunner().invoke(
         deltadrop.app, ["check-location", *arguments, "--config", str(file)]
     )
+    if "--json" in arguments:
+        check_documented("check-location", result.stdout)
     return result.exit_code, result.stdout
 
 

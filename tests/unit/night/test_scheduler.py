@@ -17,12 +17,12 @@ from schemas.settings.settings import ScheduleSettings
 from sinks.exports.export import Export
 from sinks.ledger.lease import Keeper, Lease
 from sinks.ledger.outcome import CloseOutcome
-from sinks.night.lanes import Lanes
 from sinks.night.reload import Installed
 from sinks.night.retries import Retries
 from sinks.night.scheduler import Scheduler
-from sinks.night.status import status_of
 from sinks.reports import Reporter
+from sinks.service.status import status_of
+from sinks.service.under_way import ClosesUnderWay
 from tests.shop.offline import OfflineShop, at, with_exports
 
 SETTINGS = """root: data
@@ -123,7 +123,7 @@ def rig_of(shop: OfflineShop, patience_seconds: float = 60) -> Rig:
     installed = Installed(
         lambda: shop.sinks_of(shop.settings), (shop.settings.exports, shop.settings.tables)
     )
-    lanes = Lanes(patience_seconds)
+    lanes = ClosesUnderWay(patience_seconds)
     scheduler = Scheduler(shop.settings, installed, keeper, night, night, night.now, lanes)
     return Rig(shop, night, scheduler, keeper)
 
@@ -186,7 +186,7 @@ def test_a_partners_server_that_hangs_keeps_nobody_waiting(
         ]
         rig.scheduler.round()
         assert len(rig.night.told) == 4  # nor is the same window begun again
-    rig.scheduler._lanes.join()
+    rig.scheduler._under_way.join()
     assert rig.night.told[4:] == [("PassingError", "sent", at(6, 29))]
 
 

@@ -8,16 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from schemas.errors import PartitionError
-from sinks.night.disk import DiskStatus
-from sinks.night.status import (
-    ExportStatus,
-    PartitionStatus,
-    SchedulerStatus,
-    Status,
-    status_of,
-)
-from sinks.night.status_text import at_a_glance
+from sinks.commands.status_text import at_a_glance
 from sinks.reports import Unsent
+from sinks.service.status import DiskStatus, SchedulerStatus, Status, status_of
+from sinks.status.exports import ExportStatus
+from sinks.status.partitions import PartitionStatus
 from tests.shop.offline import OfflineShop, at, with_exports
 
 if TYPE_CHECKING:

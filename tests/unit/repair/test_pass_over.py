@@ -15,8 +15,8 @@ import pytest
 from schemas.errors import HeldError
 from schemas.events import Kind
 from sinks.commands import pass_over as command
-from sinks.night.status import status_of
-from sinks.night.status_text import at_a_glance
+from sinks.commands.status_text import at_a_glance
+from sinks.service.status import status_of
 from sinks.setup import Sinks
 from sinks.tracing.finding import Days
 from sinks.tracing.trace import trace_event
@@ -25,6 +25,7 @@ from streams.recovery.set_aside import SetAside, SetAsides, passed_over_until
 from streams.storage.layout import PASSED_OVER, CoveragePath, TopicPartition
 from tests.shop import offline
 from tests.shop.commands import exit_code_of
+from tests.shop.json_page import documented
 from tests.shop.offline import OfflineShop, at, with_exports
 
 EMAILS, PROFILES = "deltadrop.shop.email-activity", "deltadrop.shop.profile"
@@ -300,7 +301,7 @@ def test_it_says_what_was_done_and_nothing_more_when_it_is_run_again(
     told = capsys.readouterr().out
     assert "they were before" in told
     assert pass_over(as_json=True) == 0
-    fields = json.loads(capsys.readouterr().out)
+    fields = documented("pass-over", capsys.readouterr().out)
     assert (fields["offsets"], fields["reason"]) == ([[2, 4]], "a disk was broken")
     assert fields["before"] is True
 
@@ -340,7 +341,7 @@ def test_status_tells_it_with_the_command_and_afterwards_who_passed_it_over(
     by_name = {one.export: one for one in status.exports}
     assert (by_name["sent"].trouble, by_name["sent"].hint) == (trouble, hint)
     assert by_name["profiles"].trouble == ""
-    [fields] = json.loads(status.to_json())["set_aside"]
+    [fields] = status.to_json()["set_aside"]
     assert fields["command"] == f"deltadrop pass-over {EMAILS} 0 --to 4 --reason '…'"
 
     pass_over()
@@ -385,7 +386,7 @@ def test_trace_tells_that_an_event_was_passed_over_and_why(
     assert "a disk was broken" in told
     if readable:
         assert f"passed over: {EMAILS}/0, offset 3" in told
-        [fields] = found.elsewhere.to_dict()["passed_over"]
+        [fields] = found.to_json()["passed_over"]
         assert (fields["offset"], fields["reason"]) == (3, "a disk was broken")
         assert fields["rule"] == "SPEC §6, One trouble, one place"
     else:

@@ -17,10 +17,12 @@ from schemas.events import Kind
 from sinks.commands import release as release_command
 from sinks.commands import status as status_command
 from sinks.ledger.ledger import Ledger
-from sinks.night.status import ExportStatus, status_of
 from sinks.repair.release import Releaser
+from sinks.service.status import status_of
 from sinks.setup import Sinks
+from sinks.status.exports import ExportStatus
 from tests.shop.commands import exit_code_of
+from tests.shop.json_page import documented
 from tests.shop.killed import KilledError
 from tests.shop.offline import OfflineShop, at, with_exports
 from tests.shop.planted import BOB, delete, finds, live
@@ -136,7 +138,7 @@ def test_a_look_shows_ten_lines_at_most(
 
     assert release(many, close="20260329T060000.000Z", show=True, as_json=True) == 0
 
-    told = json.loads(capsys.readouterr().out)
+    told = documented("release", capsys.readouterr().out)
     assert (told["shown"], told["lines"], told["held"]["rows"]) == (10, 12, 12)
     assert len(told["text"].splitlines()) == 11
 
@@ -244,7 +246,7 @@ def test_history_shows_what_is_held_and_what_was_released(
     assert "  released: a holiday" in shown
 
     status_command.history(config=config, as_json=True)
-    told = json.loads(capsys.readouterr().out)
+    told = documented("history", capsys.readouterr().out)
     assert told["held"]["reasons"] == ["2 rows, at least 3 are expected"]
     assert told["released"]["reason"] == "a holiday"
 

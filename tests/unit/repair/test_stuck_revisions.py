@@ -13,13 +13,13 @@ from schemas.errors import CloseError
 from schemas.events import Kind as EventKind
 from sinks.commands import closes
 from sinks.commands import erase as erase_command
-from sinks.night.lanes import Lanes
+from sinks.commands.status_text import at_a_glance
 from sinks.night.reload import Installed
 from sinks.night.scheduler import Scheduler
-from sinks.night.status import status_of
-from sinks.night.status_text import at_a_glance
 from sinks.reports import Outbox, Report, Reporter, ReportKind, channels_of
 from sinks.reports.text import plain, subject
+from sinks.service.status import status_of
+from sinks.service.under_way import ClosesUnderWay
 from sinks.setup import Sinks
 from tests.shop.offline import OfflineShop, at, with_exports
 from tests.shop.partner import PARTNER, delivering, opened_again
@@ -110,7 +110,7 @@ def test_status_tells_it_as_trouble_with_the_command_that_settles_it(erased: Off
         f"`deltadrop sweep` finishes it; what keeps it, says `deltadrop check-location {PARTNER}`"
     )
     status = status_of(erased.sinks.installation, at(7, 28))
-    assert '"unsettled"' in status.to_json()
+    assert "unsettled" in str(status.to_json())
     lines = at_a_glance(status, at(7, 28)).splitlines()
     assert lines[0].endswith("1 export, nothing is due, 1 in trouble")
     assert [line.strip() for line in lines[3:5]] == [one.what, f"→ {one.hint}"]
@@ -129,7 +129,9 @@ def test_a_close_fails_that_cant_finish_it_and_reports_it_once(erased: OfflineSh
     assert (told.problem, told.recipients) == (f"{PARTNER}: closed for lunch", ("a@shop.example",))
     assert subject(told).startswith("deltadrop: FAILED: profiles -r1, window until ")
     assert "-r1: made again, and not delivered everywhere yet" in plain(told)
-    assert f"{WAITS}: {told.problem}" in status_of(erased.sinks.installation, at(7, 28)).to_json()
+    assert f"{WAITS}: {told.problem}" in str(
+        status_of(erased.sinks.installation, at(7, 28)).to_json()
+    )
 
     opened_again(erased)
     assert close(erased) == 0
@@ -160,7 +162,7 @@ def test_a_scheduler_that_cant_finish_it_reports_it(erased: OfflineShop) -> None
     reporter = Reporter(erased.sinks.ledger, channels_of(erased.settings), now)
     installed, night = Installed(lambda: erased.sinks, ()), Night()
     scheduler = Scheduler(
-        erased.settings, installed, cast("Keeper", night), night, reporter, now, Lanes(60)
+        erased.settings, installed, cast("Keeper", night), night, reporter, now, ClosesUnderWay(60)
     )
 
     scheduler.round()

@@ -1,6 +1,5 @@
 """A sweep finishes what killed runs have begun, with the bytes that it was to have."""
 
-import json
 import os
 import shutil
 import time
@@ -19,6 +18,7 @@ from sinks.locations import Folder, Receipt, Transferbox
 from sinks.repair.release import Releaser
 from sinks.scratch import is_in_use, scratch_folder
 from sinks.setup import Sinks
+from tests.shop.json_page import documented
 from tests.shop.killed import CountedStore, KilledError, Steps, counted
 from tests.shop.offline import OfflineShop, at, with_exports
 from tests.shop.planted import BOB, delete, live, state
@@ -62,7 +62,7 @@ def sweep(
         except typer.Exit as left:
             code = left.exit_code
         told = capsys.readouterr().out
-        return code, json.loads(told[told.index("{\n") :])
+        return code, documented("sweep", told[told.index("{\n") :])
 
     return run
 

@@ -26,10 +26,10 @@ from sinks.commands.take_out import take_out
 from sinks.commands.trace import trace
 from sinks.ledger.intent import Intent
 from sinks.ledger.ledger import Ledger
-from sinks.night.status import status_of
 from sinks.repair.redrop import Redropper
 from sinks.repair.taking_out import TakeOut
 from sinks.rules.outcome import Outcome
+from sinks.service.status import status_of
 from sinks.setup import Sinks
 from sinks.tracing.finding import Days
 from sinks.tracing.trace import TraceScope, trace_event, trace_profile
@@ -37,6 +37,7 @@ from streams.recovery.restoring import Restorer
 from streams.setup import Streams
 from streams.storage.layout import TopicPartition
 from tests.shop.commands import exit_code_of
+from tests.shop.json_page import documented
 from tests.shop.offline import DEFINITIONS, TOPIC_ID, OfflineShop, at
 from tests.shop.planted import campaign
 
@@ -194,7 +195,7 @@ def test_commands_tell_it_without_a_traceback_and_go_on_afterwards(
     assert erasing[0] == 3
     assert f"NOT DONE: openings@20260327T060000.000Z can't be finished: {message}\n" in erasing[1]
     assert taking[0] == 0
-    assert json.loads(taking[1][taking[1].index("{\n") :])["rows"][0]["offset"] == 1
+    assert documented("take-out", taking[1][taking[1].index("{\n") :])["rows"][0]["offset"] == 1
     assert after[0] == 0
     assert again == (
         2,
@@ -535,11 +536,11 @@ def test_preview_and_trace_say_it_and_go_on_without(shop: OfflineShop) -> None:
     found = trace_event(shop.sinks, EVENT, Days())
     assert f"(unreadable: occurredAt): {REASON}" in str(found)
     assert "\n  occurred  unreadable, source API\n" in str(found)
-    assert json.loads(found.to_json())["events"][0]["occurred_at"] is None
+    assert found.to_json()["events"][0]["occurred_at"] is None
     (traced_event,) = found.events
     (verdict,) = [one for one in traced_event.verdicts if one.export == "openings"]
     assert verdict.outcome == Outcome.DEAD_LETTER.label
-    told = json.loads(found.to_json())["events"][0]["taken_out"]
+    told = found.to_json()["events"][0]["taken_out"]
     assert (told["reason"], told["columns"]) == (REASON, ["occurredAt"])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -13,10 +12,12 @@ from schemas.derive import avro_schema
 from schemas.errors import DeltadropError
 from schemas.events import Kind
 from streams.dead_letters import cli as cli_dead_letters
+from streams.dead_letters import service
 from streams.dead_letters.read import Letter, Replay, identity_of
 from streams.dead_letters.show import HIDDEN, Shown, Usable
 from streams.writing.dead_letter_topic import Poison
 from tests.shop.events import CATALOG, OneSchema, topic, written
+from tests.shop.json_page import check_documented, documented
 
 PERSONAL = "ann@shop.example"
 
@@ -161,8 +162,8 @@ def letters(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: Any) -> Topic:
     (folder / "deltadrop.yaml").write_text("root: data\ntables: /nowhere\n")
     monkeypatch.chdir(folder)
     monkeypatch.setattr(cli_dead_letters.Streams, "of", lambda settings: _Site(settings))  # noqa: PLW0108
-    monkeypatch.setattr(cli_dead_letters, "_reader", lambda streams: found)
-    monkeypatch.setattr(cli_dead_letters, "_usable", lambda streams: usable(Kind.PROFILE))
+    monkeypatch.setattr(service, "_reader", lambda streams: found)
+    monkeypatch.setattr(service, "_usable", lambda streams: usable(Kind.PROFILE))
     return found
 
 
@@ -174,7 +175,7 @@ class _Site:
 
 
 def origins(capsys: pytest.CaptureFixture[str]) -> list[int]:
-    told = json.loads(capsys.readouterr().out)["dead_letters"]
+    told = documented("dead-letters list", capsys.readouterr().out)["dead_letters"]
     return [one["offset"] for one in told]
 
 
@@ -216,6 +217,8 @@ def test_show_tells_the_fields_and_nothing_personal(
     for as_json in (False, True):
         cli_dead_letters.show("deltadrop.shop.profile/0/7", as_json=as_json)
         told = capsys.readouterr().out
+        if as_json:
+            check_documented("dead-letters show", told)
         assert "profileId" in told
         assert HIDDEN in told
         assert PERSONAL not in told

@@ -20,6 +20,7 @@ from sinks.commands import trace as trace_command
 from sinks.ledger.held import Release
 from sinks.ledger.ledger import Ledger
 from sinks.rules.outcome import Outcome
+from sinks.service import trace as trace_service
 from sinks.setup import Sinks
 from sinks.tracing.finding import Days
 from sinks.tracing.trace import Trace, TraceScope, trace_event, trace_profile
@@ -27,6 +28,7 @@ from sinks.tracing.verdict import BEGUN, EARLIER, HELD, NOT_CLOSED, REMOVED, Ver
 from streams.dead_letters.read import Letter, LetterReader, identity_of
 from streams.storage.stream import Stream
 from streams.writing.dead_letter_topic import Poison
+from tests.shop.json_page import documented
 from tests.shop.offline import DEFINITIONS, OfflineShop, at, with_exports
 from tests.shop.planted import BOB, DELETION, PLANTED, campaign, deleted, told
 
@@ -388,7 +390,7 @@ def test_no_trace_shows_anything_personal(
     assert sum(len(one.events) for one in shown) > 30
     for one in shown:
         assert mark not in str(one)
-        assert mark not in one.to_json()
+        assert mark not in json.dumps(one.to_json())
 
 
 class Letters:
@@ -426,7 +428,7 @@ def test_an_event_that_became_a_dead_letter_is_found_by_its_id(shop: OfflineShop
     assert [one.origin for one in found.elsewhere.dead_letters] == [f"{EMAILS}/0/3"]
     assert "field 'x': is missing; `deltadrop dead-letters show" in str(found)
     assert "counts as a dead letter in every export of its topic (SPEC §6, Bad input)" in str(found)
-    assert PLANTED not in str(found) + found.to_json()
+    assert PLANTED not in str(found) + json.dumps(found.to_json())
 
 
 def test_an_event_that_isnt_stored_yet_is_found_in_kafka(shop: OfflineShop) -> None:
@@ -439,7 +441,7 @@ def test_an_event_that_isnt_stored_yet_is_found_in_kafka(shop: OfflineShop) -> N
     (one,) = found.elsewhere.not_stored
     assert (one.topic, one.partition, one.offset) == (EMAILS, 0, offset)
     assert f"not stored yet: {EMAILS}/0, offset {offset}" in str(found)
-    assert PLANTED not in str(found) + found.to_json()
+    assert PLANTED not in str(found) + json.dumps(found.to_json())
 
 
 def test_where_kafka_doesnt_answer_a_trace_says_what_it_didnt_look_at(shop: OfflineShop) -> None:
@@ -457,7 +459,7 @@ Run = Callable[..., int]
 def run(shop: OfflineShop, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The command; its exit code."""
     monkeypatch.setattr(Sinks, "of", lambda settings: shop.sinks)
-    monkeypatch.setattr(trace_command, "_letters", lambda sinks: Letters())
+    monkeypatch.setattr(trace_service, "_letters", lambda sinks: Letters())
 
     def run(event_id: str | None = None, **flags: object) -> int:
         try:
@@ -474,7 +476,7 @@ def test_what_isnt_found_exits_with_1(run: Run, capsys: pytest.CaptureFixture[st
     assert run(str(EVENT)) == 1
     assert f"no event {EVENT} is stored" in capsys.readouterr().err
     assert run(str(EVENT), as_json=True) == 1
-    assert json.loads(capsys.readouterr().out)["events"] == []
+    assert documented("trace", capsys.readouterr().out)["events"] == []
 
 
 def test_a_trace_is_told_to_scripts(
@@ -487,7 +489,7 @@ def test_a_trace_is_told_to_scripts(
 
     assert run(str(EVENT), as_json=True, day="2026-03-27") == 0
 
-    (one,) = json.loads(capsys.readouterr().out)["events"]
+    (one,) = documented("trace", capsys.readouterr().out)["events"]
     assert one["appended_at"] == "2026-03-27T02:00:00.000+00:00"
     (verdict,) = one["exports"]
     assert (verdict["export"], verdict["outcome"], verdict["line"]) == ("sent", "exported", 2)

@@ -17,7 +17,7 @@ import structlog
 from sinks.closing.deliveries import Bring, Deliveries, Delivery
 from sinks.locations.base import Folder, Receipt
 
-__all__ = ["Lanes"]
+__all__ = ["ClosesUnderWay", "Work"]
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +28,7 @@ Work = Callable[[Callable[[Deliveries], Deliveries]], bool]
 """A close: is given what its deliveries are to be wrapped in, and says whether it succeeded."""
 
 
-class _Lane:
+class _UnderWay:
     """One close under way."""
 
     def __init__(self, turn: threading.Lock) -> None:
@@ -43,8 +43,8 @@ class _Lane:
         try:
             with self._turn:
                 self.succeeded = work(self._beside)
-        except Exception:  # it ends here: no other lane may be kept from working
-            log.exception("lane failed")
+        except Exception:  # it ends here: no other may be kept from working
+            log.exception("close failed")
         finally:
             with self._changed:
                 self._ended = True
@@ -87,7 +87,7 @@ class _Lane:
         return _Beside(**own, passing=self._passing)
 
 
-class Lanes:
+class ClosesUnderWay:
     """The closes under way, by export. The thread that has the turn works; as a context: the caller
     has it.
     """
@@ -95,9 +95,9 @@ class Lanes:
     def __init__(self, patience_seconds: float = _PATIENCE_SECONDS) -> None:
         self._turn = threading.Lock()
         self._patience = patience_seconds
-        self._lanes: dict[str, _Lane] = {}
+        self._closes: dict[str, _UnderWay] = {}
 
-    def __enter__(self) -> Lanes:
+    def __enter__(self) -> ClosesUnderWay:
         """Have the turn."""
         self._turn.acquire()
         return self
@@ -111,29 +111,28 @@ class Lanes:
 
         Only for the caller that has the turn. Returns whether it succeeded; None while it goes on.
         """
-        lane = self._lanes[export] = _Lane(self._turn)
+        close = self._closes[export] = _UnderWay(self._turn)
         own = copy_context()  # who watches, and what is logged with each line
-        thread = threading.Thread(target=own.run, args=(lane.work, work), name=f"close {export}")
-        thread.daemon = (
-            True  # who leaves without `join` was asked to at once; a close may be killed
-        )
+        thread = threading.Thread(target=own.run, args=(close.work, work), name=f"close {export}")
+        # Who leaves without `join` was asked to at once; a close may be killed.
+        thread.daemon = True
         self._turn.release()
         try:
             thread.start()
-            lane.wait(self._patience)
+            close.wait(self._patience)
         finally:
             self._turn.acquire()
-        return lane.succeeded
+        return close.succeeded
 
-    def under_way(self) -> set[str]:
+    def exports(self) -> set[str]:
         """The exports whose close goes on."""
-        self._lanes = {name: lane for name, lane in self._lanes.items() if not lane.ended}
-        return set(self._lanes)
+        self._closes = {name: close for name, close in self._closes.items() if not close.ended}
+        return set(self._closes)
 
     def join(self) -> None:
         """Wait for all of them; only for a caller that hasn't the turn."""
-        for lane in self._lanes.values():
-            lane.wait(None)
+        for close in self._closes.values():
+            close.wait(None)
 
 
 @dataclass(frozen=True, slots=True)

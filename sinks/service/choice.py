@@ -10,14 +10,15 @@ from schemas.errors import DefinitionError, Fault, WrongInputError
 from sinks.exports.export import Export
 from sinks.installation import Installation
 
-__all__ = ["chosen_exports", "refuse_unknown"]
+__all__ = ["chosen_exports", "defined_export", "refuse_unknown"]
 
 _NONE: Final = "none is defined: `deltadrop init-export` writes one"
 
 
 def chosen_exports(installation: Installation, names: Sequence[str]) -> list[Export]:
-    """Return the exports of these names, all without; refuse names that aren't defined, and an
-    installation without exports.
+    """Return the exports of these names, all without.
+
+    Raises WrongInputError for names that aren't defined, DefinitionError where no export is.
     """
     known = {export.name: export for export in installation.exports}
     unknown = [name for name in names if name not in known]
@@ -36,9 +37,19 @@ def chosen_exports(installation: Installation, names: Sequence[str]) -> list[Exp
     return [known[name] for name in names] if names else list(installation.exports)
 
 
+def defined_export(name: str, exports: Sequence[Export]) -> Export:
+    """Return the export of this name; raises WrongInputError with those that there are."""
+    known = {export.name: export for export in exports}
+    if name not in known:
+        hint = choices(name, sorted(known)) or _NONE
+        raise WrongInputError([Fault("", f"there is no export '{name}'", hint)])
+    return known[name]
+
+
 def refuse_unknown(installation: Installation, name: str) -> None:
-    """Refuse an export that is neither defined nor in the ledger."""
-    known = sorted({*(one.name for one in installation.exports), *installation.ledger.exports()})
+    """Raise WrongInputError for an export that is neither defined nor in the ledger."""
+    defined = (export.name for export in installation.exports)
+    known = sorted({*defined, *installation.ledger.exports()})
     if name not in known:
         hint = choices(name, known) or "nothing was closed yet"
         raise WrongInputError([Fault("", f"there is no export '{name}'", hint)])

@@ -1,4 +1,4 @@
-"""Revisions that a command has made are reported before it leaves."""
+"""Reports of an installation: who makes and sends them, also of drops that were made again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from sinks.reports import Reporter, channels_of
 from sinks.setup import Sinks
 
-__all__ = ["reporter_of", "telling_revisions"]
+__all__ = ["reporter_of", "reporting_revisions"]
 
 
 def reporter_of(sinks: Sinks) -> Reporter:
@@ -18,8 +18,8 @@ def reporter_of(sinks: Sinks) -> Reporter:
 
 
 @contextmanager
-def telling_revisions(sinks: Sinks) -> Iterator[None]:
-    """Report and send what was made again, also where something else went wrong."""
+def reporting_revisions(sinks: Sinks) -> Iterator[None]:
+    """Report and send what was made again within the context, also where something went wrong."""
     try:
         yield
     finally:

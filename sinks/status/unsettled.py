@@ -1,4 +1,4 @@
-"""Drops that were begun and aren't done, and that nothing which is due tells of."""
+"""Drops that were begun and aren't done, beside the windows that are due."""
 
 from __future__ import annotations
 
@@ -7,26 +7,30 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from schemas.errors import LedgerError
+from schemas.json_result import JsonResult
 from sinks.installation import Installation
 from sinks.instants import stamp
 from sinks.ledger.ledger import Ledger
 from sinks.repair.revised import Revised, unfinished
-from sinks.reports import latest_trouble
+from sinks.reports.outbox import latest_trouble
 
 __all__ = ["Unsettled", "unsettled_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class Unsettled:
-    """A drop, what it waits for, and the command that settles it. revision: 0 for that of the close
-    itself.
-    """
+class Unsettled(JsonResult):
+    """A drop that was begun and isn't done."""
 
     export: str
+    """The export."""
     drop: str
+    """The drop's id."""
     revision: int
+    """The number of the revision; 0 for the drop of the close itself."""
     what: str
+    """What it waits for."""
     hint: str
+    """The command that settles it."""
 
 
 def unsettled_of(installation: Installation) -> Iterator[Unsettled]:
@@ -54,9 +58,9 @@ def _is_begun(ledger: Ledger, export: str, instant: dt.datetime) -> bool:
 def _revision(
     installation: Installation, export: str, instant: dt.datetime, revised: Revised
 ) -> Unsettled:
-    told = latest_trouble(installation.ledger.store, export, instant, revised.revision)
-    what = f"{revised.undelivered}: {told.problem}" if told else revised.undelivered
-    checks = ", ".join(f"`deltadrop check-location {one}`" for one in revised.awaited)
+    report = latest_trouble(installation.ledger.store, export, instant, revised.revision)
+    what = f"{revised.undelivered}: {report.problem}" if report else revised.undelivered
+    checks = ", ".join(f"`deltadrop check-location {name}`" for name in revised.awaited)
     keeps = f"; what keeps it, says {checks}" if checks else ""
     hint = f"`deltadrop sweep` finishes it{keeps}"
     return Unsettled(export, revised.drop, revised.revision, what, hint)
@@ -68,7 +72,7 @@ def _close(installation: Installation, export: str, instant: dt.datetime) -> Uns
     if record is not None and record.waiting is not None:
         error = record.waiting.error(export, instant)
         return Unsettled(export, drop, 0, f"{drop} is {error.what}", error.hint)
-    told = latest_trouble(installation.ledger.store, export, instant)
-    why = f": {told.problem}" if told else ""
+    report = latest_trouble(installation.ledger.store, export, instant)
+    why = f": {report.problem}" if report else ""
     what = f"{drop} was begun, and isn't finished yet{why}"
     return Unsettled(export, drop, 0, what, "`deltadrop sweep` finishes it")

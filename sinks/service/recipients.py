@@ -1,4 +1,4 @@
-"""Recipients whom nobody sends a mail: no close fails for that, so whoever starts one is told."""
+"""Recipients to whom nobody sends a mail: no close fails for that, so a warning says it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from schemas.errors import Fault
 from schemas.settings.settings import Settings
 from sinks.exports.export import Export
 
-__all__ = ["unsent"]
+__all__ = ["recipients_without_mail"]
 
 
-def unsent(settings: Settings, exports: Sequence[Export]) -> Fault | None:
-    """What is to be said where exports have recipients and no mail server is set up."""
+def recipients_without_mail(settings: Settings, exports: Sequence[Export]) -> Fault | None:
+    """Return a warning where exports have recipients and no mail server is set up."""
     named = [f"'{export.name}'" for export in exports if export.definition.recipients]
     if settings.mail.host is not None or not named:
         return None

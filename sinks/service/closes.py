@@ -1,0 +1,261 @@
+"""Close windows for a person, or for cron: those that are due, or one that is chosen."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, Protocol
+
+from schemas.errors import DeltadropError, Fault, LedgerError, WaitingError, WrongInputError
+from schemas.json_result import Failure, JsonResult
+from sinks.closing.completeness import Lag
+from sinks.exports.export import Export
+from sinks.instants import utc_now
+from sinks.ledger.due import Due, due_closes, initial_closes
+from sinks.ledger.outcome import CloseOutcome
+from sinks.reports import Reporter
+from sinks.service.choice import chosen_exports
+from sinks.service.drop_record import DropRecord
+from sinks.service.due_windows import close_in_order, due_of, reporting_sweeper
+from sinks.service.recipients import recipients_without_mail
+from sinks.service.reporting import reporter_of
+from sinks.service.under_way import ClosesUnderWay
+from sinks.setup import Sinks
+
+__all__ = [
+    "CloseObserver",
+    "CloseRequest",
+    "CloseRun",
+    "ClosedWindow",
+    "FailedWindow",
+    "close_windows",
+]
+
+_LOOK_AGAIN_SECONDS: Final = 1.0
+"""Between two looks at those that wait for workers."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRequest:
+    """What to close: all that is due of some exports (all without), or the window that ends at an
+    instant; initial: as their first drops, of every living row.
+
+    wait_seconds: how long the whole run waits for workers.
+    """
+
+    exports: tuple[str, ...]
+    at: dt.datetime | None
+    initial: bool
+    wait_seconds: float
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person chose the instant: who sees what is wrong with it at once."""
+        return self.at is not None or self.initial
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedWindow(JsonResult):
+    """A window that was closed."""
+
+    export: str
+    """The export."""
+    instant: dt.datetime
+    """When the window ends."""
+    drop: DropRecord
+    """What came of it."""
+
+    JSON_INLINE = ("drop",)
+
+
+@dataclass(frozen=True, slots=True)
+class FailedWindow(JsonResult):
+    """A window that could not be closed: it is held, or something failed."""
+
+    export: str
+    """The export."""
+    instant: dt.datetime
+    """When the window ends."""
+    error: Failure
+    """Why."""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRun:
+    """What a run came to: how many windows were due, which exports failed, and revisions that could
+    not be finished.
+    """
+
+    due: int
+    failures: Mapping[str, DeltadropError]
+    unfinished: tuple[str, ...]
+
+
+class CloseObserver(Protocol):
+    """Is called with what happens meanwhile."""
+
+    def warned(self, warning: Fault) -> None:
+        """Something of the settings is wrong, which stops no close."""
+
+    def waits(self, export: str, lags: Sequence[Lag]) -> None:
+        """A close waits for workers; is called once for each export."""
+
+    def closed(self, window: ClosedWindow) -> None:
+        """A window was closed."""
+
+    def failed(self, due: Due, error: DeltadropError) -> None:
+        """A window could not be closed."""
+
+    def unfinished(self, what: str) -> None:
+        """A revision could not be finished."""
+
+
+def close_windows(
+    sinks: Sinks,
+    request: CloseRequest,
+    observer: CloseObserver,
+    watched: AbstractContextManager[None] | None = None,
+) -> CloseRun:
+    """Close windows, oldest first; finish revisions that were begun, and send the reports.
+
+    sinks: whose closes don't wait for workers themselves (`due_windows.waiting`). watched: a
+    context around the closes, which observes them. Raises WrongInputError where there is no such
+    export or instant; what is wrong with one close goes to the observer, and the others go on.
+    """
+    exports = chosen_exports(sinks.installation, request.exports)
+    now = utc_now()
+    _refuse_wrong(request, now)
+    if warning := recipients_without_mail(sinks.settings, exports):
+        observer.warned(warning)
+    reporter = reporter_of(sinks)
+    reporter.settle(exports)
+    run = _Run(sinks, reporter, request, observer)
+    due = run.due(exports, now)
+    with watched or nullcontext():
+        run.close(due)
+    unfinished = tuple(reporting_sweeper(sinks, reporter).finish_revisions().left)
+    for what in unfinished:
+        observer.unfinished(what)
+    reporter.revised(sinks.exports)
+    sinks.retention.sweep()
+    for export in exports:
+        if not isinstance(run.failures.get(export.name), LedgerError):
+            still = due_closes([export], sinks.ledger, now)
+            reporter.late(export, [window.instant for window in still])
+    reporter.send()
+    return CloseRun(len(due), run.failures, unfinished)
+
+
+def _refuse_wrong(request: CloseRequest, now: dt.datetime) -> None:
+    if request.initial and not request.exports:
+        raise WrongInputError([Fault("--initial", "names no export", "close EXPORT --initial")])
+    if request.at is not None and request.at > now:
+        what, hint = f"{request.at.isoformat()} hasn't come yet", "choose an instant in the past"
+        raise WrongInputError([Fault("--at", what, hint)])
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run of closes: a `ClosePolicy`, and what failed of it.
+
+    patient: what waits for workers is looked at again.
+    """
+
+    sinks: Sinks
+    reporter: Reporter
+    request: CloseRequest
+    observer: CloseObserver
+    patient: bool = True
+    waiting: set[str] = field(default_factory=set)
+    failures: dict[str, DeltadropError] = field(default_factory=dict)
+
+    def due(self, exports: Sequence[Export], now: dt.datetime) -> list[Due]:
+        """Return what is due; an export whose ledger can't be read fails."""
+        if self.request.at is not None:
+            at = self.request.at.astimezone(dt.UTC)
+            instant = at.replace(microsecond=at.microsecond // 1000 * 1000)
+            return sorted(Due(instant, export.name) for export in exports)
+        find = initial_closes if self.request.initial else due_closes
+        return sorted(
+            window
+            for export in exports
+            for window in due_of(self.sinks, export, now, partial(self._unreadable, export), find)
+        )
+
+    def close(self, due: Iterable[Due]) -> None:
+        """Close what is due. Those that wait for workers are looked at again, all in turn, until
+        the run has lasted `wait_seconds`: none keeps another waiting.
+        """
+        under_way, left = ClosesUnderWay(), list(due)
+        deadline = time.monotonic() + self.request.wait_seconds
+        while left:
+            self.patient = time.monotonic() < deadline
+            with under_way:
+                undone = close_in_order(self.sinks, left, under_way, self) or []
+            under_way.join()
+            undone = [window for window in undone if window.export not in self.failures]
+            if len(undone) == len(left):
+                time.sleep(_LOOK_AGAIN_SECONDS)
+            left = undone
+
+    @property
+    def initial(self) -> bool:
+        """See ClosePolicy.initial."""
+        return self.request.initial
+
+    def goes_on(self) -> bool:
+        """See ClosePolicy.goes_on."""
+        return True
+
+    def tries(self, export: str) -> bool:
+        """See ClosePolicy.tries: one that failed isn't closed at later instants."""
+        return export not in self.failures
+
+    def begins_instant(self, instant: dt.datetime) -> None:
+        """Wait until what was appended before an instant can be read (close.delay_seconds)."""
+        delay = dt.timedelta(seconds=self.sinks.settings.close.delay_seconds)
+        seconds = (instant + delay - utc_now()).total_seconds()
+        if seconds > 0:
+            time.sleep(seconds)
+
+    def ends_instant(self, instant: dt.datetime) -> None:
+        """Make bases anew where that is due."""
+        self.sinks.rebase.remake_where_due(self.sinks.streams.topics.values(), instant)
+
+    def begins(self, due: Due) -> None:
+        """See ClosePolicy.begins."""
+
+    def delivers(self, due: Due) -> None:
+        """See ClosePolicy.delivers."""
+
+    def waits(self, due: Due, lags: Sequence[Lag]) -> None:
+        """See ClosePolicy.waits; it is observed once."""
+        if due.export not in self.waiting:
+            self.waiting.add(due.export)
+            self.observer.waits(due.export, lags)
+
+    def closed(self, export: Export, due: Due, outcome: CloseOutcome) -> None:
+        """See ClosePolicy.closed."""
+        self.waiting.discard(due.export)
+        self.reporter.delivered(export, due.instant, outcome)
+        self.observer.closed(ClosedWindow(due.export, due.instant, DropRecord.of(outcome)))
+
+    def failed(self, export: Export, due: Due, error: DeltadropError) -> None:
+        """See ClosePolicy.failed: what waits for workers is tried again, while the run may."""
+        if isinstance(error, WaitingError) and self.patient:
+            return
+        self._note(due, error)
+        if not self.request.by_hand:
+            self.reporter.troubled(export, due.instant, error)
+
+    def _unreadable(self, export: Export, last: dt.datetime, error: LedgerError) -> None:
+        self._note(Due(last, export.name), error)
+        self.reporter.troubled(export, last, error)
+
+    def _note(self, due: Due, error: DeltadropError) -> None:
+        self.failures[due.export] = error
+        self.observer.failed(due, error)

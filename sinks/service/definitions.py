@@ -1,0 +1,93 @@
+"""Whether the settings and all definitions are right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schemas.definitions.definitions import Faults, read_models
+from schemas.errors import DefinitionError, Fault
+from schemas.json_result import JsonResult
+from schemas.settings.settings import Settings
+from schemas.tables import load_catalog
+from schemas.topics import topics_of
+from sinks.exports.definition import ExportDefinition
+from sinks.exports.export import load_exports
+from sinks.locations import load_locations, terms_of
+from sinks.service.recipients import recipients_without_mail
+from sinks.wording import counted
+from streams.definition import user_streams
+
+__all__ = ["Invalid", "Valid", "validate_definitions"]
+
+
+@dataclass(frozen=True, slots=True)
+class Valid(JsonResult):
+    """What the definitions hold, all of them right."""
+
+    databases: tuple[str, ...]
+    """The databases."""
+    tables: tuple[str, ...]
+    """The custom tables, with their databases."""
+    exports: tuple[str, ...]
+    """The exports."""
+    streams: tuple[str, ...]
+    """Further streams, beside the built-in ones."""
+    warnings: tuple[str, ...] = ()
+    """What isn't as it should be, and stops nothing."""
+
+    JSON_PROPERTIES = (("valid", "is_valid"),)
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether all is well: true."""
+        return True
+
+    def __str__(self) -> str:
+        """For people."""
+        return (
+            f"all is well: {counted(len(self.databases), 'database')}, "
+            f"{counted(len(self.tables), 'custom table')}, "
+            f"{counted(len(self.exports), 'export')} ({', '.join(self.exports) or 'none'})"
+            + (f", {counted(len(self.streams), 'further stream')}" if self.streams else "")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid(JsonResult):
+    """Settings or definitions that are wrong."""
+
+    faults: tuple[Fault, ...]
+    """What is wrong."""
+
+    JSON_PROPERTIES = (("valid", "is_valid"),)
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether all is well: false."""
+        return False
+
+
+def validate_definitions(settings: Settings) -> Valid:
+    """Read all definitions; raises DefinitionError with every fault of every file.
+
+    Whether exports fit the tables and locations is told once these are right.
+    """
+    faults = Faults()
+    terms = faults.told_by(lambda: terms_of(load_locations(settings)))
+    catalog = faults.told_by(lambda: load_catalog(settings.tables))
+    if terms is None or catalog is None:
+        read_models(settings.exports, {"export": ExportDefinition}, faults)
+        raise DefinitionError(faults.found)
+    topics = topics_of(catalog, settings.kafka.topic_prefix)
+    streams = faults.told_by(lambda: user_streams(settings.streams, topics))
+    exports = faults.told_by(lambda: load_exports(settings.exports, catalog, terms))
+    if streams is None or exports is None:
+        raise DefinitionError(faults.found)
+    warning = recipients_without_mail(settings, exports)
+    return Valid(
+        databases=tuple(sorted(catalog.databases)),
+        tables=tuple(sorted(f"{database}.{table}" for database, table in catalog.tables)),
+        exports=tuple(export.name for export in exports),
+        streams=tuple(stream.name for found in streams.values() for stream in found),
+        warnings=(str(warning),) if warning else (),
+    )

@@ -1,0 +1,50 @@
+"""What an export is, and what it would deliver now."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from schemas.json_result import JsonResult
+from schemas.settings.settings import Settings
+from schemas.tables import load_catalog
+from sinks.authoring.summary import Summary, summary_of
+from sinks.exports.export import load_exports
+from sinks.locations import load_locations, terms_of
+from sinks.service.choice import defined_export
+
+if TYPE_CHECKING:
+    from sinks.authoring.preview import Preview
+    from sinks.setup import Sinks
+
+__all__ = ["WrittenExport", "preview_export", "summarize_export"]
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenExport(JsonResult):
+    """A definition that was written."""
+
+    file: str
+    """The file."""
+    summary: Summary
+    """What the export is."""
+
+
+def summarize_export(settings: Settings, export: str, now: dt.datetime) -> Summary:
+    """Return what an export is; raises WrongInputError where there is none of that name."""
+    terms = terms_of(load_locations(settings))
+    exports = load_exports(settings.exports, load_catalog(settings.tables), terms)
+    return summary_of(defined_export(export, exports), now)
+
+
+def preview_export(sinks: Sinks, export: str, now: dt.datetime) -> Preview:
+    """Return ten lines of an export as they would come out now; changes nothing.
+
+    Raises WrongInputError where there is no such export, HeldError where something that is stored
+    can't be read.
+    """
+    # Here: what it imports takes a second, which `summary` needn't wait.
+    from sinks.authoring.preview import preview_of
+
+    return preview_of(sinks, defined_export(export, sinks.exports), now)

@@ -1,0 +1,70 @@
+"""Make a drop again, and deliver it again where it is missing."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Final
+
+from schemas.json_result import JsonResult
+from sinks.repair.redrop import Redropper
+from sinks.service.choice import defined_export, refuse_unknown
+from sinks.service.drop_record import DropRecord
+from sinks.service.reporting import reporting_revisions
+from sinks.setup import Sinks
+
+__all__ = ["TODAYS_DEFINITION", "RedropRequest", "RedropResult", "redrop_close"]
+
+TODAYS_DEFINITION: Final = "today's definition"
+"""Why a drop was made again by today's definition, where nobody has given another reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedropRequest:
+    """Which drop to make again. reason: why, for a revision; None: as usual. current_definition: by
+    today's definition, and to where that says.
+    """
+
+    export: str
+    instant: dt.datetime
+    reason: str | None = None
+    current_definition: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RedropResult(JsonResult):
+    """A drop that was made again."""
+
+    export: str
+    """The export."""
+    instant: dt.datetime
+    """When the window ends."""
+    outcome: DropRecord
+    """The drop that is there now."""
+    revision: int
+    """The number of the revision that was made; 0 where it has the same bytes."""
+    delivered: tuple[str, ...]
+    """Where it was missing, and was delivered now."""
+    kept: tuple[str, ...]
+    """What it keeps in spite of today's definition."""
+    reason: str
+    """Why it is a revision; empty where it is none."""
+
+
+def redrop_close(sinks: Sinks, request: RedropRequest) -> RedropResult:
+    """Make a close's drop again, and report a revision.
+
+    Raises WrongInputError for an export that isn't known, HeldError where the close is held,
+    CloseError where nothing was delivered, or it can't be made or delivered.
+    """
+    export, instant = request.export, request.instant
+    usual = TODAYS_DEFINITION if request.current_definition else ""
+    refuse_unknown(sinks.installation, export)
+    today = defined_export(export, sinks.exports) if request.current_definition else None
+    with reporting_revisions(sinks):
+        reason = usual if request.reason is None else request.reason
+        done = Redropper(sinks.reviser).redrop(export, instant, reason, today)
+    record = DropRecord.of(done.outcome)
+    return RedropResult(
+        export, instant, record, done.revision, done.delivered, done.kept, done.reason
+    )

@@ -1,0 +1,25 @@
+"""Finish what killed runs have left half done, and erase the data of people who are deleted."""
+
+from __future__ import annotations
+
+from sinks.erasure.eraser import ErasureReport
+from sinks.repair.sweep import Swept
+from sinks.service.reporting import reporting_revisions
+from sinks.setup import Sinks
+
+__all__ = ["erase_deleted_people", "sweep_half_steps"]
+
+
+def sweep_half_steps(sinks: Sinks) -> Swept:
+    """Finish what was begun, remove leftovers, and report revisions; safe at any time."""
+    with reporting_revisions(sinks):
+        return sinks.sweeper.sweep()
+
+
+def erase_deleted_people(sinks: Sinks) -> ErasureReport:
+    """Erase the personal data of profiles whose deletion was recorded, and report revisions.
+
+    Raises DeltadropError where something kept it from going on; it is safe to run it again.
+    """
+    with reporting_revisions(sinks):
+        return sinks.eraser.run()
