@@ -38,7 +38,7 @@ class Floor:
 
     figure: str
     limit: float
-    says: str
+    meaning: str
     at_most: bool = False
 
     def is_met(self, figures: Mapping[str, Any]) -> bool:
@@ -136,7 +136,7 @@ def show(
         sign = "at most" if floor.at_most else "at least"
         met = "met   " if floor.is_met(figures) else "MISSED"
         console.print(
-            f"{met} {floor.says}: {figures[floor.figure]:,} ({sign} {floor.limit:,})",
+            f"{met} {floor.meaning}: {figures[floor.figure]:,} ({sign} {floor.limit:,})",
             highlight=False,
         )
 

@@ -133,7 +133,8 @@ def _timed(what: str, work: Callable[[], Trace]) -> None:
     started = time.perf_counter()
     found = work()
     outcomes = (
-        ", ".join(verdict.outcome for one in found.events for verdict in one.verdicts) or "nothing"
+        ", ".join(verdict.outcome for event in found.events for verdict in event.verdicts)
+        or "nothing"
     )
     print(f"{time.perf_counter() - started:6.2f} s  {what}: {outcomes}")
 

@@ -171,8 +171,8 @@ def _mending(streams: Streams) -> Mend:
         except UnreadableBatchError as error:
             holes = tile(streams.partitions.coverage(partition), first, end).holes
             stands = holes[0].first if holes else first  # what came before it was stored
-            one = asides.record(set_aside_by(error, partition, stands))
-            raise PartitionError(error.what, where=one.where, hint=one.settled_by) from error
+            aside = asides.record(set_aside_by(error, partition, stands))
+            raise PartitionError(error.what, where=aside.where, hint=aside.settled_by) from error
 
     return mend
 

@@ -46,7 +46,7 @@ class Faults:
         """Add one fault."""
         self.found.append(Fault(where, what, hint))
 
-    def told_by(self, read: Callable[[], T]) -> T | None:
+    def collect(self, read: Callable[[], T]) -> T | None:
         """Call `read` and return its result; on DefinitionError, add its faults and return None."""
         try:
             return read()

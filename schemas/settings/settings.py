@@ -150,22 +150,22 @@ class Settings(BaseSettings):
     locations: dict[LocationName, dict[str, object]] = Field(
         default={}, description="by name; each kind of location reads its own (sinks.locations)"
     )
-    _told_by: Document = PrivateAttr(default=Document(DEFAULT_FILE, {}, {}))
+    _source: Document = PrivateAttr(default=Document(DEFAULT_FILE, {}, {}))
 
     def check_root(self) -> None:
         """Make the root's folder, if it isn't there; raises DefinitionError where it can't be."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            where = _variable_of(("root",)) or self._told_by.where(("root",))
+            where = _variable_of(("root",)) or self._source.where(("root",))
             what = f"field 'root': the folder {self.root} can't be made: {error.strerror}"
             hint = "name a folder on a disk of this machine that deltadrop may write to"
             raise DefinitionError([Fault(where, what, hint)]) from error
 
     @property
-    def told_by(self) -> Document:
+    def source(self) -> Document:
         """The file that they were read from; an empty one where there was none."""
-        return self._told_by
+        return self._source
 
     @classmethod
     def settings_customise_sources(
@@ -200,7 +200,7 @@ def load_settings(path: Path | None = None) -> Settings:
     settings = _validated(document, faults)
     faults.raise_if_any()
     assert settings is not None
-    settings._told_by = document
+    settings._source = document
     return _anchored(settings, file.parent)
 
 

@@ -51,7 +51,7 @@ class Question:
     text: str
     offer: Callable[[Draft], Offer] = lambda _: {}
     default: Callable[[Draft], str | None] = lambda _: None
-    kept: bool = False
+    is_written: bool = False
     applies: Callable[[Draft], bool] = lambda _: True
     several: bool = False
     after: str | None = None
@@ -94,22 +94,22 @@ def interview(draft: Draft, given: Mapping[str, Answer], asking: Interviewer | N
         elif not question.applies(draft):
             continue
         elif asking is not None and not faults:
-            draft = _asked(question, draft, asking)
+            draft = _answered(question, draft, asking)
         elif default is None:
             faults.append(_missing(question, draft))
-        elif question.kept:
+        elif question.is_written:
             draft = draft.answered(question.field, default)
     if faults:
         raise WrongInputError(faults)
     return draft
 
 
-def _asked(question: Question, draft: Draft, asking: Interviewer) -> Draft:
+def _answered(question: Question, draft: Draft, asking: Interviewer) -> Draft:
     offer, default = question.offer(draft), question.default(draft)
     while True:
         answer = asking.ask(question, offer, default)
         if answer is None:
-            return draft.answered(question.field, str(default)) if question.kept else draft
+            return draft.answered(question.field, str(default)) if question.is_written else draft
         answered = draft.answered(question.field, answer)
         wrong = _wrong(question, answered)
         if not wrong:
@@ -267,14 +267,14 @@ QUESTIONS: Final = (
     ),
     Question(_GENERAL, "entity", "the entity that it belongs to"),
     Question(_GENERAL, "type", "what it exports", _types),
-    Question(_GENERAL, "database", "the database", _databases, _only(_databases), kept=True),
+    Question(_GENERAL, "database", "the database", _databases, _only(_databases), is_written=True),
     Question(
         _GENERAL,
         "table",
         "the table",
         _tables,
         _only(_tables),
-        kept=True,
+        is_written=True,
         applies=lambda draft: (
             (export_type := _type(draft)) is not None and export_type.table is not None
         ),

@@ -90,7 +90,7 @@ def _type_parts(export_type: ExportType) -> Iterator[str]:
         yield f"| `{name}` | {increment.meaning}{needs} | {made_from} | {source} |"
     yield "\n| event type | columns |\n|---|---|"
     for columns, events in _by_columns(export_type):
-        yield f"| {_codes(events)} | {_told(columns)} |"
+        yield f"| {_codes(events)} | {_names_of(columns)} |"
     yield ""
 
 
@@ -106,7 +106,7 @@ def _by_columns(export_type: ExportType) -> Iterator[tuple[tuple[Column, ...], l
         yield columns, list(events)
 
 
-def _told(columns: Iterable[Column]) -> str:
+def _names_of(columns: Iterable[Column]) -> str:
     own = [column for column in columns if not column.name.startswith("profile-")]
     chosen = _codes(column.name for column in own if column.chosen)
     more = [f"`{column.name}`" for column in own if not column.chosen]

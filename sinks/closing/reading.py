@@ -101,7 +101,9 @@ class Reading:
         base = (
             Firsts(interactions, links) if interactions is not None and links is not None else None
         )
-        first = [one for one in _FIRSTS if one in KINDS[topic.kind].event_types]
+        first = [
+            event_type for event_type in _FIRSTS if event_type in KINDS[topic.kind].event_types
+        ]
         since = self._since(topic, before, first, self.source.carried)
         return fold_firsts(base, since, self.repeated(topic), self._firsts_days)
 
@@ -136,8 +138,10 @@ class Reading:
 
     def deletions(self, deletions: Sequence[Deletion]) -> Table:
         """Return a table of deletions of profiles: profileId, occurredAt."""
-        ids = pa.array([one.profile_id for one in deletions], pa.int64())
-        moments = pa.array([one.occurred_at for one in deletions], pa.timestamp("ms", tz="UTC"))
+        ids = pa.array([deletion.profile_id for deletion in deletions], pa.int64())
+        moments = pa.array(
+            [deletion.occurred_at for deletion in deletions], pa.timestamp("ms", tz="UTC")
+        )
         return self.source.table("deletions", pa.table({"profileId": ids, "occurredAt": moments}))
 
     def stored(self, name: str, table: Table, by: Sequence[str]) -> bytes:

@@ -124,24 +124,31 @@ class Selection:
         read = (*choices, *later)
         with self._reading({}, read, taken_out_of(self.partitions, read)) as reading:
             events = reading.source.events(profiles, [EventType.DELETED], later)
-            told = events.anti_join(reading.repeated(profiles), ("_partition", "_offset"))
+            recorded = events.anti_join(reading.repeated(profiles), ("_partition", "_offset"))
             found = {
                 Deletion(
                     row["profileId"],
                     milliseconds(row["occurredAt"]),
                     milliseconds(row["_appended_at"]),
                 )
-                for row in query_rows(told.select("profileId", "occurredAt", "_appended_at"))
+                for row in query_rows(recorded.select("profileId", "occurredAt", "_appended_at"))
             }
         return tuple(
-            sorted(found, key=lambda one: (one.profile_id, one.appended_at, one.occurred_at))
+            sorted(
+                found,
+                key=lambda deletion: (
+                    deletion.profile_id,
+                    deletion.appended_at,
+                    deletion.occurred_at,
+                ),
+            )
         )
 
     def event_ids(
         self, topic: Topic, key: str, keys: Sequence[int], intent: Intent
     ) -> tuple[UUID, ...]:
         """Return the eventIds that a close reads of a topic's records of some keys."""
-        choices = [one for one in intent.choices if one.partition.topic == topic.name]
+        choices = [choice for choice in intent.choices if choice.partition.topic == topic.name]
         with self._reading({}, choices) as reading:
             events = reading.source.carried(topic, KINDS[topic.kind].event_types, choices)
             found = query_files(events.filter(events[key].isin(keys)).select("eventId"))
@@ -294,7 +301,7 @@ class _Drop:
     def _fact_input(self, rule: FactRule) -> Facts:
         reading, own = self._reading, self._own
         sources = self._export.definition.accepted_sources
-        rows = [one for one in self._intent.taken_out if one.partition.topic == own.name]
+        rows = [path for path in self._intent.taken_out if path.partition.topic == own.name]
         return Facts(
             window=reading.source.carried(own, self._export.increment.feeds, self._window),
             taken_out=reading.places(rows) if rows else None,
@@ -316,7 +323,7 @@ class _Drop:
 
     def _facts(self, rule: FactRule) -> Selected:
         facts = self._fact_input(rule)
-        told = self._input(facts.counted)
+        counted = self._input(facts.counted)
         late = self._late_facts(facts)
         drop = self._fact_drop(rule, facts)
         waited = _count(facts.waiting) if facts.waiting is not None else 0
@@ -324,7 +331,7 @@ class _Drop:
         waits = outcomes[Outcome.WAITING] > 0
         return Selected(
             drop.lines.batches(),
-            told + waited,
+            counted + waited,
             outcomes,
             self._reading.stored("waiting", drop.waiting, POSITION) if waits else None,
             _unseen(drop.never_seen),
@@ -382,12 +389,12 @@ def _count(table: Table) -> int:
 def _unseen(lines: int) -> tuple[str, ...]:
     if not lines:
         return ()
-    one, many = "line of a profile that was", "lines of profiles that were"
-    return (f"{counted(lines, one, many)} never seen",)
+    singular, many = "line of a profile that was", "lines of profiles that were"
+    return (f"{counted(lines, singular, many)} never seen",)
 
 
 def _missed(creations: int) -> tuple[str, ...]:
     if not creations:
         return ()
-    one, many = "creation of a row that lived", "creations of rows that lived"
-    return (f"{counted(creations, one, many)}: a deletion was missed",)
+    singular, many = "creation of a row that lived", "creations of rows that lived"
+    return (f"{counted(creations, singular, many)}: a deletion was missed",)

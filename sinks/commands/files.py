@@ -16,7 +16,7 @@ from sinks.service.definitions import Invalid, validate_definitions
 
 __all__ = ["validate", "verify"]
 
-NOT_AS_TOLD = 1
+NOT_AS_RECORDED = 1
 """Exit code of `verify` where a drop isn't what its manifest says."""
 
 
@@ -34,7 +34,7 @@ def verify(
     else:
         typer.echo(str(verification))
     if not verification.is_well:
-        raise typer.Exit(NOT_AS_TOLD)
+        raise typer.Exit(NOT_AS_RECORDED)
 
 
 def validate(

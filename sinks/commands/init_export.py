@@ -32,8 +32,8 @@ _BY_FIELD = {question.field: question for question in QUESTIONS}
 
 def _flag(field: str) -> Any:
     """The option that answers a question."""
-    told = _BY_FIELD[field].text
-    return typer.Option(flag_of(field), help=f"{told[:1].upper()}{told[1:]}.", show_default=False)
+    text = _BY_FIELD[field].text
+    return typer.Option(flag_of(field), help=f"{text[:1].upper()}{text[1:]}.", show_default=False)
 
 
 def init_export(
@@ -78,15 +78,15 @@ def init_export(
     draft = interview(draft, given, asking)
     path, export = write_definition(draft, settings.exports, _FIRST_LINE)
     write_schemas(settings, catalog, None)
-    _show(path, export, as_json, asked_before=asking is not None)
+    _show(path, export, as_json, requested_before=asking is not None)
 
 
-def _show(path: Path, export: Export, as_json: bool, asked_before: bool) -> None:
+def _show(path: Path, export: Export, as_json: bool, requested_before: bool) -> None:
     written = WrittenExport(str(path), summary_of(export, dt.datetime.now(dt.UTC)))
     if as_json:
         typer.echo(json.dumps(written.to_json(), ensure_ascii=False))
         return
-    if asked_before:
+    if requested_before:
         typer.echo()
     show(written.summary)
     typer.echo(f"\nwritten: {path}\nlook at its lines: deltadrop preview {export.name}")
@@ -94,7 +94,7 @@ def _show(path: Path, export: Export, as_json: bool, asked_before: bool) -> None
 
 def _answers(arguments: Mapping[str, Any]) -> dict[str, Answer]:
     """The answers among the arguments of the command, by field: a flag's argument has its name."""
-    by_flag = {f"--{name.strip('_').replace('_', '-')}": one for name, one in arguments.items()}
+    by_flag = {f"--{name.strip('_').replace('_', '-')}": value for name, value in arguments.items()}
     given = {field: by_flag[flag_of(field)] for field in _BY_FIELD}
     return {
         field: answer if isinstance(answer, str) else tuple(answer)
@@ -115,8 +115,8 @@ class OnTerminal(Interviewer):
             self._step = question.step
             typer.secho(f"\n{question.step}", bold=True)
         width = max(map(len, offer), default=0)
-        for number, (choice, told) in enumerate(offer.items(), 1):
-            typer.echo(f"  {number:3} {choice:{width}}  {told}".rstrip())
+        for number, (choice, meaning) in enumerate(offer.items(), 1):
+            typer.echo(f"  {number:3} {choice:{width}}  {meaning}".rstrip())
         held = "" if default is None else f" [{default}]"
         while True:
             line = input(f"{question.text}{held}: ").strip()

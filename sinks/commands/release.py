@@ -92,10 +92,10 @@ def read_instant(text: str) -> dt.datetime:
     raise WrongInputError([Fault("--close", f"'{text}' isn't an instant", hint)])
 
 
-def read_reason(text: str, kept: str = "it's in the manifest") -> str:
-    """Read a reason: one line that says something. kept: where it can be read."""
+def read_reason(text: str, purpose: str = "it's in the manifest") -> str:
+    """Read a reason: one line of text. purpose: where it is shown."""
     reason = " ".join(text.split())
     if not reason:
-        hint = f"say who decided it and why: {kept}"
+        hint = f"say who decided it and why: {purpose}"
         raise WrongInputError([Fault("--reason", "is empty", hint)])
     return reason

@@ -89,15 +89,15 @@ class _Signals:
     """Asked to leave by SIGTERM or SIGINT."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._leave)
 
     def wait(self, seconds: float) -> None:
         """See Stop.wait. In steps: a sleep goes on after a signal's handler (PEP 475)."""
         until = time.monotonic() + seconds
-        while not self.asked and (left := until - time.monotonic()) > 0:
+        while not self.requested and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, _LOOK_SECONDS))
 
     def _leave(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
+        self.requested = True

@@ -54,7 +54,7 @@ def status(
     Exits with 1 if Kafka couldn't be asked: what the ledger knows is shown all the same.
     """
     # Here: what they import (Kafka's client, reports) isn't needed by `history`.
-    from sinks.commands.status_text import at_a_glance
+    from sinks.commands.status_text import status_text
     from sinks.service.status import status_of
 
     now = dt.datetime.now(dt.UTC)
@@ -62,6 +62,6 @@ def status(
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2))
     else:
-        typer.echo(at_a_glance(found, now, all_partitions=partitions))
+        typer.echo(status_text(found, now, all_partitions=partitions))
     if found.unasked:
         raise typer.Exit(1)

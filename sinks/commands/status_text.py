@@ -6,20 +6,20 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from sinks.reports.outbox import Unsent
+from sinks.reports.outbox import PendingReport
 from sinks.service.status import DiskStatus, SchedulerStatus, Status
 from sinks.status.exports import ExportStatus
 from sinks.status.partitions import PartitionStatus, SetAsideStatus
 from sinks.status.unsettled import Unsettled
 from sinks.wording import counted
 
-__all__ = ["at_a_glance"]
+__all__ = ["status_text"]
 
 _LATELY: Final = dt.timedelta(days=7)
 """How long it is told what was passed over; `--partitions` tells all of it."""
 
 
-def at_a_glance(status: Status, now: dt.datetime, *, all_partitions: bool = False) -> str:
+def status_text(status: Status, now: dt.datetime, *, all_partitions: bool = False) -> str:
     """Tell a status. all_partitions: list those too whose events are all stored."""
     exports = sorted(status.exports, key=lambda export: (not export.is_in_trouble, not export.due))
     width = max((len(export.export) for export in exports), default=0)
@@ -58,7 +58,7 @@ def _of_disk(disk: DiskStatus) -> Iterator[str]:
         yield ""
 
 
-def _of_reports(unsent: Sequence[Unsent]) -> Iterator[str]:
+def _of_reports(unsent: Sequence[PendingReport]) -> Iterator[str]:
     for pending in unsent:
         yield ""
         reports = f"{counted(pending.reports, 'report')} to be sent by {pending.channel}"

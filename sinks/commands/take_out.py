@@ -41,7 +41,7 @@ def take_out(
     2 if one is refused: then nothing is done; 3 if a file can't be read at all. With
     --all-unreadable such files are read again from Kafka, while it has their events.
     """
-    why = read_reason(reason or "", kept="`deltadrop trace` tells it")
+    why = read_reason(reason or "", purpose="`deltadrop trace` tells it")
     usage = "take-out TOPIC PARTITION OFFSET --reason TEXT, or --all-unreadable in OFFSET's place"
     if bool(offsets) == all_unreadable:
         what = "and --all-unreadable are both given" if offsets else "is missing"

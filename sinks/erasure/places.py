@@ -55,7 +55,7 @@ class Places:
     profiles: Topic
     catalog: Catalog
     files: Partitions
-    kept_bases: Bases
+    stored_bases: Bases
     ledger: Ledger
     progress: Progress
     touched: Touched = field(default_factory=lambda: defaultdict(list))
@@ -105,9 +105,9 @@ class Places:
     def bases(self) -> Erased:
         """Erase in the bases of profiles and of rows that belong to them."""
         erased = Erased()
-        for table in self.kept_bases.tables():
+        for table in self.stored_bases.tables():
             topic = self._own(table.topic)
-            if topic and self.kept_bases.is_usable(table):
+            if topic and self.stored_bases.is_usable(table):
                 tombstones = self.progress.to_apply(str(table))
                 if tombstones:
                     with self._passing_over_broken([str(table)]):
@@ -139,7 +139,7 @@ class Places:
 
     def _base(self, table: BaseTable, topic: Topic, tombstones: Tombstones) -> Erased:
         name = str(table)
-        base = self.kept_bases.base(table.topic, table.base)
+        base = self.stored_bases.base(table.topic, table.base)
         last = milliseconds(base.cut.instant) - 1
         if topic.kind is Kind.PROFILE:
             gone = _ended_since(self.store, name, base, tombstones)

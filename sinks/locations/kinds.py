@@ -51,7 +51,7 @@ def load_locations(settings: Settings) -> Locations:
     found = {TRANSFERBOX: Destination(box, Terms(own.manifests, own.ready_file))}
     faults = Faults()
     for name, given in settings.locations.items():
-        settings_read = _read(name, _within(settings.told_by, name, given), faults)
+        settings_read = _read(name, _within(settings.source, name, given), faults)
         if settings_read is not None:
             place = settings_read.location(name, settings.root / "locks")
             found[name] = Destination(place, settings_read.terms)

@@ -73,9 +73,9 @@ class SchedulerWatch:
         return self._closes.registry
 
     @property
-    def asked(self) -> bool:
+    def requested(self) -> bool:
         """See Stop.asked."""
-        return self._stop.asked
+        return self._stop.requested
 
     def wait(self, seconds: float) -> None:
         """See Stop.wait: the loop has turned, and was a pass where the lease is held."""

@@ -51,7 +51,7 @@ class Stop(Protocol):
     """How a scheduler is asked to leave, and how it passes the time until then."""
 
     @property
-    def asked(self) -> bool:
+    def requested(self) -> bool:
         """Whether it shall leave."""
 
     def wait(self, seconds: float) -> None:
@@ -92,7 +92,7 @@ class Scheduler:
         """
         log.info("scheduler started")
         working: bool | None = None
-        while not self._stop.asked:
+        while not self._stop.requested:
             if working != self._keeper.held:
                 working = self._keeper.held
                 log.info("scheduler works" if working else "scheduler stands by")
@@ -126,7 +126,7 @@ class Scheduler:
 
     def goes_on(self) -> bool:
         """See ClosePolicy.goes_on: not where it is asked to leave, or has lost the lease."""
-        return not self._stop.asked and self._keeper.held
+        return not self._stop.requested and self._keeper.held
 
     def tries(self, export: str) -> bool:
         """See ClosePolicy.tries: one that failed has its pause."""
@@ -222,7 +222,7 @@ class Scheduler:
     def _remake_bases(self, sinks: Sinks) -> None:
         closed, self._closed = self._closed, []
         for instant in sorted(set(closed)):
-            if self._stop.asked:
+            if self._stop.requested:
                 return
             sinks.rebase.remake_where_due(sinks.streams.topics.values(), instant)
         if closed:

@@ -6,7 +6,7 @@ noted there: a run that is killed loses none, and one that can't send leaves it 
 
 from sinks.reports.channel import ReportChannel
 from sinks.reports.mail import Mail
-from sinks.reports.outbox import Outbox, Unsent, latest_trouble
+from sinks.reports.outbox import Outbox, PendingReport, latest_trouble
 from sinks.reports.report import Report, ReportKind, deliver_by
 from sinks.reports.reporter import Reporter, channels_of
 from sinks.reports.webhook import Webhook
@@ -14,11 +14,11 @@ from sinks.reports.webhook import Webhook
 __all__ = [
     "Mail",
     "Outbox",
+    "PendingReport",
     "Report",
     "ReportChannel",
     "ReportKind",
     "Reporter",
-    "Unsent",
     "Webhook",
     "channels_of",
     "deliver_by",

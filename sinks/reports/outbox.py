@@ -27,7 +27,7 @@ from sinks.reports.names import LeftPath, ReportPath, SentPath, SincePath, Troub
 from sinks.reports.report import Report, ReportKind
 from streams.storage.store import Store, age_of
 
-__all__ = ["Outbox", "Unsent", "latest_trouble"]
+__all__ = ["Outbox", "PendingReport", "latest_trouble"]
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +45,7 @@ class _Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Unsent:
+class PendingReport:
     """What a channel has still to send."""
 
     channel: str
@@ -87,14 +87,14 @@ class Outbox:
         found = [report for entry in self._entries() for report in self._pending(entry, names)]
         return _trouble_first(found)
 
-    def unsent(self) -> list[Unsent]:
+    def undelivered(self) -> list[PendingReport]:
         """Return which channels have something to send, and what keeps them from it."""
         entries = list(self._entries())
         found = []
         for name in (channel.name for channel in self._channels):
             made_at = [left.told_at for entry in entries for left in self._pending(entry, {name})]
             if made_at:
-                found.append(Unsent(name, len(made_at), min(made_at), self._trouble(name)))
+                found.append(PendingReport(name, len(made_at), min(made_at), self._trouble(name)))
         return found
 
     def send(self, may_send: Callable[[], bool] = lambda: True) -> int:
@@ -112,9 +112,9 @@ class Outbox:
     def _send_by(
         self, channel: ReportChannel, entries: Sequence[_Entry], may_send: Callable[[], bool]
     ) -> int:
-        unsent = (report for entry in entries for report in self._pending(entry, {channel.name}))
+        pending = (report for entry in entries for report in self._pending(entry, {channel.name}))
         sent, trouble = 0, ""
-        for report in _trouble_first(unsent):
+        for report in _trouble_first(pending):
             if not may_send():
                 break
             try:

@@ -73,14 +73,14 @@ def validate_definitions(settings: Settings) -> Valid:
     Whether exports fit the tables and locations is told once these are right.
     """
     faults = Faults()
-    terms = faults.told_by(lambda: terms_of(load_locations(settings)))
-    catalog = faults.told_by(lambda: load_catalog(settings.tables))
+    terms = faults.collect(lambda: terms_of(load_locations(settings)))
+    catalog = faults.collect(lambda: load_catalog(settings.tables))
     if terms is None or catalog is None:
         read_models(settings.exports, {"export": ExportDefinition}, faults)
         raise DefinitionError(faults.found)
     topics = topics_of(catalog, settings.kafka.topic_prefix)
-    streams = faults.told_by(lambda: user_streams(settings.streams, topics))
-    exports = faults.told_by(lambda: load_exports(settings.exports, catalog, terms))
+    streams = faults.collect(lambda: user_streams(settings.streams, topics))
+    exports = faults.collect(lambda: load_exports(settings.exports, catalog, terms))
     if streams is None or exports is None:
         raise DefinitionError(faults.found)
     warning = recipients_without_mail(settings, exports)

@@ -17,7 +17,7 @@ def recipients_without_mail(settings: Settings, exports: Sequence[Export]) -> Fa
     if settings.mail.host is not None or not named:
         return None
     return Fault(
-        str(settings.told_by.path),
+        str(settings.source.path),
         f"field 'mail.host': is missing, so the recipients of {', '.join(named)} get no mail",
         "set it, or remove their recipients",
     )

@@ -12,7 +12,7 @@ from schemas.settings.settings import Settings
 from sinks.exports.schedule import next_close
 from sinks.installation import Installation
 from sinks.ledger.lease import SCHEDULERS, latest_grant
-from sinks.reports.outbox import Outbox, Unsent
+from sinks.reports.outbox import Outbox, PendingReport
 from sinks.reports.reporter import channels_of
 from sinks.status.exports import ExportStatus, export_status
 from sinks.status.partitions import (
@@ -75,7 +75,7 @@ class Status(JsonResult):
     """The scheduler that works."""
     disk: DiskStatus
     """The disk under the root."""
-    unsent: tuple[Unsent, ...] = ()
+    unsent: tuple[PendingReport, ...] = ()
     """Reports that are still to be sent, by channel."""
     unasked: str = ""
     """Why Kafka couldn't be asked about its partitions, if so."""
@@ -107,7 +107,7 @@ def status_of(installation: Installation, now: dt.datetime) -> Status:
         ),
         _scheduler(installation, now),
         _disk(installation.settings),
-        tuple(Outbox(installation.ledger.store, channels_of(installation.settings)).unsent()),
+        tuple(Outbox(installation.ledger.store, channels_of(installation.settings)).undelivered()),
         unasked,
         tuple(drop for drop in unsettled if drop.export not in defined),
         aside,

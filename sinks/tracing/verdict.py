@@ -302,7 +302,7 @@ def _initial(row: int, key: str, verdicts: Iterable[Mapping[str, Any]]) -> _Judg
 def _because(verdict: Verdict, reason: Reason | None) -> Verdict:
     if reason is None:
         return verdict
-    return replace(verdict, rule=reason.rule, why=reason.says, by=reason.place)
+    return replace(verdict, rule=reason.rule, why=reason.finding, by=reason.place)
 
 
 def _is_in(outcome: str) -> bool:

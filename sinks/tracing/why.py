@@ -68,7 +68,7 @@ class Reason:
     """
 
     name: str
-    says: str
+    finding: str
     by: Position | None = None
     topic: str = ""
 
@@ -84,7 +84,7 @@ class Reason:
 
     def __str__(self) -> str:
         """For people."""
-        return f"{self.says} ({self.rule})"
+        return f"{self.finding} ({self.rule})"
 
 
 def of_initial(outcome: Outcome | None) -> Reason:
@@ -208,8 +208,8 @@ class _Reasons:
         return next((record for record in before if record.appended_at >= began), None)
 
     def waiting(self) -> Reason:
-        says = f"{self._unknown()}; {CLOSES_TO_WAIT} closes after its own look it up again"
-        return Reason(UNKNOWN, says)
+        finding = f"{self._unknown()}; {CLOSES_TO_WAIT} closes after its own look it up again"
+        return Reason(UNKNOWN, finding)
 
     def unknown_campaign(self) -> Reason:
         return Reason(UNKNOWN, f"{self._unknown()}, nor had it at the {CLOSES_TO_WAIT} before")
@@ -221,10 +221,10 @@ class _Reasons:
         number = self._event.ids["campaignId"]
         known, by = self._evidence.campaign(number)
         topic = self._evidence.campaigns.name
-        says = f"campaign {number} {_inactive(known)}"
+        finding = f"campaign {number} {_inactive(known)}"
         if by is None:
-            return Reason(ACTIVE, f"{says}; {self._before_base(topic)}")
-        return Reason(ACTIVE, says, by, topic)
+            return Reason(ACTIVE, f"{finding}; {self._before_base(topic)}")
+        return Reason(ACTIVE, finding, by, topic)
 
     def gone(self) -> Reason:
         dead_until = self._evidence.dead_until.get(self._key)
@@ -282,12 +282,12 @@ class _Reasons:
         own = order.get(self._position, -1)
         return [record for record in records if order[record.position] > own]
 
-    def _by(self, name: str, says: str, record: Seen | None) -> Reason:
+    def _by(self, name: str, finding: str, record: Seen | None) -> Reason:
         topic = self._evidence.topic.name
         if record is None:
-            return Reason(name, f"{says}; {self._before_base(topic)}")
-        found = Reason(name, says, record.position, topic)
-        return replace(found, says=f"{says}: {record.event_type} at {found.place}")
+            return Reason(name, f"{finding}; {self._before_base(topic)}")
+        found = Reason(name, finding, record.position, topic)
+        return replace(found, finding=f"{finding}: {record.event_type} at {found.place}")
 
     def _before_base(self, topic: str) -> str:
         return f"the record stands before the base of {self._evidence.intent.bases.get(topic)}"

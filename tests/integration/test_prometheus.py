@@ -70,8 +70,8 @@ class Observed:
 
     def ask(self, query: str) -> list[dict[str, Any]]:
         """The series that a query gives; fails where Prometheus refuses it."""
-        asked = urllib.parse.urlencode({"query": query})
-        with urllib.request.urlopen(f"{self.url}/api/v1/query?{asked}", timeout=10) as answer:
+        requested = urllib.parse.urlencode({"query": query})
+        with urllib.request.urlopen(f"{self.url}/api/v1/query?{requested}", timeout=10) as answer:
             told = json.load(answer)
         assert told["status"] == "success", told
         return list(told["data"]["result"])

@@ -7,7 +7,7 @@ import pytest
 from schemas.errors import CloseError, HeldError, WrongInputError
 from schemas.events import Kind
 from sinks.commands import status as status_command
-from sinks.commands.status_text import at_a_glance
+from sinks.commands.status_text import status_text
 from sinks.repair.release import Releaser
 from sinks.service.status import status_of
 from sinks.setup import Sinks
@@ -55,7 +55,7 @@ def test_status_tells_a_held_drop_and_how_it_is_released(held: OfflineShop) -> N
     assert told.what == f"profiles@{STAMP} is held: 2 rows, at least 3 are expected"
     assert f"deltadrop release profiles --close {STAMP} --reason" in told.hint
     assert status.to_json()["undefined"][0]["drop"] == told.drop
-    lines = at_a_glance(status, MORNING).splitlines()
+    lines = status_text(status, MORNING).splitlines()
     assert lines[0].endswith("1 export, nothing is due, 1 drop of former exports to be settled")
     assert lines[3:7] == [
         "",

@@ -229,7 +229,7 @@ class Night:
     """The lease, the clocks, and how the scheduler passes its time."""
 
     held = True
-    asked = False
+    requested = False
     seconds = 0.0
 
     def wait(self, seconds: float) -> None:

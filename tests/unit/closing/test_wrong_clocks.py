@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from schemas.events import Kind
-from sinks.commands.status_text import at_a_glance
+from sinks.commands.status_text import status_text
 from sinks.service.status import status_of
 from streams.clocks import ClockWatch, WrongTimes
 from streams.reading.records import RECORDS, Chunk
@@ -133,7 +133,7 @@ def test_append_times_that_go_back_are_warned_of_by_the_manifest_and_status(
     assert [one.clocks for one in status.partitions if one.topic == OFFERS] == [
         ("offset 0 is stamped 2026-03-29T12:00:00.000+00:00, ahead of now", told)
     ]
-    assert f"a broker's clock is wrong: {OFFERS}/0 offset 0 is stamped" in at_a_glance(
+    assert f"a broker's clock is wrong: {OFFERS}/0 offset 0 is stamped" in status_text(
         status, at(6, 27)
     )
     assert status.to_json()["partitions"] != []

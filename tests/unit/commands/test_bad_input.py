@@ -18,7 +18,7 @@ from schemas.events import Kind
 from schemas.settings.settings import load_settings
 from sinks.commands import schedule
 from sinks.commands import status as status_command
-from sinks.commands.status_text import at_a_glance
+from sinks.commands.status_text import status_text
 from sinks.service.recipients import recipients_without_mail
 from sinks.service.status import status_of
 from sinks.setup import Sinks
@@ -159,7 +159,7 @@ def test_a_broken_entry_of_one_export_doesn_t_hide_the_others_from_status(
         "can't be read"
     )
     assert (whole.export, whole.trouble) == ("texts", "")
-    assert at_a_glance(status, at(7)).splitlines()[:6] == [
+    assert status_text(status, at(7)).splitlines()[:6] == [
         "2026-03-27 07:00 UTC: 2 exports, nothing is due, 1 in trouble",
         "",
         f"profiles  closed {at(6).isoformat()}, next {at(6, 28).isoformat()}",

@@ -36,7 +36,7 @@ class Night:
 
     def __init__(self, now: dt.datetime) -> None:
         self.time = now
-        self.asked = False
+        self.requested = False
         self.told: list[tuple[str, str, dt.datetime]] = []
         self.asked_for_revisions: list[list[str]] = []
 
@@ -282,7 +282,7 @@ def test_asked_to_leave_it_does_not_begin_another_close(rig: Rig) -> None:
 
     def leave(export: Export, instant: dt.datetime, outcome: CloseOutcome) -> None:
         told(export, instant, outcome)
-        rig.night.asked = True
+        rig.night.requested = True
 
     rig.night.delivered = leave  # type: ignore[method-assign]
     rig.scheduler.run()

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from schemas.errors import PartitionError
-from sinks.commands.status_text import at_a_glance
-from sinks.reports import Unsent
+from sinks.commands.status_text import status_text
+from sinks.reports import PendingReport
 from sinks.service.status import DiskStatus, SchedulerStatus, Status, status_of
 from sinks.status.exports import ExportStatus
 from sinks.status.partitions import PartitionStatus
@@ -32,11 +32,11 @@ def shown(
     scheduler: SchedulerStatus = WORKS,
     all_partitions: bool = False,
     disk: DiskStatus = ROOMY,
-    unsent: tuple[Unsent, ...] = (),
+    unsent: tuple[PendingReport, ...] = (),
     unasked: str = "",
 ) -> list[str]:
     status = Status(partitions, exports, scheduler, disk, unsent, unasked)
-    return at_a_glance(status, NOW, all_partitions=all_partitions).splitlines()
+    return status_text(status, NOW, all_partitions=all_partitions).splitlines()
 
 
 def test_a_quiet_morning_is_told_in_a_few_lines() -> None:
@@ -110,7 +110,10 @@ def test_a_disk_without_a_place_for_a_workers_batch_is_told_before_all_else() ->
 
 
 def test_reports_that_wait_are_told_with_why() -> None:
-    mail, hook = Unsent("mail", 3, DUE, "smtp:587: can't be used"), Unsent("webhook", 1, DUE, "")
+    mail, hook = (
+        PendingReport("mail", 3, DUE, "smtp:587: can't be used"),
+        PendingReport("webhook", 1, DUE, ""),
+    )
     assert shown(CALM, unsent=(mail, hook))[-5:] == [
         "",
         f"3 reports to be sent by mail, the oldest of {DUE}",

@@ -15,7 +15,7 @@ import pytest
 from schemas.errors import HeldError
 from schemas.events import Kind
 from sinks.commands import pass_over as command
-from sinks.commands.status_text import at_a_glance
+from sinks.commands.status_text import status_text
 from sinks.service.status import status_of
 from sinks.setup import Sinks
 from sinks.tracing.finding import Days
@@ -331,7 +331,7 @@ def test_status_tells_it_with_the_command_and_afterwards_who_passed_it_over(
 ) -> None:
     set_aside(shop)
     status = status_of(shop.sinks.installation, at(7))
-    told = at_a_glance(status, at(7))
+    told = status_text(status, at(7))
 
     trouble = f"{EMAILS}/0: can't go on from offset 2: it can't be read"
     hint = f"mend it; to go on without it: deltadrop pass-over {EMAILS} 0 --to 4 --reason '…'"
@@ -351,7 +351,7 @@ def test_status_tells_it_with_the_command_and_afterwards_who_passed_it_over(
     [over] = next(one for one in after.partitions if one.topic == EMAILS).passed_over
     assert (over.first, over.next, over.reason) == (2, 4, "a disk was broken")
     assert f"{EMAILS}/0: offsets 2 to 4 were passed over at {over.at} by {over.by}" in (
-        at_a_glance(after, at(7), all_partitions=True)
+        status_text(after, at(7), all_partitions=True)
     )
 
 

@@ -13,7 +13,7 @@ from schemas.errors import CloseError
 from schemas.events import Kind as EventKind
 from sinks.commands import closes
 from sinks.commands import erase as erase_command
-from sinks.commands.status_text import at_a_glance
+from sinks.commands.status_text import status_text
 from sinks.night.reload import Installed
 from sinks.night.scheduler import Scheduler
 from sinks.reports import Outbox, Report, Reporter, ReportKind, channels_of
@@ -111,7 +111,7 @@ def test_status_tells_it_as_trouble_with_the_command_that_settles_it(erased: Off
     )
     status = status_of(erased.sinks.installation, at(7, 28))
     assert "unsettled" in str(status.to_json())
-    lines = at_a_glance(status, at(7, 28)).splitlines()
+    lines = status_text(status, at(7, 28)).splitlines()
     assert lines[0].endswith("1 export, nothing is due, 1 in trouble")
     assert [line.strip() for line in lines[3:5]] == [one.what, f"→ {one.hint}"]
 

@@ -16,7 +16,7 @@ from sinks.ledger.lease import Lease
 from sinks.ledger.ledger import Ledger
 from sinks.repair.redrop import Redropper
 from sinks.repair.release import Releaser
-from sinks.reports import Outbox, Report, Reporter, ReportKind, Unsent, channels_of
+from sinks.reports import Outbox, PendingReport, Report, Reporter, ReportKind, channels_of
 from sinks.reports.channel import PartlySentError, RefusedError, UnreachableError
 from sinks.reports.text import html, plain, subject
 from sinks.reports.webhook import body_of
@@ -271,18 +271,20 @@ def test_what_waits_is_told_with_why_until_it_is_sent(outbox: Outbox, sent: Sent
     outbox.put(report(ReportKind.HELD))
     outbox.put(report())
     since = "2026-03-29T04:01:00.000+00:00"
-    assert outbox.unsent() == [Unsent("mail", 2, since, "")]
+    assert outbox.undelivered() == [PendingReport("mail", 2, since, "")]
 
     for error in (UnreachableError("down"), ReportError("no such mailbox")):
         sent.refuses = lambda one, error=error: error  # type: ignore[misc]
         outbox.send()
-        assert outbox.unsent() == [Unsent("mail", 2, since, str(error))]
+        assert outbox.undelivered() == [PendingReport("mail", 2, since, str(error))]
 
     sent.refuses = lambda one: None
     outbox.send()
-    assert outbox.unsent() == []
+    assert outbox.undelivered() == []
     outbox.put(report(ReportKind.LATE))
-    assert outbox.unsent() == [Unsent("mail", 1, since, "")], "what is settled isn't told again"
+    assert outbox.undelivered() == [PendingReport("mail", 1, since, "")], (
+        "what is settled isn't told again"
+    )
 
 
 def test_what_can_not_be_sent_for_a_week_is_given_up(tmp_path: Path, sent: Sent) -> None:
