@@ -84,6 +84,7 @@ class _Conversation:
         self._connection = connection
         self._deadline = deadline
         self._protocol = KafkaProtocol(receive_message_max_bytes=_LONGEST)
+        self._has_answered = False
 
     def answer(self, request: Any) -> Any:
         """Send a request of kafka-python and return the answer to it."""
@@ -96,8 +97,9 @@ class _Conversation:
             received = self._connection.recv(_LONGEST)
             if not received:
                 raise ConnectionError("it closes the connection; has it another protocol?")
-            if received.startswith(_TLS_ALERT):
+            if not self._has_answered and received.startswith(_TLS_ALERT):
                 raise KafkaRefusedError("speaks TLS there, which isn't asked for", _WHICH)
+            self._has_answered = True
             try:
                 for _, answer in self._protocol.receive_bytes(received):
                     return answer

@@ -8,6 +8,7 @@ import structlog
 
 from schemas.errors import CloseError, UnforeseenError
 from schemas.full_disk import FREE_SOME, what_is_full
+from sinks.engine.engine import EngineError
 
 __all__ = ["unexpected_error"]
 
@@ -27,7 +28,13 @@ def unexpected_error(error: Exception, where: str, **details: str) -> CloseError
         explained = CloseError(f"can't be made: {full}", where=where, hint=FREE_SOME)
     else:
         log.exception("failed unforeseen", where=where, **details)
-        what = f"failed unforeseen: {type(error).__name__}: {error}"
+        what = f"failed unforeseen: {type(error).__name__}: {_without_values(error)}"
         explained = UnforeseenError(what, where=where, hint=_HINT)
     explained.__cause__ = error
     return explained
+
+
+def _without_values(error: Exception) -> str:
+    """An error's text for people: an engine's names its kind only, as the rest may quote values."""
+    text = str(error)
+    return text.partition(":")[0] if isinstance(error, EngineError) else text

@@ -67,9 +67,11 @@ class Ledger:
 
     def record_removal(self, record: CloseRecord, removal: LateRemoval) -> CloseRecord:
         """Record what is left out of a drop of which nothing has left; return the record with it,
-        and with what another run has recorded first.
+        and with what another run has recorded first. A close that is done by now stays as it is.
         """
         latest = self.again(record)
+        if latest.is_done:
+            return latest
         entry = removal_entry(len(latest.removals) + 1)
         if self.store.create(entry_name(record.export, record.instant, entry), removal.to_json()):
             return replace(latest, removals=(*latest.removals, removal))

@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Final, Protocol, assert_never
+from typing import IO, Final, assert_never
 from uuid import uuid4
 
 from sinks.locations.base import (
@@ -32,43 +32,18 @@ from sinks.locations.base import (
 )
 from sinks.locations.limits import Limit
 from sinks.locations.local import content_of, ends_of, own_file
+from sinks.locations.rename_note import RenameNote, Renaming
+from sinks.locations.session import Session
 from sinks.locations.settings import UNSEEN, RemoteSettings
 
-__all__ = ["RemoteLocation", "Session"]
+__all__ = ["RemoteLocation"]
 
 _BEFORE_WRITE: Final = (DeliveryStep.CONNECT, DeliveryStep.TRUST, DeliveryStep.LOGIN)
 _LOCK_PAUSE_SECONDS: Final = 0.1
+_OTHER_REFUSALS: Final = (PermissionError, FileNotFoundError)
+"""What a rename may be refused for beside a name that exists (which has no code in SFTP 3)."""
 _CHECKED: Final = bytes(range(256)) * 1024
 """The content of a check's file: several packets with every byte value, line ends included."""
-
-
-class Session(Protocol):
-    """A logged-in connection to a server. All methods raise PassingError or DeliveryError."""
-
-    def size(self, path: str) -> int | None:
-        """The size of a file in bytes; None if the file doesn't exist."""
-
-    def begins(self, path: str, local: Path) -> bool:
-        """Whether the server's file is the beginning of a local file."""
-
-    def holds(self, path: str, start: int, expected: bytes) -> bool:
-        """Whether a file has the expected bytes (at least one) from byte `start` on."""
-
-    def make_folder(self, path: str) -> None:
-        """Make a folder. A refusal raises no error, as the folder may exist without being visible;
-        if it doesn't exist, `write` fails.
-        """
-
-    def write(self, local: Path, path: str, start: int) -> None:
-        """Send a local file from byte `start` on, and append it to the server's file of that size;
-        0 creates or replaces the server's file.
-        """
-
-    def rename(self, source: str, target: str) -> None:
-        """Rename a file; the caller has just checked that `target` doesn't exist."""
-
-    def remove(self, path: str) -> None:
-        """Remove a file, if it exists."""
 
 
 @dataclass(frozen=True)
@@ -135,9 +110,12 @@ class RemoteLocation:
         return Receipt(self.name, address, delivered, size)
 
     def find(self, folder: Folder, name: str) -> bool:
-        """See Location.find; always False at a write-only location."""
+        """See Location.find; a write-only location can't be asked."""
         if not self.settings.shows_files:
-            return False
+            raise DeliveryError(
+                "a write-only location shows no files",
+                where=self.address(_joined(self.settings.folder, str(folder))),
+            )
         with self.connect() as session:
             path = _joined(_joined(self.settings.folder, str(folder)), name)
             return session.size(path) is not None
@@ -169,6 +147,8 @@ class RemoteLocation:
         try:
             if not settings.shows_files:
                 self._send_unseen(session, sending)
+                self._refuses_to_overwrite(session, sending)
+                RenameNote.of(self.locks, self.name, sending.target, sending.digest).forget()
             elif settings.rename:
                 self._send(session, sending, sending.aside, self._begun(session, sending))
             else:
@@ -281,30 +261,50 @@ class RemoteLocation:
         """Send a file to a write-only location; each attempt starts at the file's beginning.
 
         Whether the server has a file of that name can't be known, nor can the files be compared.
-        If the rename is refused, and an earlier attempt had begun to rename, then that attempt has
-        succeeded.
+        If the rename is refused as for a name that exists, and an earlier attempt had begun to
+        rename the same bytes, then that attempt has succeeded.
         """
-        mark = hashlib.sha256(f"{self.name} {sending.target} {sending.digest}".encode()).hexdigest()
-        note = self.locks / f"{self.name}~{mark[:32]}.renaming"
+        note = RenameNote.of(self.locks, self.name, sending.target, sending.digest)
+        known = note.read()
+        if known is Renaming.DONE:
+            return Delivered.BEFORE
         session.write(sending.local, sending.aside, 0)
-        with own_file(note):
-            was_renaming = note.exists()
-            note.touch()
+        note.write(Renaming.BEGUN)
         try:
             session.rename(sending.aside, sending.target)
         except PassingError:
             raise  # the result of the rename is unknown, so the note stays for the next attempt
+        except DeliveryError as error:
+            with contextlib.suppress(DeliveryError):
+                session.remove(sending.aside)
+            if known is Renaming.BEGUN and not isinstance(error.__cause__, _OTHER_REFUSALS):
+                note.write(Renaming.DONE)
+                return Delivered.BEFORE
+            if known is None:
+                note.forget()
+            raise
+        note.write(Renaming.DONE)
+        return Delivered.NOW
+
+    def _refuses_to_overwrite(self, session: Session, sending: _Sending) -> None:
+        """Make sure that a rename to a name that exists is refused: nothing else protects files at
+        a write-only location.
+        """
+        session.write(sending.local, sending.aside, 0)
+        try:
+            session.rename(sending.aside, sending.target)
+        except PassingError:
+            raise
         except DeliveryError:
             with contextlib.suppress(DeliveryError):
                 session.remove(sending.aside)
-            with own_file(note):
-                note.unlink()
-            if was_renaming:
-                return Delivered.BEFORE
-            raise
-        with own_file(note):
-            note.unlink()
-        return Delivered.NOW
+            return
+        raise DeliveryError(
+            "a rename overwrites a file that exists",
+            where=self.address(sending.target),
+            hint="files could be overwritten: write_only needs a server that refuses this",
+            step=DeliveryStep.RENAME,
+        )
 
     def _settle(self, session: Session, sending: _Sending) -> Delivered:
         """Rename a complete file to its target, unless that exists by now."""

@@ -8,10 +8,11 @@ import asyncio
 import errno
 import os
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from schemas.errors import ReportError
 from sinks.reports.report import Report
@@ -22,6 +23,7 @@ __all__ = [
     "ReportChannel",
     "UnreachableError",
     "cause_of",
+    "run_apart",
     "time_limit",
     "trusting",
 ]
@@ -94,6 +96,16 @@ async def time_limit(seconds: float, *, where: str, hint: str) -> AsyncIterator[
     except TimeoutError as error:
         what = f"a sending took longer than {seconds:g} s"
         raise UnreachableError(what, where=where, hint=hint) from error
+
+
+def run_apart(sending: Coroutine[Any, Any, None]) -> None:
+    """Run a sending to its end, in a thread of its own; raises what it raises.
+
+    A report may be sent while another error is handled, which Python would take for the context of
+    the sending's errors; contexts end at a thread's beginning.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="report") as pool:
+        pool.submit(asyncio.run, sending).result()
 
 
 def cause_of(error: BaseException) -> BaseException:

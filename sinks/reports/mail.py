@@ -35,6 +35,7 @@ from sinks.reports.channel import (
     RefusedError,
     UnreachableError,
     cause_of,
+    run_apart,
     time_limit,
     trusting,
 )
@@ -76,7 +77,7 @@ class Mail:
         """See Channel.send. Where a server refuses some recipients and takes others, the log names
         those it refused for good (5yz of RFC 5321, 4.2.1); those that it can't take now are told.
         """
-        asyncio.run(self._send(report))
+        run_apart(self._send(report))
 
     @property
     def _where(self) -> str:

@@ -7,7 +7,6 @@ followed.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Final
 
 from schemas.errors import ReportError
 from schemas.settings.reports import WebhookSettings
-from sinks.reports.channel import UnreachableError, cause_of, time_limit, trusting
+from sinks.reports.channel import UnreachableError, cause_of, run_apart, time_limit, trusting
 from sinks.reports.report import Report
 
 __all__ = ["SIGNATURE", "Webhook", "body_of", "signature"]
@@ -41,7 +40,7 @@ class Webhook:
 
     def send(self, report: Report) -> None:
         """See Channel.send."""
-        asyncio.run(self._post_within_limit(report))
+        run_apart(self._post_within_limit(report))
 
     async def _post_within_limit(self, report: Report) -> None:
         own = self.settings

@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
 
-from schemas.errors import DeltadropError, Fault, LedgerError, WaitingError, WrongInputError
+from schemas.errors import (
+    CloseError,
+    DeltadropError,
+    Fault,
+    LedgerError,
+    WaitingError,
+    WrongInputError,
+)
 from schemas.json_result import Failure, JsonResult
 from sinks.closing.completeness import Lag
 from sinks.exports.export import Export
@@ -37,6 +44,7 @@ __all__ = [
 
 _LOOK_AGAIN_SECONDS: Final = 1.0
 """Between two looks at those that wait for workers."""
+_SEE_LOG: Final = "its log says why (`close failed`); run it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +179,7 @@ class _Run:
     observer: CloseObserver
     patient: bool = True
     waiting: set[str] = field(default_factory=set)
+    done: set[Due] = field(default_factory=set)
     failures: dict[str, DeltadropError] = field(default_factory=dict)
 
     def due(self, exports: Sequence[Export], now: dt.datetime) -> list[Due]:
@@ -195,12 +204,20 @@ class _Run:
         while left:
             self.patient = time.monotonic() < deadline
             with under_way:
-                undone = close_in_order(self.sinks, left, under_way, self) or []
+                close_in_order(self.sinks, left, under_way, self)
             under_way.join()
-            undone = [window for window in undone if window.export not in self.failures]
+            # Not what `close_in_order` returns: a close that was delivering may have failed since.
+            undone = [window for window in left if not self._is_settled(window)]
+            if len(undone) == len(left) and not self.patient:
+                for window in undone:  # an error that isn't a close's own: it was logged
+                    self._note(window, CloseError("ended without a result", hint=_SEE_LOG))
+                return
             if len(undone) == len(left):
                 time.sleep(_LOOK_AGAIN_SECONDS)
             left = undone
+
+    def _is_settled(self, window: Due) -> bool:
+        return window in self.done or window.export in self.failures
 
     @property
     def initial(self) -> bool:
@@ -240,6 +257,7 @@ class _Run:
 
     def closed(self, export: Export, due: Due, outcome: CloseOutcome) -> None:
         """See ClosePolicy.closed."""
+        self.done.add(due)
         self.waiting.discard(due.export)
         self.reporter.delivered(export, due.instant, outcome)
         self.observer.closed(ClosedWindow(due.export, due.instant, DropRecord.of(outcome)))

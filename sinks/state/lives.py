@@ -98,7 +98,7 @@ def with_values_of(base: ir.Table, since: ir.Table, key: str) -> ir.Table:
         if name not in base.columns:
             changed[name] = ibis.null(kind)
         elif base[name].type() != kind:
-            changed[name] = base[name].cast(kind)
+            changed[name] = base[name].try_cast(kind)
     return base.mutate(**changed) if changed else base
 
 

@@ -20,7 +20,8 @@ def events_query(empty: Path, schema: ibis.Schema, slices: Sequence[FileSlice]) 
 
     empty: a file without rows, whose columns are those of the schema but `FILE`: the types, and the
     columns that others lack, come from it. A column is cast where the files have more than it: it
-    costs nothing where they don't.
+    costs nothing where they don't. A value of another type, which can't be read as the declared
+    one, is null (SPEC §4, *Definitions change while data is there*).
     """
     names = FILE.name in schema
     whole = [piece.path for piece in slices if not piece.clips]
@@ -30,7 +31,7 @@ def events_query(empty: Path, schema: ibis.Schema, slices: Sequence[FileSlice]) 
         for piece in slices
         if piece.clips
     )
-    columns = [f"CAST({name} AS {kind}) AS {name}" for name, kind in _columns(schema)]
+    columns = [f"TRY_CAST({name} AS {kind}) AS {name}" for name, kind in _columns(schema)]
     return f"SELECT {', '.join(columns)} FROM ({' UNION ALL BY NAME '.join(selects)})"
 
 

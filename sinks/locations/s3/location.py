@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -146,12 +146,22 @@ class S3:
             if not (self.settings.endpoint or "https").startswith("http:"):
                 yield DeliveryStep.TRUST
             yield DeliveryStep.LOGIN
-            with self._explained(key):
+            with self._explained(key), self._removed_if_wrong(client, key):
                 self._try(client, key)
             yield DeliveryStep.WRITE
             with self._explained(key, DeliveryStep.DELETE):
                 client.delete_object(Bucket=bucket, Key=key)
             yield DeliveryStep.DELETE
+
+    @contextlib.contextmanager
+    def _removed_if_wrong(self, client: Any, key: str) -> Iterator[None]:
+        """Remove the object of a check that fails."""
+        try:
+            yield
+        except Exception:
+            with contextlib.suppress(Exception):
+                client.delete_object(Bucket=self.settings.bucket, Key=key)
+            raise
 
     def _try(self, client: Any, key: str) -> None:
         """Deliver a file of two parts and read it back; then check that it can't be overwritten, as
@@ -166,7 +176,6 @@ class S3:
             small._put(client, file, key, content_of(file, key)[1], limit)
             if not small._put(client, other, key, content_of(other, key)[1], limit):
                 return
-        client.delete_object(Bucket=self.settings.bucket, Key=key)
         raise DeliveryError(
             "overwrites an object in spite of If-None-Match: *",
             where=self._address(key),
@@ -229,31 +238,38 @@ class S3:
         options = {"Metadata": {_HASH_KEY: digest}, **self._encryption()}
         try:
             if local.stat().st_size <= self.settings.part_bytes:
+                etag = _md5_of(local)
                 with local.open("rb") as file:
-                    etag = hashlib.file_digest(file, _md5).hexdigest()
-                    file.seek(0)
-                    client.put_object(Body=Sent(file, limit), IfNoneMatch="*", **made, **options)
+                    body = Sent(file, limit)
+                    answer = client.put_object(Body=body, IfNoneMatch="*", **made, **options)
             else:
                 size, note = self.settings.part_bytes, self._note(key, digest)
-                etag = UploadInParts(client, made, options, size, note, limit).put(local)
+                etag, answer = UploadInParts(client, made, options, size, note, limit).put(local)
         except ClientError as error:
             if code_of(error) in _EXISTS:
                 return False
             raise
-        self._prove(client, local, key, etag, limit)
+        there = _head(client, self.settings.bucket, key)
+        if there is not None and _is_made_by(there, digest, answer):
+            self._prove(client, local, key, there, etag, limit)
         return True
 
-    def _prove(self, client: Any, local: Path, key: str, etag: str, limit: Limit) -> None:
+    def _prove(
+        self,
+        client: Any,
+        local: Path,
+        key: str,
+        there: Mapping[str, Any],
+        etag: str,
+        limit: Limit,
+    ) -> None:
         """Compare the stored object with the file; remove a wrong object and raise DeliveryError.
 
-        A missing object is right, as its receiver may have fetched and removed it.
+        An object that is missing, or was replaced, is its receiver's: it was fetched.
         """
         from botocore.exceptions import ClientError
 
         bucket = self.settings.bucket
-        there = _head(client, bucket, key)
-        if there is None:
-            return
         stored = StoredObject(client, bucket, key, there)
         try:
             wrong = stored.difference(local, etag, self.settings.read_back, limit)
@@ -290,10 +306,22 @@ class S3:
             known = there["Metadata"].get(_HASH_KEY)
             stored = StoredObject(client, self.settings.bucket, key, there)
             same = known == digest if known else stored.reads_as(local, limit)
-            if same and self.settings.read_back is not None:
-                same = stored.difference(local, None, self.settings.read_back, limit) is None
+            if same:
+                etag = _md5_of(local) if size <= self.settings.part_bytes else None
+                same = stored.difference(local, etag, self.settings.read_back, limit) is None
         if not same:
             raise OtherBytesError.at(self._address(key), "object")
+
+
+def _is_made_by(there: Mapping[str, Any], digest: str, answer: Mapping[str, Any]) -> bool:
+    """Whether an object is the one that an upload made, not one that took its place since."""
+    is_ours: bool = there["Metadata"].get(_HASH_KEY) == digest
+    return is_ours or bool(there.get("ETag") == answer.get("ETag", ""))
+
+
+def _md5_of(local: Path) -> str:
+    with local.open("rb") as file:
+        return hashlib.file_digest(file, _md5).hexdigest()
 
 
 def _head(client: Any, bucket: str, key: str) -> dict[str, Any] | None:

@@ -78,7 +78,7 @@ class UploadInParts:
     note: Path
     limit: Limit
 
-    def put(self, local: Path) -> str:
+    def put(self, local: Path) -> tuple[str, Mapping[str, Any]]:
         """Send the missing parts, and complete the upload unless the key exists.
 
         Returns the ETag that S3 gives such an object: the MD5 of its parts' MD5s, and their number.
@@ -91,7 +91,7 @@ class UploadInParts:
         digests: list[bytes] = []
         try:
             parts = list(self._parts(local, upload, there, digests))
-            self.client.complete_multipart_upload(
+            answer = self.client.complete_multipart_upload(
                 UploadId=upload, MultipartUpload={"Parts": parts}, IfNoneMatch="*", **self.target
             )
         except ClientError as error:
@@ -101,7 +101,8 @@ class UploadInParts:
                 self._forget()
             raise
         self._forget()
-        return f"{hashlib.md5(b''.join(digests), usedforsecurity=False).hexdigest()}-{len(digests)}"
+        whole = hashlib.md5(b"".join(digests), usedforsecurity=False).hexdigest()
+        return f"{whole}-{len(digests)}", answer
 
     def _begin(self) -> str:
         upload = str(self.client.create_multipart_upload(**self.target, **self.options)["UploadId"])

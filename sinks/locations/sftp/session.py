@@ -69,6 +69,8 @@ class SftpSession:
         with self._explained(path):
             try:
                 self.client.mkdir(path)
+            except (TimeoutError, ConnectionError):
+                raise
             except OSError as error:
                 if "closed" in str(error):
                     raise

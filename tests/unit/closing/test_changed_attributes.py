@@ -58,6 +58,24 @@ def test_closes_go_on_when_attributes_change(tmp_path: Path, change: str, based:
     assert ("Aalst" in line) is (change != "removed")
 
 
+@pytest.mark.parametrize("based", [False, True])
+def test_a_value_that_cant_be_read_as_its_new_type_is_empty(tmp_path: Path, based: bool) -> None:
+    shop = shop_of_a_day(tmp_path, based=based)
+    file = shop.folder / "tables/shop.yaml"
+    whole_number = "  - {name: city, type: integer}\n"
+    file.write_text(file.read_text().replace(CITY, whole_number, 1))
+    shop = dataclasses.replace(shop)
+    shop.tell(Kind.PROFILE, "CREATED", at(31), profileId=2, attributes={"city": 9300})
+    shop.tell(Kind.EMAIL_ACTIVITY, "SENT", at(31), profileId=1, campaignId=22)
+    shop.store_all()
+
+    assert shop.close("profiles", at(54)).rows == 1
+    assert shop.close("sent", at(54)).rows == 1
+    (drop,) = shop.transferbox.rglob("profiles_20260329*.csv")
+    assert "9300" in drop.read_text()
+    assert all("Gent" not in path.read_text() for path in shop.transferbox.rglob("*_20260329*.csv"))
+
+
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("based", [False, True])
 def test_an_earlier_drop_is_made_again_by_the_definitions_of_its_time(

@@ -1,5 +1,6 @@
 """The command `close` tells what came of it; Kafka's place is taken by a log in memory."""
 
+import datetime as dt
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,10 +9,16 @@ from typing import Any
 import pytest
 import typer
 
+from schemas.errors import WaitingError
 from schemas.events import Kind as EventKind
+from sinks.closing import running
+from sinks.closing.close import Closer
 from sinks.closing.deliveries import Deliveries, Delivery
 from sinks.commands import closes
+from sinks.ledger.due import Due
 from sinks.reports import Outbox, Report, ReportKind, channels_of
+from sinks.service import closes as service_closes
+from sinks.service import due_windows
 from sinks.setup import Sinks
 from tests.shop.offline import OfflineShop, at, with_exports
 
@@ -195,4 +202,45 @@ def test_a_failure_is_told_by_the_exit_code_also_where_another_export_is_held(
 
     assert close("profiles") == 3
     assert close("texts") == 1
+    assert close() == 1
+
+
+def test_a_close_that_fails_while_others_have_the_turn_is_tried_again_before_the_next_window(
+    shop: OfflineShop, close: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def attempt(closer: Closer, export: Any, instant: dt.datetime, *more: Any, **way: Any) -> Any:
+        tried.append(f"{instant:%d}")
+        if len(tried) == 1:
+            with closer.deliveries.passing():  # type: ignore[attr-defined]
+                time.sleep(2.5)  # longer than the others wait for it
+            raise WaitingError("workers are behind")
+        return running.attempt(closer, export, instant, *more, **way)
+
+    shop.store_all()
+    monkeypatch.setattr(due_windows, "attempt", attempt)
+    two = [Due(at(6), "profiles"), Due(at(6, 28), "profiles")]
+    monkeypatch.setattr(service_closes, "due_closes", lambda *_: two)
+    monkeypatch.setattr(service_closes._Run, "due", lambda *_: list(two))
+
+    code = close()
+
+    first, second = f"{at(6):%d}", f"{at(6, 28):%d}"
+    assert (code, tried) == (0, [first, first, second])
+    assert [name for name in shop.drops() if name.endswith(".csv")] == [
+        "profiles_20260327_0600.csv",
+        "profiles_20260328_0600.csv",
+    ]
+
+
+def test_an_error_beside_a_close_is_a_failure_and_no_endless_run(
+    shop: OfflineShop, close: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise BrokenPipeError
+
+    shop.store_all()
+    monkeypatch.setattr(due_windows, "attempt", broken)
+
     assert close() == 1

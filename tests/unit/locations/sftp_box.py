@@ -28,6 +28,8 @@ class Box:
     stores: Callable[[bytes], bytes] = bytes
     is_fetched: bool = False
     cuts_after_rename: bool = False
+    denies_rename: bool = False
+    overwrites: bool = False
     key: paramiko.PKey = field(default_factory=paramiko.ECDSAKey.generate)
     port: int = 0
     transports: list[paramiko.Transport] = field(default_factory=list)
@@ -140,7 +142,9 @@ class _Files(paramiko.SFTPServerInterface):
         return paramiko.SFTP_OK
 
     def rename(self, oldpath: str, newpath: str) -> int:
-        if self._path(newpath).exists():
+        if self._box.denies_rename:
+            return paramiko.SFTP_PERMISSION_DENIED
+        if self._path(newpath).exists() and not self._box.overwrites:
             return paramiko.SFTP_FAILURE
         self._path(oldpath).rename(self._path(newpath))
         if self._box.is_fetched:

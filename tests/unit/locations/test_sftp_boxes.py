@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from sinks.locations import Delivered, DeliveryError, DeliveryStep, Folder, PassingError
+from sinks.locations.rename_note import RenameNote, Renaming
 from sinks.locations.sftp.location import Sftp, SftpSettings
 from tests.location_contract import files_in
 from tests.unit.locations.sftp_box import Box
@@ -84,12 +86,49 @@ def test_a_write_only_box_is_delivered_to_where_the_settings_say_so(tmp_path: Pa
 
         steps = list(location.check())
         receipt = location.deliver(written(tmp_path), FOLDER, "openings.csv")
-        found = location.find(FOLDER, "openings.csv")
+        with pytest.raises(DeliveryError, match="a write-only location shows no files"):
+            location.find(FOLDER, "openings.csv")
 
     assert steps[-2:] == [DeliveryStep.WRITE, DeliveryStep.RENAME]  # removing is refused there
     assert receipt.delivered is Delivered.NOW
     assert delivered(box) == {"openings.csv": CONTENT}
-    assert not found
+
+
+def test_what_a_killed_run_delivered_to_a_write_only_box_is_delivered(tmp_path: Path) -> None:
+    with box_in(tmp_path, write_only=True).running() as box:
+        location = partner(box, tmp_path, write_only=True)
+        location.deliver(written(tmp_path), FOLDER, "openings.csv")  # its receipt was never written
+
+        receipt = location.deliver(written(tmp_path), FOLDER, "openings.csv")
+
+    assert receipt.delivered is Delivered.BEFORE
+
+
+def test_a_rename_that_is_refused_for_another_reason_was_not_done_before(tmp_path: Path) -> None:
+    with box_in(tmp_path, write_only=True, denies_rename=True).running() as box:
+        location = partner(box, tmp_path, write_only=True)
+        note = RenameNote.of(
+            tmp_path / "locks",
+            "partner",
+            "drops/ours/marketing/openings/openings.csv",
+            hashlib.sha256(CONTENT).hexdigest(),
+        )
+        note.write(Renaming.BEGUN)
+
+        with pytest.raises(DeliveryError, match="refused to rename"):
+            location.deliver(written(tmp_path), FOLDER, "openings.csv")
+
+        assert note.read() is Renaming.BEGUN
+
+
+def test_a_check_of_a_write_only_box_fails_where_a_rename_overwrites(tmp_path: Path) -> None:
+    with box_in(tmp_path, write_only=True, overwrites=True).running() as box:
+        with pytest.raises(
+            DeliveryError, match="a rename overwrites a file that exists"
+        ) as refused:
+            list(partner(box, tmp_path, write_only=True).check())
+
+        assert refused.value.step is DeliveryStep.RENAME
 
 
 def test_a_write_only_box_that_has_such_a_file_refuses_another(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ OPENERS = {
     "sinks/locations/ftps/session.py": DELIVERY,
     "sinks/locations/local.py": DELIVERY,
     "sinks/locations/remote.py": DELIVERY,
+    "sinks/locations/rename_note.py": DELIVERY,
     "sinks/locations/s3/location.py": DELIVERY,
     "sinks/locations/s3/parts.py": DELIVERY,
     "sinks/locations/s3/stored.py": DELIVERY,
