@@ -1,3 +1,5 @@
-"""What a user can ask for and do: functions of typed requests with typed results, which are the
-`--json` contract (docs/json.md). Commands print what they return; nothing is printed here.
+"""The service layer: what a user can ask for and do, as functions with typed requests and results.
+
+The results are the `--json` contract (docs/json.md). Commands print the results; this layer prints
+nothing.
 """

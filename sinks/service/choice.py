@@ -1,4 +1,4 @@
-"""The exports that a person names."""
+"""Look up the exports that a person names."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _NONE: Final = "none is defined: `deltadrop init-export` writes one"
 
 
 def chosen_exports(installation: Installation, names: Sequence[str]) -> list[Export]:
-    """Return the exports of these names, all without.
+    """Return the exports with these names; all exports if no name is given.
 
-    Raises WrongInputError for names that aren't defined, DefinitionError where no export is.
+    Raises WrongInputError for names that aren't defined, DefinitionError if no export is defined.
     """
     known = {export.name: export for export in installation.exports}
     unknown = [name for name in names if name not in known]
@@ -38,7 +38,9 @@ def chosen_exports(installation: Installation, names: Sequence[str]) -> list[Exp
 
 
 def defined_export(name: str, exports: Sequence[Export]) -> Export:
-    """Return the export of this name; raises WrongInputError with those that there are."""
+    """Return the export with this name; raises WrongInputError, with the valid names, if there is
+    none.
+    """
     known = {export.name: export for export in exports}
     if name not in known:
         hint = choices(name, sorted(known)) or _NONE

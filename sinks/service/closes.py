@@ -1,4 +1,4 @@
-"""Close windows for a person, or for cron: those that are due, or one that is chosen."""
+"""Close windows for a person or for cron: all that are due, or one that is chosen."""
 
 from __future__ import annotations
 
@@ -43,16 +43,17 @@ __all__ = [
 ]
 
 _LOOK_AGAIN_SECONDS: Final = 1.0
-"""Between two looks at those that wait for workers."""
+"""Pause between two attempts at closes that wait for workers."""
 _SEE_LOG: Final = "its log says why (`close failed`); run it again"
 
 
 @dataclass(frozen=True, slots=True)
 class CloseRequest:
-    """What to close: all that is due of some exports (all without), or the window that ends at an
-    instant; initial: as their first drops, of every living row.
+    """What to close: all due windows of some exports, or their windows that end at one instant.
 
-    wait_seconds: how long the whole run waits for workers.
+    exports: names; empty for all. at: the end of the windows; None for all that are due. initial:
+    make the exports' initial drops, with every living row. wait_seconds: how long the whole run
+    waits for workers.
     """
 
     exports: tuple[str, ...]
@@ -62,7 +63,7 @@ class CloseRequest:
 
     @property
     def by_hand(self) -> bool:
-        """Whether a person chose the instant: who sees what is wrong with it at once."""
+        """Whether a person chose what to close; this person sees an error at once."""
         return self.at is not None or self.initial
 
 
@@ -73,29 +74,29 @@ class ClosedWindow(JsonResult):
     export: str
     """The export."""
     instant: dt.datetime
-    """When the window ends."""
+    """The end of its window."""
     drop: DropRecord
-    """What came of it."""
+    """The drop."""
 
     JSON_INLINE = ("drop",)
 
 
 @dataclass(frozen=True, slots=True)
 class FailedWindow(JsonResult):
-    """A window that could not be closed: it is held, or something failed."""
+    """A window that could not be closed: its drop is held, or something failed."""
 
     export: str
     """The export."""
     instant: dt.datetime
-    """When the window ends."""
+    """The end of its window."""
     error: Failure
-    """Why."""
+    """Why it could not be closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class CloseRun:
-    """What a run came to: how many windows were due, which exports failed, and revisions that could
-    not be finished.
+    """The result of a run: the number of due windows, the exports that failed, and the revisions
+    that could not be finished.
     """
 
     due: int
@@ -104,22 +105,22 @@ class CloseRun:
 
 
 class CloseObserver(Protocol):
-    """Is called with what happens meanwhile."""
+    """Receives what happens during a run of closes."""
 
     def warned(self, warning: Fault) -> None:
-        """Something of the settings is wrong, which stops no close."""
+        """Note a fault of the settings that stops no close."""
 
     def waits(self, export: str, lags: Sequence[Lag]) -> None:
-        """A close waits for workers; is called once for each export."""
+        """Note that a close waits for workers; called once for each export."""
 
     def closed(self, window: ClosedWindow) -> None:
-        """A window was closed."""
+        """Note that a window was closed."""
 
     def failed(self, due: Due, error: DeltadropError) -> None:
-        """A window could not be closed."""
+        """Note that a window could not be closed."""
 
     def unfinished(self, what: str) -> None:
-        """A revision could not be finished."""
+        """Note that a revision could not be finished."""
 
 
 def close_windows(
@@ -128,11 +129,12 @@ def close_windows(
     observer: CloseObserver,
     watched: AbstractContextManager[None] | None = None,
 ) -> CloseRun:
-    """Close windows, oldest first; finish revisions that were begun, and send the reports.
+    """Close windows, oldest first; then finish revisions that were begun, and send the reports.
 
-    sinks: whose closes don't wait for workers themselves (`due_windows.waiting`). watched: a
-    context around the closes, which observes them. Raises WrongInputError where there is no such
-    export or instant; what is wrong with one close goes to the observer, and the others go on.
+    sinks: its closes must not wait for workers themselves (`due_windows.waiting`). watched: a
+    context around the closes, which observes them. Raises WrongInputError if an export isn't
+    defined, if the instant is in the future, or if `initial` names no export. The observer gets the
+    error of a single close, and the other closes continue.
     """
     exports = chosen_exports(sinks.installation, request.exports)
     now = utc_now()
@@ -168,9 +170,9 @@ def _refuse_wrong(request: CloseRequest, now: dt.datetime) -> None:
 
 @dataclass(slots=True)
 class _Run:
-    """A run of closes: a `ClosePolicy`, and what failed of it.
+    """A run of closes: a `ClosePolicy`, with the errors so far.
 
-    patient: what waits for workers is looked at again.
+    patient: whether closes that wait for workers are tried again.
     """
 
     sinks: Sinks
@@ -183,7 +185,7 @@ class _Run:
     failures: dict[str, DeltadropError] = field(default_factory=dict)
 
     def due(self, exports: Sequence[Export], now: dt.datetime) -> list[Due]:
-        """Return what is due; an export whose ledger can't be read fails."""
+        """Return what is due; an export fails if its ledger can't be read."""
         if self.request.at is not None:
             at = self.request.at.astimezone(dt.UTC)
             instant = at.replace(microsecond=at.microsecond // 1000 * 1000)
@@ -196,8 +198,10 @@ class _Run:
         )
 
     def close(self, due: Iterable[Due]) -> None:
-        """Close what is due. Those that wait for workers are looked at again, all in turn, until
-        the run has lasted `wait_seconds`: none keeps another waiting.
+        """Close what is due.
+
+        Closes that wait for workers are tried again in turn, until the run has lasted
+        `wait_seconds`. No close makes another one wait.
         """
         under_way, left = ClosesUnderWay(), list(due)
         deadline = time.monotonic() + self.request.wait_seconds
@@ -229,18 +233,18 @@ class _Run:
         return True
 
     def tries(self, export: str) -> bool:
-        """See ClosePolicy.tries: one that failed isn't closed at later instants."""
+        """See ClosePolicy.tries: after a failure, an export isn't closed at later instants."""
         return export not in self.failures
 
     def begins_instant(self, instant: dt.datetime) -> None:
-        """Wait until what was appended before an instant can be read (close.delay_seconds)."""
+        """Wait until what was appended before an instant is readable (`close.delay_seconds`)."""
         delay = dt.timedelta(seconds=self.sinks.settings.close.delay_seconds)
         seconds = (instant + delay - utc_now()).total_seconds()
         if seconds > 0:
             time.sleep(seconds)
 
     def ends_instant(self, instant: dt.datetime) -> None:
-        """Make bases anew where that is due."""
+        """Remake the bases where that is due."""
         self.sinks.rebase.remake_where_due(self.sinks.streams.topics.values(), instant)
 
     def begins(self, due: Due) -> None:
@@ -250,7 +254,7 @@ class _Run:
         """See ClosePolicy.delivers."""
 
     def waits(self, due: Due, lags: Sequence[Lag]) -> None:
-        """See ClosePolicy.waits; it is observed once."""
+        """See ClosePolicy.waits; the observer is called once for each export."""
         if due.export not in self.waiting:
             self.waiting.add(due.export)
             self.observer.waits(due.export, lags)
@@ -263,7 +267,9 @@ class _Run:
         self.observer.closed(ClosedWindow(due.export, due.instant, DropRecord.of(outcome)))
 
     def failed(self, export: Export, due: Due, error: DeltadropError) -> None:
-        """See ClosePolicy.failed: what waits for workers is tried again, while the run may."""
+        """See ClosePolicy.failed: a close that waits for workers is tried again while the run is
+        patient.
+        """
         if isinstance(error, WaitingError) and self.patient:
             return
         self._note(due, error)

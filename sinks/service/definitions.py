@@ -1,4 +1,4 @@
-"""Whether the settings and all definitions are right."""
+"""Check the settings and all definitions."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ __all__ = ["Invalid", "Valid", "validate_definitions"]
 
 @dataclass(frozen=True, slots=True)
 class Valid(JsonResult):
-    """What the definitions hold, all of them right."""
+    """The names of all definitions, which are all right."""
 
     databases: tuple[str, ...]
-    """The databases."""
+    """The names of the databases."""
     tables: tuple[str, ...]
-    """The custom tables, with their databases."""
+    """The names of the custom tables, with their databases."""
     exports: tuple[str, ...]
-    """The exports."""
+    """The names of the exports."""
     streams: tuple[str, ...]
-    """Further streams, beside the built-in ones."""
+    """The names of the users' streams, beside the built-in ones."""
     warnings: tuple[str, ...] = ()
-    """What isn't as it should be, and stops nothing."""
+    """Faults that stop nothing."""
 
     JSON_PROPERTIES = (("valid", "is_valid"),)
 
     @property
     def is_valid(self) -> bool:
-        """Whether all is well: true."""
+        """Whether all definitions are right: true."""
         return True
 
     def __str__(self) -> str:
@@ -57,20 +57,21 @@ class Invalid(JsonResult):
     """Settings or definitions that are wrong."""
 
     faults: tuple[Fault, ...]
-    """What is wrong."""
+    """All faults that were found."""
 
     JSON_PROPERTIES = (("valid", "is_valid"),)
 
     @property
     def is_valid(self) -> bool:
-        """Whether all is well: false."""
+        """Whether all definitions are right: false."""
         return False
 
 
 def validate_definitions(settings: Settings) -> Valid:
     """Read all definitions; raises DefinitionError with every fault of every file.
 
-    Whether exports fit the tables and locations is told once these are right.
+    Whether exports fit tables and locations is checked only once the tables and locations are
+    right.
     """
     faults = Faults()
     terms = faults.collect(lambda: terms_of(load_locations(settings)))

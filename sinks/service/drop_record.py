@@ -1,4 +1,4 @@
-"""What came of a close, as results of commands have it."""
+"""A delivered drop, as the results of commands show it."""
 
 from __future__ import annotations
 
@@ -26,20 +26,22 @@ class DropRecord(JsonResult):
     sha256: str | None
     """SHA-256 of the file's bytes; null without a file."""
     balance: Mapping[str, int]
-    """How many events of the window had which outcome."""
+    """How many events of the window got each outcome."""
     receipts: tuple[str, ...]
-    """Where it was delivered."""
+    """Where each of its files was delivered."""
     warnings: tuple[str, ...]
-    """What a receiver is warned of."""
+    """Warnings for the drop's receiver."""
     finished_at: str
-    """When the close was finished."""
+    """When its delivery was finished."""
     late_rows: Mapping[str, int]
     """Rows whose events occurred on days before the window, by day."""
 
     @classmethod
     def of(cls, outcome: CloseOutcome) -> DropRecord:
-        """Take over an outcome of the ledger, which has the size and checksum also of a file that
-        was skipped, as a proof.
+        """Make the record of an outcome.
+
+        The ledger's outcome has a size and a checksum even for a skipped file, as a proof; here
+        they are None.
         """
         there = outcome.file is not None
         return cls(

@@ -1,7 +1,7 @@
-"""Close windows that are due, in order: what the command `close` and the scheduler share.
+"""Close the windows that are due, in order, for the command `close` and for the scheduler.
 
-What differs between them is a policy: when to go on, what to do with a close that doesn't succeed,
-whom to tell.
+A policy says in what the two differ: when to continue, what to do after a failure, and whom to
+inform.
 """
 
 from __future__ import annotations
@@ -36,77 +36,78 @@ __all__ = [
 
 
 class CloseListener(Protocol):
-    """Is called with what comes of closes; none of these raises."""
+    """Receives the results of closes; none of its methods raises."""
 
     def settle(self, exports: Iterable[Export]) -> None:
-        """Find what came of earlier closes and wasn't reported."""
+        """Find results of earlier closes that weren't reported yet."""
 
     def delivered(self, export: Export, instant: dt.datetime, outcome: CloseOutcome) -> None:
-        """A window was closed and its drop delivered."""
+        """Note that a window was closed and its drop delivered."""
 
     def troubled(self, export: Export, instant: dt.datetime, error: DeltadropError) -> None:
-        """A close was held, or failed."""
+        """Note that a close was held or failed."""
 
     def late(self, export: Export, instants: Sequence[dt.datetime]) -> None:
-        """These windows of an export aren't closed yet."""
+        """Note the windows of an export that aren't closed yet."""
 
     def revised(self, exports: Iterable[Export]) -> None:
-        """Drops may have been made again, by this run or another."""
+        """Note that drops may have been made again, by this run or another one."""
 
     def revision_failed(
         self, exports: Iterable[Export], export: str, instant: dt.datetime, error: DeltadropError
     ) -> None:
-        """What was begun of a drop can't be finished: it may be a revision."""
+        """Note that something begun of a drop can't be finished; it may be a revision."""
 
     def send(self) -> None:
         """Send the reports now."""
 
 
 class ClosePolicy(Protocol):
-    """How a run of closes goes about it."""
+    """Decides how a run of closes proceeds, and is called with its events."""
 
     @property
     def initial(self) -> bool:
         """Whether the closes are to be initial drops."""
 
     def goes_on(self) -> bool:
-        """Whether the next close may begin; asked before each."""
+        """Whether the next close may begin; called before each close."""
 
     def tries(self, export: str) -> bool:
         """Whether an export may be tried now."""
 
     def begins_instant(self, instant: dt.datetime) -> None:
-        """Is called before the closes of an instant."""
+        """Prepare the closes of an instant; called before them."""
 
     def ends_instant(self, instant: dt.datetime) -> None:
-        """Is called after them."""
+        """Complete the closes of an instant; called after them."""
 
     def begins(self, due: Due) -> None:
-        """A close begins."""
+        """Note that a close begins."""
 
     def waits(self, due: Due, lags: Sequence[Lag]) -> None:
-        """A close waits for workers."""
+        """Note that a close waits for workers."""
 
     def delivers(self, due: Due) -> None:
-        """A close is still delivering; others go on beside it."""
+        """Note that a close still delivers while other closes run beside it."""
 
     def closed(self, export: Export, due: Due, outcome: CloseOutcome) -> None:
-        """A window was closed."""
+        """Note that a window was closed."""
 
     def failed(self, export: Export, due: Due, error: DeltadropError) -> None:
-        """A close didn't succeed."""
+        """Note that a close didn't succeed."""
 
 
 def close_in_order(
     sinks: Sinks, due: Iterable[Due], under_way: ClosesUnderWay, policy: ClosePolicy
 ) -> list[Due] | None:
-    """Close windows, oldest first; an export whose window isn't done isn't closed at later ones.
+    """Close windows, oldest first. After a window that isn't done, the export's later windows are
+    left.
 
-    under_way: has the turn. Returns what wasn't tried or didn't succeed; None where the policy
-    ended it before the end.
+    under_way: the caller holds its turn. Returns the windows that weren't tried or didn't succeed,
+    without those that still deliver; None if the policy stopped the run.
     """
     exports = {export.name: export for export in sinks.exports}
-    stopped = under_way.exports()  # an export's windows are closed in order
+    stopped = under_way.exports()  # the windows of an export are closed in order
     left: list[Due] = []
     for instant, together in groupby(sorted(due), key=lambda window: window.instant):
         policy.begins_instant(instant)
@@ -136,8 +137,10 @@ def due_of(
     unreadable: Callable[[dt.datetime, LedgerError], None],
     find: Callable[..., Iterable[Due]] = due_closes,
 ) -> Iterator[Due]:
-    """Yield an export's windows that are due at a moment. unreadable: is called with the end of its
-    last window where its ledger can't be read: the others don't wait for it.
+    """Yield an export's windows that are due at `until`.
+
+    unreadable: called if the export's ledger can't be read, with the end of its last window
+    (`until` if it has none). Other exports aren't affected.
     """
     try:
         yield from find([export], sinks.ledger, until)
@@ -146,12 +149,12 @@ def due_of(
 
 
 def reporting_sweeper(sinks: Sinks, listener: CloseListener) -> Sweeper:
-    """Return what finishes revisions that were begun, and reports those that it can't."""
+    """Return a sweeper that reports to the listener each drop that it can't finish."""
     return replace(sinks.sweeper, failed=partial(listener.revision_failed, sinks.exports))
 
 
 def waiting(settings: Settings, seconds: float) -> Settings:
-    """Return settings by which a close itself waits for workers so long at most."""
+    """Return settings by which a single close waits for workers at most `seconds`."""
     return settings.model_copy(
         update={"close": settings.close.model_copy(update={"wait_seconds": seconds})}
     )

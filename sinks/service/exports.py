@@ -1,4 +1,4 @@
-"""What an export is, and what it would deliver now."""
+"""Describe an export, and preview what it would deliver now."""
 
 from __future__ import annotations
 
@@ -23,28 +23,27 @@ __all__ = ["WrittenExport", "preview_export", "summarize_export"]
 
 @dataclass(frozen=True, slots=True)
 class WrittenExport(JsonResult):
-    """A definition that was written."""
+    """A definition file that was written."""
 
     file: str
-    """The file."""
+    """The path of the file."""
     summary: Summary
-    """What the export is."""
+    """A description of the export."""
 
 
 def summarize_export(settings: Settings, export: str, now: dt.datetime) -> Summary:
-    """Return what an export is; raises WrongInputError where there is none of that name."""
+    """Return a description of an export; raises WrongInputError if no export has that name."""
     terms = terms_of(load_locations(settings))
     exports = load_exports(settings.exports, load_catalog(settings.tables), terms)
     return summary_of(defined_export(export, exports), now)
 
 
 def preview_export(sinks: Sinks, export: str, now: dt.datetime) -> Preview:
-    """Return ten lines of an export as they would come out now; changes nothing.
+    """Return ten lines of an export as a close would write them now; changes nothing.
 
-    Raises WrongInputError where there is no such export, HeldError where something that is stored
-    can't be read.
+    Raises WrongInputError if there is no such export, HeldError if stored data can't be read.
     """
-    # Here: what it imports takes a second, which `summary` needn't wait.
+    # Imported here, as it takes a second that `summary` doesn't need.
     from sinks.authoring.preview import preview_of
 
     return preview_of(sinks, defined_export(export, sinks.exports), now)

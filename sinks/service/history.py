@@ -1,4 +1,4 @@
-"""What was closed: all that the ledger has of each close."""
+"""The history of closes: all that the ledger has of each close."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ __all__ = ["HistoryEntry", "ReleaseEntry", "RevisionEntry", "history_entry", "hi
 
 @dataclass(frozen=True, slots=True)
 class ReleaseEntry(JsonResult):
-    """A person's word that a held drop may go."""
+    """A person's release of a held drop."""
 
     reason: str
-    """Why."""
+    """Why it was released."""
     released_at: str
-    """When."""
+    """When it was released."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class RevisionEntry(JsonResult):
     """A drop that replaced another."""
 
     revision: int
-    """Its number."""
+    """The number of the revision."""
     reason: str
     """Why it was made."""
     outcome: DropRecord | None
@@ -47,26 +47,27 @@ class HistoryEntry(JsonResult):
     export: str
     """The export."""
     instant: dt.datetime
-    """When the window ends."""
+    """The end of its window."""
     outcome: DropRecord | None
     """The drop; null where the close was begun and isn't finished."""
     held: Held | None
-    """What was held, if it was; also where it was released since."""
+    """Facts of the drop that was held; also after its release. Null where none was held."""
     released: ReleaseEntry | None
-    """That a person released it, if so."""
+    """The release of the held drop; null where there is none."""
     loss: str | None
-    """Why a person let it go without offsets that are lost, if so."""
+    """Why a person accepted that the drop lacks lost offsets; null where nobody did."""
     revisions: tuple[RevisionEntry, ...]
-    """The drops that replaced it, oldest first."""
+    """The drops that replaced the first one, oldest first."""
 
 
 def history_of(
     installation: Installation, export: str | None, unreadable: Callable[[LedgerError], None]
 ) -> Iterator[HistoryEntry]:
-    """Yield the closes of an export, or of all: those that are defined, then those that no longer
-    are; oldest first. unreadable: is called for each close that can't be read.
+    """Yield the closes of one export, or of all if export is None.
 
-    Raises WrongInputError for an export that isn't known.
+    Defined exports come first, then those that are no longer defined; the closes of each are in
+    order, oldest first. unreadable: called for each close that can't be read. Raises
+    WrongInputError for an unknown export.
     """
     for name in _exports(installation, export):
         for instant in installation.ledger.closes(name):
@@ -77,7 +78,7 @@ def history_of(
 
 
 def history_entry(ledger: Ledger, export: str, instant: dt.datetime) -> HistoryEntry:
-    """Return all that the ledger has of a close; raises LedgerError where it can't be read."""
+    """Return all that the ledger has of a close; raises LedgerError if an entry can't be read."""
     record = ledger.record_of(export, instant)
     if record is None:
         return HistoryEntry(export, instant, None, None, None, None, ())
@@ -100,12 +101,12 @@ def _exports(installation: Installation, export: str | None) -> list[str]:
     defined = [export.name for export in installation.exports]
     former = [name for name in installation.ledger.exports() if name not in defined]
     if not former:
-        chosen_exports(installation, [])  # refuses an installation that never had one
+        chosen_exports(installation, [])  # raises if there is no export at all, defined or closed
     return [*defined, *former]
 
 
 def _revision(recorded: RecordedRevision) -> RevisionEntry:
-    """A drop that replaced that of a close."""
+    """Return the entry of a revision."""
     revision, outcome = recorded.revision, recorded.outcome
     return RevisionEntry(
         revision.number, revision.reason, DropRecord.of(outcome) if outcome else None

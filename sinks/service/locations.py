@@ -1,4 +1,4 @@
-"""Try a location before a night depends on it."""
+"""Check a location before a delivery depends on it."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ __all__ = ["FailedStep", "LocationCheck", "check_location"]
 
 @dataclass(frozen=True, slots=True)
 class FailedStep(JsonResult):
-    """A step that failed."""
+    """A step of the check that failed."""
 
     step: str
-    """The step."""
+    """The name of the step."""
     error: str
     """Why it failed, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocationCheck(JsonResult):
-    """How far a delivery came."""
+    """The result of a check: how far a delivery came."""
 
     location: str
-    """The location."""
+    """The name of the location."""
     passed: tuple[str, ...]
-    """The steps that went well, in their order."""
+    """The steps that succeeded, in their order."""
     failed: FailedStep | None
-    """The step that failed; null where all went well."""
+    """The step that failed; null where all succeeded."""
 
 
 def check_location(
     settings: Settings, name: str, step_done: Callable[[str], None]
 ) -> tuple[LocationCheck, DeliveryError | None]:
-    """Go through a delivery step by step, with a small file that is removed again.
+    """Deliver a small file to a location step by step, and remove it again.
 
-    step_done: is called after each step. Returns also the error of the step that failed. Raises
-    WrongInputError where there is no such location.
+    step_done: called after each step. Returns the result and the error of the failed step, if any.
+    Raises WrongInputError if there is no such location.
     """
     locations = load_locations(settings)
     if name not in locations:

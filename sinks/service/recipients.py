@@ -1,4 +1,6 @@
-"""Recipients to whom nobody sends a mail: no close fails for that, so a warning says it."""
+"""Check that a mail server is set up for recipients. No close fails without one, so it is a
+warning.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ __all__ = ["recipients_without_mail"]
 
 
 def recipients_without_mail(settings: Settings, exports: Sequence[Export]) -> Fault | None:
-    """Return a warning where exports have recipients and no mail server is set up."""
+    """Return a warning if exports have recipients and no mail server is set up; None otherwise."""
     named = [f"'{export.name}'" for export in exports if export.definition.recipients]
     if settings.mail.host is not None or not named:
         return None

@@ -1,4 +1,4 @@
-"""Make a drop again, and deliver it again where it is missing."""
+"""Make a drop again, and deliver it where it is missing."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from sinks.setup import Sinks
 __all__ = ["TODAYS_DEFINITION", "RedropRequest", "RedropResult", "redrop_close"]
 
 TODAYS_DEFINITION: Final = "today's definition"
-"""Why a drop was made again by today's definition, where nobody has given another reason."""
+"""The reason of a revision by today's definition, if the person gave none."""
 
 
 @dataclass(frozen=True, slots=True)
 class RedropRequest:
-    """Which drop to make again. reason: why, for a revision; None: as usual. current_definition: by
-    today's definition, and to where that says.
+    """Which drop to make again.
+
+    reason: the reason that a revision gets; None for the usual reason. current_definition: use
+    today's definition, and deliver to the locations that it names.
     """
 
     export: str
@@ -38,24 +40,24 @@ class RedropResult(JsonResult):
     export: str
     """The export."""
     instant: dt.datetime
-    """When the window ends."""
+    """The end of its window."""
     outcome: DropRecord
-    """The drop that is there now."""
+    """The drop that is current now."""
     revision: int
     """The number of the revision that was made; 0 where it has the same bytes."""
     delivered: tuple[str, ...]
-    """Where it was missing, and was delivered now."""
+    """The locations where it was missing and is delivered now."""
     kept: tuple[str, ...]
-    """What it keeps in spite of today's definition."""
+    """What stays as before in spite of today's definition."""
     reason: str
-    """Why it is a revision; empty where it is none."""
+    """The reason of the revision; empty where there is none."""
 
 
 def redrop_close(sinks: Sinks, request: RedropRequest) -> RedropResult:
     """Make a close's drop again, and report a revision.
 
-    Raises WrongInputError for an export that isn't known, HeldError where the close is held,
-    CloseError where nothing was delivered, or it can't be made or delivered.
+    Raises WrongInputError for an unknown export, HeldError if the close is held, CloseError if
+    nothing was delivered yet, or if the drop can't be made or delivered.
     """
     export, instant = request.export, request.instant
     usual = TODAYS_DEFINITION if request.current_definition else ""

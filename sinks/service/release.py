@@ -1,4 +1,4 @@
-"""Let a held drop go, or look at it before."""
+"""Release a held drop, or preview it before."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["ReleaseRequest", "ReleaseResult", "preview_held", "release_drop"]
 
 @dataclass(frozen=True, slots=True)
 class ReleaseRequest:
-    """Which drop may go, and why. accept_loss: also without offsets that are lost."""
+    """Which held drop to release, and why. accept_loss: send it without offsets that are lost."""
 
     export: str
     instant: dt.datetime
@@ -30,17 +30,18 @@ class ReleaseRequest:
 
 
 class ReleaseResult(NamedTuple):
-    """The window whose drop was sent, now or before."""
+    """The window whose drop was sent. sent_before: it was sent by an earlier run."""
 
     window: ClosedWindow
     sent_before: bool
 
 
 def release_drop(sinks: Sinks, request: ReleaseRequest, progress: Progress) -> ReleaseResult:
-    """Send a held drop, record why, and report it; one that was sent before stays as it is.
+    """Send a held drop, record the reason, and report it; a drop that was sent before is left
+    alone.
 
-    Raises WrongInputError for an export that isn't known, HeldError where it is held still,
-    CloseError where nothing is held or it can't be sent.
+    Raises WrongInputError for an unknown export, HeldError if the drop is still held, CloseError if
+    nothing is held or the drop can't be sent.
     """
     export, instant = request.export, request.instant
     refuse_unknown(sinks.installation, export)
@@ -57,8 +58,8 @@ def release_drop(sinks: Sinks, request: ReleaseRequest, progress: Progress) -> R
 def preview_held(sinks: Sinks, export: str, instant: dt.datetime) -> HeldDrop:
     """Return what a release would send; changes nothing.
 
-    Raises WrongInputError for an export that isn't known, CloseError where nothing is held by a
-    guard rail, or it can't be made.
+    Raises WrongInputError for an unknown export, CloseError if no guard rail holds a drop, or if
+    the drop can't be made.
     """
     refuse_unknown(sinks.installation, export)
     return Releaser(sinks.reviser).look(export, instant)

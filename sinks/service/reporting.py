@@ -1,4 +1,4 @@
-"""Reports of an installation: who makes and sends them, also of drops that were made again."""
+"""The reporter of an installation, and reports of revisions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def reporter_of(sinks: Sinks) -> Reporter:
 
 @contextmanager
 def reporting_revisions(sinks: Sinks) -> Iterator[None]:
-    """Report and send what was made again within the context, also where something went wrong."""
+    """Report the revisions that are made within the context, and send the reports, also after an
+    error.
+    """
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What an operator looks at first: how far the workers are, what is due, and what blocks it."""
+"""The status of an installation: how far workers are, what is due, and what blocks it."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ __all__ = ["DiskStatus", "SchedulerStatus", "Status", "status_of"]
 
 @dataclass(frozen=True, slots=True)
 class SchedulerStatus(JsonResult):
-    """The scheduler that works."""
+    """The state of the schedulers' lease."""
 
     holder: str | None
-    """Which one works; null where none does."""
+    """The scheduler that holds the lease; null where none does."""
     fence: int
-    """Its tenure: a number that grows each time that another takes over."""
+    """The number of its tenure; it grows each time another scheduler takes over."""
     until: str | None
-    """Until when its lease lasts at least."""
+    """When the lease expires unless it is renewed; null where none holds it."""
     next_close: str | None
-    """The next close of any export."""
+    """The next close of any export; null where no export is defined."""
 
     def __str__(self) -> str:
         """For people."""
@@ -48,18 +48,18 @@ class SchedulerStatus(JsonResult):
 
 @dataclass(frozen=True, slots=True)
 class DiskStatus(JsonResult):
-    """The disk under the root: whether what a worker gathers still has a place there."""
+    """The disk under the root, and whether a worker's next batch fits on it."""
 
     root: str
-    """The installation's root."""
+    """The root folder of the installation."""
     free: int
-    """Bytes that are free under the root."""
+    """Free bytes on the disk under the root."""
     batch: int
-    """Bytes of a worker's batch, which need a place."""
+    """Bytes of a worker's batch, which must be free."""
 
     @property
     def is_full(self) -> bool:
-        """Whether a worker's next batch may find no place."""
+        """Whether a worker's next batch may not fit."""
         return self.free < self.batch
 
 
@@ -68,26 +68,27 @@ class Status(JsonResult):
     """The status of an installation."""
 
     partitions: tuple[PartitionStatus, ...]
-    """How far each partition is stored; none where Kafka can't be asked."""
+    """How far each partition is stored; empty where Kafka doesn't answer."""
     exports: tuple[ExportStatus, ...]
-    """The exports that are defined."""
+    """The status of each defined export."""
     scheduler: SchedulerStatus
-    """The scheduler that works."""
+    """The state of the schedulers' lease."""
     disk: DiskStatus
     """The disk under the root."""
     unsent: tuple[PendingReport, ...] = ()
-    """Reports that are still to be sent, by channel."""
+    """Reports that weren't sent yet, by channel."""
     unasked: str = ""
-    """Why Kafka couldn't be asked about its partitions, if so."""
+    """Why Kafka's partitions are unknown: its error; empty where it answered."""
     undefined: tuple[Unsettled, ...] = ()
-    """What isn't settled of exports that aren't defined any more."""
+    """Unfinished drops of exports that aren't defined any more."""
     set_aside: tuple[SetAsideStatus, ...] = ()
     """Partitions that can't go on, and topics that are missing."""
 
 
 def status_of(installation: Installation, now: dt.datetime) -> Status:
-    """Look at Kafka, coverage and ledger; changes nothing. Where Kafka can't be asked, the rest is
-    there all the same.
+    """Return the status, from Kafka, coverage and the ledger; changes nothing.
+
+    If Kafka doesn't answer, all other parts of the status are complete.
     """
     partitions: tuple[PartitionStatus, ...] = ()
     unasked, found = "", None
@@ -115,7 +116,7 @@ def status_of(installation: Installation, now: dt.datetime) -> Status:
 
 
 def _scheduler(installation: Installation, now: dt.datetime) -> SchedulerStatus:
-    """Look at the schedulers' lease."""
+    """Read the schedulers' lease."""
     following = min((next_close(export, now) for export in installation.exports), default=None)
     next_instant = following.isoformat() if following else None
     grant = latest_grant(installation.ledger.store, SCHEDULERS)
@@ -125,7 +126,7 @@ def _scheduler(installation: Installation, now: dt.datetime) -> SchedulerStatus:
 
 
 def _disk(settings: Settings) -> DiskStatus:
-    """Look at the disk; where the root isn't made yet, at the one it will be on."""
+    """Measure the disk; if the root doesn't exist yet, the disk of its nearest existing parent."""
     there = next(folder for folder in (settings.root, *settings.root.parents) if folder.exists())
     free = shutil.disk_usage(there).free
     return DiskStatus(str(settings.root), free, settings.worker.batch_bytes)

@@ -1,4 +1,4 @@
-"""Where an event, or those of a profile, went."""
+"""Trace what became of an event, or of the events of a profile."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SHOWN_CLOSES: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class EventTraceRequest:
-    """An event by its id; day: the UTC day of its append, if that is known."""
+    """An event by its id. day: the UTC day of its append; None if unknown."""
 
     event_id: UUID
     day: dt.date | None = None
@@ -32,8 +32,10 @@ class EventTraceRequest:
 
 @dataclass(frozen=True, slots=True)
 class ProfileTraceRequest:
-    """A profile's latest events. database: None where there is only one. exports: by name, empty
-    for all; close: what one close of these judged, as `history` shows its instant.
+    """The latest events of a profile, at most `most`.
+
+    database: None if the installation has only one. exports: names; empty for all. close: trace
+    only what one close of these exports decided; its instant as `history` prints it.
     """
 
     profile: int
@@ -44,15 +46,15 @@ class ProfileTraceRequest:
 
 
 def trace_one_event(sinks: Sinks, request: EventTraceRequest) -> Trace:
-    """Find an event and its repeats, and what came of them; raises as `trace_event`."""
+    """Find an event and its repeats, and what became of them; raises as `trace_event` does."""
     days = Days() if request.day is None else Days(request.day, request.day)
     return trace_event(sinks, request.event_id, days, _letters(sinks))
 
 
 def trace_events_of_profile(sinks: Sinks, request: ProfileTraceRequest) -> Trace:
-    """Find events of a profile, and what came of them.
+    """Find events of a profile, and what became of them.
 
-    Raises WrongInputError where the database, an export or the close isn't there.
+    Raises WrongInputError if the database, an export or the close doesn't exist.
     """
     exports = _exports(sinks, request.exports)
     scope = TraceScope(exports, _instant(sinks, exports, request.close), request.most)

@@ -1,5 +1,7 @@
-"""Closes of several exports under way at once: drops are made one at a time, and delivered side by
-side, so that a partner's server that hangs keeps nobody else waiting.
+"""Several closes under way at once.
+
+Drops are made one at a time, and delivered side by side: a partner's server that hangs makes no
+other close wait.
 """
 
 from __future__ import annotations
@@ -22,28 +24,29 @@ __all__ = ["ClosesUnderWay", "Work"]
 log = structlog.get_logger(__name__)
 
 _PATIENCE_SECONDS: Final = 2.0
-"""How long the next close waits for a delivery to end by itself: most do, and order is clearer."""
+"""How long the next close waits for a delivery. Most end within it, and closes then stay in order.
+"""
 
 Work = Callable[[Callable[[Deliveries], Deliveries]], bool]
-"""A close: is given what its deliveries are to be wrapped in, and says whether it succeeded."""
+"""A close. Its argument wraps the deliveries that it makes; it returns whether it succeeded."""
 
 
 class _UnderWay:
-    """One close under way."""
+    """One close under way, in its own thread."""
 
     def __init__(self, turn: threading.Lock) -> None:
         self.succeeded: bool | None = None
         self._turn = turn
         self._changed = threading.Condition()
-        self._passed_at: float | None = None  # since when others have the turn
+        self._passed_at: float | None = None  # when others got the turn; None: not passed
         self._ended = False
 
     def work(self, work: Work) -> None:
-        """Have the turn and work; `succeeded` says how it ended."""
+        """Take the turn and run the close; `succeeded` has the result."""
         try:
             with self._turn:
                 self.succeeded = work(self._beside)
-        except Exception:  # it ends here: no other may be kept from working
+        except Exception:  # logged here, so that the other closes continue
             log.exception("close failed")
         finally:
             with self._changed:
@@ -51,7 +54,7 @@ class _UnderWay:
                 self._changed.notify_all()
 
     def wait(self, patience_seconds: float | None) -> None:
-        """Wait until it ends, or others have had the turn for so long (None: for ever)."""
+        """Wait until the close ends, or others have had the turn for this long (None: no limit)."""
         with self._changed:
             while not self._ended:
                 left = None
@@ -63,12 +66,12 @@ class _UnderWay:
 
     @property
     def ended(self) -> bool:
-        """Whether it doesn't go on any more."""
+        """Whether the close has ended."""
         return self._ended
 
     @contextmanager
     def _passing(self) -> Iterator[None]:
-        """Let others have the turn."""
+        """Pass the turn to others within the context."""
         self._turn.release()
         self._note(time.monotonic())
         try:
@@ -88,8 +91,9 @@ class _UnderWay:
 
 
 class ClosesUnderWay:
-    """The closes under way, by export. The thread that has the turn works; as a context: the caller
-    has it.
+    """The closes under way, by export.
+
+    Only the thread that has the turn works. As a context manager, the caller takes the turn.
     """
 
     def __init__(self, patience_seconds: float = _PATIENCE_SECONDS) -> None:
@@ -98,23 +102,25 @@ class ClosesUnderWay:
         self._closes: dict[str, _UnderWay] = {}
 
     def __enter__(self) -> ClosesUnderWay:
-        """Have the turn."""
+        """Take the turn."""
         self._turn.acquire()
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        """Pass it on."""
+        """Pass the turn on."""
         self._turn.release()
 
     def run(self, export: str, work: Work) -> bool | None:
-        """Begin a close and let it work until it ends, or has been delivering for a while.
+        """Start a close and wait until it ends, or has been delivering for the patience of this
+        object.
 
-        Only for the caller that has the turn. Returns whether it succeeded; None while it goes on.
+        The caller must have the turn. Returns whether the close succeeded; None while it still
+        delivers.
         """
         close = self._closes[export] = _UnderWay(self._turn)
-        own = copy_context()  # who watches, and what is logged with each line
+        own = copy_context()  # with the caller's watcher and the fields of its log lines
         thread = threading.Thread(target=own.run, args=(close.work, work), name=f"close {export}")
-        # Who leaves without `join` was asked to at once; a close may be killed.
+        # A caller that leaves without `join` was asked to stop at once; a close may be killed.
         thread.daemon = True
         self._turn.release()
         try:
@@ -125,19 +131,19 @@ class ClosesUnderWay:
         return close.succeeded
 
     def exports(self) -> set[str]:
-        """The exports whose close goes on."""
+        """Return the exports whose close is still under way."""
         self._closes = {name: close for name, close in self._closes.items() if not close.ended}
         return set(self._closes)
 
     def join(self) -> None:
-        """Wait for all of them; only for a caller that hasn't the turn."""
+        """Wait for all closes; the caller must not have the turn."""
         for close in self._closes.values():
             close.wait(None)
 
 
 @dataclass(frozen=True, slots=True)
 class _Beside(Deliveries):
-    """Deliveries that let others work while they last."""
+    """Deliveries that pass the turn to other closes while they last."""
 
     passing: Callable[[], AbstractContextManager[None]]
 

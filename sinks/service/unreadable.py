@@ -1,4 +1,6 @@
-"""Let closes and workers go on without what can't be read: by a person's word, with its reason."""
+"""Let closes and workers continue without what can't be read. A person decides it and gives a
+reason.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ __all__ = ["PassOverRequest", "TakeOutRequest", "pass_over_offsets", "take_out_r
 
 @dataclass(frozen=True, slots=True)
 class PassOverRequest:
-    """A partition that is set aside, the offset to read on from, and why."""
+    """A partition that is set aside, the offset at which to continue, and the reason."""
 
     topic: str
     partition: int
@@ -26,7 +28,7 @@ class PassOverRequest:
 
 @dataclass(frozen=True, slots=True)
 class TakeOutRequest:
-    """Rows of a partition, and why; offsets None: all that can't be read."""
+    """Rows of a partition, and the reason. offsets: None for all rows that can't be read."""
 
     topic: str
     partition: int
@@ -35,10 +37,10 @@ class TakeOutRequest:
 
 
 def pass_over_offsets(sinks: Sinks, request: PassOverRequest) -> PassedOverNow:
-    """Let a partition go on without the offsets that can't be read.
+    """Let a partition continue without the offsets that can't be read.
 
-    Raises WrongInputError where that can't be, CloseError or PartitionError where Kafka can't be
-    asked.
+    Raises WrongInputError if these offsets can't be passed over, CloseError or PartitionError if
+    Kafka doesn't answer.
     """
     streams = sinks.streams
     passing = PassingOver(streams.partitions, streams.topics, streams.kafka, sinks.offsets)
@@ -48,8 +50,8 @@ def pass_over_offsets(sinks: Sinks, request: PassOverRequest) -> PassedOverNow:
 def take_out_rows(streams: Streams, request: TakeOutRequest) -> TakeOutResult:
     """Take out stored rows that can't be read.
 
-    Raises WrongInputError, with nothing done, where one of them can be read or isn't stored;
-    UnreadableFilesError where a file can't be read at all.
+    Raises WrongInputError, with nothing changed, if a row can be read or isn't stored;
+    UnreadableFilesError if a file can't be read at all.
     """
     restorer = Restorer(streams.partitions, streams.writers, streams.range_reader)
     work = TakeOut(streams.partitions, restorer)

@@ -1,4 +1,4 @@
-"""Finish what killed runs have left half done, and erase the data of people who are deleted."""
+"""Finish what killed runs left half done, and erase the data of deleted people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["erase_deleted_people", "sweep_half_steps"]
 
 
 def sweep_half_steps(sinks: Sinks) -> Swept:
-    """Finish what was begun, remove leftovers, and report revisions; safe at any time."""
+    """Finish what was begun, remove leftovers, and report revisions; safe to run at any time."""
     with reporting_revisions(sinks):
         return sinks.sweeper.sweep()
 
@@ -19,7 +19,7 @@ def sweep_half_steps(sinks: Sinks) -> Swept:
 def erase_deleted_people(sinks: Sinks) -> ErasureReport:
     """Erase the personal data of profiles whose deletion was recorded, and report revisions.
 
-    Raises DeltadropError where something kept it from going on; it is safe to run it again.
+    Raises DeltadropError if the pass could not continue; it is safe to run it again.
     """
     with reporting_revisions(sinks):
         return sinks.eraser.run()
