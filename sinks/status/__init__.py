@@ -1,1 +1,1 @@
-"""Where an installation stands: its exports, its partitions, and drops that aren't done."""
+"""The status of exports, of partitions, and of unfinished drops."""

@@ -1,4 +1,4 @@
-"""Where an export stands: what is open, due, and in trouble, and by when it is expected."""
+"""The status of an export: what is open, due and in trouble, and when the next drop is expected."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = ["ExportStanding", "ExportStatus", "export_status", "standing_of"]
 
 @dataclass(frozen=True, slots=True)
 class ExportStanding:
-    """One export, by its ledger alone. Its oldest open window is the first that isn't closed yet,
-    be it due or not.
+    """The state of one export, from its ledger alone.
 
-    open_since, open_until: where that window begins and ends. deliver_by: when its drop is late,
-    where the definition has such an hour. due: windows that have ended and aren't closed.
-    closed_until: the end of the last window that was closed, or begun to be; later than now where
-    a clock was ahead, and until then nothing is due. last: what came of the last close, if there
-    was one.
+    Its oldest open window is the first one that isn't closed yet, whether it is due or not.
+    open_since, open_until: the beginning and end of that window. deliver_by: when its drop counts
+    as late; None if the definition has no such hour. due: the number of windows that have ended and
+    aren't closed. closed_until: the end of the last window that a close began; if a clock was
+    ahead, it is later than now, and nothing is due until then. last: the outcome of the last
+    finished close, if any.
     """
 
     export: str
@@ -46,36 +46,39 @@ class ExportStanding:
 
 @dataclass(frozen=True, slots=True)
 class ExportStatus(JsonResult):
-    """Where an export stands."""
+    """The status of an export."""
 
     export: str
     """The export."""
     last: str | None
-    """When its last window that was closed, or begun to be, ended."""
+    """The end of its last window that a close finished or began."""
     due: tuple[str, ...]
-    """The ends of windows that have ended and aren't closed."""
+    """The ends of windows that are over and aren't closed."""
     next: str
-    """When it closes next."""
+    """The instant of its next close."""
     blocked_by: tuple[str, ...]
-    """Partitions that workers haven't stored yet, of an export that is due."""
+    """Partitions that lag behind Kafka, where the export is due."""
     trouble: str = ""
-    """What was reported of the window that is due first, if its close was held or failed, or that a
-    window was closed before it ended."""
+    """What was reported of the first due window, where its close was held or failed; or that a
+    window was closed before its end.
+    """
     hint: str = ""
-    """What settles it."""
+    """How to settle the trouble."""
     deliver_by: str | None = None
-    """When the drop of the window that is due first is late, if it can be."""
+    """When the drop of the first due window counts as late; null without a due window or such an
+    hour.
+    """
     unsettled: tuple[Unsettled, ...] = ()
-    """Drops that were made again and aren't delivered everywhere yet."""
+    """Drops that were begun and aren't finished."""
 
     @property
     def is_in_trouble(self) -> bool:
-        """Whether something has to be settled."""
+        """Whether somebody has to settle something."""
         return bool(self.trouble or self.unsettled)
 
 
 def standing_of(export: Export, ledger: Ledger, now: dt.datetime) -> ExportStanding:
-    """Look an export up; changes nothing, and asks the ledger only."""
+    """Return the state of an export; reads only the ledger and changes nothing."""
     due = due_closes([export], ledger, now)
     following = next_close(export, now)
     until = due[0].instant if due else following
@@ -99,7 +102,7 @@ def export_status(
     unsettled: Sequence[Unsettled],
     now: dt.datetime,
 ) -> ExportStatus:
-    """Return where an export stands; one whose ledger can't be read doesn't hide the others.
+    """Return the status of an export. If its ledger can't be read, the status says so.
 
     partitions, aside, unsettled: those of all exports.
     """
@@ -167,7 +170,7 @@ def _status(
 
 
 def _ahead(export: Export, installation: Installation, now: dt.datetime) -> tuple[str, str]:
-    """What a clock that was ahead has done, and what to do."""
+    """Return what a clock that was ahead has caused, and what to do; empty if nothing."""
     until = closed_until(export, installation.ledger)
     if until is None or until <= now:
         return "", ""
@@ -182,8 +185,9 @@ def _ahead(export: Export, installation: Installation, now: dt.datetime) -> tupl
 
 
 def _trouble(installation: Installation, export: Export, instant: dt.datetime) -> tuple[str, str]:
-    """What keeps a window from being closed, and what settles it: that it is held, as the ledger
-    says; else what was reported last.
+    """Return what keeps a window from being closed, and how to settle it.
+
+    That it is held, if the ledger says so; otherwise the trouble that was reported last.
     """
     record = installation.ledger.record_of(export.name, instant)
     if record is not None and record.waiting is not None:

@@ -1,4 +1,6 @@
-"""How far each partition is stored, which can't go on, and what was passed over (SPEC §6)."""
+"""The status of partitions: how far each is stored, which are set aside, what was passed over (SPEC
+§6).
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ __all__ = [
 ]
 
 _LATEST: Final = 100
-"""Coverage records of each partition whose append times are looked at: 100 minutes of a worker."""
+"""Latest coverage records of a partition whose append times are checked: 100 minutes of a worker.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +44,13 @@ class PassedOverStatus(JsonResult):
     first: int
     """The first offset that was passed over."""
     next: int
-    """The offset that was read on from."""
+    """The offset at which reading continued."""
     reason: str
-    """Why, as a person said."""
+    """The reason that a person gave."""
     by: str
     """Who passed them over."""
     at: str
-    """When."""
+    """When they were passed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +66,13 @@ class PartitionStatus(JsonResult):
     end: int
     """The last stable offset of the partition in Kafka."""
     holes: int
-    """How many ranges of offsets before stored ones aren't stored."""
+    """The number of ranges that aren't stored, before stored offsets."""
     clocks: tuple[str, ...] = ()
-    """What is wrong with its append times, of those that are to come and the latest ones."""
+    """Faults of its append times: of the latest stored records, and of records stamped in the
+    future.
+    """
     passed_over: tuple[PassedOverStatus, ...] = ()
-    """What a person has passed over."""
+    """Offsets that a person has passed over."""
 
     @property
     def lag(self) -> int:
@@ -77,24 +82,24 @@ class PartitionStatus(JsonResult):
 
 @dataclass(frozen=True, slots=True)
 class SetAsideStatus(JsonResult):
-    """A partition that can't go on, or a topic that is missing."""
+    """A partition that is set aside, or a topic that is missing."""
 
     topic: str
     """The topic."""
     partition: int | None
     """The partition; null where the whole topic is missing."""
     reason: str
-    """Why it can't go on."""
+    """Why it can't continue."""
     hint: str
-    """What would mend it, and the command that passes it over."""
+    """What would mend it, and the command that passes over the offsets."""
     offset: int | None = None
-    """The offset that it can't go on from."""
+    """The offset at which it stopped."""
     next_offset: int | None = None
-    """The first offset behind what can't be read, where that is known."""
+    """The first offset behind what can't be read; null where it is unknown."""
     since: str | None = None
-    """Since when."""
+    """When it was set aside."""
     command: str | None = None
-    """The command that passes it over."""
+    """The command that passes over the offsets."""
 
     def __str__(self) -> str:
         """For people."""
@@ -108,13 +113,13 @@ class SetAsideStatus(JsonResult):
 def partition_statuses(
     installation: Installation, found: Mapping[str, TopicIdentity], now: dt.datetime
 ) -> Iterator[PartitionStatus]:
-    """Yield how far the partitions of topics are stored; asks Kafka for their ends.
+    """Yield how far each partition of these topics is stored; asks Kafka for the ends.
 
-    Raises CloseError where it doesn't answer.
+    Raises CloseError if Kafka doesn't answer.
     """
     tolerance = dt.timedelta(seconds=installation.settings.kafka.clock_seconds)
     counts = {name: identity.partitions for name, identity in sorted(found.items())}
-    # One question tells the ends, and the first record that is stamped ahead of now.
+    # One request gives the ends and the first record that is stamped in the future.
     to_come = installation.offsets.of_topics(counts, milliseconds(now + tolerance))
     for name, partitions in to_come.items():
         for number, ahead in enumerate(partitions):
@@ -133,8 +138,10 @@ def partition_statuses(
 def set_aside_of(
     installation: Installation, found: Mapping[str, TopicIdentity] | None
 ) -> Iterator[SetAsideStatus]:
-    """Yield what is set aside. found: the topics that are in Kafka, None where it can't be asked;
-    what is said of a topic that was there before is left out.
+    """Yield the partitions that are set aside, then the topics that are missing.
+
+    found: the topics that Kafka has; None if it doesn't answer, and then no topic counts as
+    missing. Partitions of a deleted topic, or of an earlier incarnation of a topic, are left out.
     """
     for aside in SetAsides(installation.partitions).all():
         owner = aside.partition
@@ -156,7 +163,7 @@ def set_aside_of(
 
 
 def trouble_of(aside: Iterable[SetAsideStatus], topics: Collection[str]) -> SetAsideStatus | None:
-    """Return the first that keeps some topics from being read, if any does."""
+    """Return the first of these that keeps one of some topics from being read, if any."""
     return next((status for status in aside if status.topic in topics), None)
 
 
@@ -167,11 +174,11 @@ def _is_another(topic_id: object, found: TopicIdentity | None) -> bool:
 def _passed_over_of(
     partitions: Partitions, paths: Iterable[CoveragePath]
 ) -> tuple[PassedOverStatus, ...]:
-    """What was passed over, among some coverage."""
+    """Return what was passed over among these coverage records."""
     found = []
     for path in (path for path in paths if path.is_passed_over):
         why = partitions.record(path).passed_over
-        assert why is not None  # as its name says
+        assert why is not None  # a record of passed-over offsets has it, as its name says
         found.append(PassedOverStatus(path.first, path.next, why.reason, why.by, why.at))
     return tuple(found)
 
@@ -179,7 +186,9 @@ def _passed_over_of(
 def _clock_faults(
     installation: Installation, ahead: OffsetAtTime, latest: Sequence[CoveragePath]
 ) -> Iterator[str]:
-    """What is wrong with a partition's append times: ahead: the first record that is to come."""
+    """Yield the faults of a partition's append times. ahead: its first record stamped in the
+    future.
+    """
     if ahead.appended_at is not None:
         yield f"offset {ahead.offset} is stamped {moment_text(ahead.appended_at)}, ahead of now"
     records = map(installation.partitions.record, latest)

@@ -1,4 +1,4 @@
-"""Drops that were begun and aren't done, beside the windows that are due."""
+"""Drops that were begun and aren't finished, beside the windows that are due."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Unsettled", "unsettled_of"]
 
 @dataclass(frozen=True, slots=True)
 class Unsettled(JsonResult):
-    """A drop that was begun and isn't done."""
+    """A drop that was begun and isn't finished."""
 
     export: str
     """The export."""
@@ -28,14 +28,17 @@ class Unsettled(JsonResult):
     revision: int
     """The number of the revision; 0 for the drop of the close itself."""
     what: str
-    """What it waits for."""
+    """What the drop waits for."""
     hint: str
     """The command that settles it."""
 
 
 def unsettled_of(installation: Installation) -> Iterator[Unsettled]:
-    """Look through the ledger for revisions that aren't delivered everywhere, and for closes that
-    were begun or held of exports that aren't defined any more: the others are due. Changes nothing.
+    """Find unfinished drops in the ledger; changes nothing.
+
+    These are revisions that aren't delivered everywhere, and begun or held closes of exports that
+    aren't defined any more. An unfinished close of a defined export is due, so it isn't listed
+    here.
     """
     defined = {export.name for export in installation.exports}
     for export, instant in installation.ledger.begun():
