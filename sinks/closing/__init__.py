@@ -1,1 +1,1 @@
-"""One window of one export becomes one proven drop; `close` is the story, step by step."""
+"""Closes: one window of one export becomes one proven drop. `close` has the steps in order."""

@@ -1,12 +1,12 @@
-"""Append times of a partition, by which cuts are taken and repeats are remembered.
+"""Append times of a partition. They place the cuts, and decide how long repeats are remembered.
 
-A broker's clock may be wrong: one record that is stamped three days ahead must not end the windows
-of those days. So a record that is stamped more than a tolerance later than a record behind it ends
-no window (SPEC §3, *Readings settled*).
+A broker's clock may be wrong: a single record stamped three days ahead must not end the windows of
+those days. Therefore a record ends no window if it is stamped more than a tolerance later than a
+record behind it (SPEC §3, *Readings settled*).
 
-What tells of append times: Kafka's look-up by time (the first offset at or after an instant), the
-first and last time of each coverage record, the headers of batches that Kafka has and nobody has
-stored yet, and the rows of our files.
+Append times have four sources. Kafka's look-up by time gives the first offset at or after an
+instant. Coverage records have the first and last time of a batch. Headers of record batches have
+those of offsets that are not stored yet. Stored files have the time of each row.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ __all__ = ["AppendTimes", "Beginning"]
 
 _FOREVER: Final = (1 << 63) - 1
 _LOOK_BEHIND: Final = 2_000
-"""Coverage records behind a candidate that are looked at: those of 33 hours of a worker.
+"""How many coverage records behind a candidate are looked at: 33 hours of a worker.
 
-Without a bound, a cut at an instant of last year would open every record since. A record that is
-stamped ahead is found out by the next one of a right clock; only where 2,000 records in a row are
-stamped ahead, or where the first one that isn't comes after them, is a candidate taken that the
-rule leaves out.
+Without this bound, a cut at an instant of last year would open every record since. The next record
+of a right clock exposes a record that is stamped ahead. A candidate is taken against the rule only
+if the 2,000 records behind it are all stamped ahead.
 """
 _OFFSETS_OF_A_RECORD: Final = 2_000
-"""Offsets that nobody has stored count as a coverage record, for that bound: four million."""
+"""So many unstored offsets count as one coverage record within that bound; its limit is four
+million.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """Where to read a partition from, so that all that was appended since an instant is there.
+    """Where to read a partition from, to get all that was appended since an instant.
 
     is_cut_short: whether Kafka may have removed some of it before it was first read.
     """
@@ -53,8 +54,9 @@ class Beginning:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Offsets `[first, next)`: the first and the last append time, UTC milliseconds; `runs` where
-    Kafka told them.
+    """Offsets `[first, next)`, with their earliest and latest append time in UTC milliseconds.
+
+    runs: all append times, if the piece was read from Kafka; otherwise None.
     """
 
     first: int
@@ -69,7 +71,9 @@ class _Piece:
 
 
 class AppendTimes:
-    """Looks append times up. tolerance_ms: how far clocks may be apart."""
+    """Looks up append times in coverage, files and Kafka. tolerance_ms: how far clocks may be
+    apart.
+    """
 
     def __init__(self, partitions: Partitions, offsets: Offsets, tolerance_ms: int) -> None:
         self._partitions = partitions
@@ -77,10 +81,10 @@ class AppendTimes:
         self._tolerance_ms = tolerance_ms
 
     def settled(self, owner: TopicPartition, at: int, found: OffsetAtTime, begin: int) -> int:
-        """Return the first offset at or after an instant (UTC ms) that ends a window; the log's end
-        where there is none.
+        """Return the first offset at or after an instant (UTC ms) that may end a window.
 
-        found: what Kafka has at or after it. begin: the cut before, which this one can't precede.
+        It is the log's end if there is none. found: the first offset that Kafka has at or after the
+        instant. begin: the previous cut, which the result can't precede.
         """
         first = max(begin, found.offset) if found.sure else begin
         if first >= found.end:
@@ -96,7 +100,7 @@ class AppendTimes:
         return found.end if settled is None else settled
 
     def stored(self, owner: TopicPartition, at: int, end: int) -> int:
-        """Return the same by what is stored below `end` alone; Kafka isn't asked."""
+        """Return the same as `settled`, from what is stored below `end`; Kafka isn't asked."""
         pieces = _Pieces(self._pieces(owner, 0, end, end))
         settled = self._first_settled(owner, at, pieces, end)
         return end if settled is None else settled
@@ -108,11 +112,11 @@ class AppendTimes:
         bounds: tuple[int, int],
         look_up: Callable[[], OffsetAtTime],
     ) -> Beginning:
-        """Return where to read from, so that what was appended at or after an instant (UTC ms) is
-        there up to an offset: stored, or a hole.
+        """Return where to read from, to get all that was appended at or after an instant (UTC ms).
 
-        bounds: the first offset that can matter, and the last plus one. look_up: asks Kafka; only
-        where not all within the bounds is stored.
+        Up to the end of the bounds, all of this is then stored, or it is a hole. bounds: the first
+        offset that can matter, and the offset after the last. look_up: asks Kafka; called only if
+        not all offsets within the bounds are stored.
         """
         lowest, end = bounds
         covered = self._partitions.coverage(owner)
@@ -128,7 +132,9 @@ class AppendTimes:
     def _removed_since(
         self, covered: Sequence[CoveragePath], at: int, lowest: int, log_start: int
     ) -> Beginning:
-        """The same where Kafka has removed what was before the log's start."""
+        """Return the same as `since`, for the case that Kafka has removed what is before the log's
+        start.
+        """
         ever_read = min((path.first for path in covered), default=log_start)
         hole: int | None = None
         knows_older = False
@@ -156,7 +162,7 @@ class AppendTimes:
                 continue
             behind = pieces.least_from(index + 1)
             if max(at, piece.least) - self._tolerance_ms > behind:
-                continue  # whatever is late enough in it is stamped ahead
+                continue  # all of its records that are late enough are stamped ahead
             for runs in self._runs_of(owner, piece, log_start):
                 settled = _first_of(runs, at, behind, self._tolerance_ms)
                 if settled is not None:
@@ -182,8 +188,10 @@ class AppendTimes:
             at = runs.next
 
     def _runs_of(self, owner: TopicPartition, piece: _Piece, log_start: int) -> Sequence[Runs]:
-        """All append times of a piece: from Kafka, which has those of dead letters too, or from our
-        files where Kafka no longer has it.
+        """Return all append times of a piece.
+
+        They come from Kafka, which has those of dead letters too, or from stored files if Kafka has
+        removed the offsets.
         """
         if piece.runs is not None:
             return [piece.runs]
@@ -217,7 +225,7 @@ class AppendTimes:
 
 
 class _Pieces:
-    """Pieces in order of offsets, read as far as they are looked at."""
+    """Pieces in order of offsets; each is read when it is first needed."""
 
     def __init__(self, pieces: Iterator[_Piece]) -> None:
         self._read: list[_Piece] = []
@@ -227,7 +235,7 @@ class _Pieces:
         return self._from(0)
 
     def least_from(self, index: int) -> int:
-        """The earliest append time from a piece on, as far as is looked."""
+        """Return the earliest append time from a piece on, within the bound of `_LOOK_BEHIND`."""
         least, cost = _FOREVER, 0
         for piece in self._from(index):
             least, cost = min(least, piece.least), cost + piece.cost
@@ -247,7 +255,7 @@ class _Pieces:
 
 
 def _parts(covered: Sequence[CoveragePath], first: int, end: int) -> list[Tile | Hole]:
-    """What covers `[first, end)`, and the holes between, in order."""
+    """Return the tiles of `[first, end)` and the holes between them, in order."""
     tiling = tile(covered, first, end)
     return sorted([*tiling.tiles, *tiling.holes], key=lambda part: part.first)
 
@@ -262,8 +270,11 @@ def _joined(pieces: Sequence[_Piece], whole: _Piece) -> Runs:
 
 
 def _first_of(runs: Runs, at: int, behind: int, tolerance_ms: int) -> int | None:
-    """The first offset at or after an instant that isn't stamped more than the tolerance later than
-    one behind it. behind: the earliest append time of what follows the runs.
+    """Return the first offset at or after an instant that isn't stamped ahead; None if there is
+    none.
+
+    A record is stamped ahead if its time is more than the tolerance later than that of a record
+    behind it. behind: the earliest append time of all that follows the runs.
     """
     if not len(runs.times):
         return None

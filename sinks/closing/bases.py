@@ -1,8 +1,9 @@
-"""Bases: what is known of a topic's ids as of some cut, so that a close reads only what came since.
+"""Bases: the state of a topic's ids at a cut. A close reads a base and only the rows since.
 
-A base is a folder of Parquet files and a description written last, created if absent; it never
-changes. Its name carries a format version: one of another format is not used. State at a later cut
-is the base plus the rows since (DESIGN, "Closing a window").
+A base is a folder of Parquet files and a description, which is written last and created if absent.
+A base never changes, apart from erasure of personal data in its tables. Its name carries a format
+version; bases of other formats are not used. The state at a later cut is the base plus the rows
+since (DESIGN, "Closing a window").
 """
 
 from __future__ import annotations
@@ -24,13 +25,15 @@ from streams.storage.store import Store, is_stored
 from streams.storage.taken_out import TakenOutRows
 
 _FORMAT: Final = "v2"
-_ROW_GROUP: Final = 64 * 1024  # small: a close skips the groups whose ids its window doesn't touch
+_ROW_GROUP: Final = 64 * 1024  # small: a close skips groups that have no id of its window
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A base: the topic's cut that it stands for, how many rows each of its tables has, and which
-    rows of the topic were taken out by then.
+    """A base of a topic.
+
+    cut: the topic's cut that it stands for. rows: how many rows each of its tables has. taken_out:
+    the topic's rows that were taken out when it was made.
     """
 
     cut: TopicCut
@@ -39,13 +42,13 @@ class Base:
 
     @property
     def name(self) -> str:
-        """Name of the base, as intents keep it."""
+        """The name of the base, by which intents refer to it."""
         return stamp(self.cut.instant)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class BasePath(StoredPath):
-    """Name of a base's description, which is written last: its format, topic and own name."""
+    """Name of a base's description, which is written last: format, topic, and its own name."""
 
     TEMPLATE: ClassVar = "bases/{format}/{topic}/{base}/base.json"
     WHAT: ClassVar = "a base"
@@ -57,7 +60,7 @@ class BasePath(StoredPath):
 
 @dataclass(frozen=True, slots=True, order=True)
 class BaseTable(StoredPath):
-    """Name of a file of a base: its format, topic and base by name, and the table that it is."""
+    """Name of a file of a base: its format, topic, the base's own name, and the table."""
 
     TEMPLATE: ClassVar = "bases/{format}/{topic}/{base}/{table}.parquet"
     WHAT: ClassVar = "a table of a base"
@@ -69,7 +72,7 @@ class BaseTable(StoredPath):
 
 
 class Bases:
-    """Bases in a store."""
+    """The bases in a store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -80,7 +83,7 @@ class Bases:
         tables: Mapping[str, Callable[[], pa.RecordBatchReader]],
         taken_out: Sequence[TakenOutPath] = (),
     ) -> Base:
-        """Write a base, its tables one after the other; one that exists already stays."""
+        """Write a base, its tables one after the other; an existing description stays."""
         rows = {}
         for table, read in tables.items():
             counted = _Counted(read())
@@ -96,8 +99,9 @@ class Bases:
         return base
 
     def latest(self, topic: str, not_after: dt.datetime) -> Base | None:
-        """Return the newest base of a topic that isn't after an instant; none that has a row in it
-        which was taken out since.
+        """Return the newest usable base of a topic at or before an instant; None if there is none.
+
+        A base isn't usable if one of its rows was taken out after it was made.
         """
         names = [name for name in self._names(topic) if parse_stamp(name) <= not_after]
         bases = (self.base(topic, name) for name in sorted(names, reverse=True))
@@ -112,22 +116,22 @@ class Bases:
         return base.taken_out.issuperset(TakenOutRows(self._store).within(ends))
 
     def base(self, topic: str, name: str) -> Base:
-        """Return a base by its name; raises FileNotFoundError."""
+        """Return a base by its name; raises FileNotFoundError if there is none."""
         fields = json.loads(self._store.read(str(BasePath(_FORMAT, topic, name))))
         cut = TopicCut.from_json(topic, parse_stamp(name), json.dumps(fields["cut"]).encode())
         taken_out = frozenset(map(TakenOutPath.parse, fields.get("taken_out", ())))
         return Base(cut, fields["rows"], taken_out)
 
     def table(self, topic: str, name: str, table: str) -> str:
-        """Return the name of the file of a base's table."""
+        """Return the file name of a base's table."""
         return str(BaseTable(_FORMAT, topic, name, table))
 
     def tables(self) -> Iterator[BaseTable]:
-        """Every file of a table in every base, also those of bases that aren't whole."""
+        """Yield every file of a table in every base, including unfinished bases."""
         return BaseTable.among(self._store.names(BaseTable.folder()))
 
     def is_usable(self, table: BaseTable) -> bool:
-        """Whether a table's base is whole and of this format."""
+        """Whether a table's base is finished and of the current format."""
         base = BasePath(table.format, table.topic, table.base)
         return table.format == _FORMAT and is_stored(self._store, str(base))
 

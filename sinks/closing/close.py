@@ -1,16 +1,18 @@
-"""A close: one window of one export becomes one proven drop. This is its story, step by step.
+"""A close: one window of one export becomes one proven drop.
+
+The steps, in order:
 
 1. Read what the ledger has of the close: it may be done, held, or begun by an earlier run.
 2. Decide the drop: take the cut, wait for the workers, prove that all is there, record the intent
-   (`intent.py`). Of a close that was begun, take out who was deleted since (`departure.py`).
-3. Make the drop: select, render, balance (`drop.py`). Hold one that breaks a guard rail
-   (`guards.py`).
+   (`intent.py`). For a close that was begun, take out people deleted since (`departure.py`).
+3. Make the drop: select, render, balance (`drop.py`). Hold a drop that breaks a guard
+   rail (`guards.py`).
 4. Look at the ledger again: another run may have finished the close, or taken people out.
 5. Deliver the drop to each location (`deliveries.py`), and record the outcome.
 
-A close that was recorded is done: running it again changes nothing. One that was killed is made
-again from its intent, with the same bytes. What can't be proven is held, and nothing is sent; so is
-a drop that breaks a guard rail of its export, until it is released.
+A close with a recorded outcome is done: running it again changes nothing. A close that was killed
+is made again from its intent, with the same bytes. A close that can't be proven complete is held,
+and nothing is sent. A drop that breaks a guard rail of its export is held until it is released.
 """
 
 from __future__ import annotations
@@ -43,14 +45,14 @@ __all__ = ["Closer", "Progress"]
 log = structlog.get_logger(__name__)
 
 Progress: TypeAlias = Callable[[Sequence[Lag]], None]
-"""Is called with the partitions that a close waits for."""
+"""Called with the partitions that a close waits for."""
 _Deliver: TypeAlias = Callable[[Drop], Sequence[Receipt]]
-"""Brings a drop to its locations."""
+"""Delivers a drop to its locations and returns the receipts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Closer:
-    """Closes windows."""
+    """Makes and delivers the drops of windows."""
 
     intentions: Intentions
     maker: DropMaker
@@ -59,12 +61,12 @@ class Closer:
 
     @property
     def holds(self) -> Holds:
-        """Why closes are held that aren't decided, or can't be made."""
+        """Why closes are held that aren't decided yet, or whose drop can't be made."""
         return Holds(self.ledger.store)
 
     @property
     def departure(self) -> DeparturePolicy:
-        """What must not leave any more with a drop that was decided earlier."""
+        """Decides what may still leave with a drop whose close was decided earlier."""
         return DeparturePolicy(self.intentions, self.maker, self.ledger, self.deliveries)
 
     def close(
@@ -76,14 +78,14 @@ class Closer:
         initial: bool = False,
         loss: str = "",
     ) -> CloseOutcome:
-        """Close the window of an export that ends at an instant, and return what came of it.
+        """Close the window of an export that ends at an instant, and return the outcome.
 
-        initial: make the export's initial drop instead, of every living row at the cut. loss: why
-        the drop may go without offsets that are lost, if a person says so.
+        initial: make the export's initial drop instead, with every living row at the cut. loss: a
+        person's reason why the drop may lack lost offsets; empty if nobody accepted that.
 
-        Raises HeldError where the drop can't be proven complete or breaks a guard rail, CloseError
-        where it can't be made or delivered, WrongCloseError where an initial drop is wanted and the
-        window was closed, or begun, as a delta; running it again is safe.
+        Raises HeldError if the drop can't be proven complete or breaks a guard rail, and CloseError
+        if it can't be made or delivered. Raises WrongCloseError if an initial drop is wanted and
+        the window was closed, or begun, as a delta. Running it again is safe.
         """
         outcome = self.ledger.outcome(export.name, instant)
         if outcome is not None and not initial:
@@ -98,7 +100,7 @@ class Closer:
     def _begin(
         self, export: Export, instant: dt.datetime, progress: Progress, *, initial: bool, loss: str
     ) -> CloseOutcome:
-        """Decide the drop of a window, record that as the intent, and bring it to its end."""
+        """Decide the drop of a window, record it as the intent, and complete the close."""
         refuse_taken_name(export, instant, self.ledger, self.deliveries)
         with self.holds.held_if_unreadable(export.name, instant):
             with step(export.name, CloseStep.PROVE):
@@ -106,7 +108,7 @@ class Closer:
             return self._complete(CloseRecord(intent), self.deliver)
 
     def finish(self, record: CloseRecord) -> CloseOutcome:
-        """Go on with a close that an earlier run began, by its intent; see `close`."""
+        """Continue a close that an earlier run began, from its intent; see `close`."""
         if record.outcome is not None:
             return record.outcome
         if record.waiting is not None:
@@ -117,7 +119,7 @@ class Closer:
             return self._complete(current, self._deliver_or_supersede)
 
     def _complete(self, record: CloseRecord, deliver: _Deliver) -> CloseOutcome:
-        """Select, render and balance the drop of a decided close, deliver it, and record that."""
+        """Make the drop of a decided close, deliver it, and record the outcome."""
         bind_window(record.intent)
         with self.maker.made(record.decides, released_of(record)) as drop:
             self._hold_if_unusual(record, drop)
@@ -127,8 +129,9 @@ class Closer:
         return outcome
 
     def _hold_if_unusual(self, record: CloseRecord, drop: Drop) -> None:
-        """Hold a drop that breaks a guard rail of its export, unless it was released when its bytes
-        were decided. Raises HeldError.
+        """Hold a drop that breaks a guard rail of its export; raises HeldError.
+
+        A released drop and an initial drop are never held.
         """
         intent, export = drop.intent, drop.intent.decided_export
         rails = export.definition.guard_rails
@@ -143,7 +146,7 @@ class Closer:
             raise held.error(intent.export, intent.instant)
 
     def _deliver_once(self, record: CloseRecord, drop: Drop, deliver: _Deliver) -> CloseOutcome:
-        """Bring a drop to its locations and record what came of it, unless another run did."""
+        """Deliver a drop and record the outcome, unless another run has done so."""
         now = self.ledger.again(record)
         if now.outcome is not None:
             return now.outcome

@@ -1,8 +1,8 @@
-"""Prove that all is there: mend holes, wait for the workers, choose coverage that tiles each range.
+"""Prove that a close can read all its offsets: mend holes, wait for workers, choose coverage.
 
 Completeness is judged by the identity of every partition's offsets, never by commits or counts
-(DESIGN, "Closing a window"). What can't be proven complete is held, at once where a partition is
-set aside; losses that a person has accepted are left out.
+(DESIGN, "Closing a window"). A close that can't be proven complete is held; it doesn't wait for a
+partition that is set aside. Losses that a person has accepted don't count as missing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ _SAY_AGAIN_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Offsets `[first, next)` of a partition that a close reads; `first` None: from the start."""
+    """The offsets `[first, next)` of a partition that a close reads; `first` None: from the
+    beginning.
+    """
 
     partition: TopicPartition
     first: int | None
@@ -53,7 +55,7 @@ class Lag:
 
 
 class Completeness:
-    """Chooses coverage for what a close needs."""
+    """Chooses coverage for the offsets that a close needs."""
 
     def __init__(
         self,
@@ -75,11 +77,12 @@ class Completeness:
     def prove(
         self, needs: Sequence[Need], *, progress: Callable[[Sequence[Lag]], None]
     ) -> tuple[Choice, ...]:
-        """Return a whole tiling for each need, mending holes and waiting for the workers.
+        """Return a tiling for each need, whole but for accepted losses; mend holes and wait for
+        workers.
 
-        Raises WaitingError where coverage doesn't reach the cut in time, naming the partitions;
-        HeldError where a hole can't be mended or its partition is set aside, LostOffsetsError where
-        Kafka no longer has it.
+        Raises WaitingError, which names the partitions, if coverage doesn't reach the cut in time.
+        Raises HeldError if a hole can't be mended or its partition is set aside, and
+        LostOffsetsError if Kafka no longer has the offsets of a hole.
         """
         bounded = [self._bounded(need) for need in needs]
         deadline = time.monotonic() + self._wait_seconds
@@ -100,7 +103,7 @@ class Completeness:
             time.sleep(_LOOK_AGAIN_SECONDS)
 
     def gone(self, needs: Sequence[Need]) -> tuple[Span, ...]:
-        """Return what of these needs is neither stored nor in Kafka any more."""
+        """Return the offsets of these needs that are neither stored nor in Kafka any more."""
         return tuple(
             Span(choice.partition, hole.first, end)
             for choice in (self._choose(self._bounded(need)) for need in needs)
@@ -109,7 +112,7 @@ class Completeness:
         )
 
     def refuse_lost(self, window: Sequence[Span], choices: Sequence[Choice], export: str) -> None:
-        """Raise LostOffsetsError where offsets of a window are lost."""
+        """Raise LostOffsetsError if a window has lost offsets."""
         lost = lost_of_window(window, choices)
         if not lost:
             return
@@ -124,7 +127,7 @@ class Completeness:
         )
 
     def _bounded(self, need: Need) -> Need:
-        """Replace an open beginning by the first offset that Kafka or our coverage still has."""
+        """Replace an open beginning by the first offset that is still in Kafka or in coverage."""
         if need.first is not None:
             return need
         covered = self._partitions.coverage(need.partition)
@@ -139,7 +142,7 @@ class Completeness:
         return self._partitions.choose(need.partition, need.first, need.next, fingerprints)
 
     def _refuse_set_aside(self, chosen: Iterable[Chosen]) -> None:
-        """Raise HeldError where offsets are missing that a partition can't go on from."""
+        """Raise HeldError if a hole contains the offset at which its partition was set aside."""
         for choice in chosen:
             holes = self.losses.without(choice.partition, choice.tiling.holes)
             aside = self._set_asides.of(choice.partition) if holes else None
@@ -151,7 +154,7 @@ class Completeness:
                 )
 
     def _mend_holes(self, chosen: Iterable[Chosen]) -> bool:
-        """Mend what workers have passed; tell whether there was any."""
+        """Mend the holes that workers have passed; return whether there were any."""
         holes = [
             (choice.partition, hole)
             for choice in chosen
@@ -163,7 +166,7 @@ class Completeness:
         return bool(holes)
 
     def _is_behind_coverage(self, choice: Chosen, hole: Hole) -> bool:
-        """Whether workers have passed a hole; the last one may just not be read yet."""
+        """Whether workers have passed a hole. Otherwise its offsets may just not be read yet."""
         return any(path.next > hole.first for path in self._partitions.coverage(choice.partition))
 
     def _mend_hole(self, partition: TopicPartition, hole: Hole) -> None:

@@ -1,8 +1,9 @@
-"""Cuts: per partition, the first offset at or after an instant. Taken once, recorded for good.
+"""Cuts: the first offset at or after an instant, for each partition of a topic.
 
-A window is the offsets from an export's previous cut to this one, so each event is in exactly one,
-whatever clocks do: time only decides where the cut falls. A cut is recorded for each topic by
-itself, so that a topic that is read for the first time gets its cut at past instants too.
+A cut is taken once and never changes. A window is the offsets from an export's previous cut to this
+one. So each event is in exactly one window, even if clocks are wrong: time decides only where a cut
+falls. Cuts are recorded for each topic by itself. Therefore a topic that is read for the first time
+can get cuts at past instants too.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from streams.storage.store import Store
 log = structlog.get_logger(__name__)
 
 TOLERANCE_SECONDS: Final = 3600.0
-"""How far brokers' clocks may be apart before their append times are wrong (a setting)."""
+"""How far brokers' clocks may be apart before their append times count as wrong (a setting)."""
 _NO_OFFSET: Final = (1 << 63) - 1
 _DAY: Final = dt.timedelta(days=1)
 
@@ -49,7 +50,7 @@ class CutPath(StoredPath):
 
 @dataclass(frozen=True, slots=True)
 class TopicCut:
-    """One topic's cut at an instant: the first offset that is not before it, by partition."""
+    """A topic's cut at an instant. offsets: by partition, the first that is not before it."""
 
     topic: str
     topic_id: UUID
@@ -57,11 +58,11 @@ class TopicCut:
     offsets: tuple[int, ...]
 
     def is_of(self, other: TopicCut) -> bool:
-        """Whether the topic was the same at another cut: not created again in between."""
+        """Whether another cut is of the same incarnation of the topic."""
         return self.topic_id == other.topic_id
 
     def to_json(self) -> bytes:
-        """Serialise; the topic and the instant are in the name."""
+        """Serialise all but topic and instant, which are in the name."""
         return json.dumps({"topic_id": str(self.topic_id), "offsets": self.offsets}).encode()
 
     @classmethod
@@ -72,10 +73,10 @@ class TopicCut:
 
 
 def spans(first: TopicCut | None, last: TopicCut) -> tuple[Span, ...]:
-    """Return the offsets between two cuts of a topic (None: from its beginning), by partition.
+    """Return the offsets between two cuts of a topic, by partition; first None: from its beginning.
 
-    Partitions that the first cut doesn't know start at 0. Raises HeldError where the topic was
-    created again between the two: its offsets don't continue.
+    Partitions that the first cut doesn't know start at 0. Raises HeldError if the topic was created
+    again between the two cuts, as its offsets don't continue.
     """
     if first is not None and not first.is_of(last):
         raise HeldError(
@@ -113,7 +114,9 @@ class Cuts:
         self.times = AppendTimes(partitions, offsets, self.tolerance_ms)
 
     def take(self, topics: Sequence[str], instant: dt.datetime) -> dict[str, TopicCut]:
-        """Return each topic's cut at an instant, taking and recording those that weren't yet."""
+        """Return each topic's cut at an instant; cuts that aren't recorded yet are taken and
+        recorded.
+        """
         cuts = {name: cut for name in topics if (cut := self.recorded(name, instant)) is not None}
         missing = [name for name in topics if name not in cuts]
         if not missing:
@@ -123,12 +126,12 @@ class Cuts:
             if self._store.create(str(CutPath(instant, name)), cut.to_json()):
                 log.info("cut taken", topic=name, instant=stamp(instant), offsets=cut.offsets)
             recorded = self.recorded(name, instant)
-            assert recorded is not None  # created just now, here or by another closer
+            assert recorded is not None  # created just now, here or by another run
             cuts[name] = recorded
         return cuts
 
     def recorded(self, topic: str, instant: dt.datetime) -> TopicCut | None:
-        """Return a cut taken before, if there is one."""
+        """Return a recorded cut, or None."""
         try:
             content = self._store.read(str(CutPath(instant, topic)))
         except FileNotFoundError:
@@ -136,22 +139,26 @@ class Cuts:
         return TopicCut.from_json(topic, instant, content)
 
     def instants(self) -> list[dt.datetime]:
-        """Return all instants at which any cut was taken, oldest first."""
+        """Return all instants at which a cut of any topic was recorded, oldest first."""
         cuts = CutPath.first_of_each_folder(self._store.names(CutPath.folder()))
         return sorted(path.instant for path in cuts)
 
     def since(self, cut: TopicCut, appended_at: int) -> tuple[Beginning, ...]:
-        """Return where to read each partition of a cut from, so that all before the cut that was
-        appended at or after an instant (UTC milliseconds) is read, or found to be a hole.
+        """Return where to read each partition of a cut from, to get all that was appended since an
+        instant.
 
-        A record that was stamped far ahead long ago doesn't count: what lies before the last cut
-        of a day earlier isn't read. Raises CloseError where Kafka must be asked and can't be.
+        All that was appended at or after `appended_at` (UTC milliseconds) and before the cut is
+        then read, or found to be a hole. Reading never begins before the last recorded cut that is
+        a day or more older than the instant. So a record stamped far ahead long ago has no effect.
+        Raises CloseError if Kafka is needed and doesn't answer.
         """
         found = cache(lambda: self._offsets.at(cut.topic, len(cut.offsets), appended_at))
         return self._since(cut, appended_at, found)
 
     def stored_since(self, cut: TopicCut, appended_at: int) -> tuple[Beginning, ...]:
-        """Return the same by what is stored alone: what isn't counts as removed from Kafka."""
+        """Return the same as `since`, from what is stored alone; other offsets count as removed
+        from Kafka.
+        """
         removed = [OffsetAtTime(end, end, end) for end in cut.offsets]
         return self._since(cut, appended_at, lambda: removed)
 
@@ -170,7 +177,9 @@ class Cuts:
         )
 
     def _lowest(self, cut: TopicCut, appended_at: int) -> tuple[int, ...]:
-        """The last recorded cut of a topic that is a day or more before an instant, if any."""
+        """Return the offsets of the last cut a day or more before an instant; empty if there is
+        none.
+        """
         for instant in reversed(self.instants()):
             if milliseconds(instant + _DAY) <= appended_at:
                 other = self.recorded(cut.topic, instant)
@@ -181,7 +190,7 @@ class Cuts:
     def _look_up(
         self, topic: str, topic_id: UUID, partitions: int, instant: dt.datetime
     ) -> TopicCut:
-        """Find a cut, between its recorded neighbours: never past a later one, nor before one."""
+        """Find a cut. It is never before an earlier recorded cut, and never past a later one."""
         at = milliseconds(instant)
         found = self._offsets.at(topic, partitions, at)
         earlier, later = self._neighbours(topic, topic_id, instant, partitions)
@@ -194,13 +203,13 @@ class Cuts:
     def _neighbours(
         self, topic: str, topic_id: UUID, instant: dt.datetime, partitions: int
     ) -> tuple[list[int], list[int]]:
-        """The highest offsets of all earlier cuts, and the lowest of all later ones."""
+        """Return the highest offsets of all earlier cuts, and the lowest of all later cuts."""
         earlier, later = [0] * partitions, [_NO_OFFSET] * partitions
         for at in self.instants():
             other = self.recorded(topic, at) if at != instant else None
             if other is None or other.topic_id != topic_id:
                 continue
-            # A partition that the other cut doesn't know was not there yet.
+            # a partition that the other cut doesn't know didn't exist then
             for number, offset in enumerate(other.offsets[:partitions]):
                 if at < instant:
                     earlier[number] = max(earlier[number], offset)

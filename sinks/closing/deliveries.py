@@ -1,8 +1,7 @@
-"""The deliveries of a drop: to each of its export's locations, each with its own receipt.
+"""Deliver a drop to each of its export's locations, with a receipt for each.
 
-Where the drop is brought to is kept in the ledger as soon as it's there, file by file: what one
-location failed to take is tried again by the next run, and what others have, whose partners may
-have taken their file away by then, is left alone.
+The ledger records each file as soon as a location has it. If a location fails, the next run tries
+it again and leaves the others alone: their partners may have fetched their files by then.
 """
 
 from __future__ import annotations
@@ -37,48 +36,49 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 Files: TypeAlias = Mapping[str, Path]
-"""What a location gets of a drop, by its name there, in order."""
+"""The files of a drop that a location gets, by their names there, in order."""
 KnownReceipt: TypeAlias = Callable[[Consignment, str, str], Receipt | None]
-"""Gives the receipt of a drop's file at a location, where there is one already."""
+"""Returns the receipt of a drop's file at a location, if there is one."""
 
 _LONGEST_PAUSE_SECONDS: Final = 60.0
-"""Between two attempts: by then a server that was restarted answers."""
+"""Longest pause between two attempts: by then a restarted server answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What is delivered of a drop."""
+    """What is delivered of a drop: its file and manifest, and which drop it is."""
 
     drop: Consignment
     folder: Folder
     name: str
-    file: Path | None  # None where an empty window's file is skipped
+    file: Path | None  # None if the file of an empty window is skipped
     manifest: Manifest
 
 
 Bring: TypeAlias = Callable[[str, Delivery, Files], Sequence[Receipt]]
-"""Brings a drop to the location of a name, by its files."""
+"""Delivers the files of a drop to the location of this name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deliveries:
-    """Brings drops to places."""
+    """Delivers drops to locations."""
 
     destinations: Mapping[str, Destination]
     receipts: Receipts
     scratch: Path
 
     def deliver(self, delivery: Delivery, locations: Sequence[str]) -> tuple[Receipt, ...]:
-        """Bring a drop to each of `locations`, and return the receipts of all its files.
+        """Deliver a drop to each of `locations`, and return the receipts of all its files.
 
-        One that fails, in whatever way, doesn't keep it from the others. Raises DeltadropError for
-        those that failed; doing it again is safe.
+        If a location fails, for any reason, the others still get the drop; then DeltadropError is
+        raised for those that failed. Running it again is safe.
         """
         return self._deliver(delivery, locations, self._unless_received)
 
     def deliver_again(self, delivery: Delivery, locations: Sequence[str]) -> tuple[Receipt, ...]:
-        """Bring a drop to each of `locations` that doesn't have it now, whatever the receipts of
-        earlier deliveries say; see `deliver`.
+        """Deliver a drop to each of `locations` that doesn't have it now; see `deliver`.
+
+        Receipts of earlier deliveries don't count.
         """
         return self._deliver(delivery, locations, self._again)
 
@@ -105,7 +105,10 @@ class Deliveries:
     def deliver_where_found(
         self, delivery: Delivery, locations: Sequence[str]
     ) -> tuple[Receipt, ...]:
-        """Return the receipts of the locations that have a drop; it is brought to no other."""
+        """Return the receipts of the locations that have a drop already; no other location gets it.
+
+        Files that such a location lacks are delivered to it.
+        """
         name = delivery.name if delivery.file else f"{delivery.name}{MANIFEST_ENDING}"
         return self._deliver(
             delivery,
@@ -124,9 +127,10 @@ class Deliveries:
     def taken(
         self, folder: Folder, name: str, locations: Sequence[str]
     ) -> Iterator[tuple[str, str]]:
-        """Yield the locations that have a file of a drop of this name, each with that file's name.
+        """Yield the locations that have a file of a drop with this name, each with that file's
+        name.
 
-        One that can't tell now is left out: what it has is never overwritten anyhow.
+        A location that doesn't answer is left out: a delivery never overwrites what it has.
         """
         for location in locations:
             found = self._found(folder, self._names(name, location), location)
@@ -134,7 +138,7 @@ class Deliveries:
                 yield location, found
 
     def _names(self, name: str, location: str) -> Iterator[str]:
-        """What a location gets of a drop of this name, in order."""
+        """Yield the names of the files that a location gets of a drop with this name, in order."""
         terms = self._destination(location).terms
         yield name
         if terms.manifests:
@@ -143,7 +147,7 @@ class Deliveries:
             yield f"{name}{terms.ready_file}"
 
     def _found(self, folder: Folder, names: Iterable[str], location: str) -> str | None:
-        """The first of the names that a location has; None also where it can't be asked."""
+        """Return the first of these names that a location has; None also if it doesn't answer."""
         try:
             place = self._destination(location).location
             return next((name for name in names if place.find(folder, name)), None)
@@ -152,7 +156,7 @@ class Deliveries:
             return None
 
     def may_have(self, folder: Folder, name: str, locations: Sequence[str]) -> bool:
-        """Whether any of the locations has a file of this name, or can't be asked."""
+        """Whether any of the locations has a file of this name, or doesn't answer."""
         try:
             return any(self._destination(each).location.find(folder, name) for each in locations)
         except DeliveryError:
@@ -173,8 +177,9 @@ class Deliveries:
     def _bring(
         self, location: str, delivery: Delivery, files: Files, known: KnownReceipt
     ) -> Sequence[Receipt]:
-        """Deliver the files that have no receipt, and note each: where a later one fails, the
-        partner may have taken the earlier ones away before the next run.
+        """Deliver the files that have no receipt, and record a receipt for each.
+
+        If a later file fails, the partner may fetch the earlier ones before the next run.
         """
         place, terms = self._destination(location), self._destination(location).terms
         until = time.monotonic() + terms.total_seconds
@@ -191,7 +196,10 @@ class Deliveries:
         return receipts
 
     def _destination(self, name: str) -> Destination:
-        """Give a place by its name: a recorded definition may name one that is gone by now."""
+        """Return a location by its name; raises DeliveryError if the settings no longer have it.
+
+        A recorded definition may name a location that was removed since.
+        """
         if name not in self.destinations:
             raise DeliveryError(
                 f"location '{name}' isn't in the settings any more",
@@ -201,8 +209,10 @@ class Deliveries:
 
     @contextmanager
     def _files(self, delivery: Delivery, location: str, *, is_alone: bool) -> Iterator[Files]:
-        """What a location gets, in order: the ready file is the last (SPEC §7). It says that the
-        file may be read: where an empty window's is skipped, there is none.
+        """Provide the files that a location gets, in order; the ready file is the last (SPEC §7).
+
+        The ready file says that the file may be read. If the file of an empty window is skipped,
+        there is no ready file.
         """
         terms, files = self._destination(location).terms, {}
         with scratch_folder(self.scratch) as scratch:
@@ -222,10 +232,11 @@ class Deliveries:
 
 
 def _own(delivery: Delivery, location: str, scratch: Path) -> Path:
-    """A drop's file for one of several locations, with the bytes that were made.
+    """Return a drop's file for one of several locations, after a check of its checksum.
 
-    The transferbox gets a copy: what it links, a consumer may change there before the next
-    location has it.
+    The transferbox links its file, and a consumer may change that file before the next location has
+    it. So the transferbox gets a copy. Raises DeliveryError if the file was changed or can't be
+    copied.
     """
     assert delivery.file is not None
     _, sha256 = content_of(delivery.file, location)
@@ -253,9 +264,9 @@ def with_retries(
     pause: Callable[[float], object] = time.sleep,
     until: float = math.inf,
 ) -> T:
-    """Do something again while it fails with PassingError, after pauses that get longer.
+    """Repeat an action while it fails with PassingError, after pauses that get longer.
 
-    until: on the monotonic clock; no attempt begins later, the first excepted.
+    until: a time of the monotonic clock; no attempt but the first begins after it.
     """
     backoff = Backoff(terms.retry_seconds, _LONGEST_PAUSE_SECONDS)
     for attempt in range(1, terms.attempts):

@@ -1,8 +1,8 @@
 """What must not leave with a drop any more: people who were deleted, and rows that were taken out,
-since its close was decided (SPEC §5 and §6; docs/decisions/deleted-before-delivery.md).
+after its close was decided (SPEC §5 and §6; docs/decisions/deleted-before-delivery.md).
 
-As long as nothing of a drop may have left, they are taken out of it. Where something has left, a
-revision takes its place, and the drop goes nowhere else.
+As long as no file of a drop may have left, they are taken out of it. Once a file may have left, a
+revision takes the drop's place, and no further location gets the drop.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ __all__ = ["DELETED_SINCE", "DeparturePolicy"]
 log = structlog.get_logger(__name__)
 
 DELETED_SINCE: Final = "people were deleted since"
-"""Why a drop was made again, where nobody has given another reason."""
+"""The reason of a revision that was made for deleted people, if nobody gave another reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeparturePolicy:
-    """Decides what leaves of a drop whose close was decided earlier."""
+    """Decides what may leave with a drop whose close was decided earlier."""
 
     intentions: Intentions
     maker: DropMaker
@@ -43,19 +43,22 @@ class DeparturePolicy:
     deliveries: Deliveries
 
     def deletions_now(self, intent: Intent) -> tuple[Deletion, ...]:
-        """Return the deletions that were recorded after a close's cut, up to now."""
+        """Return the deletions that are known now and were recorded after the close's cut."""
         return self.intentions.deletions_since(intent)
 
     def as_it_would_leave(self, intent: Intent) -> Intent:
-        """Return what would decide a drop of which nothing has left, if a run went on with it now;
-        records nothing.
+        """Return the intent by which a run would make the drop now, if no file of it has left.
+
+        Records nothing.
         """
         rows = self.intentions.rows_taken_out(intent.choices)
         return intent.without(self.deletions_now(intent), rows)
 
     def take_out(self, record: CloseRecord) -> CloseRecord:
-        """Take people and rows out of the drop of a close that an earlier run began, unless
-        something of it may have left; return the record with what decides it from now on.
+        """Take newly deleted people and taken-out rows out of the drop of a close that was begun.
+
+        If a file of the drop may have left, nothing is taken out. Returns the record with what
+        decides the drop from now on.
         """
         decides = record.decides
         deletions = self._new_deletions(decides)
@@ -71,8 +74,9 @@ class DeparturePolicy:
         return self.ledger.record_removal(record, removal)
 
     def refuse_outdated(self, made_of: CloseRecord, now: CloseRecord) -> None:
-        """Raise CloseError where another run has taken people, or rows, out of a drop since it was
-        made: that run goes on with the close.
+        """Raise CloseError if another run has taken people or rows out of a drop since it was made.
+
+        That other run continues the close.
         """
         before, decides = made_of.decides, now.decides
         if decides == before:
@@ -87,11 +91,12 @@ class DeparturePolicy:
         )
 
     def supersede(self, drop: Drop) -> Sequence[Receipt] | None:
-        """Let a revision take the place of a drop of which something has left, and which shows
-        people who were deleted since: it goes to all locations, and the drop to no other.
+        """Let a revision replace a drop that has partly left and shows people who were deleted
+        since.
 
-        Records the revision, and returns the receipts of the locations that have the drop; None
-        where the drop may go on.
+        All locations get the revision, and no further location gets the drop. Records the revision
+        and returns the receipts of the locations that have the drop. Returns None if nobody was
+        deleted, or if the bytes stay the same; the drop may then be delivered.
         """
         deletions = self._new_deletions(drop.intent)
         if deletions is None:
@@ -106,12 +111,12 @@ class DeparturePolicy:
         return self.deliveries.deliver_where_found(drop.delivery, drop.locations)
 
     def _new_deletions(self, intent: Intent) -> tuple[Deletion, ...] | None:
-        """The deletions known now, if there are others than those that decided a drop."""
+        """Return the deletions known now; None if the drop was decided by all of them."""
         deletions = self.deletions_now(intent)
         return None if set(deletions) <= set(intent.deletions) else deletions
 
     def _may_have_left(self, intent: Intent) -> bool:
-        """Whether a location has a file of a close's drop, had it, or can't be asked."""
+        """Whether a location has or had a file of a close's drop, or doesn't answer."""
         export = intent.decided_export
         name, locations = export.file_name(intent.instant), export.definition.deliver
         folder = Folder(export.definition.entity, export.name)

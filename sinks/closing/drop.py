@@ -1,4 +1,4 @@
-"""A drop made in a scratch folder: selected, rendered, balanced, and not delivered yet."""
+"""A drop in a scratch folder: selected, rendered and balanced, but not delivered yet."""
 
 from __future__ import annotations
 
@@ -28,23 +28,24 @@ __all__ = ["Drop", "DropMaker", "released_of"]
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """A drop made and not delivered yet: the file in a scratch folder, and its manifest.
+    """A drop that isn't delivered yet: its file in a scratch folder, and its manifest.
 
-    intent: what decided it. revision: the number of the one that it is; 0 for that of the close.
-    waiting: the facts that still wait for their campaign, as Parquet; None where it keeps none.
+    intent: what decided it. revision: the number of the revision that it is; 0 for the drop of the
+    close. waiting: the facts that still wait for their campaign, as Parquet; None if no
+    fact waits.
     """
 
     intent: Intent
     revision: int
     name: str
-    file: Path | None  # None where an empty window's file is skipped
+    file: Path | None  # None if the file of an empty window is skipped
     manifest: Manifest
     rendered: Rendered
     waiting: bytes | None
 
     @property
     def locations(self) -> Sequence[str]:
-        """The locations that it goes to."""
+        """The locations that it is delivered to."""
         return self.intent.decided_export.definition.deliver
 
     @property
@@ -56,7 +57,7 @@ class Drop:
         return Delivery(to, folder, self.name, self.file, self.manifest)
 
     def outcome(self, receipts: Sequence[Receipt]) -> CloseOutcome:
-        """What the ledger has of it, once it is delivered."""
+        """Return the outcome to be recorded once it is delivered."""
         entry = self.manifest.file
         return CloseOutcome(
             drop_id=self.manifest.drop,
@@ -72,7 +73,9 @@ class Drop:
         )
 
     def held(self, reasons: tuple[str, ...]) -> Held:
-        """What the ledger has of it, if it isn't sent."""
+        """Return the entry to be recorded if it is held instead of sent. reasons: one for each
+        guard rail.
+        """
         return Held(
             reasons=reasons,
             rows=self.rendered.rows,
@@ -89,7 +92,7 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class DropMaker:
-    """Makes drops of intents; of one intent always the same bytes."""
+    """Makes drops from intents; the same intent always gives the same bytes."""
 
     selection: Selection
     scratch: Path
@@ -98,17 +101,17 @@ class DropMaker:
     def made(
         self, intent: Intent, released: Released | None = None, revision: Revision | None = None
     ) -> Iterator[Drop]:
-        """Make a drop in a scratch folder, which goes when the context ends.
+        """Make a drop in a scratch folder, which is removed when the context ends.
 
-        released: why it was held and let go, for its manifest. Raises CloseError where it can't be
-        made, or its rows don't add up.
+        released: why it was held and released, for its manifest. Raises CloseError if the drop
+        can't be made or its rows don't add up.
         """
         export, number = intent.decided_export, revision.number if revision else 0
         with scratch_folder(self.scratch) as folder:
             selection = self.selection.select(intent, export)
             with entering(export.name, CloseStep.SELECT, selection) as selected:
                 name = str(export.file_name(intent.instant, number))
-                # The name within an archive stays: the same lines give the same bytes.
+                # the name within an archive stays, so that the same lines give the same bytes
                 inner_name = export.inner_name(intent.instant)
                 file = folder / name
                 layout = replace(export.layout, block_bytes=intent.block_bytes)
@@ -121,7 +124,7 @@ class DropMaker:
 
 
 def released_of(record: CloseRecord) -> Released | None:
-    """Return why a close's drop was held and let go, for its manifest; None where it wasn't."""
+    """Return why a close's drop was held and released, for its manifest; None if it wasn't."""
     if record.held is None or record.release is None:
         return None
     return Released(held_because=record.held.reasons, reason=record.release.reason)

@@ -1,4 +1,4 @@
-"""A file name that is taken already: by another window, or by a file that isn't ours (SPEC §7)."""
+"""Refuse file names that are taken, by another window or by a file that isn't ours (SPEC §7)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ __all__ = ["refuse_taken_name"]
 def refuse_taken_name(
     export: Export, instant: dt.datetime, ledger: Ledger, deliveries: Deliveries
 ) -> None:
-    """Refuse a close whose file would have a name that is taken, before it is begun. The ledger is
-    asked too: partners take their files away.
+    """Refuse a close, before it begins, if its file would get a name that is taken.
 
-    Raises WrongCloseError where another window of the export has the name, CloseError where a
-    location has a file of it.
+    The ledger is looked up too, as partners take their files away. Raises WrongCloseError if
+    another window of the export has the name, CloseError if a location has a file of that name.
     """
     name = str(export.file_name(instant))
     window = _closed_with(ledger, export.name, name)
@@ -35,7 +34,7 @@ def refuse_taken_name(
 
 
 def _closed_with(ledger: Ledger, export: str, name: str) -> dt.datetime | None:
-    """Return the window of an export whose drop has a name, or will have: it may be half done."""
+    """Return the window of an export whose drop has this name, or will have it when finished."""
     for instant in reversed(list(ledger.closes(export))):
         outcome = ledger.outcome(export, instant)
         delivered = outcome and _name_delivered(outcome)
@@ -45,8 +44,9 @@ def _closed_with(ledger: Ledger, export: str, name: str) -> dt.datetime | None:
 
 
 def _name_delivered(outcome: CloseOutcome) -> str | None:
-    """The name that an outcome has; where an empty window's file was skipped, the manifest that
-    was sent has it.
+    """Return the file name of an outcome; None if nothing was sent.
+
+    If the file of an empty window was skipped, the name comes from the manifest that was sent.
     """
     if outcome.file is not None:
         return outcome.file
@@ -61,9 +61,9 @@ def _name_decided(ledger: Ledger, export: str, instant: dt.datetime) -> str | No
 
 
 def _taken_name(export: Export, name: str, owner: dt.datetime | str) -> CloseError:
-    """Return the error that says who has a name, and what settles that.
+    """Return the error that says who has a name, and how to settle that.
 
-    owner: another window, or a location where a file that isn't of this export has it.
+    owner: another window of the export, or a location with a file that isn't of this export.
     """
     where = f"export '{export.name}'"
     if isinstance(owner, dt.datetime):

@@ -1,7 +1,7 @@
-"""Guard rails: what a drop must be like to be sent without a person's word. One that breaks any is
-held, whole and proven as it is.
+"""Guard rails: a drop that breaks one isn't sent until a person releases it. A held drop is
+complete.
 
-They are of deltas: an initial drop, which is closed by hand, has none.
+Guard rails apply to deltas. An initial drop, which a person closes, has none.
 """
 
 from __future__ import annotations
@@ -26,15 +26,17 @@ from sinks.wording import counted
 __all__ = ["Figures", "broken", "rows_of_weekday"]
 
 _USUAL_DROPS: Final = 4
-"""Earlier drops of a weekday to compare with, where the definition doesn't say."""
+"""Earlier drops of a weekday to compare with, if the definition has no number."""
 _FEWEST_DROPS: Final = 2
-"""Earlier drops of a weekday that there must be to compare with: one alone says little."""
+"""Fewest earlier drops of a weekday to compare with: a single one says little."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What guard rails look at. `unknown_campaigns`: activities whose campaign isn't known, those
-    that still wait for it among them.
+    """The figures that guard rails check.
+
+    unknown_campaigns: activities whose campaign isn't known, including those that still wait
+    for it.
     """
 
     rows: int
@@ -44,7 +46,7 @@ class Figures:
 
     @classmethod
     def of(cls, manifest: Manifest) -> Figures:
-        """Take them from a drop's manifest."""
+        """Take the figures from a drop's manifest."""
         outcomes = manifest.balance.outcomes
         unknown = (Outcome.WAITING, Outcome.UNKNOWN_CAMPAIGN)
         return cls(
@@ -58,9 +60,9 @@ class Figures:
 def broken(
     rails: GuardRailsDefinition, figures: Figures, earlier: Callable[[int], Sequence[int]]
 ) -> tuple[str, ...]:
-    """Say which rails a drop breaks; nothing if none.
+    """Return a sentence for each guard rail that a drop breaks; empty if it breaks none.
 
-    earlier: the rows of that many earlier drops of the same weekday, fewer where there are fewer.
+    earlier: returns the rows of up to that many earlier drops of the same weekday.
     """
     found = [*_rows(rails, figures.rows), *_at_most(rails, figures)]
     if rails.weekday_percent is not None:
@@ -70,8 +72,10 @@ def broken(
 
 
 def rows_of_weekday(ledger: Ledger, export: Export, intent: Intent, drops: int) -> list[int]:
-    """Return the rows of the last drops that closed at the export's hour on the weekday of this
-    one, latest first; none for a window that was cut by hand.
+    """Return the rows of earlier drops that closed on the same weekday, latest first.
+
+    Only drops of a whole regular window at the export's hour count. Empty if the window of this
+    intent doesn't end at the export's hour. drops: how many at most.
     """
     own, hour = zone(export.zone_name), export.definition.schedule.hour
     local = intent.instant.astimezone(own)
@@ -117,7 +121,7 @@ def _at_most(rails: GuardRailsDefinition, figures: Figures) -> Iterator[str]:
 def _weekday(rows: int, percent: int, earlier: Sequence[int]) -> Iterator[str]:
     usual = median(earlier) if len(earlier) >= _FEWEST_DROPS else 0
     if not usual:
-        return  # nothing to be near to
+        return  # nothing to compare with
     low = max(math.floor(usual * (100 - percent) / 100), 0)
     high = math.ceil(usual * (100 + percent) / 100)
     if not low <= rows <= high:

@@ -1,6 +1,7 @@
-"""Decide a drop before it is made: its window, what is read for it, and the deletions to honour.
+"""Decide a drop before it is made: its window, what is read for it, and which deletions it honours.
 
-What is decided here is recorded as the intent; from then on the bytes of the drop are fixed.
+The decision is recorded as the intent. From then on the bytes of the drop are fixed, unless people
+or rows are taken out of it (`departure.py`).
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ WITH_STATE = frozenset(
         Kind.FILE_ACTIVITY,
     }
 )
-"""The kinds of which closes must know what came before their window. Changes are facts of their
-own: of them only what repeats are told from is read.
+"""The kinds of topics whose state before a window matters to closes. Other topics hold facts of
+their own: closes read them before a window only to recognise repeats.
 """
 
 LaterDeletions = Callable[[Topic, TopicCut, Sequence[Choice]], tuple[Deletion, ...]]
@@ -59,8 +60,11 @@ LaterDeletions = Callable[[Topic, TopicCut, Sequence[Choice]], tuple[Deletion, .
 
 @dataclass(frozen=True, slots=True)
 class _Reach:
-    """The topics that a close reads, its own first, and by name: where its window starts in them
-    (with the topic where that wasn't there yet) and ends, and what is known as of its start.
+    """The topics that a close reads, its own first, and what it reads of them.
+
+    starts: the cut where the window begins, by topic; missing if the topic was created again since.
+    cuts: the cut where the window ends, by topic. bases: the base at or before the start, by topic,
+    if there is one.
     """
 
     topics: Sequence[Topic]
@@ -70,18 +74,18 @@ class _Reach:
 
     @property
     def own(self) -> Topic:
-        """The topic whose events the export is of."""
+        """The topic whose events the export has."""
         return self.topics[0]
 
     @property
     def cut(self) -> TopicCut:
-        """Where the window ends."""
+        """The cut of its own topic where the window ends."""
         return self.cuts[self.own.name]
 
 
 @dataclass(frozen=True, slots=True)
 class Intentions:
-    """Makes intents."""
+    """Decides the drops of closes, and records the decisions as intents."""
 
     prefix: str
     repeat_hours: int
@@ -101,13 +105,16 @@ class Intentions:
         initial: bool = False,
         loss: str = "",
     ) -> Intent:
-        """Return the intent of a close: the one recorded before, or a new one.
+        """Return the intent of a close: the recorded one, or a new one.
 
         initial: every living row at the cut instead of a window's changes (SPEC §3, *initial
-        drop*). loss: why a person lets the drop go without what is lost, if so. Raises HeldError
-        where what it reads can't be proven complete, or an earlier drop is held; CloseError where
-        an earlier close of the export is after this instant or not finished, or an initial drop
-        isn't its first.
+        drop*). loss: a person's reason why the drop may lack lost offsets; empty if nobody accepted
+        that.
+
+        Raises HeldError if what the close reads can't be proven complete, or an earlier drop is
+        held. Raises CloseError if an earlier close of the export isn't finished, if a later one was
+        begun, or if an initial drop isn't the export's first. Raises DefinitionError if the
+        definition is that of another export now.
         """
         recorded = self.ledger.intent(export.name, instant)
         if recorded is not None and recorded.initial >= initial:
@@ -142,7 +149,7 @@ class Intentions:
         return self._recorded(export, _without_needless_reason(intent), previous)
 
     def deletions_since(self, intent: Intent) -> tuple[Deletion, ...]:
-        """Return the deletions that were recorded after a close's cut, up to now."""
+        """Return the deletions that are known now and were recorded after the close's cut."""
         profiles = profile_topic(intent.decided_export.topic(self.prefix))
         cut = self.cuts.recorded(profiles.name, intent.instant)
         if cut is None:  # it doesn't read profiles
@@ -150,7 +157,7 @@ class Intentions:
         return self._later_than(profiles, cut, intent.choices)
 
     def rows_taken_out(self, choices: Sequence[Choice]) -> tuple[TakenOutPath, ...]:
-        """Return the rows that were taken out by now, of what choices reach."""
+        """Return the rows, among those that the choices include, that are taken out by now."""
         return taken_out_of(self.partitions, choices)
 
     def _later_than(
@@ -160,13 +167,16 @@ class Intentions:
         return self.later_deletions(profiles, cut, own)
 
     def prove(self, cut: TopicCut, base: Base | None) -> tuple[Choice, ...]:
-        """Return a whole tiling of a topic from its base (or its beginning) to a cut."""
+        """Return a tiling of a topic from its base (None: its beginning) to a cut; raises as
+        `prove`.
+        """
         needs = self._needs(cut, base.cut if base else None)
         return self.completeness.prove(needs, progress=lambda _: None)
 
     def _removed_before(self, reach: _Reach) -> Iterator[str]:
-        """Warn of what Kafka had removed before the installation first read a partition: what
-        repeats it can't be told.
+        """Warn of what Kafka had removed before the installation first read a partition.
+
+        A close can't recognise repeats of removed events.
         """
         for topic in reach.topics:
             start = reach.starts.get(topic.name)
@@ -179,7 +189,7 @@ class Intentions:
                     )
 
     def _of_clocks(self, window: Sequence[Span], choices: Sequence[Choice]) -> Iterator[str]:
-        """Warn of append times within a window that a broker's wrong clock has stamped."""
+        """Warn of append times within a window that a broker's wrong clock has written."""
         chosen = {choice.partition: choice.tiling for choice in choices}
         for span in window:
             owner = span.partition
@@ -194,27 +204,31 @@ class Intentions:
                 yield f"a broker's clock is wrong: {where} {faults[0]}{more}"
 
     def _accept_loss(self, drop: str, needs: Sequence[Need], reason: str) -> None:
-        """Record what is lost of all that a close reads: later closes know of it."""
+        """Record the losses among all that a close reads, so that later closes know of them."""
         lost = self.completeness.gone(needs)
         log.warning("loss accepted", drop=drop, lost=[str(span) for span in lost], reason=reason)
         self.completeness.losses.accept(lost, drop, reason)
 
     def _is_initial(self, export: Export, instant: dt.datetime, *, wanted: bool) -> bool:
-        """Whether a close makes the initial drop. What was asked for is recorded before it is
-        proven: a run that goes on where this one is held or killed makes it as well.
+        """Whether a close makes the initial drop.
+
+        The request is recorded before the close is proven: if this run is held or killed, the run
+        that continues the close makes the initial drop as well.
         """
         if wanted:
             self.refuse_initial(export)
             self.ledger.request_initial(export.name, instant)
             return True
-        if export.type.line is not Line.ROW:  # it can have none
+        if export.type.line is not Line.ROW:  # it can't have an initial drop
             return False
         requested_before = self.ledger.is_initial_requested(export.name, instant)
         return requested_before and not any(self.ledger.closes(export.name))
 
     def refuse_initial(self, export: Export) -> None:
-        """Refuse the initial drop of an export that can have none: it is of rows, and an export's
-        first, as later ones are deltas on it. Raises WrongCloseError.
+        """Refuse an initial drop if the export can't have one; raises WrongCloseError.
+
+        Only exports of rows have an initial drop. It is the export's first drop, as later ones are
+        deltas on it.
         """
         if export.type.line is not Line.ROW:
             rows = ", ".join(kind.name for kind in EXPORT_TYPES.values() if kind.line is Line.ROW)
@@ -242,7 +256,7 @@ class Intentions:
             )
         if closes and self.ledger.outcome(export.name, closes[-1]) is None:
             record = self.ledger.record_of(export.name, closes[-1])
-            if record and record.waiting:  # windows are closed in order: the later ones wait
+            if record and record.waiting:  # windows are closed in order, so later ones wait
                 raise record.waiting.error(export.name, closes[-1])
             raise CloseError(
                 what=f"the close at {stamp(closes[-1])} was begun and not finished",
@@ -252,8 +266,9 @@ class Intentions:
         return closes[-1] if closes else None
 
     def _refuse_another(self, export: Export, previous: dt.datetime | None) -> None:
-        """Refuse to go on in the chain of another export: a change of database, table, type or
-        event type makes a new one (SPEC §4).
+        """Refuse to continue the chain of another export; raises DefinitionError.
+
+        A change of database, table, type or event type makes another export (SPEC §4).
         """
         before = self.ledger.intent(export.name, previous) if previous else None
         then = before.decided_export.identity if before else export.identity
@@ -263,8 +278,10 @@ class Intentions:
             raise DefinitionError([Fault(f"export '{export.name}'", what, hint)])
 
     def _recorded(self, export: Export, intent: Intent, previous: dt.datetime | None) -> Intent:
-        """Record an intent, if its window is the one that follows the previous: nothing is in two
-        drops. Another run may have been first; not with a delta, where the initial drop is wanted.
+        """Record an intent and return the recorded one, which another run may have recorded first.
+
+        Raises CloseError if another close has claimed the same window, so that no event is in two
+        drops. Raises WrongCloseError if an initial drop is wanted and a delta is recorded.
         """
         owner = self.ledger.claim(intent.export, previous, intent.instant)
         if owner != intent.instant:
@@ -281,12 +298,14 @@ class Intentions:
     def _reach(
         self, export: Export, start: dt.datetime, instant: dt.datetime, *, begins: bool
     ) -> _Reach:
-        """What a close reads. begins: it is the export's first, which has nothing to do with what
-        a topic that was created again had held before.
+        """Return what a close reads.
+
+        begins: this is the export's first close. It then ignores the earlier incarnation of a topic
+        that was created again.
         """
         topics = export.topics_read(self.prefix)
         names = [topic.name for topic in topics]
-        # The earlier cut first: a later one is never before it.
+        # in this order, so that the later cut is never before the earlier one
         starts, cuts = self.cuts.take(names, start), self.cuts.take(names, instant)
         anew = [name for name in names if begins and not starts[name].is_of(cuts[name])]
         if anew:
@@ -302,14 +321,16 @@ class Intentions:
         return _Reach(topics, starts, cuts, bases)
 
     def _all_needs(self, reach: _Reach) -> list[Need]:
-        """What is read of all topics, the export's own first."""
+        """Return what is read of all topics, the export's own first."""
         known = {name: base.cut for name, base in reach.bases.items()} | _stateless(reach)
         names = [topic.name for topic in reach.topics]
         return [need for name in names for need in self._needs(reach.cuts[name], known.get(name))]
 
     def _needs(self, cut: TopicCut, known: TopicCut | None) -> list[Need]:
-        """What is read of a topic up to a cut, where the state at an earlier one is known: what
-        came since, and what repeats are told from; all of it where none is known.
+        """Return what is read of a topic up to a cut.
+
+        known: the cut at which its state is known. From there on everything is read, and before it
+        what is needed to recognise repeats. None: everything is read.
         """
         if known is None:
             return [Need(span.partition, None, span.next) for span in spans(None, cut)]
@@ -324,8 +345,10 @@ class Intentions:
         ]
 
     def _remembered(self, known: TopicCut) -> tuple[Beginning, ...]:
-        """Where to read each partition from, so that repeats of what Kafka carried in the hours
-        before a cut are recognised, whether or not it was stored (SPEC §3, *Readings settled*).
+        """Return where to read each partition from, to recognise repeats of earlier events.
+
+        These are the events that were in Kafka in the hours before a cut, stored or not (SPEC §3,
+        *Readings settled*).
         """
         since = milliseconds(known.instant) - self.repeat_hours * _MS_PER_HOUR
         return self.cuts.since(known, since)
@@ -338,7 +361,7 @@ class Intentions:
 
 
 def _stateless(reach: _Reach) -> dict[str, TopicCut]:
-    """Where the export's own topic has no state, all that was known of it is its window's start."""
+    """Return the window's start as the known cut of the export's own topic, if it has no state."""
     own = reach.own
     if own.kind in WITH_STATE or own.name not in reach.starts:
         return {}
@@ -346,5 +369,5 @@ def _stateless(reach: _Reach) -> dict[str, TopicCut]:
 
 
 def _without_needless_reason(intent: Intent) -> Intent:
-    """Leave the reason for a loss out where nothing is lost."""
+    """Remove the reason for a loss if nothing is lost."""
     return intent if lost_of_intent(intent) else replace(intent, loss="")

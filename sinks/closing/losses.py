@@ -1,12 +1,12 @@
 """Lost offsets: neither stored nor in Kafka any more. A close that would read them is held.
 
-A person may accept a loss for an export's window (`release … --accept-loss`). That is recorded by
-partition, and from then on what else reads these offsets (the state of later closes, bases,
-erasure) goes on without them; another export whose own window has them is held all the same, until
-its loss is accepted too.
+A person may accept a loss for an export's window (`release … --accept-loss`). The loss is recorded
+by partition. From then on everything else that reads these offsets goes on without them: the state
+of later closes, bases, erasure. Another export whose own window has them is still held, until its
+loss is accepted too.
 
-Offsets that were passed over (SPEC §6) are lost as well, to all exports at once: they are covered,
-so that no close is held for them, and manifests tell of them.
+Offsets that were passed over (SPEC §6) are lost as well, for all exports at once. They are covered,
+so no close is held for them; manifests warn of them.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Losses:
     store: Store
 
     def accept(self, lost: Sequence[Span], drop: str, reason: str) -> None:
-        """Record that a person accepts these losses, for a drop, with a reason."""
+        """Record that a person accepts these losses, for a drop and with a reason."""
         for span in lost:
             name = str(LossPath(span.partition, span.first, span.next))
             fields = {"drop": drop, "reason": reason}
@@ -67,7 +67,7 @@ class Losses:
         return [Hole(path.first, path.next) for path in sorted(paths)]
 
     def without(self, partition: TopicPartition, holes: Sequence[Hole]) -> list[Hole]:
-        """Return what of these holes is not an accepted loss."""
+        """Return the parts of these holes that are not accepted losses."""
         if not holes:
             return []
         accepted = self.accepted(partition)
@@ -75,7 +75,7 @@ class Losses:
 
 
 def lost_of_window(window: Sequence[Span], choices: Sequence[Choice]) -> tuple[Span, ...]:
-    """Return the offsets of a window that its choices don't have."""
+    """Return the offsets of a window that its choices lack."""
     chosen = {choice.partition: choice.tiling for choice in choices}
     return tuple(
         Span(span.partition, max(hole.first, span.first), min(hole.next, span.next))
@@ -87,7 +87,7 @@ def lost_of_window(window: Sequence[Span], choices: Sequence[Choice]) -> tuple[S
 
 
 def lost_of_intent(intent: Intent) -> tuple[Span, ...]:
-    """Return all offsets that a close was to read and could not, of its window and of its state."""
+    """Return the offsets that a close should read and can't, of its window and of its state."""
     lost = []
     for choice in intent.choices:
         owner, tiling = choice.partition, choice.tiling
@@ -100,8 +100,10 @@ def lost_of_intent(intent: Intent) -> tuple[Span, ...]:
 
 @dataclass(frozen=True, slots=True)
 class PassedSpan:
-    """Offsets that were passed over, and why; in_window: of the close's own window, not only of
-    what it reads beside.
+    """Offsets that were passed over, and why.
+
+    in_window: whether they are in the close's own window; otherwise the close only reads them for
+    its state.
     """
 
     span: Span
@@ -110,7 +112,7 @@ class PassedSpan:
 
 
 def passed_over_of_intent(intent: Intent, partitions: Partitions) -> tuple[PassedSpan, ...]:
-    """Return the offsets that were passed over, of all that a close reads."""
+    """Return the passed-over offsets among all that a close reads."""
     found: list[PassedSpan] = []
     for choice in intent.choices:
         owner = choice.partition
@@ -119,7 +121,7 @@ def passed_over_of_intent(intent: Intent, partitions: Partitions) -> tuple[Passe
             if not piece.record.is_passed_over:
                 continue
             why = partitions.record(piece.record).passed_over
-            assert why is not None  # as its name says
+            assert why is not None  # a record of passed-over offsets has it, as its name says
             edges = sorted(
                 {piece.first, piece.next, *_between(first, end, piece.first, piece.next)}
             )
@@ -135,7 +137,7 @@ def _between(low: int, high: int, first: int, end: int) -> list[int]:
 
 
 def _left(hole: Hole, accepted: Sequence[Hole]) -> Iterator[Hole]:
-    """What accepted losses leave of a hole."""
+    """Yield the parts of a hole that accepted losses leave."""
     ends = [hole.first]
     for loss in accepted:
         first, end = max(loss.first, hole.first, ends[-1]), min(loss.next, hole.next)

@@ -1,4 +1,4 @@
-"""The manifest of a drop, from what its close decided, selected and rendered (SPEC §7)."""
+"""Build the manifest of a drop from what its close decided, selected and rendered (SPEC §7)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from sinks.wording import counted
 __all__ = ["manifest_of"]
 
 _SHOWN: Final = 3
-"""Rows that a warning names."""
+"""The most rows that a warning names."""
 
 
 def manifest_of(
@@ -40,7 +40,11 @@ def manifest_of(
     revision: Revision | None,
     released: Released | None,
 ) -> Manifest:
-    """Return the manifest of a drop. name: of its file; revision: the one that it is, if any."""
+    """Return the manifest of a drop.
+
+    name: the name of its file. revision: the revision that the drop is; None for the drop of the
+    close.
+    """
     outcomes = {outcome.label: number for outcome, number in selected.outcomes.items()}
     number = revision.number if revision else 0
     skipped = rendered.rows == 0 and export.definition.when_empty == "skip"
@@ -72,8 +76,9 @@ def manifest_of(
 
 
 def _lost(intent: Intent, passed_over: Sequence[PassedSpan]) -> LostEntry | None:
-    """What the drop lacks: offsets whose loss a person accepted, and offsets of its window that
-    were passed over.
+    """Return what the drop lacks; None if nothing.
+
+    These are offsets whose loss a person accepted, and offsets of its window that were passed over.
     """
     lost = list(lost_of_intent(intent)) if intent.loss else []
     over = [passed for passed in passed_over if passed.in_window]
@@ -105,8 +110,9 @@ def _passed_over(passed: PassedSpan) -> str:
 
 
 def _of_what_was_read(intent: Intent) -> Iterator[str]:
-    """Warn of what was known when the drop was decided, and of offsets that an earlier window lost
-    and that this one's state would have read.
+    """Warn of what was found when the drop was decided, and of lost offsets in its state.
+
+    The latter are offsets that an earlier window lost and that this window's state should have.
     """
     yield from intent.warnings
     for span in () if intent.loss else lost_of_intent(intent):

@@ -49,7 +49,7 @@ class CloseStep(StrEnum):
 
 
 class AttemptResult(StrEnum):
-    """What comes of an attempt at a close."""
+    """The result of an attempt at a close."""
 
     DELIVERED = "delivered"
     WAITING = "waiting"  # the workers haven't stored all of the window yet
@@ -61,7 +61,7 @@ class Watcher(Protocol):
     """An observer of closes; none of its methods raises."""
 
     def took(self, export: str, step: CloseStep, seconds: float) -> None:
-        """Note that a step of a close has ended, in success or failure, after so many seconds."""
+        """Note that a step of a close has ended, in success or failure, after this many seconds."""
 
     def ended(self, export: str, instant: dt.datetime, result: AttemptResult) -> None:
         """Note that an attempt at a close has ended."""
@@ -81,7 +81,7 @@ _WATCHER: Final[ContextVar[Watcher]] = ContextVar("watcher", default=_NOBODY)
 
 @contextmanager
 def watching(watcher: Watcher) -> Iterator[None]:
-    """Register a watcher for all closes within the context, in this thread and those it starts."""
+    """Register a watcher for all closes in the context, in this thread and those it starts."""
     token = _WATCHER.set(watcher)
     try:
         yield
@@ -91,9 +91,9 @@ def watching(watcher: Watcher) -> Iterator[None]:
 
 @contextmanager
 def observed_attempt(export: str, instant: dt.datetime) -> Iterator[None]:
-    """Observe an attempt at a close, which ends when the context ends.
+    """Observe an attempt at a close, which lasts as long as the context.
 
-    An error that isn't a DeltadropError is not observed: turn it into one first.
+    Only a DeltadropError is observed as a failure: turn other errors into one first.
     """
     watcher = _WATCHER.get()
     with bound_contextvars(export=export, instant=instant.isoformat()):
@@ -109,14 +109,14 @@ def observed_attempt(export: str, instant: dt.datetime) -> Iterator[None]:
 
 
 def bind_window(intent: Intent) -> None:
-    """The window is decided: what the attempt under way logs from here on has its offsets."""
+    """Add the offsets of a decided window to the log lines of the attempt under way."""
     if "instant" in get_contextvars():
         bind_contextvars(offsets=intent.window)
 
 
 @contextmanager
 def step(export: str, which: CloseStep) -> Iterator[None]:
-    """A step of a close, which takes as long as the context."""
+    """Observe a step of a close, which lasts as long as the context."""
     began = time.monotonic()
     try:
         yield
@@ -126,7 +126,7 @@ def step(export: str, which: CloseStep) -> Iterator[None]:
 
 @contextmanager
 def entering(export: str, which: CloseStep, context: AbstractContextManager[T]) -> Iterator[T]:
-    """Enter a context; the step takes as long as entering does."""
+    """Enter a context, observed as a step of a close; the step ends when the context is entered."""
     with ExitStack() as stack:
         with step(export, which):
             entered = stack.enter_context(context)

@@ -1,7 +1,7 @@
-"""What Kafka is asked for a close: offsets by time, the ends of a log, and append times.
+"""Look-ups in Kafka for a close: offsets by time, the ends of a log, and append times.
 
-Append times are read from the headers of record batches (Kafka's record batch, version 2): nothing
-is decompressed, so that neither the size of a batch nor what is wrong within it matters.
+Append times are read from the headers of record batches (Kafka's record batch, version 2). Nothing
+is decompressed, so the size of a batch and errors within it don't matter.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 
 _MAGIC: Final = 2
 _READ_OFFSETS: Final = 500_000
-"""Offsets whose append times are read at once, about."""
+"""The most offsets whose append times one call reads."""
 _IDLE_SECONDS: Final = 30.0
-"""How long a broker may bring nothing of a range that it says it has."""
+"""How long a broker may send nothing of a range that it says it has."""
 
 
 @dataclass(frozen=True, slots=True)
 class OffsetAtTime:
-    """The first offset at or after an instant, in a log of `[start, end)`: `end` where it has none.
+    """The first offset at or after an instant, in a log of `[start, end)`; `end` if there is none.
 
-    appended_at: its append time in UTC milliseconds, None where there is no such record.
+    appended_at: its append time in UTC milliseconds; None if there is no such record.
     """
 
     offset: int
@@ -48,16 +48,20 @@ class OffsetAtTime:
 
     @property
     def sure(self) -> bool:
-        """Whether none can have been earlier: what Kafka has removed lies before the log's start,
-        so that an earlier one may have been there where the log starts with it, or is empty.
+        """Whether no earlier record can have been at or after the instant.
+
+        Kafka may have removed records before the log's start. So it isn't sure if the offset is the
+        log's start, as in an empty log, and that isn't 0.
         """
         return self.offset != self.start or self.start == 0
 
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Append times within offsets `[first, next)`: from `offsets[i]` on it is `times[i]` (UTC
-    milliseconds), up to the next run. `offsets` ascend.
+    """Append times within offsets `[first, next)`, as runs of equal times.
+
+    From `offsets[i]` up to the next run the append time is `times[i]` (UTC milliseconds). offsets:
+    ascending.
     """
 
     first: int
@@ -67,31 +71,32 @@ class Runs:
 
 
 class Offsets(Protocol):
-    """What a close asks Kafka."""
+    """Look-ups of offsets and append times in Kafka."""
 
     def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[OffsetAtTime]:
-        """Return the first offset at or after an instant, by partition."""
+        """Return the first offset at or after an instant (UTC ms) of each partition."""
 
     def runs(self, topic: str, partition: int, first: int, end: int) -> Runs:
-        """Return the append times of `[first, next)`: at least one offset, and not after `end`."""
+        """Return append times of `[first, next)`: of at least one offset, none from `end` on."""
 
 
 class KafkaOffsets:
-    """Looks offsets up; only committed records count: the end is the last stable offset."""
+    """Look-ups in Kafka. Only committed records count: the end is the last stable offset."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
 
     def at(self, topic: str, partitions: int, instant_ms: int) -> Sequence[OffsetAtTime]:
-        """See Offsets.at; raises CloseError where the broker doesn't answer."""
+        """See Offsets.at; raises CloseError if the broker doesn't answer."""
         return self.of_topics({topic: partitions}, instant_ms)[topic]
 
     def of_topics(
         self, partitions: Mapping[str, int], instant_ms: int
     ) -> dict[str, Sequence[OffsetAtTime]]:
-        """Answer `at` for topics with so many partitions each, by one connection.
+        """Return the result of `at` for several topics, by one connection.
 
-        Raises CloseError where the broker doesn't answer.
+        partitions: how many partitions each topic has. Raises CloseError if the broker doesn't
+        answer.
         """
         owners = {
             topic: [KafkaPartition(topic, number) for number in range(count)]
@@ -99,7 +104,7 @@ class KafkaOffsets:
         }
         wanted = [owner for own in owners.values() for owner in own]
         with self._asking(*partitions) as consumer:
-            # The end is asked first: what arrives between the two answers is not before the cut.
+            # The end first: what arrives between the two answers is then not before the cut.
             ends = consumer.end_offsets(wanted)
             starts = consumer.beginning_offsets(wanted)
             found = consumer.offsets_for_times(dict.fromkeys(wanted, instant_ms))
@@ -109,23 +114,25 @@ class KafkaOffsets:
         }
 
     def runs(self, topic: str, partition: int, first: int, end: int) -> Runs:
-        """See Offsets.runs; raises CloseError where the broker doesn't answer."""
+        """See Offsets.runs; raises CloseError if the broker doesn't answer."""
         wanted = KafkaPartition(topic, partition)
         with self._asking(topic) as consumer:
-            consumer._fetcher.PartitionRecords = _BatchHeaders  # aiokafka and this: no public seam
+            consumer._fetcher.PartitionRecords = _BatchHeaders  # no public seam
             consumer.assign([wanted])
             consumer.seek(wanted, first)
             return _read_runs(consumer, wanted, first, min(end, first + _READ_OFFSETS))
 
     def start(self, topic: str, partition: int) -> int:
-        """Return the first offset that Kafka still has of a partition."""
+        """Return the first offset of a partition that Kafka still has; raises CloseError as `at`
+        does.
+        """
         wanted = KafkaPartition(topic, partition)
         with self._asking(topic) as consumer:
             first: int = consumer.beginning_offsets([wanted])[wanted]
         return first
 
     def ends(self, topic: str, partitions: int) -> list[int]:
-        """Return the last stable offset of each partition."""
+        """Return the last stable offset of each partition; raises CloseError as `at` does."""
         wanted = [KafkaPartition(topic, number) for number in range(partitions)]
         with self._asking(topic) as consumer:
             ends = consumer.end_offsets(wanted)
@@ -180,7 +187,7 @@ class _Batch(NamedTuple):
 
 
 class _BatchHeaders(Fetcher.PartitionRecords):  # type: ignore[misc]
-    """What a fetch brought of a partition, a `_Batch` for each record batch instead of records."""
+    """The fetched part of a partition, as a `_Batch` for each record batch instead of records."""
 
     def _unpack_records(self, tp: Any, records: Any, *_: Any) -> Iterator[_Batch]:
         while (batch := records.next_batch()) is not None:
@@ -189,7 +196,7 @@ class _BatchHeaders(Fetcher.PartitionRecords):  # type: ignore[misc]
                 if not batch.is_control_batch:
                     yield _Batch(batch.base_offset, batch.last_offset, batch.max_timestamp)
                 continue
-            for record in batch:  # a format before Kafka 0.11
+            for record in batch:  # a format older than Kafka 0.11
                 self.next_fetch_offset = record.offset + 1
                 yield _Batch(record.offset, record.offset, record.timestamp or -1)
         self.drain()

@@ -12,11 +12,11 @@ __all__ = ["planning"]
 
 @contextmanager
 def planning() -> Iterator[None]:
-    """Collect garbage seldom, and let threads take turns often, within the context.
+    """Collect garbage rarely and switch threads often, within the context.
 
-    Plans are trees of many small objects that are needed until the end: to look through them for
-    garbage again and again takes a third of the planning. And the engine's thread, and those that
-    render, would wait 5 ms for the planning thread at each of their short steps.
+    A plan is a tree of many small objects that all stay until the end. Searching them for garbage
+    again and again takes a third of the planning time. The engine's thread and the rendering
+    threads would wait 5 ms for the planning thread at each of their short steps.
     """
     usual, turn = gc.get_threshold(), sys.getswitchinterval()
     gc.freeze()

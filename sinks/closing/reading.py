@@ -1,4 +1,4 @@
-"""What a close reads, as tables on one connection: a topic's events, and states at a cut."""
+"""The tables that a close reads, on one connection: a topic's events, and states at a cut."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from streams.storage.layout import TakenOutPath
 __all__ = ["Before", "Reading"]
 
 Before = Mapping[int, tuple[int, int]]
-"""A window of a topic, by partition: what came before it is asked for."""
+"""A window of a topic, by partition; the state before the window is wanted."""
 
 _FIRSTS: Final = (EventType.OPENED, EventType.CLICKED)
 _EVERYTHING: Final = (1 << 63) - 1
 
 
 class Reading:
-    """The tables of one close; the repeats of a topic are found once."""
+    """The tables of one close; the repeats of a topic are found only once."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Reading:
         firsts_days: int,
         repeat_hours: int,
     ) -> None:
-        """named: topic → name of the base that its state starts from."""
+        """named: by topic, the name of the base that its state starts from."""
         self.source = source
         self._bases = bases
         self._named = named
@@ -55,12 +55,12 @@ class Reading:
         self._repeated: dict[Topic, Table] = {}
 
     def within(self, topic: Topic, bounds: Before) -> tuple[Choice, ...]:
-        """Return what was chosen of a topic within a window."""
+        """Return the parts of a topic's choices that are within a window."""
         own = self._of(topic)
         return clip(own, {c.partition: bounds[c.partition.partition] for c in own})
 
     def repeated(self, topic: Topic) -> Table:
-        """Find the repeats among all that is read of a topic; once."""
+        """Return the repeats among all that is read of a topic; computed once."""
         if topic not in self._repeated:
             everything = self.source.carried(topic, KINDS[topic.kind].event_types, self._of(topic))
             prior = everything.select("eventId", "_partition", "_offset", "_appended_at")
@@ -76,10 +76,9 @@ class Reading:
     ) -> Table:
         """Return the profiles, or the rows of a custom table, at the cut or before a window.
 
-        edition: of the rules.
-
-        attributes: those that will be looked at, None for all. The others are left unread: that
-        can't be told later, as the engine reads records whole where tables are joined.
+        edition: the edition of the rules. attributes: the attributes that will be used; None for
+        all. The others aren't read. They must be named here, as the engine reads whole records once
+        tables are joined.
         """
         base, since = self._base(topic, "rows"), self._since(topic, before)
         key = KINDS[topic.kind].key_field
@@ -96,7 +95,7 @@ class Reading:
         return fold_campaigns(base, self._since(topic), self.repeated(topic))
 
     def firsts(self, topic: Topic, before: Before | None = None) -> Firsts:
-        """Return what is remembered of first openings and clicks, at the cut or before a window."""
+        """Return the remembered first openings and clicks, at the cut or before a window."""
         interactions, links = self._base(topic, "interactions"), self._base(topic, "links")
         base = (
             Firsts(interactions, links) if interactions is not None and links is not None else None
@@ -113,9 +112,10 @@ class Reading:
         return fold_downloads(self._base(topic, "downloaded"), since, self.repeated(topic))
 
     def state(self, topic: Topic) -> dict[str, Callable[[], pa.RecordBatchReader]]:
-        """Say how each table of a base is read, in order of ids: closes skip by statistics.
+        """Return how to read each table of a base, in order of ids, so that closes skip by
+        statistics.
 
-        Raises ValueError for a topic that leaves no state behind.
+        Raises ValueError for a topic without state.
         """
         match topic.kind:
             case Kind.PROFILE | Kind.ROW:
@@ -154,7 +154,7 @@ class Reading:
         return tuple(choice for choice in self._choices if choice.partition.topic == topic.name)
 
     def places(self, rows: Iterable[TakenOutPath]) -> Table:
-        """Return a table of where some rows of one topic stand."""
+        """Return a table of the places of some rows of one topic: partition and offset."""
         places = sorted(rows)
         partitions = pa.array([place.partition.partition for place in places], pa.int32())
         offsets = pa.array([place.offset for place in places], pa.int64())
@@ -167,8 +167,9 @@ class Reading:
         event_types: Sequence[EventType] = (),
         events: Callable[[Topic, Iterable[str], Sequence[Choice]], Table] | None = None,
     ) -> Table:
-        """What came after the topic's base, up to the cut or to where a window begins; by `events`
-        of the source without more.
+        """Return what came after the topic's base, up to the cut or to the beginning of a window.
+
+        events: the function that reads it; the source's `events` by default.
         """
         own = self._of(topic)
         known: tuple[int, ...] = ()

@@ -1,4 +1,4 @@
-"""Remake bases when too much has come since: a close's cost then follows what changed."""
+"""Remake a base when much has come since, so that a close costs what has changed."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from sinks.closing.selection import Selection
 
 log = structlog.get_logger(__name__)
 
-_SHARE: Final = 4  # a base is remade when what came since costs a quarter of reading it
-_WORTH_A_BASE: Final = 50_000  # rows that are read in no time without one
+_SHARE: Final = 4  # a base is remade when what came since costs a quarter of reading the base
+_WORTH_A_BASE: Final = 50_000  # so many rows are read quickly enough without a base
 _ROWS_OF_A_BATCH: Final = 250
-"""A close reads as many rows, or more, in the time that it takes to open a batch's files. A quiet
-topic has many batches of few rows.
+"""Rows that a close reads in the time that opening the files of one batch takes, or more. A quiet
+topic has many batches with few rows.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Rebase:
-    """Remakes bases at cuts that were taken."""
+    """Remakes bases at recorded cuts."""
 
     cuts: Cuts
     bases: Bases
@@ -36,10 +36,10 @@ class Rebase:
     selection: Selection
 
     def remake_where_due(self, topics: Iterable[Topic], instant: dt.datetime) -> list[Base]:
-        """Remake, at an instant's cut, the bases of topics of which too much has come since.
+        """Remake bases at an instant's cut, for the topics with too many rows since the last base.
 
-        One that can't be made is left for another time: a close reads more without it, and is as
-        right.
+        A base that can't be made is tried again another time: without it a close reads more, and
+        its result is the same. Returns the new bases.
         """
         made = []
         for topic in topics:
@@ -62,7 +62,7 @@ class Rebase:
         since = sum(cut.offsets) - (sum(known.offsets) if known is not None else 0)
         rows = sum(base.rows.values()) if base is not None else 0
         much = max(_WORTH_A_BASE, rows // _SHARE)
-        if since * (1 + _ROWS_OF_A_BATCH) < much:  # in however many batches it came
+        if since * (1 + _ROWS_OF_A_BATCH) < much:  # even if each row came in a batch of its own
             return False
         batches = {
             path.batch

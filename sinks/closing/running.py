@@ -1,4 +1,4 @@
-"""One attempt at a close: whatever goes wrong comes out as an error with a message."""
+"""One attempt at a close: every failure becomes an error with a message."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ def attempt(
 ) -> CloseOutcome:
     """Close a window, observed by the watcher of `sinks.closing.observer`.
 
-    Raises only DeltadropError: an unexpected error of one export doesn't keep the others from
-    closing.
+    Raises only DeltadropError, so that an unexpected error of one export doesn't stop the others.
     """
     with observed_attempt(export.name, instant), foreseen(export.name, instant):
         return closer.close(export, instant, progress, initial=initial)

@@ -1,6 +1,6 @@
-"""Select a drop: bring the tables that its intent names to the rules, and hand out what they say.
+"""Select a drop: give the tables of its intent to the rules, and return their result.
 
-The plan runs on an engine, with a memory limit and a folder to spill to.
+The plan runs on an engine with a memory limit and a folder to spill to.
 """
 
 from __future__ import annotations
@@ -49,12 +49,11 @@ from streams.storage.partitions import Partitions
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """What a drop holds: its lines in order, what became of every record, and what waits.
+    """The content of a drop: its lines in order, the outcome of every record, and what waits.
 
-    `waiting` is a Parquet file for the next close (`Ledger.waiting_name`), if any fact waits.
-    `input` is counted by itself, before any rule: the balance is held against it. `late` counts the
-    window's records that occurred before it began, by UTC day of the event. `passed_over` are the
-    offsets that a person has passed over, of all that it reads.
+    waiting: a Parquet file for the next close (`Ledger.waiting_name`), if any fact waits. input:
+    counted before any rule, to check the balance; the verdicts of an initial drop. late: records
+    that occurred before the window, by UTC day of the event. passed_over: offsets passed over.
     """
 
     lines: Iterator[pa.RecordBatch]
@@ -68,8 +67,8 @@ class Selected:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What a close says of its records: `FactDrop.verdicts` or `RowDrop.verdicts`; and what it
-    read for that, as long as the context lasts.
+    """The verdicts on a window's records (`FactDrop.verdicts` or `RowDrop.verdicts`), and the
+    tables that they were read from. Both are valid as long as the context lasts.
     """
 
     verdicts: Table
@@ -102,10 +101,10 @@ class Selection:
     def judged(
         self, intent: Intent, export: Export, narrowed: Narrowed | None = None
     ) -> Iterator[Judged]:
-        """Judge the records of an intent's window as its close does, and make no lines; the
+        """Judge the records of an intent's window as its close does, without making lines; the
         verdicts can be read until the context ends.
 
-        narrowed: a part of the export's own topic; what is said of the rest is void then.
+        narrowed: a part of the export's own topic; verdicts on other records are then void.
         """
         with self._reading_of(intent, export, narrowed) as reading:
             yield Judged(_Drop(self, reading, intent, export).verdicts(), reading)
@@ -115,8 +114,8 @@ class Selection:
     ) -> tuple[Deletion, ...]:
         """Return the deletions of profiles that were recorded after a cut, up to now.
 
-        choices: those of the profile topic up to the cut; with them a repeat of an earlier deletion
-        is recognised.
+        choices: those of the profile topic up to the cut, to recognise repeats of earlier
+        deletions.
         """
         later = self._covered_beyond(profiles, cut)
         if not later:
@@ -147,7 +146,7 @@ class Selection:
     def event_ids(
         self, topic: Topic, key: str, keys: Sequence[int], intent: Intent
     ) -> tuple[UUID, ...]:
-        """Return the eventIds that a close reads of a topic's records of some keys."""
+        """Return the eventIds of a topic's records with some keys, among all that a close reads."""
         choices = [choice for choice in intent.choices if choice.partition.topic == topic.name]
         with self._reading({}, choices) as reading:
             events = reading.source.carried(topic, KINDS[topic.kind].event_types, choices)
@@ -157,7 +156,7 @@ class Selection:
     def remake(
         self, topic: Topic, cut: TopicCut, base: str | None, choices: Sequence[Choice]
     ) -> Base:
-        """Make a base of a topic at a cut from the one before it and the rows since."""
+        """Make a base of a topic at a cut, from the base before it and the rows since."""
         taken_out = taken_out_of(self.partitions, choices)
         with self._reading({topic.name: base} if base else {}, choices, taken_out) as reading:
             return self.bases.write(cut, reading.state(topic), taken_out)
@@ -176,7 +175,7 @@ class Selection:
     def _reading_of(
         self, intent: Intent, export: Export, narrowed: Narrowed | None = None
     ) -> AbstractContextManager[Reading]:
-        """What an intent names, by the definitions that it was decided by."""
+        """Open what an intent names, by the definitions that decided it."""
         return self._reading(
             intent.bases, intent.choices, intent.taken_out, narrowed, export.catalog
         )
@@ -206,7 +205,7 @@ class Selection:
 
 
 class _Drop:
-    """One drop: what its rule is told, and what comes of it."""
+    """The selection of one drop: the input of its rule, and the result."""
 
     def __init__(
         self, selection: Selection, reading: Reading, intent: Intent, export: Export
@@ -231,8 +230,8 @@ class _Drop:
                 return self._facts(rule)
 
     def verdicts(self) -> Table:
-        """Run the rule as far as the verdicts, which no column and no profile beside them changes:
-        `FactDrop.verdicts` or `RowDrop.verdicts`, of an initial drop those of its rows.
+        """Run the rule up to the verdicts: `FactDrop.verdicts` or `RowDrop.verdicts`. Columns and
+        profiles are left out, as they don't change verdicts.
         """
         self._profiles = None
         match self._export.increment.rule:
@@ -253,7 +252,7 @@ class _Drop:
         return Origin.PROFILE if self._own.kind is Kind.PROFILE else Origin.ROW
 
     def _row_drop(self, rule: RowRule) -> tuple[RowDrop, Table]:
-        """The drop, and the events of its window."""
+        """Return the drop, and the events of its window."""
         events = self._reading.source.events(
             self._own, KINDS[self._own.kind].event_types, self._window
         )
@@ -339,14 +338,14 @@ class _Drop:
         )
 
     def _late_facts(self, facts: Facts) -> dict[dt.date, int]:
-        """Count all input that occurred before the window, what waited for its campaign too."""
+        """Count input from before the window; since an edition also what waited for campaigns."""
         late = Counter(late_by_day(facts.counted, self._intent.window_start))
         if facts.waiting is not None and self._intent.edition >= WAITED_ARE_LATE.edition:
             late.update(late_by_day(facts.waiting, self._intent.window_start))
         return dict(sorted(late.items()))
 
     def _beside(self) -> Table | None:
-        """The profiles that lines are about, with what the columns take from them."""
+        """Return the profiles of the lines, with the attributes that the columns take from them."""
         if self._profiles is None:
             return None
         return self._reading.rows(
@@ -359,7 +358,7 @@ class _Drop:
         return int(query_files(events.agg(n=events.count()))[0]["n"]) + self._dead_letters
 
     def _outcomes(self, drop: RowDrop | FactDrop) -> Mapping[Outcome, int]:
-        """The balance. Of dead letters a rule tells only those that waited."""
+        """Return the balance. Of dead letters, the rule knows only those that waited in vain."""
         waited = drop.waited_in_vain() if isinstance(drop, FactDrop) else 0
         return {**balance(drop.verdicts), Outcome.DEAD_LETTER: self._dead_letters + waited}
 

@@ -1,4 +1,4 @@
-"""Offsets between two cuts."""
+"""A range of offsets between two cuts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Unexpected errors: one error with a message for people; the details go to the log."""
+"""Turn an unexpected error into one with a message for people; its details go to the log."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["unexpected_error"]
 log = structlog.get_logger(__name__)
 
 _HINT: Final = "the log has the details; what was delivered stays, and running again is safe"
-"""Which step failed isn't known here: something may have left."""
+"""The step that failed isn't known here, so something may have been delivered."""
 
 
 def unexpected_error(error: Exception, where: str, **details: str) -> CloseError:
     """Return the error to raise in place of an unexpected one; call it in an `except` block.
 
-    details: fields of the log line, beside where it happened.
+    details: further fields of the log line.
     """
     full = what_is_full(error)
     if full is not None:
