@@ -1,1 +1,1 @@
-"""What was decided and what came of it: intents, outcomes, holds, releases, receipts and leases."""
+"""The ledger of closes: intents, outcomes, holds, releases, receipts, and leases."""

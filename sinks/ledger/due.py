@@ -1,4 +1,4 @@
-"""The closes that are due: every instant that has passed and isn't closed yet, oldest first."""
+"""The closes that are due: of each export, the instants that have passed and aren't closed yet."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ class Due:
 
 
 def due_closes(exports: Iterable[Export], ledger: Ledger, now: dt.datetime) -> list[Due]:
-    """The closes that are due at `now`, oldest first; those at one instant by the export's name.
+    """Return the closes that are due at `now`, oldest first, and by export name at the same
+    instant.
 
-    A close that was begun and not finished comes before the export's later ones. A new export's
+    A close that was begun and not finished comes before the export's later closes. A new export's
     first close is at the last instant that has passed.
     """
     return sorted(
@@ -36,8 +37,10 @@ def due_closes(exports: Iterable[Export], ledger: Ledger, now: dt.datetime) -> l
 
 
 def initial_closes(exports: Iterable[Export], ledger: Ledger, now: dt.datetime) -> list[Due]:
-    """The closes of initial drops without a given instant, one per export: the close that was begun
-    and not finished, or else one at `now`, to the second.
+    """Return a close for the initial drop of each export.
+
+    It is the close that was begun and not finished, if there is one; otherwise a close at `now`, to
+    the second.
     """
     second = now.replace(microsecond=0)
     return sorted(
@@ -47,9 +50,9 @@ def initial_closes(exports: Iterable[Export], ledger: Ledger, now: dt.datetime) 
 
 
 def closed_until(export: Export, ledger: Ledger) -> dt.datetime | None:
-    """The end of the last window that an export began to close; None if there is none.
+    """Return the end of the last window that an export began to close; None if there is none.
 
-    A moment in the future means that the clock was ahead.
+    An instant in the future means that a clock was ahead.
     """
     return max(ledger.closes(export.name), default=None)
 
@@ -57,9 +60,10 @@ def closed_until(export: Export, ledger: Ledger) -> dt.datetime | None:
 def window_begin(
     export: Export, ledger: Ledger, instant: dt.datetime, intent: Intent | None
 ) -> dt.datetime:
-    """The beginning of the window that ends at `instant`.
+    """Return the beginning of the window that ends at `instant`.
 
-    intent: the close's; it has the beginning. None: the beginning that a close would choose now.
+    intent: the close's intent, which has the beginning; None: the beginning that a close would
+    choose now.
     """
     if intent is not None:
         return intent.window_start
@@ -68,7 +72,7 @@ def window_begin(
 
 
 def _begun(export: Export, ledger: Ledger, closes: list[dt.datetime]) -> dt.datetime | None:
-    """The close that was begun and not finished, with an intent or killed just before it."""
+    """Return the close that was begun and not finished; it may not have an intent yet."""
     last = closes[-1] if closes else None
     if last is not None and ledger.outcome(export.name, last) is None:
         return last

@@ -1,4 +1,4 @@
-"""One entry of the ledger: created if it is absent, never changed, and read back."""
+"""Entries of the ledger: each is created if absent, and never changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def record_entry(store: Store, name: str, content: bytes, parse: Callable[[bytes], T]) -> T:
-    """Create an entry and return it as it is read back; or the one that was there before."""
+    """Create an entry and return it; if it existed before, return the existing one."""
     if store.create(name, content):
         return parse(content)
     recorded = read_entry(store, name, parse)
@@ -23,7 +23,7 @@ def record_entry(store: Store, name: str, content: bytes, parse: Callable[[bytes
 
 
 def read_entry(store: Store, name: str, parse: Callable[[bytes], T]) -> T | None:
-    """Read an entry; None where it isn't there. Raises LedgerError where it isn't one."""
+    """Read an entry; None if it doesn't exist. Raises LedgerError if it can't be parsed."""
     try:
         content = store.read(name)
     except FileNotFoundError:

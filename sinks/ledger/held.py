@@ -1,9 +1,9 @@
-"""What may be recorded between the intent of a close and its outcome.
+"""Entries that may be recorded between the intent of a close and its outcome.
 
-`held.json` says that a drop was made, which guard rails it breaks and what it had; `release.json`
-that a person lets it go, and why; `deletions-<n>.json` what was taken out of the drop after its
-close was decided, and before anything of it left. All are created if absent. The file itself isn't
-kept: it is made again from the intent, with the same bytes.
+`held.json`: a drop was made, with its figures and the guard rails that it breaks. `release.json`: a
+person released it, and why. `deletions-<n>.json`: what was taken out of the drop after its close
+was decided, while nothing had left. All are created if absent. The drop's file isn't stored: it is
+made again from the intent, with the same bytes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Held", "LateRemoval", "Release"]
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A drop that was made and wasn't sent."""
+    """A drop that was made and not sent."""
 
     reasons: tuple[str, ...]
     """Why it is held, a sentence for each guard rail."""
@@ -35,7 +35,7 @@ class Held:
     sha256: str
     """SHA-256 of the file's bytes."""
     balance: Mapping[str, int]
-    """How many events of the window had which outcome."""
+    """How many events of the window got each outcome."""
     late_rows: Mapping[str, int]
     """Rows whose events occurred on days before the window, by day."""
     held_at: str
@@ -52,7 +52,7 @@ class Held:
         return cls(**{**fields, "reasons": tuple(fields["reasons"])})
 
     def error(self, export: str, instant: dt.datetime) -> HeldError:
-        """Say so, and how it is settled."""
+        """Return the error that says why it is held and how to release it."""
         return HeldError(
             what=f"held: {'; '.join(self.reasons)}",
             where=f"export '{export}', close {stamp(instant)}",
@@ -62,15 +62,17 @@ class Held:
 
     @staticmethod
     def to_send_it(export: str, instant: dt.datetime) -> str:
-        """Say how it is let go."""
+        """Return the hint how to release it."""
         command = f"deltadrop release {export} --close {stamp(instant)} --reason '…'"
         return f"to send it all the same: {command}"
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A person's word that a held drop may go: why, when, and the deletions of profiles that were
-    recorded until then.
+    """A person's release of a held drop.
+
+    reason: why. released_at: when. deletions: the deletions of profiles after the close's cut that
+    were known then.
     """
 
     reason: str
@@ -92,8 +94,8 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class LateRemoval:
-    """What is left out of a drop since a run went on with its close: all deletions of profiles, and
-    all rows that were taken out, as known then.
+    """What a later run left out of a drop: all deletions of profiles and all taken-out rows known
+    then.
     """
 
     deletions: tuple[Deletion, ...]

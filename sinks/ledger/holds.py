@@ -1,8 +1,8 @@
-"""Why the last attempt at a close was held before it had an intent, or an outcome.
+"""Why a close is held that has no intent yet, or no outcome.
 
-A close that can't be decided, as offsets that it reads are lost, has no intent: that it is held is
-in `ledger/lost/<export>/<instant>.json`, by its last try, and counts until it is decided. That one
-reads what can't be read is in `ledger/unreadable/…`, and counts until it has an outcome.
+A close that reads lost offsets can't be decided, so it has no intent. Its last attempt is recorded
+in `ledger/lost/<export>/<instant>.json`, which counts until the close has an intent. A close that
+reads unreadable data is recorded in `ledger/unreadable/…`, which counts until it has an outcome.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ E = TypeVar("E", bound=DeltadropError)
 
 @dataclass(frozen=True, slots=True)
 class Holds:
-    """Why closes of a store are held."""
+    """The records of held closes in a store."""
 
     store: Store
 
     @contextmanager
     def held_if_lost(self, export: str, instant: dt.datetime) -> Iterator[None]:
-        """Record that a close is held, if offsets are found to be lost within the context; the
-        error then says how it is let go.
+        """Record that a close is held if LostOffsetsError is raised within the context.
+
+        The error is raised again, with a hint how to send the drop without these offsets.
         """
         try:
             yield
@@ -46,14 +47,14 @@ class Holds:
             raise with_hint from error
 
     def lost(self, export: str, instant: dt.datetime) -> LostOffsetsError | None:
-        """Return why a close that isn't decided yet is held, if it is for lost offsets."""
+        """Return why a close without an intent is held for lost offsets; None if it isn't."""
         name = str(LostPath(export, instant))
         return self._unless(export, instant, "intent", name, _read_lost)
 
     @contextmanager
     def held_if_unreadable(self, export: str, instant: dt.datetime) -> Iterator[None]:
-        """Record that a close is held, if what it reads is found to be unreadable within the
-        context.
+        """Record that a close is held if UnreadableError is raised within the context, and raise it
+        again.
         """
         try:
             yield
@@ -62,7 +63,7 @@ class Holds:
             raise
 
     def unreadable(self, export: str, instant: dt.datetime) -> UnreadableError | None:
-        """Return why a close without an outcome is held, if it is for what can't be read."""
+        """Return why a close without an outcome is held for unreadable data; None if it isn't."""
         name = str(UnreadablePath(export, instant))
         return self._unless(export, instant, "outcome", name, _read_unreadable)
 
@@ -73,7 +74,9 @@ class Holds:
     def _unless(
         self, export: str, instant: dt.datetime, entry: str, name: str, read: Callable[[bytes], E]
     ) -> E | None:
-        """Read why a close is held, unless it has an entry, which is large and so read last."""
+        """Read why a close is held; None if it has the given entry. That entry may be large, so it
+        is read last.
+        """
         error = read_entry(self.store, name, read)
         if error is None or read_entry(self.store, entry_name(export, instant, entry), bool):
             return None

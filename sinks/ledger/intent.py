@@ -1,7 +1,7 @@
 """Intents: all that decides the bytes of a drop, recorded before anything is rendered.
 
-An intent has the window, which coverage records were chosen, the whole definition, and the
-deletions used. What was killed after it is made again from it, with the same bytes.
+An intent has the window, the chosen coverage records, the whole definition, and the deletions used.
+A run that was killed later is repeated from the intent, with the same bytes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FORMAT: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """A profile's deletion that was recorded after the cut and before the file was written."""
+    """A profile's deletion that was recorded after the cut and is honoured by the drop."""
 
     profile_id: int
     occurred_at: int  # UTC milliseconds
@@ -54,10 +54,10 @@ class Intent:
     bases: Mapping[str, str]  # topic → name of the base its state starts from
     deletions: tuple[Deletion, ...] = ()
     initial: bool = False  # every living row at the cut, instead of a window's changes
-    loss: str = ""  # why a person let the drop go without the offsets that its choices lack
-    edition: int = EDITION  # of the rules that its drop is made by
-    warnings: tuple[str, ...] = ()  # what its manifest warns of, known when it was decided
-    # Bytes of a block that is compressed by itself; None where only its rows were limited.
+    loss: str = ""  # a person's reason why the drop may lack lost offsets
+    edition: int = EDITION  # the edition of the rules that make the drop
+    warnings: tuple[str, ...] = ()  # the manifest's warnings, as far as known when it was decided
+    # Bytes of a block that is compressed by itself; None if only a block's rows were limited.
     block_bytes: int | None = BLOCK_BYTES
     taken_out: tuple[TakenOutPath, ...] = ()  # rows that count as dead letters, of all topics read
 
@@ -68,24 +68,24 @@ class Intent:
 
     @cached_property
     def decided_export(self) -> Export:
-        """The export as it was defined when the close was decided, whatever it is today."""
+        """The export as it was defined when the close was decided."""
         return Export.from_json(json.dumps(self.definition))
 
     def defined_by(self, export: Export) -> Intent:
-        """The same, with another definition of its export."""
+        """Return the same intent with another definition of its export."""
         return replace(self, definition=json.loads(export.to_json()))
 
     def without(
         self, deletions: tuple[Deletion, ...], taken_out: tuple[TakenOutPath, ...] | None = None
     ) -> Intent:
-        """The same, with these deletions and rows that were taken out (None: its own)."""
+        """Return the same intent with these deletions and taken-out rows (None: its own rows)."""
         rows = self.taken_out if taken_out is None else taken_out
         if (deletions, rows) == (self.deletions, self.taken_out):
             return self
         return replace(self, deletions=deletions, taken_out=rows)
 
     def to_json(self) -> bytes:
-        """Serialise; the export and the instant are in the name."""
+        """Serialise all but export and instant, which are in the name."""
         fields = {
             "format": _FORMAT,
             "window_start": stamp(self.window_start),

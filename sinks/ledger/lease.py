@@ -1,13 +1,13 @@
-"""A lease in the store: of all processes that ask for it, one has it, until it expires.
+"""A lease in the store: at most one process holds it at a time, until it expires.
 
-A grant is a file, created if absent, so that one process wins each number; the highest is the one
-that counts. Renewing, taking over after the expiry and giving up are
-all a next number. The *fence* counts tenures: it grows whenever the lease changes hands, so that
-logs and `status` tell two holders apart. A grant that ends further ahead than twice its length was
-made by a clock that was wrong, and counts as free: it would block the lease for ever.
+A grant is a file, created if absent, so that one process wins each number. The grant with the
+highest number counts. Renewing the lease, taking it over after its expiry and releasing it each
+create the next number. The *fence* counts tenures: it grows whenever the lease changes hands, so
+that logs and `status` can distinguish two holders. A grant that ends more than twice its length
+from now was made by a wrong clock. It counts as free, as it would block the lease for ever.
 
-A holder that was frozen past its expiry finds a higher number when it wakes, and has lost. What it
-does until it looks can do no harm: whatever a close records is created if absent, too
+A holder that was frozen past its expiry finds a higher number when it wakes, and has lost the
+lease. What it does until then is harmless: whatever a close records is created if absent, too
 (`sinks.ledger.ledger`).
 """
 
@@ -36,14 +36,16 @@ __all__ = ["SCHEDULERS", "Grant", "GrantPath", "Keeper", "Lease", "latest_grant"
 log = structlog.get_logger(__name__)
 
 SCHEDULERS: Final = "schedule"
-"""Name of the lease that the working scheduler has."""
+"""Name of the lease that the working scheduler holds."""
 
 _RETAINED: Final = 3
-"""Grants that stay, the last ones: a reader that listed them finds what it listed."""
+"""How many of the last grants stay, so that a reader that has just listed them can read them."""
 _FURTHEST: Final = 2.0
-"""Times its length that a grant may end from now: clocks that disagree by less do no harm."""
+"""How far ahead a grant may end, as a multiple of its length. Smaller differences of clocks do no
+harm.
+"""
 _RENEWALS: Final = 3
-"""Times that a lease is renewed within its length, so that two may fail."""
+"""How often a lease is renewed within its length, so that two renewals may fail."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -59,7 +61,7 @@ class GrantPath(StoredPath):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One entry of a lease: who has it, in which tenure, until when; seconds: its length."""
+    """A grant of a lease: its holder, its tenure, and its end. seconds: the lease's length."""
 
     number: int
     fence: int
@@ -69,12 +71,12 @@ class Grant:
     seconds: float = math.inf
 
     def is_free(self, now: dt.datetime) -> bool:
-        """Whether another process may take the lease."""
+        """Whether another process may take the lease at `now`."""
         left = (self.expires_at - now).total_seconds()
         return self.released or left <= 0 or left > _FURTHEST * self.seconds
 
     def to_json(self) -> bytes:
-        """Serialise; the number is in the name."""
+        """Serialise all but the number, which is in the name."""
         fields = {
             "fence": self.fence,
             "holder": self.holder,
@@ -96,7 +98,7 @@ class Grant:
 
 
 def latest_grant(store: Store, name: str) -> Grant | None:
-    """Return the grant that counts of a lease, if there ever was one."""
+    """Return the grant of a lease that counts; None if it was never granted."""
     while True:
         path = max(_grants(store, name), default=None)
         if path is None:
@@ -104,15 +106,15 @@ def latest_grant(store: Store, name: str) -> Grant | None:
         try:
             return Grant.from_json(path.number, store.read(str(path)))
         except FileNotFoundError:
-            continue  # it was cleared away, so there is a higher one
+            continue  # it was cleared away, so a higher number exists
 
 
 class Lease:
-    """One lease, as one process sees it.
+    """A lease, as one process sees it.
 
-    holder: a name that no other process has. seconds: how long a grant lasts; the machines' clocks
-    should agree to within a small part of it (where they don't, work may be done twice, which
-    changes nothing).
+    holder: a name that no other process has. seconds: how long a grant lasts. The machines' clocks
+    should agree to within a small part of it; if they don't, work may be done twice, which changes
+    nothing.
     """
 
     def __init__(
@@ -131,7 +133,7 @@ class Lease:
         self._now = now
 
     def take(self) -> Grant | None:
-        """Take the lease if it is free, or renew it; None where another has it."""
+        """Take the lease if it is free, or renew it; None if another process holds it."""
         latest, now = latest_grant(self._store, self._name), self._now()
         if latest is None:
             return self._grant(1, 1, now)
@@ -142,7 +144,7 @@ class Lease:
         return None
 
     def release(self) -> None:
-        """Give the lease up, so that another may have it at once."""
+        """Give up the lease, so that another process can take it at once."""
         latest = latest_grant(self._store, self._name)
         if latest is None or latest.holder != self.holder or latest.released:
             return
@@ -155,7 +157,7 @@ class Lease:
         if not self._store.create(self._file(number), grant.to_json()):
             return None
         if latest_grant(self._store, self._name) != grant:
-            return None  # it was old news: others went on, and cleared this number away
+            return None  # outdated: others took higher numbers, and cleared this one away
         self._clear_before(number)
         return grant
 
@@ -169,7 +171,7 @@ class Lease:
 
 
 class Keeper:
-    """Takes a lease when it is free and keeps it, in a thread of its own."""
+    """Takes a lease when it is free and renews it, in a thread of its own."""
 
     def __init__(
         self,
@@ -184,18 +186,18 @@ class Keeper:
 
     @property
     def held(self) -> bool:
-        """Whether this process has the lease now."""
+        """Whether this process holds the lease now."""
         grant = self._grant
         return grant is not None and not grant.is_free(self._now())
 
     def __enter__(self) -> Keeper:
-        """Try to take it, and go on trying in the background."""
+        """Try to take the lease now, and continue to try in the background."""
         self._try()
         self._thread.start()
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        """Give it up."""
+        """Stop the thread and give up the lease."""
         self._ended.set()
         self._thread.join()
         try:
@@ -211,7 +213,7 @@ class Keeper:
         before = self._grant
         try:
             grant = self._lease.take()
-        except Exception as error:  # whatever it is, it must not end the thread
+        except Exception as error:  # no error may end the thread
             log.warning("lease not renewed", error=str(error))
             return
         self._grant = grant
@@ -222,7 +224,7 @@ class Keeper:
 
 
 def process_name() -> str:
-    """Name this process as no other is named: host, process, and a random part."""
+    """Return a unique name of this process: host, process id, and a random part."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 

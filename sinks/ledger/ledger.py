@@ -1,9 +1,9 @@
-"""The ledger: what each close set out to do, and what came of it; both are created if absent.
+"""The ledger: what each close decided, and its outcome. Both are created if absent.
 
-The intent is recorded before anything is rendered: the window, which coverage records were chosen,
-the whole definition, the deletions used. What was killed between intent and outcome is made again
-from its intent, with the same bytes. The outcome is recorded after the delivery; a close that has
-one is done, and running it again changes nothing.
+The intent is recorded before anything is rendered: the window, the chosen coverage records, the
+whole definition, the deletions used. A close that was killed between intent and outcome is made
+again from its intent, with the same bytes. The outcome is recorded after the delivery. A close with
+an outcome is done, and running it again changes nothing.
 """
 
 from __future__ import annotations
@@ -33,41 +33,43 @@ T = TypeVar("T")
 class Ledger:
     """Intents and outcomes in a store: `ledger/exports/<export>/<instant>/…`.
 
-    Those of a close are `intent.json` and `outcome.json`, those of its revisions are called
-    `r<n>.intent.json` and `r<n>.outcome.json`. `ledger/chain/<export>/<previous>` names the close
-    that follows another, `…/first` the first. `ledger/initial/<export>/<instant>` says that a close
-    was asked for as the export's initial drop; it is no begin of one.
+    A close has `intent.json` and `outcome.json`; its revisions have `r<n>.intent.json` and
+    `r<n>.outcome.json`. `ledger/chain/<export>/<previous>` names the close that follows another,
+    and `…/first` names the first close. `ledger/initial/<export>/<instant>` says that a person
+    wanted the export's initial drop at that instant; this doesn't begin a close.
     """
 
     def __init__(self, store: Store) -> None:
         self.store = store
 
     def record_intent(self, intent: Intent) -> Intent:
-        """Record an intent and return it, or the one that was recorded for this close before."""
+        """Record an intent and return it; if the close had one before, return that."""
         read = partial(Intent.from_json, intent.export, intent.instant)
         name = entry_name(intent.export, intent.instant, "intent")
         return record_entry(self.store, name, intent.to_json(), read)
 
     def record_of(self, export: str, instant: dt.datetime) -> CloseRecord | None:
-        """Return all that is recorded of a close; None where it wasn't begun."""
+        """Return all that is recorded of a close; None if it wasn't begun."""
         return read_record(self.store, export, instant)
 
     def again(self, record: CloseRecord) -> CloseRecord:
-        """Return a close's record with what was recorded since it was read."""
+        """Read a close's record again: what was recorded since is added."""
         return read_record(self.store, record.export, record.instant, record) or record
 
     def record_held(self, record: CloseRecord, held: Held) -> None:
-        """Record that a drop is held; where it was recorded before, that stays."""
+        """Record that a drop is held; an earlier record of it stays."""
         self.store.create(entry_name(record.export, record.instant, "held"), held.to_json())
 
     def record_release(self, record: CloseRecord, release: Release) -> Release:
-        """Record a release and return it, or the one that was recorded before."""
+        """Record a release and return it; if there was one before, return that."""
         name = entry_name(record.export, record.instant, "release")
         return record_entry(self.store, name, release.to_json(), Release.from_json)
 
     def record_removal(self, record: CloseRecord, removal: LateRemoval) -> CloseRecord:
-        """Record what is left out of a drop of which nothing has left; return the record with it,
-        and with what another run has recorded first. A close that is done by now stays as it is.
+        """Record what is left out of a drop of which nothing has left.
+
+        Returns the latest record. If another run recorded its own removal first, the record has
+        that one instead. A close that is done by now stays as it is.
         """
         latest = self.again(record)
         if latest.is_done:
@@ -78,40 +80,46 @@ class Ledger:
         return self.again(latest)
 
     def claim(self, export: str, previous: dt.datetime | None, instant: dt.datetime) -> dt.datetime:
-        """Let the close at an instant be the one that follows the previous (None: be the first);
-        return the instant of the one that is, which another may have claimed before.
+        """Claim the place after a previous close (None: the first place) for the close at an
+        instant.
+
+        Returns the instant of the close that has the place, which another run may have claimed
+        before.
         """
         content = f"{stamp(instant)}\n".encode()
         return record_entry(self.store, str(ChainPath(export, previous)), content, _linked)
 
     def claimed(self, export: str, previous: dt.datetime | None) -> dt.datetime | None:
-        """Return the instant of the close that follows the previous, if one has begun."""
+        """Return the instant of the close that claimed the place after a previous one; None if none
+        did.
+        """
         return read_entry(self.store, str(ChainPath(export, previous)), _linked)
 
     def request_initial(self, export: str, instant: dt.datetime) -> None:
-        """Record that the close at an instant is to make the export's initial drop."""
+        """Record that the close at an instant should make the export's initial drop."""
         self.store.create(str(InitialPath(export, instant)), f"{stamp(instant)}\n".encode())
 
     def is_initial_requested(self, export: str, instant: dt.datetime) -> bool:
-        """Whether the close at an instant was ever asked for as the export's initial drop."""
+        """Whether the close at an instant was ever requested as the export's initial drop."""
         return read_entry(self.store, str(InitialPath(export, instant)), lambda _: True) is not None
 
     def record_outcome(self, intent: Intent, outcome: CloseOutcome) -> CloseOutcome:
-        """Record an outcome and return it, or the one that was recorded for this close before.
+        """Record an outcome and return the recorded one, which may be an earlier one.
 
-        Raises LedgerError where the recorded one has other bytes: two closers disagreed.
+        Raises LedgerError if the recorded outcome has another checksum or balance: two runs
+        disagreed.
         """
         return self._record_outcome(intent, outcome, 0)
 
     def record_revision(self, revision: Revision) -> Revision:
-        """Record a revision and return it, or the one of its number that was recorded before."""
+        """Record a revision and return it; if its number had one before, return that."""
         intent, number = revision.intent, revision.number
         read = partial(Revision.from_json, number, intent.export, intent.instant)
         name = entry_name(intent.export, intent.instant, "intent", number)
         return record_entry(self.store, name, revision.to_json(), read)
 
     def record_revision_outcome(self, revision: Revision, outcome: CloseOutcome) -> CloseOutcome:
-        """Record what came of a revision; see `record_outcome`."""
+        """Record the outcome of a revision; see `record_outcome`."""
         return self._record_outcome(revision.intent, outcome, revision.number)
 
     def _record_outcome(self, intent: Intent, outcome: CloseOutcome, revision: int) -> CloseOutcome:
@@ -126,29 +134,31 @@ class Ledger:
         return recorded
 
     def intent(self, export: str, instant: dt.datetime) -> Intent | None:
-        """Return the intent of a close, if it was begun."""
+        """Return the intent of a close; None if it wasn't begun."""
         read = partial(Intent.from_json, export, instant)
         return read_entry(self.store, entry_name(export, instant, "intent"), read)
 
     def outcome(self, export: str, instant: dt.datetime, revision: int = 0) -> CloseOutcome | None:
-        """Return the outcome of a close, or of a revision of its drop, if it was finished."""
+        """Return the outcome of a close or of a revision of its drop; None if it isn't finished."""
         name = entry_name(export, instant, "outcome", revision)
         return read_entry(self.store, name, CloseOutcome.from_json)
 
     def revision(self, export: str, instant: dt.datetime, number: int) -> Revision | None:
-        """Return a revision of a close's drop, if it was begun; the drop itself (0) is none."""
+        """Return a revision of a close's drop; None if it wasn't begun, or for number 0, the drop
+        itself.
+        """
         if not number:
             return None
         read = partial(Revision.from_json, number, export, instant)
         return read_entry(self.store, entry_name(export, instant, "intent", number), read)
 
     def revisions(self, export: str, instant: dt.datetime) -> list[int]:
-        """Return the numbers of the revisions that were begun, in order."""
+        """Return the numbers of the begun revisions, in order."""
         entries = EntryPath.among(self.store.names(EntryPath.folder(export, instant)))
         return sorted(path.revision for path in entries if path.revision and path.entry == "intent")
 
     def unfinished_revision(self, export: str, instant: dt.datetime) -> Revision | None:
-        """Return the last revision of a closed drop, if it was begun and not finished."""
+        """Return the last revision of a closed drop if it isn't finished; None otherwise."""
         numbers = self.revisions(export, instant)
         if not numbers or self.outcome(export, instant) is None:
             return None
@@ -157,7 +167,7 @@ class Ledger:
         return self.revision(export, instant, numbers[-1])
 
     def exports(self) -> list[str]:
-        """Return the names of all exports that ever began a close, by name."""
+        """Return the names of all exports that ever began a close, sorted."""
         closes = EntryPath.first_of_each_folder(self.store.names(EntryPath.folder()))
         return sorted({path.export for path in closes})
 
@@ -167,8 +177,11 @@ class Ledger:
         yield from sorted(path.instant for path in closes)
 
     def begun(self) -> Iterator[tuple[str, dt.datetime]]:
-        """Yield export and instant of every close that may be half done, an export's oldest first:
-        without an outcome, or with a revision, whose last step leaves no entry.
+        """Yield export and instant of every close that may be half done, sorted by export and
+        instant.
+
+        These are closes without an outcome, and closes with a revision, as a revision's last step
+        leaves no entry.
         """
         names = list(self.store.names(EntryPath.folder()))
         found = set(names)
@@ -181,12 +194,14 @@ class Ledger:
         yield from sorted(begun)
 
     def waiting_files(self) -> Iterator[tuple[str, dt.datetime, str]]:
-        """Yield export, instant and name of every file of facts that waited."""
+        """Yield export, instant and file name of all facts that waited after a close."""
         for path in WaitingPath.among(self.store.names(WaitingPath.folder())):
             yield path.export, path.instant, str(path)
 
     def waiting_name(self, export: str, instant: dt.datetime) -> str:
-        """Name of the file with the facts that still wait for their campaign after a close."""
+        """Return the name of the file with the facts that still wait for their campaign after a
+        close.
+        """
         return str(WaitingPath(export, instant))
 
 

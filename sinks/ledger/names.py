@@ -1,7 +1,7 @@
-"""Names of the ledger's files: of a close's entries, and of what is known beside them.
+"""Names of the ledger's files: the entries of closes, and what is recorded beside them.
 
-Everything of one close lies in one folder, `ledger/exports/<export>/<instant>`, in which what
-belongs to a revision of its drop begins with `r<n>.`.
+All entries of a close are in one folder, `ledger/exports/<export>/<instant>`. The entries of a
+revision of its drop begin with `r<n>.` there.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ Previous: TypeAlias = Annotated[
     dt.datetime | None,
     NamePart(f"[0-9TZ.]+|{_FIRST}", _previous, _link, shape=f"YYYYMMDDTHHMMSS.mmmZ or {_FIRST}"),
 ]
-"""The close before; None where there is none."""
+"""The previous close; None if there is none."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class EntryPath(StoredPath):
-    """Name of an entry of a close, or of a revision of its drop. entry: what it says, `intent`."""
+    """Name of an entry of a close, or of a revision of its drop. entry: such as `intent`."""
 
     TEMPLATE: ClassVar = "ledger/exports/{export}/{instant}/{revision}{entry}.json"
     WHAT: ClassVar = "an entry of the ledger"
@@ -95,10 +95,10 @@ class WaitingPath(StoredPath):
 
 @dataclass(frozen=True, slots=True, order=True)
 class FileReceiptPath(StoredPath):
-    """Name of the receipt of one file of a drop that a location doesn't have whole yet.
+    """Name of the receipt of one file of a drop that a location doesn't have completely yet.
 
-    file: the location and the file's name with a dot between, and what revision it is of. Names of
-    locations and files have dots themselves, so that only the content says which is which.
+    file: the location, a dot, and the file's name. Names of locations and files may have dots, so
+    that only the content says which is which.
     """
 
     TEMPLATE: ClassVar = "ledger/taken/{export}/{instant}/{file}.json"
@@ -112,14 +112,14 @@ class FileReceiptPath(StoredPath):
     def of(
         cls, export: str, instant: dt.datetime, revision: int, location: str, file: str
     ) -> FileReceiptPath:
-        """Name the receipt of a file from a location."""
+        """Return the name of the receipt of a file from a location."""
         return cls(export, instant, f"{_revision(revision)}{location}.{file}")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class ChainPath(StoredPath):
-    """Name of the file that says which close follows another, or is the first: each has one at
-    most.
+    """Name of the file that says which close follows another one, or is the first. At most one
+    close follows each.
     """
 
     TEMPLATE: ClassVar = "ledger/chain/{export}/{previous}"
@@ -131,7 +131,7 @@ class ChainPath(StoredPath):
 
 @dataclass(frozen=True, slots=True, order=True)
 class InitialPath(StoredPath):
-    """Name of the file that says that a close was asked for as the export's initial drop."""
+    """Name of the file that says that an export's initial drop was requested at an instant."""
 
     TEMPLATE: ClassVar = "ledger/initial/{export}/{instant}"
     WHAT: ClassVar = "a request of an initial drop"
@@ -153,7 +153,7 @@ class LostPath(StoredPath):
 
 @dataclass(frozen=True, slots=True, order=True)
 class UnreadablePath(StoredPath):
-    """Name of the file that says that a close is held for what can't be read."""
+    """Name of the file that says that a close is held for unreadable data."""
 
     TEMPLATE: ClassVar = "ledger/unreadable/{export}/{instant}.json"
     WHAT: ClassVar = "a close that is held for what can't be read"
@@ -163,5 +163,5 @@ class UnreadablePath(StoredPath):
 
 
 def entry_name(export: str, instant: dt.datetime, entry: str, revision: int = 0) -> str:
-    """Name of a file with an entry of a close, or of a revision of its drop."""
+    """Return the name of an entry of a close, or of a revision of its drop."""
     return str(EntryPath(export, instant, revision, entry))

@@ -1,4 +1,4 @@
-"""Outcomes: what came of a close, recorded after the delivery. A close that has one is done."""
+"""Outcomes of closes, recorded after the delivery. A close with an outcome is done."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["CloseOutcome"]
 
 @dataclass(frozen=True, slots=True)
 class CloseOutcome:
-    """What came of a close: the file, its figures, and where it was delivered."""
+    """The result of a close: the drop's file and figures, and where it was delivered."""
 
     drop_id: str
-    file: str | None  # None where an empty window was skipped
+    file: str | None  # None if the file of an empty window was skipped
     rows: int
     size: int  # bytes
     sha256: str
@@ -22,7 +22,7 @@ class CloseOutcome:
     receipts: tuple[str, ...]
     warnings: tuple[str, ...] = field(default=())
     finished_at: str = ""
-    late_rows: Mapping[str, int] = field(default_factory=dict)  # by the events' day
+    late_rows: Mapping[str, int] = field(default_factory=dict)  # by the UTC day of the event
 
     def to_json(self) -> bytes:
         """Serialise."""

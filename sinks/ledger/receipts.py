@@ -1,7 +1,7 @@
-"""Receipts: which locations have a drop, kept beside its other entries of the ledger.
+"""Receipts: which locations have a drop. They are stored beside its other ledger entries.
 
-One is written when a location has all that it gets of the drop, before the outcome says so for all.
-Until then each file that it has is noted on its own.
+A receipt is written when a location has all files of the drop, before the outcome is recorded.
+Until then each delivered file has a receipt of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Consignment", "Receipts"]
 
 @dataclass(frozen=True, slots=True)
 class Consignment:
-    """What a receipt is for: a drop of an export, by its close, revision and checksum."""
+    """What a receipt is for: a drop of an export, by close, revision and checksum."""
 
     export: str
     instant: dt.datetime
@@ -36,36 +36,36 @@ class Receipts:
     store: Store
 
     def record(self, drop: Consignment, location: str, receipts: Sequence[Receipt]) -> None:
-        """Record that a location has a drop."""
+        """Record that a location has all files of a drop."""
         self._create(_name(drop, location), drop, receipts)
 
     def any_of(self, export: str, instant: dt.datetime) -> bool:
-        """Tell whether any location has the drop of a close, or a file of it, or had it."""
+        """Whether any location has or had the drop of a close or a file of it."""
         receipts = self._receipts(export, instant)
         return any(path.revision == 0 for path in receipts) or any(
             self.store.names(FileReceiptPath.folder(export, instant))
         )
 
     def locations(self, export: str, instant: dt.datetime, revision: int) -> list[str]:
-        """Return the locations that have the drop of a close, or a revision of it, or had it."""
+        """Return the locations that have or had a close's drop, or a revision of it."""
         receipts = self._receipts(export, instant)
         return sorted(path.location for path in receipts if path.revision == revision)
 
     def of(self, drop: Consignment, location: str) -> tuple[Receipt, ...] | None:
-        """Return the receipts of a drop from a location; None if it has none of these bytes."""
+        """Return a location's receipts of a drop; None if it has none of this checksum."""
         return self._read(_name(drop, location), drop)
 
     def record_file(self, drop: Consignment, location: str, file: str, receipt: Receipt) -> None:
-        """Record that a location has one file of a drop, and not yet all."""
+        """Record that a location has one file of a drop, but not all files yet."""
         self._create(_file_name(drop, location, file), drop, [receipt])
 
     def of_file(self, drop: Consignment, location: str, file: str) -> Receipt | None:
-        """Return the receipt of one file of a drop that a location doesn't have whole."""
+        """Return the receipt of one file of a drop that a location doesn't have completely."""
         found = self._read(_file_name(drop, location, file), drop) or ()
         return next((receipt for receipt in found if receipt.location == location), None)
 
     def forget_files(self, drop: Consignment, location: str, files: Sequence[str]) -> None:
-        """Remove the receipts of single files: the location has the whole drop."""
+        """Remove the receipts of single files, as the location has the whole drop."""
         for file in files:
             self.store.remove(_file_name(drop, location, file))
 

@@ -1,7 +1,7 @@
-"""All that is recorded of a close, in one value.
+"""All that is recorded of a close, as one value.
 
-Entries are created if absent, never changed and never removed: a record can become out of date only
-by what is recorded later, and reading it again (`read_record` with the one known) reads only that.
+Entries are created if absent, never changed and never removed. So only later entries can make a
+record out of date, and reading it again (`read_record` with the known record) reads only those.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ __all__ = ["CloseRecord", "LatestDrop", "RecordedRevision", "read_record", "remo
 T = TypeVar("T")
 
 _REMOVAL: Final = "deletions-"
-"""How the entries with what was left out begin; they are counted from 1."""
+"""Beginning of the names of entries with what was left out; they are numbered from 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedRevision:
-    """A revision and what came of it; None: it was begun and isn't finished."""
+    """A revision and its outcome; outcome None: it isn't finished."""
 
     revision: Revision
     outcome: CloseOutcome | None = None
@@ -39,8 +39,9 @@ class RecordedRevision:
 
 @dataclass(frozen=True, slots=True)
 class LatestDrop:
-    """The drop of a close that is there now: all that decided it, what came of it, and the revision
-    that it is (None: it is the drop of the close itself).
+    """The current drop of a close: its intent, its outcome, and its revision.
+
+    revision: None if it is the drop of the close itself.
     """
 
     intent: Intent
@@ -55,7 +56,7 @@ class LatestDrop:
 
 @dataclass(frozen=True, slots=True)
 class CloseRecord:
-    """A close that was begun, as the ledger has it. removals and revisions are in their order."""
+    """All that the ledger has of a begun close. removals, revisions: in their order."""
 
     intent: Intent
     outcome: CloseOutcome | None = None
@@ -76,22 +77,22 @@ class CloseRecord:
 
     @property
     def is_done(self) -> bool:
-        """Whether it was delivered."""
+        """Whether it has an outcome."""
         return self.outcome is not None
 
     @property
     def waiting(self) -> Held | None:
-        """Why its drop waits for a person; None where it doesn't: not held, or released."""
+        """The hold of its drop that waits for a person; None if it isn't held or was released."""
         return self.held if self.release is None else None
 
     @property
     def decides(self) -> Intent:
-        """What decides the bytes of the close's own drop.
+        """The intent that decides the bytes of the close's own drop.
 
-        That is the intent, with what was known of deletions, and of rows that were taken out, when
-        the drop was released or a later run went on with it. Each of these was recorded with all
-        that was known by then, so that what was recorded last contains the others. A run that was
-        held up may have recorded less than another before it: nothing comes back into a drop.
+        It is the recorded intent, with the deletions and taken-out rows that were known when the
+        drop was released, or when a later run continued the close. Each such entry has all that was
+        known then, so the last entry contains the earlier ones. A delayed run may record less than
+        a run before it; what was left out once is still never put back.
         """
         deletions, rows = self.intent.deletions, self.intent.taken_out
         if self.release is not None:
@@ -102,10 +103,7 @@ class CloseRecord:
 
     @property
     def latest(self) -> LatestDrop | None:
-        """The drop that is there now; None where nothing was delivered.
-
-        A revision that was begun and not finished doesn't count.
-        """
+        """The current drop; None if nothing was delivered. An unfinished revision doesn't count."""
         if self.outcome is None:
             return None
         for recorded in reversed(self.revisions):
@@ -116,19 +114,22 @@ class CloseRecord:
 
     @property
     def last_revision(self) -> RecordedRevision | None:
-        """The revision that was begun last, if any."""
+        """The revision that was begun last; None if there is none."""
         return self.revisions[-1] if self.revisions else None
 
     def outcome_of(self, number: int) -> CloseOutcome | None:
-        """What came of a revision, or (number 0) of the close itself."""
+        """Return the outcome of a revision, or of the close itself (number 0); None if there is
+        none.
+        """
         if number == 0:
             return self.outcome
         numbered = {recorded.revision.number: recorded.outcome for recorded in self.revisions}
         return numbered.get(number)
 
     def refuse_other_bytes(self, sha256: str) -> None:
-        """Raise LedgerError where a released drop has other bytes than the one that was held,
-        though no deletion of a profile has come since, and no row was taken out.
+        """Raise LedgerError if a released drop has other bytes than the held one without a reason.
+
+        A reason is any deletion of a profile or taken-out row that was added since.
         """
         if self.held is None or self.held.sha256 == sha256 or self.decides != self.intent:
             return
@@ -142,10 +143,10 @@ class CloseRecord:
 def read_record(
     store: Store, export: str, instant: dt.datetime, known: CloseRecord | None = None
 ) -> CloseRecord | None:
-    """Read all that is recorded of a close; None where it wasn't begun.
+    """Read all that is recorded of a close; None if it wasn't begun.
 
-    One listing says which entries there are, and only these are read. known: the record as it was
-    read before; what it has is not read again. Raises LedgerError where an entry can't be read.
+    One listing shows which entries exist, and only these are read. known: an earlier record; its
+    entries aren't read again. Raises LedgerError if an entry can't be read.
     """
     names = store.names(EntryPath.folder(export, instant))
     found = {(path.revision, path.entry) for path in EntryPath.among(names)}
@@ -166,13 +167,13 @@ def read_record(
 
 
 def removal_entry(number: int) -> str:
-    """The entry with what was left out of a drop, for that time."""
+    """Return the name of the entry with the removal of this number."""
     return f"{_REMOVAL}{number}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Entries:
-    """The entries of a close. found: those that a listing has, each with its revision."""
+    """The entries of a close. found: revision and name of each entry that a listing has shown."""
 
     store: Store
     export: str
@@ -188,8 +189,10 @@ class _Entries:
         return read_entry(self.store, entry_name(self.export, self.instant, entry, revision), parse)
 
     def removals(self, known: tuple[LateRemoval, ...]) -> tuple[LateRemoval, ...]:
-        """Read what was taken out, time after time. All before the last one are there, also where
-        the listing has missed one that was created meanwhile.
+        """Read the removals in order. All numbers up to the last are read, even if the listing
+        lacks one.
+
+        A listing may miss an entry that is created at the same time.
         """
         entries = [entry for _, entry in self.found if entry.startswith(_REMOVAL)]
         last = max((int(entry.removeprefix(_REMOVAL)) for entry in entries), default=0)
@@ -216,7 +219,7 @@ class _Entries:
 
 
 def _grown(before: tuple[T, ...], later: tuple[T, ...]) -> tuple[T, ...]:
-    """The later of two sets of removals, with what only the earlier one has, if anything."""
+    """Return the later of two sets of removals, plus what only the earlier one has."""
     if set(later) <= set(before):
         return before
     added = set(later)

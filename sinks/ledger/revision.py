@@ -1,4 +1,4 @@
-"""Revisions: a drop that takes the place of an earlier one of the same close (SPEC §7)."""
+"""Revisions: drops that replace an earlier drop of the same close (SPEC §7)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["Revision"]
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A drop that is made again with other content: its number, why, and all that decides it."""
+    """A drop that is made again with other content: its number, its reason, and its intent."""
 
     number: int
     reason: str
     intent: Intent
 
     def to_json(self) -> bytes:
-        """Serialise; the number is in the name."""
+        """Serialise all but the number, which is in the name."""
         fields = {"reason": self.reason, "intent": json.loads(self.intent.to_json())}
         return (json.dumps(fields, indent=1) + "\n").encode()
 
