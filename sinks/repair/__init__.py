@@ -1,1 +1,1 @@
-"""After a close: releases, drops made again, half steps finished, and retention."""
+"""Actions after a close: release, redrop, revision, finishing half steps, and retention."""

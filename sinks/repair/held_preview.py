@@ -1,6 +1,7 @@
-"""A look at a drop that is held: its first lines as a release would send them now, and why it is
-held. Nothing is recorded and nothing is sent. Of people whose deletion was recorded since, and of
-rows that were taken out since, nothing is shown.
+"""Preview a held drop: its first lines as a release would send them now, and why it is held.
+
+Nothing is recorded and nothing is sent. The preview leaves out people whose deletion was recorded
+since, and rows that were taken out since.
 """
 
 from __future__ import annotations
@@ -21,30 +22,30 @@ __all__ = ["HeldDrop", "look_at"]
 
 @dataclass(frozen=True, slots=True)
 class HeldDrop(JsonResult):
-    """What a release would send."""
+    """A held drop, as a release would send it."""
 
     export: str
     """The export."""
     instant: str
-    """When the window ends."""
+    """The end of its window."""
     file: str
     """The file's name."""
     held: Held
-    """Why it is held, and what it had."""
+    """Why it is held, and its figures."""
     text: str
     """The header and the first lines, as a release would send them now."""
     shown: int
-    """How many lines are shown."""
+    """How many lines `text` shows."""
     lines: int
-    """How many lines there are now: without those of people who were deleted since."""
+    """How many lines the drop has now, without people who were deleted since."""
     remarks: tuple[str, ...]
-    """What a receiver would be warned of."""
+    """Warnings for the drop's receiver."""
     hint: str
-    """The command that sends it."""
+    """The command that releases it."""
 
     @property
     def notes(self) -> str:
-        """What is to be said beside the lines, for people."""
+        """The notes beside the lines, for people."""
         lines = f"{self.shown:,} of {counted(self.lines, 'line')} of {self.file}; nothing is sent"
         held = [f"held: {reason}" for reason in self.held.reasons]
         return "\n".join([lines, *held, *self.remarks, f"→ {self.hint}"])
@@ -53,7 +54,7 @@ class HeldDrop(JsonResult):
 def look_at(reviser: Reviser, intent: Intent, held: Held) -> HeldDrop:
     """Make the first lines of a held drop from what its close decided.
 
-    Raises DeltadropError where that can't be made again.
+    Raises DeltadropError if the drop can't be made.
     """
     export, closer = intent.decided_export, reviser.closer
     now = closer.departure.as_it_would_leave(intent)

@@ -1,5 +1,7 @@
-"""Remove what killed runs have left behind and may hold somebody's data: half-written files, drops
-that were being made, bases that were never finished or are of another format.
+"""Remove what killed runs left and what may hold personal data.
+
+That is half-written files, drops that were being made, and bases that are unfinished or of another
+format.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ __all__ = ["Leftovers"]
 log = structlog.get_logger(__name__)
 
 _OLD_SECONDS: Final = 3600.0
-"""Nothing that is still being written is left alone for so long."""
+"""A file that is still being written is written to more often than this."""
 _SWEPT: Final[tuple[type[StoredPath], ...]] = (
     BaseTable,
     EntryPath,
@@ -36,12 +38,12 @@ _SWEPT: Final[tuple[type[StoredPath], ...]] = (
     SetAsidePath,
     TakenOutPath,
 )
-"""A kind of file of each folder whose half-written files may hold somebody's data."""
+"""For each folder, a kind of file whose half-written files may hold personal data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """What is removed, and where."""
+    """Finds and removes leftovers in the store, the scratch folder and the transferbox."""
 
     partitions: Partitions
     bases: Bases
@@ -49,7 +51,7 @@ class Leftovers:
     transferbox: Transferbox
 
     def remove(self) -> int:
-        """Remove all leftovers that are older than an hour; return how many."""
+        """Remove all leftovers that are older than an hour; return how many files or folders."""
         swept = self.partitions.sweep(_OLD_SECONDS)
         return swept + self._in_store() + self._in_scratch() + self._in_transferbox()
 
@@ -80,12 +82,12 @@ class Leftovers:
 
 
 def _is_left(entry: Path) -> bool:
-    """Whether nobody uses it: a delivery, or the making of a large drop, may take hours."""
+    """Whether no process uses it; making or delivering a large drop may take hours."""
     return not (entry.is_dir() and is_in_use(entry))
 
 
 def _age(path: Path) -> float:
-    """Seconds since anything in a folder, or a file, was written."""
+    """Return the seconds since a file, or anything in a folder, was written."""
     try:
         newest = max(file.stat().st_mtime for file in (path, *path.rglob("*")))
     except FileNotFoundError:  # its owner has just removed it

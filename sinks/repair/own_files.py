@@ -1,5 +1,6 @@
-"""Which files in the transferbox are still those that were delivered: only these may be removed, as
-others may have put something of theirs in their place (SPEC §7).
+"""Find the files in the transferbox that are still those that were delivered (SPEC §7).
+
+Only these may be removed, as others may have replaced them by their own files.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ log = structlog.get_logger(__name__)
 def own_files(
     transferbox: Transferbox, receipts: Iterable[Receipt], outcome: CloseOutcome
 ) -> Iterator[Path]:
-    """Yield the files of a drop that are there and have its bytes; what has others is logged.
+    """Yield the files of a drop that still have the delivered bytes; other files are logged.
 
-    receipts: the transferbox's for the drop.
+    receipts: the transferbox's receipts of the drop.
     """
     for receipt in receipts:
         file = transferbox.path_of(receipt)
@@ -37,8 +38,10 @@ def own_files(
 
 
 def _is_ours(file: Path, receipt: Receipt, outcome: CloseOutcome) -> bool:
-    """Whether a file is what was delivered: the drop by its checksum, its manifest by the drop, a
-    ready file by being empty, which no drop is.
+    """Whether a file is what was delivered.
+
+    Sizes must agree. A drop is then known by its checksum, and a manifest by the drop and checksum
+    in it. A ready file is empty, which no other file is.
     """
     if file.stat().st_size != receipt.bytes:
         return False

@@ -1,7 +1,7 @@
-"""Pass over offsets of a partition that can't go on, by a person's word (SPEC §6).
+"""Pass over offsets of a partition that can't continue, when a person decides it (SPEC §6).
 
-Only what a partition is set aside for can be passed over, from there on, and nothing that is
-stored: whatever is healthy is read by workers and closes themselves.
+Only offsets from where a partition is set aside can be passed over, and none that is stored.
+Workers and closes read everything else by themselves.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["PassedOverNow", "PassingOver"]
 
 @dataclass(frozen=True, slots=True)
 class PassedOverNow(JsonResult):
-    """What was passed over of a partition."""
+    """The offsets of a partition that were passed over."""
 
     topic: str
     """The topic."""
@@ -36,18 +36,18 @@ class PassedOverNow(JsonResult):
     offsets: tuple[tuple[int, int], ...]
     """Ranges of offsets `[first, next)` that were passed over."""
     reason: str
-    """Why."""
+    """The reason that a person gave."""
     by: str
-    """Who did."""
+    """Who passed them over."""
     at: str
-    """When."""
+    """When they were passed over."""
     before: bool = False
-    """Whether it was passed over before, and nothing is changed."""
+    """Whether they were passed over before, and nothing was changed now."""
     unread: tuple[int, int] | None = field(default=None)
     """Offsets `[first, next)` among them that nobody tried to read; null where there are none."""
 
     def lines(self) -> Iterator[str]:
-        """Tell it to people."""
+        """Yield the lines for people."""
         for first, end in self.offsets:
             passed = f"offsets {first} to {end} are passed over"
             yield f"{self.topic}/{self.partition}: {passed} ({counted(end - first, 'offset')})"
@@ -62,7 +62,7 @@ class PassedOverNow(JsonResult):
 
 @dataclass(frozen=True, slots=True)
 class PassingOver:
-    """Passes offsets over. known: the topics that there are by the definitions."""
+    """Passes over offsets. known: the topics of the definitions."""
 
     partitions: Partitions
     known: Collection[str]
@@ -70,10 +70,10 @@ class PassingOver:
     offsets: KafkaOffsets
 
     def until(self, topic: str, partition: int, to: int, reason: str) -> PassedOverNow:
-        """Pass a partition that is set aside over up to the offset `to`, which is read again.
+        """Pass over a set-aside partition's offsets up to `to`, at which reading continues.
 
-        Raises WrongInputError where that can't be, CloseError or PartitionError where Kafka can't
-        be asked.
+        Raises WrongInputError if these offsets can't be passed over, CloseError or PartitionError
+        if Kafka doesn't answer.
         """
         identity = self._identity(topic, partition)
         owner = TopicPartition(topic, identity.topic_id, partition)
@@ -114,7 +114,7 @@ def _not_set_aside(owner: TopicPartition) -> Fault:
 
 
 def _refuse_where_wrong(aside: SetAside, to: int, end: int) -> None:
-    """Refuse to pass over nothing, half a batch, or what hasn't come yet."""
+    """Refuse to pass over nothing, part of a batch, or offsets that Kafka doesn't have yet."""
     behind = aside.next_offset
     if to <= aside.offset:
         hint = f"choose an offset beyond it, at most {end}"
@@ -138,7 +138,7 @@ def _passed_over_now(
     unread: tuple[int, int] | None = None,
 ) -> PassedOverNow:
     why = records[0].passed_over
-    assert why is not None  # as its name says
+    assert why is not None  # a record of passed-over offsets has it, as its name says
     return PassedOverNow(
         owner.topic,
         str(owner.topic_id),

@@ -1,9 +1,9 @@
-"""Redrop: a drop is made again, from what its close has decided (SPEC §9).
+"""Redrop: make a drop again from what its close decided (SPEC §9).
 
-Without more it has the same bytes, which proves the ledger's checksum, and is delivered again where
-it is missing. Where people were deleted since, a rule was mended since (`sinks.editions`), or by
-today's definition, if that is asked for, its content may differ: it becomes a numbered revision
-with its reason (SPEC §7).
+By default the drop has the same bytes, which is checked against the ledger's checksum, and it is
+delivered where it is missing. Its content may differ for three reasons: people were deleted since,
+a rule was mended since (`sinks.editions`), or today's definition is wanted. It then becomes a
+numbered revision with its reason (SPEC §7).
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ __all__ = ["Redrop", "Redropper"]
 
 @dataclass(frozen=True, slots=True)
 class Redrop:
-    """What came of it: the drop that is there now, its revision if it was made one (0: it has the
-    same bytes), where it was missing, what it keeps in spite of today's definition, and why it is a
-    revision.
+    """The result of a redrop.
+
+    outcome: of the current drop. revision: the number of the new revision; 0 if the bytes are the
+    same. delivered: where it was missing and was delivered now. kept: what stays as before in spite
+    of today's definition. reason: why it is a revision.
     """
 
     outcome: CloseOutcome
@@ -51,8 +53,9 @@ class Redropper:
     ) -> Redrop:
         """Make a close's drop again.
 
-        today: how its export is defined now, if it is to be made by that. Raises CloseError where
-        nothing was delivered, or it can't be made or delivered.
+        today: today's definition of its export, to make the drop by; None for the recorded one.
+        Raises HeldError if the close is held, CloseError if nothing was delivered yet or the drop
+        can't be made or delivered, LedgerError if its bytes differ without a reason.
         """
         with foreseen(export, instant):
             record = self.reviser.finish(self._begun(export, instant)).record
@@ -72,7 +75,7 @@ class Redropper:
             return self._again(record, now, today)
 
     def _begun(self, export: str, instant: dt.datetime) -> CloseRecord:
-        """The record of a close; raises WrongCloseError where it was never begun."""
+        """Return the record of a close; raises WrongCloseError if it was never begun."""
         record = self.reviser.ledger.record_of(export, instant)
         if record is None:
             closes = list(self.reviser.ledger.closes(export))
@@ -81,13 +84,15 @@ class Redropper:
         return record
 
     def _today(self, latest: LatestDrop) -> LatestDrop:
-        """The drop that is there, decided by the deletions that are known now."""
+        """Return the current drop, as decided by the deletions that are known now."""
         deletions = self.reviser.closer.departure.deletions_now(latest.intent)
         return replace(latest, intent=latest.intent.without(deletions))
 
     def _again(self, record: CloseRecord, drop_now: LatestDrop, today: Export | None) -> Redrop:
-        """Make the drop that is there, prove that it has the same bytes, and bring it to where it
-        is missing: to where today's definition says, if that is asked for.
+        """Make the current drop, check that it has the same bytes, and deliver it where it is
+        missing.
+
+        Its locations are those of today's definition, if that is wanted.
         """
         closer, intent, outcome = self.reviser.closer, drop_now.intent, drop_now.outcome
         places = today.definition.deliver if today else self.reviser.places(drop_now)
@@ -106,9 +111,7 @@ class Redropper:
 
 
 def _delivered(record: CloseRecord) -> LatestDrop:
-    """The drop that is there now; raises HeldError where it is held, CloseError where the close
-    isn't done.
-    """
+    """Return the current drop; raises HeldError if it is held, CloseError if it isn't done."""
     if record.latest is not None:
         return record.latest
     if record.waiting is not None:
@@ -126,7 +129,7 @@ def _not_delivered(instant: dt.datetime) -> str:
 def _unchanged(
     then: Export, today: Export | None, outcome: CloseOutcome, instant: dt.datetime
 ) -> Iterator[str]:
-    """Say what of today's definition is for drops to come, where the bytes are the same."""
+    """Yield what today's definition changes only for later drops, as the bytes are the same."""
     if today is None:
         return
     place = _place(today, instant)

@@ -1,8 +1,8 @@
-"""Release: a person lets a held drop go, and says why.
+"""Release a held drop, with a person's reason.
 
-What a guard rail held is made again from its intent, with the same bytes; only people whose
-deletion was recorded since are taken out. What is held for offsets that are lost goes without them,
-if their loss is accepted. Running it again is safe, also after a kill.
+A drop that a guard rail held is made again from its intent, with the same bytes; only people whose
+deletion was recorded since are taken out. A drop that is held for lost offsets is made without
+them, if their loss is accepted. Running it again is safe, also after a kill.
 """
 
 from __future__ import annotations
@@ -35,11 +35,10 @@ class Releaser:
     reviser: Reviser
 
     def release(self, export: str, instant: dt.datetime, reason: str) -> CloseOutcome:
-        """Send the drop that a guard rail held, and return what came of it; one that was sent is
-        left as it is.
+        """Send the drop that a guard rail held, and return its outcome; a sent drop stays as it is.
 
-        Raises LostOffsetsError where it is held for lost offsets: these are to be accepted;
-        CloseError where nothing is held, or it can't be sent.
+        Raises LostOffsetsError if the close is held for lost offsets, whose loss must be accepted.
+        Raises CloseError if nothing is held or the drop can't be sent.
         """
         closer = self.reviser.closer
         record = closer.ledger.record_of(export, instant)
@@ -54,8 +53,8 @@ class Releaser:
     def look(self, export: str, instant: dt.datetime) -> HeldDrop:
         """Return what a release would send now; changes nothing.
 
-        Raises LostOffsetsError where it is held for lost offsets: there is no drop yet; CloseError
-        where nothing is held by a guard rail, or it can't be made.
+        Raises LostOffsetsError if the close is held for lost offsets, as there is no drop yet.
+        Raises CloseError if no guard rail holds a drop, or if the drop was sent or can't be made.
         """
         record = self.reviser.ledger.record_of(export, instant)
         if record is not None and record.is_done:
@@ -72,10 +71,11 @@ class Releaser:
     def accept_loss(
         self, export: Export, instant: dt.datetime, reason: str, progress: Progress
     ) -> CloseOutcome:
-        """Close a window that is held for lost offsets without these, and return what came of it.
+        """Close a window that is held for lost offsets without these offsets, and return its
+        outcome.
 
-        Raises HeldError where what it leaves breaks a guard rail, or is held for something else;
-        WrongCloseError where no close at the instant is held for lost offsets; CloseError where it
+        Raises HeldError if the drop then breaks a guard rail or is held for another reason,
+        WrongCloseError if no close at the instant is held for lost offsets, CloseError if the close
         fails.
         """
         closer = self.reviser.closer

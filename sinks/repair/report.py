@@ -1,4 +1,4 @@
-"""What a pass of `erase` or `sweep` did, as JSON for scripts and as lines for people."""
+"""The report of an `erase` or `sweep` pass, as JSON for scripts and as lines for people."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["RepairReport"]
 
 @dataclass(slots=True)
 class RepairReport(JsonResult, ABC):
-    """A report: its fields are for scripts, its lines for people."""
+    """A report of a pass: its fields are for scripts, its lines for people."""
 
     def __str__(self) -> str:
         """For people."""
@@ -21,4 +21,4 @@ class RepairReport(JsonResult, ABC):
 
     @abstractmethod
     def lines(self) -> Iterator[str]:
-        """Say it line by line."""
+        """Yield the lines for people."""

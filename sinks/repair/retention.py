@@ -1,8 +1,8 @@
-"""How long the transferbox keeps drops (settings: `transferbox: {retention_days: …}`; SPEC §4).
+"""Retention of the transferbox (settings: `transferbox: {retention_days: …}`; SPEC §4).
 
-Removed is only what the ledger has a receipt of, under the name and with the bytes that were
-delivered, so many days after the drop's outcome and after the file was written (it may have been
-dropped again). Whatever else lies there is somebody else's.
+A file is removed only if the ledger has a receipt of it, and its name and bytes are still those
+that were delivered. The days are counted from the drop's outcome and from the file's last write,
+whichever is later, as it may have been dropped again. All other files belong to somebody else.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Removes drops that were long enough in the transferbox; days: None keeps them for ever."""
+    """Removes old drops from the transferbox. days: None keeps them for ever."""
 
     ledger: Ledger
     receipts: Receipts
@@ -37,7 +37,7 @@ class Retention:
     now: Callable[[], dt.datetime] = utc_now
 
     def sweep(self) -> int:
-        """Remove them, and return how many files; what can't be removed is logged."""
+        """Remove old drops and return how many files; files that can't be removed are logged."""
         if self.days is None:
             return 0
         before = self.now() - dt.timedelta(days=self.days)
@@ -45,7 +45,7 @@ class Retention:
         for export in self.ledger.exports():
             try:
                 removed += self._sweep(export, before)
-            except OSError as error:  # others may remove files there, too
+            except OSError as error:  # other processes may remove files there, too
                 log.warning("not all swept", export=export, why=str(error))
         if removed:
             log.info("transferbox swept", files=removed, older_than_days=self.days)
@@ -74,7 +74,7 @@ class Retention:
             drop = Consignment(export, instant, number, outcome.sha256)
             receipts = self.receipts.of(drop, TRANSFERBOX) or ()
             for file in own_files(self.transferbox, receipts, outcome):
-                if file.stat().st_mtime < before.timestamp():  # else it was dropped again
+                if file.stat().st_mtime < before.timestamp():  # otherwise it was dropped again
                     yield file
 
     def _remove(self, file: Path) -> bool:

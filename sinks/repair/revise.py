@@ -1,8 +1,8 @@
-"""Revisions: a drop made again with other content takes the place of the one before (SPEC §7).
+"""Revisions: a drop with other content replaces the one before (SPEC §7).
 
-The ledger keeps a revision as it keeps a close: the intent before anything is made, the outcome
-after the delivery; what was killed in between is finished by running again, with the same bytes.
-Then the file that it replaces goes from the transferbox. Copies elsewhere are out of reach.
+The ledger records a revision like a close: the intent before anything is made, the outcome after
+the delivery. A killed revision is finished by running again, with the same bytes. Then the replaced
+file is removed from the transferbox. Copies elsewhere are out of reach.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A close's record after its revisions were finished; is_any: whether anything was to do."""
+    """A close's record after its revisions were finished. is_any: whether any work was done."""
 
     record: CloseRecord
     is_any: bool
@@ -47,7 +47,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Reviser:
-    """Makes drops again from their recorded intents and the deletions known now."""
+    """Makes drops again from recorded intents and the deletions known now."""
 
     closer: Closer
     cuts: Cuts
@@ -56,28 +56,26 @@ class Reviser:
 
     @property
     def ledger(self) -> Ledger:
-        """The closes' ledger."""
+        """The ledger of the closes."""
         return self.closer.ledger
 
     def latest(self, export: str, instant: dt.datetime) -> LatestDrop | None:
-        """Return the drop that is there now of a close; None if it isn't done."""
+        """Return the current drop of a close; None if the close isn't done."""
         record = self.ledger.record_of(export, instant)
         return record.latest if record else None
 
     def is_there(self, latest: LatestDrop) -> bool:
-        """Whether a drop's file is still in the transferbox: some are fetched away."""
+        """Whether a drop's file is still in the transferbox; partners may have moved it away."""
         definition, file = latest.intent.decided_export.definition, latest.outcome.file
         return file is not None and self.transferbox.find(
             Folder(definition.entity, definition.name), file
         )
 
     def finish(self, record: CloseRecord) -> Finished:
-        """Finish the revisions of a close that were begun, and remove what the last one has
-        replaced.
-        """
+        """Finish the begun revisions of a close, and remove files that the last one replaces."""
         last, is_made = record.last_revision, False
         while last is not None and last.outcome is None:
-            self._make(record, last.revision)  # which may record another that takes its place
+            self._make(record, last.revision)  # this may record a further revision that replaces it
             is_made, record = True, self.ledger.again(record)
             last = record.last_revision
         withdrawn = last is not None and self._withdraw_before(record, last.revision)
@@ -91,11 +89,11 @@ class Reviser:
         definition: Export | None = None,
         mended: Sequence[Mended] = (),
     ) -> Revised | None:
-        """Make a drop again; None where its bytes don't change, or nothing was closed.
+        """Make a drop again as a revision; None if its bytes don't change or nothing was closed.
 
-        reason: why, where not for a mended rule alone; empty: as people were deleted, if any were.
-        definition: how it is to be written; as it was without. mended: the rules that are to be as
-        they are today. Raises CloseError where it can't be made.
+        reason: the reason of the revision; if it is empty, it is made for deleted people or mended
+        rules, if any. definition: the export's definition to use; None for the recorded one.
+        mended: rules to be applied as they are today. Raises CloseError if the drop can't be made.
         """
         record = self.ledger.record_of(export, instant)
         if record is None:
@@ -128,7 +126,7 @@ class Reviser:
                 outcome = self._deliver(record, revision, drop)
             else:
                 outcome = None
-        if outcome is None:  # another run was first with this number: finish its, then try the next
+        if outcome is None:  # another run has this number: finish its revision first
             return self.revise_record(self.ledger.again(record), reason, definition, mended)
         self._withdraw_before(record, revision)
         why = revision.reason
@@ -138,8 +136,10 @@ class Reviser:
     def _by_todays_rules(
         self, intent: Intent, mended: Sequence[Mended]
     ) -> tuple[Intent, Sequence[Mended]]:
-        """The same by today's edition of the rules, where that gives other bytes, and the mended
-        rules that change them.
+        """Return the intent with today's edition of the rules, and the mended rules that change
+        bytes.
+
+        If today's edition gives the same bytes, the intent stays and no rule is named.
         """
         if not mended:
             return intent, ()
@@ -158,15 +158,17 @@ class Reviser:
             return drop.rendered.sha256
 
     def places(self, latest: LatestDrop) -> list[str]:
-        """Return where a drop belongs: where its definition says, and wherever else a redrop has
-        brought it.
+        """Return the locations of a drop: those of its definition, and others that a redrop
+        delivered to.
         """
         intent, receipts = latest.intent, self.closer.deliveries.receipts
         brought = receipts.locations(intent.export, intent.instant, latest.number)
         return list(dict.fromkeys((*intent.decided_export.definition.deliver, *brought)))
 
     def _everywhere(self, latest: LatestDrop) -> Export:
-        """How a drop was defined, delivered to all that have it: none may be left with another."""
+        """Return a drop's definition, delivered to every location that has it, so that none keeps
+        another.
+        """
         return latest.intent.decided_export.delivered_to(self.places(latest))
 
     def _intent_now(self, intent: Intent, definition: Export) -> Intent:
@@ -183,20 +185,20 @@ class Reviser:
     def _deliver(self, record: CloseRecord, revision: Revision, drop: Drop) -> CloseOutcome:
         intent, number = revision.intent, revision.number
         recorded = self.ledger.outcome(intent.export, intent.instant, number)
-        if recorded is not None:  # by another run, meanwhile
+        if recorded is not None:  # another run did it meanwhile
             return recorded
         try:
             receipts = self.closer.deliver(drop)
         except CloseError:
-            if self._receipts_of(drop.delivery.drop):  # what it replaces goes all the same
+            if self._receipts_of(drop.delivery.drop):  # the replaced file is removed all the same
                 self._withdraw_before(record, revision)
             raise
         return self.ledger.record_revision_outcome(revision, drop.outcome(receipts))
 
     def _withdraw_before(self, record: CloseRecord, revision: Revision) -> bool:
-        """Remove from the transferbox what a revision replaces; return whether anything was there.
+        """Remove from the transferbox what a revision replaces; return whether a file was removed.
 
-        record: the close's, with all earlier revisions.
+        record: the close's record, with all earlier revisions.
         """
         withdrawn = False
         for number in range(revision.number):

@@ -1,4 +1,4 @@
-"""Which revision took a drop's place, or is about to."""
+"""The revision that replaced a drop, or is about to."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ __all__ = ["Revised", "revised_of", "unfinished"]
 
 @dataclass(frozen=True, slots=True)
 class Revised:
-    """A drop that was replaced."""
+    """A drop that was made again."""
 
     drop: str
     """The drop's id."""
     file: str | None
-    """The file that is there now; null where no rows are left."""
+    """The current file; null where no rows are left."""
     revision: int
     """The number of the revision."""
     reason: str
-    """Why it was made."""
+    """The reason of the revision."""
     awaited: tuple[str, ...] = ()
     """The locations that don't have it yet."""
 
     @property
     def undelivered(self) -> str:
-        """Say of one that isn't finished what it waits for."""
+        """A sentence that says what an unfinished revision waits for."""
         again = f"{self.drop} was made again as -r{self.revision}, and isn't"
         if not self.awaited:
             return f"{again} recorded yet"
@@ -37,7 +37,7 @@ class Revised:
 
 
 def revised_of(record: CloseRecord) -> Revised | None:
-    """Return the revision that took a drop's place last, if one did."""
+    """Return the last revision of a close's drop; None if there is none."""
     latest, last = record.latest, record.last_revision
     if latest is None or last is None:
         return None
@@ -48,7 +48,7 @@ def revised_of(record: CloseRecord) -> Revised | None:
 def unfinished(
     ledger: Ledger, receipts: Receipts, export: str, instant: dt.datetime
 ) -> Revised | None:
-    """Return the revision of a drop that was begun and isn't finished, if there is one."""
+    """Return the begun and unfinished revision of a drop; None if there is none."""
     revision = ledger.unfinished_revision(export, instant)
     if revision is None:
         return None

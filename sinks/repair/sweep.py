@@ -1,9 +1,9 @@
-"""The sweeper: finishes the half steps of earlier runs, whatever killed them.
+"""The sweeper: finishes what killed runs left half done.
 
-What was begun is finished with the bytes that it was to have: closes without an outcome, revisions
-without one, deliveries without a receipt. What can't be finished is reported, and tried again by
-the next sweep. What is held waits for a person. Then half-written files that are older than an hour
-go. Each step is safe beside a run that is under way, and after a kill.
+Everything begun is finished with the bytes that it was to have: closes and revisions without an
+outcome, deliveries without a receipt. What can't be finished is reported, and tried again by the
+next sweep. Held drops wait for a person. Then half-written files older than an hour are removed.
+Each step is safe beside a running close, and after a kill.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ __all__ = ["Sweeper", "Swept"]
 log = structlog.get_logger(__name__)
 
 Failed: TypeAlias = Callable[[str, dt.datetime, DeltadropError], None]
-"""Is called for each drop that can't be finished, with its export, its close's instant, and why."""
+"""Called for each drop that can't be finished, with export, instant and error."""
 
 
 @dataclass(slots=True)
 class Swept(RepairReport):
-    """What a sweep did."""
+    """The result of a sweep."""
 
     closes: list[str] = field(default_factory=list)
     """Closes that were finished, by drop."""
@@ -60,20 +60,21 @@ class Swept(RepairReport):
 
 
 def _ignore(export: str, instant: dt.datetime, error: DeltadropError) -> None:
-    """Do nothing: the report has it."""
+    """Do nothing: the report has the error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sweeper:
-    """Finishes what earlier runs have begun. failed: is called for each drop that can't be."""
+    """Finishes what earlier runs began. failed: called for each drop that can't be finished."""
 
     reviser: Reviser
     leftovers: Leftovers
     failed: Failed = _ignore
 
     def sweep(self) -> Swept:
-        """Finish all that was begun, of all exports in the ledger, also those that are no longer
-        defined; then remove leftovers.
+        """Finish all that was begun, then remove leftovers.
+
+        This includes exports in the ledger that are no longer defined.
         """
         swept = Swept()
         for export, instant in self.reviser.ledger.begun():
@@ -83,14 +84,14 @@ class Sweeper:
         return swept
 
     def finish_revisions(self) -> Swept:
-        """Finish the revisions that were begun. Closes that were begun are due by themselves."""
+        """Finish begun revisions only; begun closes are due by themselves."""
         swept = Swept()
         for export, instant in self.reviser.ledger.begun():
             self._try(export, instant, swept, closes=False)
         return swept
 
     def finish(self, export: str, instant: dt.datetime, *, closes: bool) -> Swept:
-        """Finish what was begun of one drop. closes: also its close."""
+        """Finish what was begun of one drop. closes: whether its close is finished too."""
         swept = Swept()
         self._try(export, instant, swept, closes=closes)
         return swept

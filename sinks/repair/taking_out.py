@@ -1,7 +1,7 @@
 """Take out stored rows that can't be read (SPEC §6, *One trouble, one place*).
 
-A record comes first, then the files are made readable; a run that was killed in between is run
-again. Rows that can be read are refused: whoever wants to keep a fact back must not do it here.
+A record is written first, then the files are made readable; a killed run is run again. Rows that
+can be read are refused, so that nobody can withhold a fact this way.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _RESTORE: Final = "restore it from a backup of the root, then run again what fai
 
 @dataclass(frozen=True, slots=True)
 class TakenOutRow(JsonResult):
-    """A row that is taken out."""
+    """A row that was taken out, by this run or before."""
 
     topic: str
     """The topic."""
@@ -50,29 +50,31 @@ class TakenOutRow(JsonResult):
     reason: str
     """Why it was taken out."""
     taken_out_at: str
-    """When."""
+    """When it was taken out."""
     was_taken_out_before: bool
-    """Whether it was before this run."""
+    """Whether it was taken out before this run."""
 
 
 @dataclass(frozen=True, slots=True)
 class TakenOutReport(JsonResult):
-    """What was taken out, for scripts."""
+    """The result of taking rows out, for scripts."""
 
     rows: tuple[TakenOutRow, ...]
-    """The rows that are taken out, now or before."""
+    """The rows that were taken out, now or before."""
     files: tuple[str, ...]
     """Files that were made readable."""
     restored: tuple[str, ...]
-    """Files that were read again from Kafka."""
+    """Files that were written again from Kafka's events."""
     left: tuple[str, ...]
-    """Files that can't be read at all, and why."""
+    """Files that still can't be read at all, and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class TakeOutResult:
-    """What came of it: the rows that are taken out now, those that were before, the files that were
-    made readable, those that were read again from Kafka, and those that can't be (`left` says why).
+    """The result of taking rows out.
+
+    rows: taken out now. before: taken out before. files: made readable. restored: written again
+    from Kafka's events. left: why other files can't be read at all.
     """
 
     place: str
@@ -83,7 +85,7 @@ class TakeOutResult:
     left: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the object that `--json` prints, a `TakenOutReport`."""
+        """Return the object that `--json` prints: a `TakenOutReport`."""
         rows = [_row(row, before=False) for row in self.rows]
         rows += [_row(row, before=True) for row in self.before]
         return TakenOutReport(tuple(rows), self.files, self.restored, self.left).to_json()
@@ -115,7 +117,7 @@ class TakeOutResult:
 
 @dataclass(frozen=True, slots=True)
 class TakeOut:
-    """Takes rows out. restorer: reads files again of which nothing can be read."""
+    """Takes rows out. restorer: writes files again of which nothing can be read."""
 
     partitions: Partitions
     restorer: Restorer
@@ -123,10 +125,10 @@ class TakeOut:
     def rows(
         self, topic: str, partition: int, offsets: Iterable[int], reason: str
     ) -> TakeOutResult:
-        """Take out these rows; doing it again is safe, and finishes what was killed.
+        """Take out these rows; doing it again is safe, and finishes a killed run.
 
-        Raises WrongInputError, with nothing done, where one of them isn't stored, is a dead letter,
-        or can be read; UnreadableFilesError where a file can't be read at all.
+        Raises WrongInputError, with nothing changed, if a row isn't stored, is a dead letter, has
+        no event, or can be read. Raises UnreadableFilesError if a file can't be read at all.
         """
         owners, faults = self._owners(topic, partition), []
         seen = _Look(self.partitions)
@@ -144,11 +146,10 @@ class TakeOut:
         return self._take_out(f"{topic}/{partition}", found, reason)
 
     def all_unreadable(self, topic: str, partition: int, reason: str) -> TakeOutResult:
-        """Take out every row of a partition that can't be read; all its files are looked through.
-        Those that are missing or broken are read again from Kafka, while that has their events;
-        those that can't be are told.
+        """Take out every unreadable row of a partition, after a look through all its files.
 
-        Raises WrongInputError where no such partition is stored.
+        Missing and broken files are written again from Kafka, if it still has their events; the
+        result names the others. Raises WrongInputError if no such partition is stored.
         """
         found: dict[TakenOutPath, _Found] = {}
         restored: list[str] = []
@@ -168,7 +169,7 @@ class TakeOut:
         return replace(done, restored=tuple(restored), left=tuple(left))
 
     def _owners(self, topic: str, partition: int) -> list[TopicPartition]:
-        """The partition in each incarnation of its topic."""
+        """Return the partition of each stored incarnation of its topic."""
         stored = self.partitions.partitions_of(topic)
         if not stored:
             hint = choices(topic, sorted(self.restorer.writers))
@@ -210,7 +211,7 @@ class TakeOut:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A row: in which files, and in which columns, it can't be read; or why it isn't taken out."""
+    """A stored row: the files and columns where it can't be read, or why it can't be taken out."""
 
     path: TakenOutPath
     columns: tuple[str, ...] = ()
@@ -220,7 +221,7 @@ class _Found:
 
 
 class _Look:
-    """Looks at what is stored; at each file once. `broken`: why some can't be read at all."""
+    """Looks at stored files, each only once. broken: why files can't be read at all, by name."""
 
     def __init__(self, partitions: Partitions) -> None:
         self.broken: dict[str, str] = {}
@@ -248,7 +249,7 @@ class _Look:
         return self._readable(path, records)
 
     def unreadable(self, owner: TopicPartition) -> list[int]:
-        """The offsets of all rows of a partition that can't be read."""
+        """Return the offsets of all rows of a partition that can't be read."""
         files = self._files(self._coverage(owner))
         rows = (row for file in files for row in self._scanned(file).rows)
         return sorted({row.offset for row in rows if row.partition == owner.partition})
@@ -275,7 +276,7 @@ class _Look:
         return _Found(path, fault="has no event", hint="Kafka has offsets that hold none")
 
     def _files(self, records: Iterable[CoveragePath]) -> list[str]:
-        """The files that coverage records name, of all streams."""
+        """Return the files that coverage records name, of all streams."""
         named = (
             file.path
             for record in records
