@@ -1,1 +1,1 @@
-"""Deleted people: who they are, which drops hold them, and revisions without them."""
+"""Deleted people: their deletions, the drops that may show them, and revisions without them."""

@@ -1,8 +1,8 @@
-"""Which drops may show something of people whose deletion was recorded since they were made.
+"""Drops that may show people whose deletion was recorded after the drop was made.
 
-Only these are made again; whether their bytes change is seen then. A drop that was looked at before
-is judged by the places where an erase pass found newly gone rows. One that is looked at for the
-first time (it may have been made while a pass ran) is judged by the ids in its windows.
+Only these are made again; whether their bytes change is seen then. A drop that an earlier pass
+looked at is judged by the places of newly gone rows. A drop without such a look may have been made
+while a pass ran; it is judged by the ids in its windows.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from streams.storage.stream import builtin_name
 __all__ = ["may_show"]
 
 _WAITED_CLOSES: Final = 3
-"""A fact comes up to so many closes after its own window, when its campaign is known at last."""
+"""A fact that waits for its campaign is in a drop at most this many closes after its own window."""
 
 
 def may_show(
@@ -40,7 +40,10 @@ def may_show(
     progress: Progress,
     touched: Touched,
 ) -> bool:
-    """Tell whether a drop may hold lines of people who are gone, and were not when it was made."""
+    """Return whether a drop may hold lines of people who are gone and weren't when it was made.
+
+    A drop whose file isn't in the transferbox any more is out of reach, so the result is False.
+    """
     latest = reviser.latest(export, instant)
     if latest is None or not latest.outcome.rows or not reviser.is_there(latest):
         return False
@@ -53,7 +56,7 @@ def may_show(
 
 
 def _windows(ledger: Ledger, intent: Intent) -> Mapping[str, Mapping[int, tuple[int, int]]]:
-    """The drop's window, with those before it whose facts may have waited for this one."""
+    """Return the drop's window, widened by windows whose facts may have waited for this drop."""
     widest = {topic: dict(bounds) for topic, bounds in intent.window.items()}
     before = [instant for instant in ledger.closes(intent.export) if instant < intent.instant]
     for instant in before[-_WAITED_CLOSES:]:
@@ -77,7 +80,7 @@ def _holds(window: Mapping[str, Mapping[int, tuple[int, int]]], touched: Touched
 
 
 def _unknown(intent: Intent, tombstones: Tombstones) -> Integers:
-    """The profiles whose deletion was appended after the cut and not known when it was decided."""
+    """Return the profiles whose deletion was appended after the cut and isn't in the intent."""
     used = {deletion.profile_id: deletion.appended_at for deletion in intent.deletions}
     later = tombstones.only(tombstones.appended_at >= milliseconds(intent.instant))
     known = np.array([used.get(int(profile), -1) for profile in later.profile_ids], np.int64)
@@ -91,7 +94,7 @@ def _names(
     window: Mapping[str, Mapping[int, tuple[int, int]]],
     profile_ids: Integers,
 ) -> bool:
-    """Whether any of these profiles is named in the windows' records."""
+    """Whether a record in these windows has one of these profiles."""
     partitions = reviser.closer.maker.selection.partitions
     for name, bounds in window.items():
         topic = Topic.parse(name, reviser.prefix)

@@ -1,7 +1,8 @@
 """Find the deletions of profiles in what workers have stored, and record them as tombstones.
 
-Each pass looks on from where the last one ended, up to the first offset that isn't stored: behind a
-hole, what looks like a deletion might be the repeat of one that was answered by another life.
+Each pass continues where the last one ended, up to the first offset that isn't stored. Behind such
+a hole, an apparent deletion may be the repeat of an earlier one, and the profile may have begun
+another life since.
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ __all__ = ["Deletions", "Recorded"]
 _MS_PER_HOUR: Final = 3_600_000
 
 Mend = Callable[[TopicPartition, int, int], object]
-"""Reads a hole's offsets again; raises DeltadropError where it can't."""
+"""Reads the offsets of a hole again; raises DeltadropError if it can't."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What a pass recorded: how many profiles' deletions, and which offsets it can't look at."""
+    """The result of a pass: how many profiles' deletions it recorded, and what it can't look at."""
 
     profiles: int = 0
     holes: tuple[str, ...] = ()
@@ -59,7 +60,7 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Deletions:
-    """Records the deletions that profile topics tell of."""
+    """Finds the deletions in profile topics and records them."""
 
     partitions: Partitions
     tombstones: TombstoneFiles
@@ -72,9 +73,10 @@ class Deletions:
     cuts: Cuts
 
     def record(self, topic: Topic) -> Recorded:
-        """Record what was stored of a profile topic since the last pass.
+        """Record the deletions in what was stored of a profile topic since the last pass.
 
-        Raises PartitionError where another pass records at the same time.
+        Raises PartitionError if another pass records at the same time, UnreadableError if stored
+        rows can't be read.
         """
         profiles, holes = 0, []
         for topic_id, numbers in sorted(self.partitions.partitions_of(topic.name).items()):
@@ -106,9 +108,10 @@ class Deletions:
         return deleted
 
     def _range(self, owner: TopicPartition, known: int | None, begin: int) -> _Range:
-        """What is to be looked at of a partition: from where the last pass ended to a hole.
+        """Return the offsets of a partition to look at: from the end of the last pass to a hole.
 
-        begin: where to read from for the repeats of what came shortly before.
+        begin: where to read from, to recognise repeats of earlier events. Holes are mended where
+        possible.
         """
         paths = self.partitions.coverage(owner)
         first = known if known is not None else begin
@@ -152,7 +155,9 @@ class Deletions:
         choices: Sequence[Choice],
         within: Sequence[Choice],
     ) -> Table:
-        """A topic's records within some of the choices, without the repeats among all of them."""
+        """Return a topic's records within some of the choices, without repeats of records in all
+        choices.
+        """
         prior = source.carried(topic, _TYPES, choices)
         repeated = repeats(prior.select("eventId", *POSITION, "_appended_at"), self.repeat_hours)
         return without_repeats(source.events(topic, _TYPES, within), repeated)
@@ -160,9 +165,11 @@ class Deletions:
     def _with_late(
         self, engine: QueryEngine, topic: Topic, ranges: Sequence[_Range], found: pa.Table
     ) -> pa.Table:
-        """What the new records tell, but of profiles that were created after their latest deletion
-        occurred, before the range where it was recorded: what became of their lives, all of their
-        events tell.
+        """Return what the new records say of each profile, corrected for late deletions.
+
+        A deletion is late if its profile was created again after the deletion occurred, in records
+        before the new ones. Only all of the profile's events can then say which life goes on, so
+        these are read.
         """
         deleted = found.filter(found["deleted"]).select(["profileId", "occurred_at"])
         if not deleted.num_rows:
@@ -184,7 +191,7 @@ class Deletions:
         return pa.concat_tables([found.filter(pa.array(others)), anew])
 
     def _stored_from(self, span: _Range) -> int:
-        """The first offset of a partition that is stored."""
+        """Return the first stored offset of a partition."""
         return min(
             (path.first for path in self.partitions.coverage(span.owner)), default=span.first
         )
@@ -195,9 +202,11 @@ class Deletions:
     def _begins(
         self, owners: Sequence[TopicPartition], known: Mapping[int, int]
     ) -> tuple[dict[int, int], list[str]]:
-        """Find where to read each partition from, so that repeats of what came shortly before are
-        recognised, stored or not; where nothing was looked at yet, from its beginning. Also: of
-        which that can't be told now.
+        """Return where to read each partition from, and messages on partitions where that is
+        unknown.
+
+        Reading begins early enough to recognise repeats of earlier events, stored or not. A
+        partition that no pass has looked at is read from its beginning.
         """
         begins, unknown = self._beginnings([o for o in owners if o.partition not in known])
         looked = {o.partition: known[o.partition] for o in owners if o.partition in known}
@@ -211,8 +220,10 @@ class Deletions:
         return begins | {number: found[number].first for number in looked}, unknown
 
     def _beginnings(self, owners: Sequence[TopicPartition]) -> tuple[dict[int, int], list[str]]:
-        """Where partitions begin that no pass has looked at: what Kafka has and nobody has stored
-        may tell of deletions too.
+        """Return the beginnings of partitions that no pass has looked at.
+
+        Offsets that are in Kafka and not stored count too, as they may have deletions. Also
+        returned: messages on partitions where Kafka doesn't answer.
         """
         begins, unknown = {}, []
         for owner in owners:
@@ -228,8 +239,10 @@ class Deletions:
         return begins, unknown
 
     def _since_looked(self, owner: TopicPartition, known: Mapping[int, int]) -> Iterator[int]:
-        """The first append times of what came to a partition since the last pass, and the last of
-        what came before, in case that a hole lies between.
+        """Yield the first append times of what was stored in a partition since the last pass.
+
+        If there is any, the last append time of the record before is added, as a hole may lie
+        between.
         """
         first = known.get(owner.partition)
         if first is None:
@@ -248,8 +261,9 @@ class Deletions:
 
 @dataclass(frozen=True, slots=True)
 class _Range:
-    """Offsets `[first, next)` to look at, read from `begin` on for the repeats of what came before;
-    `hole` tells why not further, if so.
+    """Offsets `[first, next)` to look at, read from `begin` on to recognise repeats.
+
+    hole: why the range ends at a hole; empty if it doesn't.
     """
 
     owner: TopicPartition
@@ -270,8 +284,9 @@ def _as_table(known: Tombstones) -> pa.Table:
 
 
 def _rows(found: pa.Table, known: Tombstones) -> tuple[pa.Table, int]:
-    """The rows to record: profiles that were deleted (and how many), and known ones that live
-    again.
+    """Return the rows to record, and how many profiles were deleted.
+
+    The rows are those of deleted profiles, and of known deleted profiles that live again.
     """
     ids = found["profileId"].to_numpy()
     deleted = found["deleted"].to_numpy().astype(np.bool_)

@@ -1,9 +1,8 @@
-"""Erase: the personal data of people whose deletion was recorded goes from all that the product
-keeps (SPEC §5). This is a pass, step by step.
+"""Erase the personal data of people whose deletion was recorded, from all stored data (SPEC §5).
 
-It can be killed anywhere and run again: tombstones come first, and what is settled is written last.
-What was begun before (a close, a revision) is finished first, while its bytes can still be made; a
-drop that is held waits, and its release honours the deletions known then.
+A pass can be killed anywhere and run again: tombstones are written first, and what is settled is
+written last. Closes and revisions that were begun are finished first, while their bytes can still
+be made. A held drop waits, and its release honours the deletions known then.
 """
 
 from __future__ import annotations
@@ -41,21 +40,21 @@ __all__ = ["Eraser", "ErasureReport"]
 log = structlog.get_logger(__name__)
 
 REASON = "erasure of personal data"
-"""Why a drop was made again, as its manifest says."""
+"""The reason of revisions by erasure, in their manifests."""
 
 
 @dataclass(slots=True)
 class ErasureReport(RepairReport):
-    """What a pass did."""
+    """The result of a pass."""
 
     deletions: int = 0
-    """Profiles whose deletions were recorded now."""
+    """Profiles whose deletions were recorded in this pass."""
     topics: dict[str, Erased] = field(default_factory=dict)
     """What was erased in the partitions, by topic."""
     bases: Erased = field(default_factory=Erased)
     """What was erased in bases."""
     waiting: Erased = field(default_factory=Erased)
-    """What was erased of facts that wait for their campaign."""
+    """What was erased in facts that wait for their campaign."""
     drops: list[Revised] = field(default_factory=list)
     """Drops that were made again."""
     leftovers: int = 0
@@ -97,7 +96,7 @@ class Eraser:
     def run(self) -> ErasureReport:
         """Run one pass over all databases.
 
-        Raises DeltadropError where something kept it from going on; it is safe to run it again.
+        Raises DeltadropError if the pass could not continue; it is safe to run it again.
         """
         report = ErasureReport()
         self._finish_what_was_begun(report)
@@ -156,8 +155,10 @@ class Eraser:
         log.info("erased", database=profiles.database, deletions=recorded.profiles)
 
     def _recorded(self, profiles: Topic, report: ErasureReport) -> Recorded:
-        """Record the deletions of a database. Where one can't be looked for, as something of the
-        profiles' events can't be read, those that are known are erased all the same.
+        """Record the new deletions of a database.
+
+        If profile events can't be read, this is reported, and the known deletions are erased all
+        the same.
         """
         try:
             return self.deletions.record(profiles)
@@ -176,8 +177,8 @@ class Eraser:
                     revised = self.reviser.revise(export, instant, REASON)
                     report.drops += [revised] if revised else []
             except Exception as error:
-                # One drop that can't be made again, say because its partitions were removed long
-                # ago, doesn't keep the others.
+                # A drop that can't be made again, for example as its partitions were removed long
+                # ago, doesn't stop the others.
                 reason = _why_not(error, name)
                 may_hold = f"{name} may hold data of people who are gone and can't be made again"
                 self._leave(export, instant, report, f"{may_hold}: {reason}", reason)
@@ -187,11 +188,13 @@ class Eraser:
     def _leave(
         self, export: str, instant: dt.datetime, report: ErasureReport, what: str, why: str
     ) -> None:
-        """Report what could not be done of a drop; one that was made again counts, and waits only
-        for its locations. what: of one that wasn't.
+        """Report what could not be done of a drop.
+
+        A drop with an unfinished revision counts as made again, and only waits for its locations.
+        what: the message on any other drop.
         """
         revised = None
-        with suppress(LedgerError):  # which is reported then
+        with suppress(LedgerError):  # reported below, as `what`
             receipts = self.reviser.closer.deliveries.receipts
             revised = unfinished(self.reviser.ledger, receipts, export, instant)
         if revised is None:
@@ -203,8 +206,8 @@ class Eraser:
             report.left.append(f"{revised.undelivered}: {why}")
 
     def _closes(self, profiles: Topic, report: ErasureReport) -> Iterable[tuple[str, dt.datetime]]:
-        """The closes of a database's exports that were finished; those of which that can't be told
-        are left.
+        """Yield the finished closes of a database's exports. Closes that can't be read are
+        reported.
         """
         ledger = self.reviser.ledger
         for export in ledger.exports():
@@ -219,14 +222,16 @@ class Eraser:
                     yield export, instant
 
     def _database(self, export: str, instant: dt.datetime) -> str | None:
-        """Whose data a finished close's drop holds."""
+        """Return the database of a finished close's export; None if the close isn't finished."""
         intent = self.reviser.ledger.intent(export, instant)
         if intent is None or self.reviser.ledger.outcome(export, instant) is None:
             return None
         return intent.decided_export.definition.database
 
     def _silent_until(self, profiles: Topic) -> int | None:
-        """The latest cut up to which all events of profiles were looked at, in UTC ms."""
+        """Return the latest cut (UTC ms) up to which all profile events were looked at; None if
+        none is.
+        """
         for instant in reversed(self.cuts.instants()):
             cut = self.cuts.recorded(profiles.name, instant)
             if cut is None:
@@ -238,8 +243,9 @@ class Eraser:
 
 
 def _why_not(error: Exception, drop: str) -> str:
-    """Return why a drop isn't made again, or not delivered; details of an unexpected error go to
-    the log.
+    """Return why a drop isn't made again or not delivered, and log it.
+
+    For an unexpected error, the log has the details.
     """
     if isinstance(error, DeltadropError):
         log.error("drop not made again or not delivered", drop=drop, error=str(error))

@@ -1,8 +1,7 @@
-"""Where personal data is kept, and how one erase pass empties it there: partitions, bases, and the
-facts that wait for their campaign.
+"""Places of personal data, and how an erase pass empties them: partitions, bases, waiting facts.
 
-Everything is judged as closes judge it (SPEC §3, *People who are gone*), so that a close that runs
-at the same time makes the same bytes, whichever version of a file it reads.
+Everything is judged as closes judge it (SPEC §3, *People who are gone*). So a close that runs at
+the same time makes the same bytes, whichever version of a file it reads.
 """
 
 from __future__ import annotations
@@ -37,10 +36,10 @@ from streams.storage.store import Store
 __all__ = ["Places", "Touched"]
 
 Touched = dict[str, list[GoneRows]]
-"""By topic: where the rows stand that were found to be of people who are gone."""
+"""By topic: the places of rows that were found to be of people who are gone."""
 
 _OF_RULES: Final = frozenset({"isFirstClick"})
-"""Columns of waiting facts that neither events have nor begin with an underscore."""
+"""Columns of waiting facts that are neither columns of events nor begin with an underscore."""
 _NEVER: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -48,8 +47,8 @@ _NEVER: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 class Places:
     """The places of one database's data, in one pass.
 
-    `touched` is filled by `partitions`: where newly gone rows stand. `left` tells what can't be
-    looked through.
+    touched: the places of newly gone rows, filled by `partitions`. left: messages on files that
+    can't be looked through.
     """
 
     profiles: Topic
@@ -63,11 +62,11 @@ class Places:
 
     @property
     def store(self) -> Store:
-        """Where all of it is."""
+        """The store of all these places."""
         return self.files.store
 
     def partitions(self) -> dict[str, Erased]:
-        """Erase in the streams' files, also of streams and tables that are no longer defined."""
+        """Erase in the streams' files, including those of streams and tables no longer defined."""
         erased: dict[str, Erased] = defaultdict(Erased)
         batches = self.files.files_of_batches()
         for batch, (name, topic_id) in sorted(self.files.topics_of_batches().items()):
@@ -92,7 +91,7 @@ class Places:
 
     @contextmanager
     def _passing_over_broken(self, names: Iterable[str]) -> Iterator[None]:
-        """Go on where one of some files can't be read, and keep in mind what is left."""
+        """Continue after an error of files that can't be read, and add a message to `left`."""
         try:
             yield
         except (OSError, pa.ArrowException) as error:
@@ -130,7 +129,7 @@ class Places:
         return erased
 
     def _own(self, name: str) -> Topic | None:
-        """A topic of this database, whose rows may belong to a profile."""
+        """Return the topic of this name if it belongs to this database; None otherwise."""
         try:
             topic = Topic.parse(name, self.profiles.prefix)
         except ValueError:
@@ -145,7 +144,7 @@ class Places:
             gone = _ended_since(self.store, name, base, tombstones)
         elif topic.kind is Kind.ROW:
             gone, last = _of_the_gone(self.store, name, tombstones, self.progress.silent_until)
-        else:  # interactions and links: ids and addresses of pages
+        else:  # interactions and links: only ids and page addresses
             gone = np.zeros(0, np.bool_)
         erased = self._erase(name, topic, gone)
         self.progress.applied(name, last)
@@ -154,7 +153,7 @@ class Places:
     def _waiting(self, name: str, topic: Topic, tombstones: Tombstones) -> Erased:
         with parquet_file(self.store, name) as file:
             rows = file.read(columns=judged_columns(topic.kind))
-        # They were chosen among the topic's own rows: its id tells nothing more.
+        # All are from the topic's own rows, so its id doesn't matter.
         facts = facts_of(rows, topic.kind, UUID(int=0))
         gone = tombstones.gone(facts, self.progress.silent_until)
         erased = self._erase(name, topic, gone)
@@ -168,14 +167,15 @@ class Places:
 
 
 def _ours(store: Store, name: str) -> Iterator[str]:
-    """The columns of a state or of waiting facts that rules have added."""
+    """Return the columns of a base or of waiting facts that rules have added."""
     names = parquet_schema(store, name).names
     return (column for column in names if column.startswith("_") or column in _OF_RULES)
 
 
 def _ended_since(store: Store, name: str, base: Base, tombstones: Tombstones) -> Mask:
-    """The profiles of a base whose life has ended since: their deletion was recorded after its cut,
-    and no other life had begun before the cut.
+    """Return which profiles of a base have lost their life since its cut.
+
+    Their deletion was recorded after the cut, and no other life had begun before it.
     """
     with parquet_file(store, name) as file:
         ids = file.read(columns=["profileId"])["profileId"].to_numpy()
@@ -201,8 +201,10 @@ def _recorded_since(
     offset: Integers,
     appended_at: Integers,
 ) -> Mask:
-    """Which of the events, one of each tombstone's topic, were recorded after a base's cut."""
-    ends = np.array([*base.cut.offsets, 0], np.int64)  # partitions that are newer begin after it
+    """Return which events were recorded after a base's cut; each is given with its tombstone's
+    topic.
+    """
+    ends = np.array([*base.cut.offsets, 0], np.int64)  # newer partitions begin after the cut
     place = np.minimum(partition, len(ends) - 1)
     same = np.array([topic_id == base.cut.topic_id for topic_id in (*tombstones.topic_ids, None)])
     by_clock = appended_at >= milliseconds(base.cut.instant)
@@ -213,7 +215,7 @@ def _recorded_since(
 def _of_the_gone(
     store: Store, name: str, tombstones: Tombstones, silent_until: int | None
 ) -> tuple[Mask, int]:
-    """The rows of a base about a person who is gone, and when the last of them was appended."""
+    """Return the rows of a base about people who are gone, and the base's latest append time."""
     with parquet_file(store, name) as file:
         rows = file.read(columns=["profileId", *VALUE_MOMENTS])
     appended_at, occurred_at = (numbers(rows[moment].fill_null(_NEVER)) for moment in VALUE_MOMENTS)

@@ -1,7 +1,8 @@
-"""What erase passes have done with: no file is looked through again for the same deletions.
+"""What erase passes have finished, so that no file is looked through again for the same deletions.
 
-A name (of a batch, a base's table, a file of waiting facts, a drop) is settled once every tombstone
-up to a number was applied to it and nothing in it can become gone but by a newer one.
+A name (of a batch, a base's table, a file of waiting facts, or a drop) is settled when two things
+hold. Every tombstone up to a number was applied to it, and only a newer tombstone can make anything
+in it gone.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class SettledPath(StoredPath):
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The names that are settled, up to the tombstones of a number."""
+    """The settled names, and the number of the last tombstones that were applied to them."""
 
     number: int = 0
     names: frozenset[str] = frozenset()
@@ -43,9 +44,10 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far one pass is with a database: what is still to be applied, and what it has settled.
+    """The progress of one pass in a database: what is still to be applied, and what it has settled.
 
-    silent_until: append time (UTC ms) up to which all events of profiles are known.
+    silent_until: append time (UTC ms) up to which all profile events are known; None if unknown.
+    names: settled by this pass.
     """
 
     tombstones: Tombstones
@@ -54,7 +56,9 @@ class Progress:
     names: set[str] = field(default_factory=set)
 
     def to_apply(self, name: str) -> Tombstones:
-        """The tombstones that weren't applied to a file before; it is settled if there are none."""
+        """Return the tombstones that weren't applied to a file yet; without any, the file is
+        settled.
+        """
         known = name in self.settled.names
         tombstones = self.tombstones.since(self.settled.number) if known else self.tombstones
         if not tombstones:
@@ -62,16 +66,18 @@ class Progress:
         return tombstones
 
     def applied(self, name: str, last_appended: int) -> None:
-        """Say that all were applied to a file whose latest row was appended then (UTC ms).
+        """Note that all tombstones were applied to a file.
 
-        Later a row may turn out to be of a profile of which nothing was recorded since.
+        last_appended: the latest append time in it (UTC ms). The file is settled only if that is
+        before `silent_until`. Otherwise a later pass may still find a row whose profile has no
+        event since.
         """
         if self.silent_until is not None and last_appended < self.silent_until:
             self.names.add(name)
 
 
 class SettledFiles:
-    """What is settled, in a store."""
+    """The settled names in a store, by database."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -87,7 +93,7 @@ class SettledFiles:
         return Settled(number, frozenset(rows["name"].to_pylist()))
 
     def write(self, topic: str, number: int, names: Iterable[str]) -> None:
-        """Replace what is settled."""
+        """Replace what is settled in the database of a profile topic."""
         schema = pa.schema([("name", pa.string())], {_NUMBER: str(number).encode()})
         rows = pa.table({"name": pa.array(sorted(names), pa.string())}, schema=schema)
         self._store.write(
