@@ -1,1 +1,1 @@
-"""Partitions on disk: where files are, what they hold, and which offsets they cover."""
+"""Stored partitions: where files are, what they have, and which offsets they cover."""

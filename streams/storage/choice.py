@@ -1,4 +1,4 @@
-"""The choice of coverage records of one partition, as a close records it."""
+"""The coverage records of one partition that a close chose, as its intent records them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Choice"]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was chosen of one partition: the tiling of all that the close reads of it."""
+    """The choice of one partition: the tiling of all that the close reads of it."""
 
     partition: TopicPartition
     tiling: Tiling

@@ -1,12 +1,12 @@
-"""Which offsets are covered, by which files: coverage records, and the rule that settles overlaps.
+"""Coverage records say which offsets are stored, in which files; `tile` settles overlaps.
 
-A coverage record is written last, created if absent. Only files that a record names exist. A batch
-repeated after a crash, or one of a worker that woke up late, covers offsets again with other
-borders; `tile` chooses among them by a fixed rule, so that every reader of the same records reads
-each offset exactly once.
+A coverage record is written last, created if absent. Only files that a record names count. A batch
+that is repeated after a crash, or written by a worker that woke up late, covers offsets again with
+other borders. `tile` chooses among such records by a fixed rule, so that every reader of the same
+records reads each offset exactly once.
 
-Offsets that nobody can read may be passed over by a person: their record names no file, and wins
-over any other of these offsets (SPEC §6).
+A person may pass over offsets that nobody can read. Their record names no file, and wins over all
+other records of these offsets (SPEC §6).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import TypeAlias
 from streams.storage.layout import CoveragePath
 
 Fingerprint: TypeAlias = str
-"""Hash of a stream's definition: rows written under another one don't count as that stream's."""
+"""Hash of a stream's definition. Rows written under another hash don't count as that stream's."""
 
 
 @dataclass(frozen=True, slots=True)
 class CoveredFile:
-    """A stream's file as one partition sees it: `rows` of this partition among `file_rows`."""
+    """A stream's file as one partition sees it: `rows` of its `file_rows` are of this partition."""
 
     stream: str
     path: str
@@ -34,7 +34,7 @@ class CoveredFile:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An event that was sent to the dead-letter topic: its offset and why."""
+    """An event that was sent to the dead-letter topic: its offset, and the reason."""
 
     offset: int
     reason: str
@@ -42,7 +42,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """A person's word that offsets are passed over: why, who said so, and when (ISO 8601, UTC)."""
+    """A person's decision to pass over offsets: reason, who decided, and when (ISO 8601, UTC)."""
 
     reason: str
     by: str
@@ -51,10 +51,10 @@ class PassedOver:
 
 @dataclass(frozen=True, slots=True)
 class CoverageRecord:
-    """What one batch holds of the offsets `[path.first, path.next)` of a partition.
+    """What one batch has of the offsets `[path.first, path.next)` of a partition.
 
-    `appended` is the first and last append time in UTC milliseconds, None where no event was read.
-    `passed_over` is there where `path.is_passed_over`, and then there are no files.
+    appended: the first and last append time in UTC milliseconds; None if no event was read.
+    passed_over: set exactly if `path.is_passed_over`; there are no files then.
     """
 
     path: CoveragePath
@@ -89,15 +89,16 @@ class CoverageRecord:
         )
 
     def covers(self, stream: str, fingerprint: Fingerprint) -> bool:
-        """Whether this record says everything about a stream as it is defined now. Of offsets that
-        were passed over there is nothing to say, of any stream.
+        """Whether this record is complete for a stream as it is defined now.
+
+        Passed-over offsets are complete for every stream, as nothing is stored of them.
         """
         return self.path.is_passed_over or self.streams.get(stream) == fingerprint
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """The part `[first, next)` of a coverage record that counts."""
+    """The part `[first, next)` of a coverage record that was chosen."""
 
     record: CoveragePath
     first: int
@@ -114,7 +115,7 @@ class Hole:
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
-    """A choice of tiles for `[first, next)` of a partition, in order, and the holes between."""
+    """The chosen tiles of `[first, next)` of a partition, in order, and the holes between them."""
 
     first: int
     next: int
@@ -130,9 +131,9 @@ class Tiling:
 def tile(records: Iterable[CoveragePath], first: int, end: int) -> Tiling:
     """Choose records that cover `[first, end)`, each offset once.
 
-    The rule: where offsets were passed over, that; between, at each offset, of the records that
-    cover it, the one that reaches furthest; of those that reach equally far, the first by name. It
-    depends on nothing but the names.
+    The rule is: passed-over offsets come first. At each other offset, the record that covers it and
+    reaches furthest is chosen. If several reach equally far, the first by name is chosen. The
+    result depends on the names alone.
     """
     candidates = sorted(r for r in records if r.next > first and r.first < end)
     lost = [record for record in candidates if record.is_passed_over and record.next > record.first]
@@ -147,14 +148,14 @@ def tile(records: Iterable[CoveragePath], first: int, end: int) -> Tiling:
 
 
 def _furthest(ordered: Sequence[CoveragePath], first: int, end: int) -> Tiling:
-    """Choose at each offset the record that reaches furthest, among some that are in order."""
+    """Choose at each offset the record that reaches furthest. ordered: records in order."""
     candidates = [r for r in ordered if r.next > first and r.first < end]
     tiles: list[Tile] = []
     holes: list[Hole] = []
     at, seen = first, 0
     while at < end:
         chosen: CoveragePath | None = None
-        # None of those that were seen before reaches further than `at`.
+        # No record seen before reaches further than `at`.
         while seen < len(candidates) and candidates[seen].first <= at:
             chosen = _further(chosen, candidates[seen], at)
             seen += 1

@@ -1,7 +1,7 @@
-"""A store in a folder of a local disk: the only module that knows how files lie there.
+"""A store in a folder of a local disk. No other module knows how files are stored there.
 
-A file is written aside under a temporary name, flushed to the disk, then given its name at once, so
-that a reader sees it whole or not at all.
+A file is written under a temporary name and flushed to the disk. Then it gets its final name in one
+step, so that a reader sees all of the file or none of it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _ASIDE: Final = ".aside-"
 
 
 class FolderStore:
-    """A Store in a folder of a local file system (or one that has atomic link and rename)."""
+    """A Store in a folder of a file system with atomic link and rename."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def create(self, name: str, content: bytes) -> bool:
-        """See Store.create; `link` fails where the name exists, so that one writer wins."""
+        """See Store.create. `link` fails if the name exists, so exactly one writer succeeds."""
         final = self.root / name
         with _Explained(final):
             if final.exists():
@@ -45,7 +45,7 @@ class FolderStore:
         return True
 
     def write(self, name: str, fill: Callable[[BinaryIO], object]) -> int:
-        """See Store.write; PartitionError says where the disk is full or not writable."""
+        """See Store.write. Raises PartitionError if the disk is full or not writable."""
         final = self.root / name
         with _Explained(final):
             aside = self._write_aside(final, fill)
@@ -65,12 +65,12 @@ class FolderStore:
             return file.read(length)
 
     def stat(self, name: str) -> StoredFile:
-        """See Store.stat; a file that is written again is another one on the disk."""
+        """See Store.stat. Each write makes another file on the disk, and so another version."""
         found = (self.root / name).stat()
         return StoredFile(found.st_size, found.st_mtime, f"{found.st_ino}-{found.st_mtime_ns}")
 
     def names(self, folder: str, after: str = "") -> Iterator[str]:
-        """See Store.names; files that are still being written aside are not among them."""
+        """See Store.names. Unfinished files aren't listed."""
         return (name for name in self._below(folder, after) if not _is_aside(name))
 
     def remove(self, name: str) -> None:
@@ -78,7 +78,7 @@ class FolderStore:
         (self.root / name).unlink(missing_ok=True)
 
     def local(self, names: Sequence[str]) -> list[Path]:
-        """See Store.local: the files themselves."""
+        """See Store.local. These are the files themselves."""
         return [self.root / name for name in names]
 
     def address(self, name: str) -> str:
@@ -96,11 +96,11 @@ class FolderStore:
     def _age(self, name: str) -> float:
         try:
             return time.time() - self.stat(name).written_at
-        except FileNotFoundError:  # it has its name by now
+        except FileNotFoundError:  # it has its final name by now
             return 0.0
 
     def _below(self, folder: str, after: str) -> Iterator[str]:
-        """All files below a folder, in order of their whole names."""
+        """Yield all files below a folder, in order of their whole names."""
         for entry in self._sorted(folder):
             name = f"{folder}/{entry}"
             if not entry.endswith("/"):
@@ -110,7 +110,9 @@ class FolderStore:
                 yield from self._below(name[:-1], after)
 
     def _sorted(self, folder: str) -> list[str]:
-        """Files and folders in a folder, these with a slash behind: it counts in the order."""
+        """List the files and folders in a folder, sorted; folders end with a slash, as it counts in
+        the order.
+        """
         try:
             with os.scandir(self.root / folder) as entries:
                 found = [
@@ -120,7 +122,7 @@ class FolderStore:
                 ]
         except (FileNotFoundError, NotADirectoryError):
             return []
-        except OSError as error:  # that nothing is there must be certain
+        except OSError as error:  # an empty listing must be certain
             raise PartitionError(
                 what=f"can't be listed: {error.strerror or error}",
                 where=self.address(folder),
@@ -143,7 +145,7 @@ class FolderStore:
 
 
 class _Explained:
-    """Turn what the operating system says of a failed write into one message for an operator."""
+    """Turns the operating system's error of a failed write into one message for an operator."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,4 +1,4 @@
-"""Names of the files that a batch leaves behind, and of what is said of its rows.
+"""Names of the files of a batch, and of the records about its rows.
 
 Numbers are zero-padded, so that the order of names is the order of offsets.
 """
@@ -24,11 +24,11 @@ __all__ = [
 ]
 
 Batch: TypeAlias = Annotated[str, NamePart("[0-9a-z]+")]
-"""Identifier of what a worker flushed of one topic at once; unique, in letters and digits."""
+"""Identifier of what a worker flushed of one topic at once: unique, of letters and digits."""
 
 PASSED_OVER: Final = "passedover"
-"""The batch of records of offsets that a person has passed over: no worker's begins like that, and
-there is one of the same offsets at most.
+"""The batch of records of passed-over offsets. No worker's batch has this name, and there is at
+most one such record of the same offsets.
 """
 
 
@@ -45,13 +45,13 @@ class TopicPartition:
 
     @property
     def incarnation(self) -> str:
-        """The topic and its id, as the names of files of all its partitions have them."""
+        """The topic and its id, as they are in the file names of all its partitions."""
         return f"{self.topic}~{self.topic_id}"
 
 
 @lru_cache(maxsize=4096)
 def _owner(text: str) -> TopicPartition:
-    """Read back what str() of a partition gives; raises ValueError."""
+    """Parse the text of a partition, the inverse of `str`; raises ValueError."""
     topic, _, rest = text.partition("~")
     topic_id, _, partition = rest.partition("/")
     return TopicPartition(topic, UUID(topic_id), int(partition))
@@ -65,7 +65,7 @@ Owner: TypeAlias = Annotated[
         shape="TOPIC~UUID/PARTITION",
     ),
 ]
-"""The partition that a file is about, as a part of its name."""
+"""The partition of a file, as a part of its name."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -82,7 +82,7 @@ class CoveragePath(StoredPath):
 
     @property
     def is_passed_over(self) -> bool:
-        """Whether a person has passed these offsets over: nothing is stored of them."""
+        """Whether a person has passed over these offsets: nothing is stored of them."""
         return self.batch == PASSED_OVER
 
 
@@ -100,7 +100,7 @@ class StreamFilePath(StoredPath):
 
 @dataclass(frozen=True, slots=True, order=True)
 class TakenOutPath(StoredPath):
-    """Name of the record that a stored row was taken out, and of the place where the row stands."""
+    """Name of the record that a stored row was taken out; it says where the row is."""
 
     TEMPLATE: ClassVar = "taken-out/{partition}/{offset:020d}.json"
     WHAT: ClassVar = "a record of a row that was taken out"

@@ -1,8 +1,8 @@
-"""The one owner of the layout: write a batch's files and coverage, list and choose them, read them.
+"""Stored partitions: write a batch's files and coverage, list and choose them, read them.
 
-Order of a write: stream files durable, then (by the caller) the dead letters, then the coverage
-records; what no record names does not exist. Reading chooses records by `coverage.tile` and clips
-files to them, so that a batch written twice is read once.
+The order of a write is: stream files, which are durable then; the dead letters (by the caller); the
+coverage records. A file that no record names doesn't count. Readers choose records by
+`coverage.tile` and clip files to them, so that a batch written twice is read once.
 """
 
 from __future__ import annotations
@@ -41,15 +41,19 @@ META: Final = (
     pa.field("_offset", pa.int64(), nullable=False),
     pa.field("_appended_at", pa.timestamp("ms", tz="UTC"), nullable=False),
 )
-"""Columns that every stream file has beside the event's own: where the event stood in Kafka."""
+"""Columns that every stream file has beside those of the event: its place in Kafka and its append
+time.
+"""
 
 _DAY_MS: Final = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
 class FileSlice:
-    """A stream's file and what of it counts: all (`clips` empty), or these offsets by partition.
-    path: where it is on this machine.
+    """A stream's file, and the part of it that counts.
+
+    path: where it is on this machine. clips: the offsets that count, by partition; empty if all
+    rows count.
     """
 
     name: str
@@ -59,7 +63,7 @@ class FileSlice:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A tiling of one partition and the records that its tiles belong to."""
+    """A tiling of one partition, with the records of its tiles."""
 
     partition: TopicPartition
     tiling: Tiling
@@ -67,7 +71,7 @@ class Chosen:
 
     @property
     def dead_letters(self) -> Iterator[tuple[int, str]]:
-        """Offset and reason of each dead letter between the tiling's bounds."""
+        """Offset and reason of each dead letter within the tiles."""
         for piece in self.tiling.tiles:
             for letter in self.records[piece.record].dead_letters:
                 if piece.first <= letter.offset < piece.next:
@@ -75,9 +79,9 @@ class Chosen:
 
 
 class UnreadableOutputError(Exception):
-    """What a stream's own function has made of some rows can't be read back: nothing was written.
+    """The output of a stream's own function can't be read back. Nothing was written.
 
-    rows: partition and offset of each with the reason; it names the stream and its column.
+    rows: partition and offset of each such row, with a reason that names the stream and its column.
     """
 
     def __init__(self, rows: Mapping[tuple[int, int], str]) -> None:
@@ -100,11 +104,11 @@ class Partitions:
     def write_files(
         self, rows: pa.Table, streams: Sequence[Stream], batch: Batch
     ) -> tuple[StreamRows, ...]:
-        """Write the rows that each stream holds, a file a stream and UTC day of append.
+        """Write the rows of each stream, one file for each stream and UTC day of append.
 
-        `rows` has the topic's event columns and META, in order of partition and offset. Raises
-        UnreadableOutputError, before anything is written, where a stream's own function has made
-        what the engine can't read.
+        rows: the topic's event columns and META, in order of partition and offset. Raises
+        UnreadableOutputError, before anything is written, if the engine can't read the output of a
+        stream's own function.
         """
         made = {stream.name: _held(rows, stream) for stream in streams if stream.transform}
         _check_output(made)
@@ -124,10 +128,10 @@ class Partitions:
         batch: Batch,
         expected: Mapping[str, Mapping[int, int]],
     ) -> None:
-        """Write some files of a batch again, from its rows. expected: how many rows of each
-        partition each of them has, by path.
+        """Write some files of a batch again, from the rows of the batch.
 
-        Raises PartitionError where these rows are others; then nothing is written.
+        expected: for each file's path, how many rows it has of each partition. Raises
+        PartitionError, with nothing written, if these rows give other counts or can't be read.
         """
         made = {
             str(StreamFilePath(stream.name, day, batch)): table
@@ -146,16 +150,16 @@ class Partitions:
             self.store.write(path, partial(_write_parquet, made[path]))
 
     def write_coverage(self, record: CoverageRecord) -> bool:
-        """Write a coverage record; False where one of its name exists already."""
+        """Write a coverage record; False if one with its name exists already."""
         return self.store.create(str(record.path), record.to_json())
 
     def coverage(self, partition: TopicPartition) -> list[CoveragePath]:
-        """Names of all coverage records of a partition, in order of offsets."""
+        """Return the names of all coverage records of a partition, in order of offsets."""
         names = self.store.names(CoveragePath.folder(partition))
         return [CoveragePath.parse(name) for name in names]
 
     def partitions_of(self, topic: str) -> dict[str, set[int]]:
-        """Partitions that hold coverage of a topic, by the topic's UUID (in hex with dashes)."""
+        """Return the partitions of a topic with coverage, by the topic's UUID (hex with dashes)."""
         found: dict[str, set[int]] = defaultdict(set)
         for path in map(CoveragePath.parse, self.store.names(CoveragePath.folder())):
             if path.partition.topic == topic:
@@ -163,12 +167,14 @@ class Partitions:
         return found
 
     def records_of(self, owner: TopicPartition, batch: Batch) -> list[CoveragePath]:
-        """Names of the coverage records that a batch left, in all partitions of a topic."""
+        """Return the names of a batch's coverage records, in all partitions of a topic's
+        incarnation.
+        """
         names = self.store.names(CoveragePath.folder(owner.incarnation))
         return [path for path in map(CoveragePath.parse, names) if path.batch == batch]
 
     def record(self, path: CoveragePath) -> CoverageRecord:
-        """Return a coverage record; they never change, so it is read once."""
+        """Return a coverage record. Records never change, so each is read once and cached."""
         return self._record(path)
 
     def choose(
@@ -178,7 +184,7 @@ class Partitions:
         end: int,
         streams: Mapping[str, Fingerprint],
     ) -> Chosen:
-        """Choose records that tile `[first, end)`, among those that cover all these streams."""
+        """Choose records that tile `[first, end)`, among those that cover all of these streams."""
         records = {
             path: self._record(path)
             for path in self.coverage(partition)
@@ -192,11 +198,11 @@ class Partitions:
         return self.chosen(partition, tile(fitting, first, end))
 
     def chosen(self, partition: TopicPartition, tiling: Tiling) -> Chosen:
-        """Bring the records of a tiling chosen before (a recorded close finds its rows again)."""
+        """Load the records of an earlier tiling, by which a recorded close finds its rows again."""
         return Chosen(partition, tiling, {t.record: self._record(t.record) for t in tiling.tiles})
 
     def slices(self, stream: str, chosen: Iterable[Chosen]) -> tuple[FileSlice, ...]:
-        """Return the files of a stream that these choices name, each with what counts of it."""
+        """Return the files of a stream that these choices name, each with the part that counts."""
         clips: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
         unclipped: dict[str, int] = defaultdict(int)
         totals: dict[str, int] = {}
@@ -218,33 +224,33 @@ class Partitions:
         )
 
     def topics_of_batches(self) -> dict[Batch, tuple[str, UUID]]:
-        """Name and id of the topic of every batch that a coverage record names."""
+        """Return topic name and topic id of every batch that a coverage record names."""
         found = {}
         for path in map(CoveragePath.parse, self.store.names(CoveragePath.folder())):
-            if not path.is_passed_over:  # of which nothing is stored
+            if not path.is_passed_over:  # nothing is stored of passed-over offsets
                 found[path.batch] = path.partition.topic, path.partition.topic_id
         return found
 
     def files_of_batches(self) -> dict[Batch, list[StreamFilePath]]:
-        """All files of streams, also of streams that are no longer defined, by batch."""
+        """Return all files of streams by batch, including streams that are no longer defined."""
         found: dict[Batch, list[StreamFilePath]] = defaultdict(list)
         for path in map(StreamFilePath.parse, self.store.names(StreamFilePath.folder())):
             found[path.batch].append(path)
         return found
 
     def sweep(self, older_than: float) -> int:
-        """Remove what crashes left behind more than `older_than` seconds ago; return the files.
+        """Remove what crashes left more than `older_than` seconds ago; return how many files.
 
-        That is files that no coverage record names, and ones that weren't written to their end.
-        Younger ones may be of a batch that is being written: its record comes last. The age must
-        be well above the longest that a worker tries to write a batch.
+        These are files that no coverage record names, and half-written files. Younger files may
+        belong to a batch that is being written, as its record comes last. `older_than` must be well
+        above the longest time that a worker tries to write a batch.
         """
         store = self.store
         streams, coverage = StreamFilePath.folder(), CoveragePath.folder()
         half = [store.remove_unfinished(folder, older_than) for folder in (streams, coverage)]
         whole = list(store.names(streams))
-        # Listed after the files: a record that is written meanwhile is of a younger batch. A
-        # batch's name is in its files' and its records' names, so that no record need be read.
+        # Listed after the files, so that a record written meanwhile belongs to a younger batch.
+        # Names of files and records have the batch, so no record need be read.
         covered = {CoveragePath.parse(name).batch for name in store.names(coverage)}
         loose = (name for name in whole if StreamFilePath.parse(name).batch not in covered)
         old = [name for name in loose if age_of(store, name) > older_than]
@@ -265,7 +271,7 @@ class StreamRows:
     rows: Mapping[int, int]
 
     def as_seen_by(self, partition: int) -> CoveredFile:
-        """Return the entry for one partition's coverage record."""
+        """Return the entry of this file in one partition's coverage record."""
         return CoveredFile(
             self.stream, self.path, self.rows.get(partition, 0), sum(self.rows.values())
         )
@@ -299,7 +305,9 @@ def _check_output(made: Mapping[str, pa.Table]) -> None:
 
 
 def refusals(rows: pa.Table, why: str) -> dict[tuple[int, int], str]:
-    """Say of each row that the engine can't read back, by partition and offset, why."""
+    """Return why the engine can't read back a row, by partition and offset; rows without faults
+    aren't there.
+    """
     found = unreadable_columns(rows)
     refused: dict[tuple[int, int], str] = {}
     for name, mask in found.items():

@@ -1,7 +1,7 @@
 """Names of stored files as values: one frozen class for each kind of file, from one template.
 
-A class says where its files are (`TEMPLATE`) and what they are (`WHAT`); formatting, parsing and
-listing come from that, so that no other module joins or splits such a name. A name is relative to
+A class says where its files are (`TEMPLATE`) and what they are (`WHAT`). Formatting, parsing and
+listing follow from that, so that no other module joins or splits such a name. A name is relative to
 the root of its store, with `/` between folders. `parse(str(path)) == path` holds for every value.
 """
 
@@ -22,10 +22,10 @@ __all__ = ["NamePart", "StoredPath", "part_of"]
 
 @dataclass(frozen=True, slots=True)
 class NamePart:
-    """How a field's value stands in a name; given with the field's type, by `Annotated`.
+    """How a field's value is written in a name; given with the field's type, by `Annotated`.
 
-    pattern: a regular expression without groups that count. parse: may raise ValueError. shape:
-    what a message calls it; the field's name in capitals where it is empty.
+    pattern: a regular expression without capturing groups. parse: may raise ValueError. shape: what
+    a message calls it; if empty, the field's name in capitals.
     """
 
     pattern: str
@@ -42,9 +42,9 @@ _DAY: Final = NamePart("[0-9]{4}-[0-9]{2}-[0-9]{2}", dt.date.fromisoformat, shap
 class StoredPath:
     """Base of the classes that name stored files: frozen dataclasses with slots.
 
-    Each field stands once in the template, in the order of the fields. An `int` has its width there
-    (`{first:020d}`), so that the order of names is that of numbers. A `str` is anything without
-    `/`; what else a field may be is said by a `NamePart`.
+    The template has each field once, in the order of the fields. It gives an `int` its width
+    (`{first:020d}`), so that names sort as numbers. A `str` is any text without `/`. A `NamePart`
+    describes a field of another type.
     """
 
     __slots__ = ()
@@ -60,7 +60,7 @@ class StoredPath:
 
     @classmethod
     def parse(cls, name: str) -> Self:
-        """Read a name; raises PartitionError, which says what was expected, where it is no such."""
+        """Parse a name; raises PartitionError, with the expected form, if it isn't of this kind."""
         path = cls.match(name)
         if path is None:
             raise PartitionError(
@@ -71,7 +71,7 @@ class StoredPath:
 
     @classmethod
     def match(cls, name: str) -> Self | None:
-        """Read a name; None where it is not one of this kind."""
+        """Parse a name; None if it isn't of this kind."""
         form = _form_of(cls)
         found = form.fullmatch(name)
         if found is None:
@@ -79,17 +79,17 @@ class StoredPath:
         try:
             pairs = zip(form.parsers, found.groups(), strict=True)
             return cls(*[parse(text) for parse, text in pairs])
-        except ValueError:  # digits that are no date, say
+        except ValueError:  # for example digits that are no date
             return None
 
     @classmethod
     def among(cls, names: Iterable[str]) -> Iterator[Self]:
-        """Yield those names that are of this kind; what else somebody has put there is left out."""
+        """Yield those names that are of this kind; other files in the folder are left out."""
         return (path for name in names if (path := cls.match(name)) is not None)
 
     @classmethod
     def first_of_each_folder(cls, names: Iterable[str]) -> Iterator[Self]:
-        """Yield the first of this kind in each folder: as `among`, where one of many will do."""
+        """Yield the first name of this kind in each folder, if one name of many is enough."""
         seen = set()
         for name in names:
             folder = name.rpartition("/")[0]
@@ -99,20 +99,20 @@ class StoredPath:
 
     @classmethod
     def folder(cls, *leading: object) -> str:
-        """Folder of all files whose first fields have these values, for listings.
+        """Return the folder of all files whose first fields have these values, for listings.
 
-        The last value may be text that its field's begins with, up to a `/`.
+        The last value may be the beginning of its field's text, up to a `/`.
         """
         return _form_of(cls).folder(leading)
 
     @classmethod
     def top(cls) -> str:
-        """The folder of the root that files of this kind are in, with others that belong to it."""
+        """Return the top folder of these files; files of other kinds may be in it too."""
         return cls.TEMPLATE.partition("/")[0]
 
 
 class _Form:
-    """A class's template, ready to be used: names are parsed by the hundred thousand."""
+    """A class's template, compiled, as hundreds of thousands of names are parsed."""
 
     def __init__(self, kind: type[StoredPath]) -> None:
         parts = part_of(kind)

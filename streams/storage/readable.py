@@ -1,8 +1,8 @@
-"""What the engine can read back of a table's values, and rows without what it can't.
+"""Which values of a table the engine can read back, and how to make others readable.
 
-Moments and dates lie within `schemas.bounds`, texts are valid UTF-8, decimals have no more digits
-than their type (SPEC §6, *Nothing is stored that a close can't read*). Members of a record are
-named as `attributes.city`.
+Moments and dates are within `schemas.bounds`, texts are valid UTF-8, decimals have no more digits
+than their type (SPEC §6, *Nothing is stored that a close can't read*). A member of a record is
+named by its path, such as `attributes.city`.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _APPENDED: Final = "_appended_at"
 
 
 def unreadable_columns(rows: pa.Table) -> dict[str, Mask]:
-    """Find the columns with values that the engine can't read: a flag a row, by the column's name.
+    """Return, by the column's name, a flag for each row whose value the engine can't read.
 
-    Columns without any aren't named. Costs a look at the least and greatest value of a column, and
-    one at each text.
+    Columns without such values are left out. The cost is a look at a column's least and greatest
+    value, and at each text.
     """
     found: dict[str, Mask] = {}
     for name, column in zip(rows.column_names, rows.columns, strict=True):
@@ -63,7 +63,7 @@ def type_of(schema: pa.Schema, path: str) -> pa.DataType:
 
 
 def why_unreadable(kind: pa.DataType) -> str:
-    """Say what is wrong with a value of a type that can't be read."""
+    """Return what is wrong with unreadable values of this type."""
     if pa.types.is_timestamp(kind):
         return "a moment outside 0001-01-02 to 9999-12-30"
     if pa.types.is_date(kind):
@@ -74,10 +74,10 @@ def why_unreadable(kind: pa.DataType) -> str:
 
 
 def readable(rows: pa.Table, wanted: Mask) -> pa.Table:
-    """Make some rows readable: what can't be read of them is emptied.
+    """Return the rows with some of them made readable: unreadable values in these are emptied.
 
-    In texts only what isn't UTF-8 is replaced (U+FFFD). `occurredAt`, which every rule looks at,
-    becomes the append time.
+    In texts only bytes that aren't UTF-8 are replaced (by U+FFFD). `occurredAt`, which every rule
+    needs, becomes the append time.
     """
     for place, name in enumerate(rows.column_names):
         column = _joined(rows.column(name))
@@ -94,7 +94,7 @@ def readable(rows: pa.Table, wanted: Mask) -> pa.Table:
 
 
 def _faults(path: str, array: pa.Array) -> Iterator[tuple[str, Mask]]:
-    """The columns below a path with values that can't be read, each with a flag a row."""
+    """Yield the paths of columns with unreadable values, each with a flag for each row."""
     kind = array.type
     if pa.types.is_struct(kind):
         for field, member in zip(list(kind), array.flatten(), strict=True):
@@ -114,7 +114,7 @@ def _faults(path: str, array: pa.Array) -> Iterator[tuple[str, Mask]]:
 
 
 def _bad(array: pa.Array) -> Mask | None:
-    """Which values of a leaf can't be read; None if all can."""
+    """Return which values of a leaf can't be read; None if all can."""
     kind = array.type
     if pa.types.is_timestamp(kind):
         per_second = _PER_SECOND[kind.unit]
@@ -139,7 +139,7 @@ def _outside(numbers: pa.Array, first: int, last: int) -> Mask | None:
 
 
 def _beyond(array: pa.Array, greatest: int) -> Mask | None:
-    """Which decimals have more digits than their type: looked at as 128-bit numbers."""
+    """Return which decimals have more digits than their type. They are read as 128-bit numbers."""
     words = np.frombuffer(array.buffers()[1] or b"", np.int64)
     words = words[2 * array.offset : 2 * (array.offset + len(array))]
     if not len(words) or _fits_half(words, greatest):
@@ -155,7 +155,7 @@ def _beyond(array: pa.Array, greatest: int) -> Mask | None:
 
 
 def _fits_half(words: npt.NDArray[np.int64], greatest: int) -> bool:
-    """Whether all decimals are small numbers of 64 bits within the bounds: nearly always."""
+    """Whether all decimals are 64-bit numbers within the bounds; nearly always true."""
     low, high = words[0::2], words[1::2]
     least, most = int(low.min()), int(low.max())
     return bool((high == low >> (_WORD - 1)).all()) and -greatest <= least and most <= greatest
@@ -173,8 +173,9 @@ def _no_texts(array: pa.Array) -> Mask | None:
 
 
 def _is_ascii(texts: pa.Array) -> bool:
-    """Whether no byte of some texts has its highest bit: looked at by eights, which takes a
-    tenth of the time that looking at each text does.
+    """Whether no byte of some texts has its highest bit set.
+
+    Eight bytes are checked at a time; that takes a tenth of the time of a look at each text.
     """
     _, ends, data = texts.buffers()
     if data is None or not len(texts):
@@ -202,7 +203,7 @@ def _as_bytes(texts: pa.Array) -> pa.Array:
 
 
 def _mended(path: str, array: pa.Array, masks: Mapping[str, Mask], wanted: Mask) -> pa.Array:
-    """A column without what can't be read in the wanted rows."""
+    """Return a column with its unreadable values removed in the wanted rows."""
     kind = array.type
     if pa.types.is_struct(kind):
         fields = list(kind)

@@ -1,7 +1,7 @@
-"""Rows in slices that are bounded by rows and by bytes.
+"""Slices of rows that are limited in rows and in bytes.
 
-Texts of an Arrow array share one buffer of at most 2 GiB, and some rows are wide: wherever rows are
-gathered or written together, they are cut here.
+The texts of an Arrow array share one buffer of at most 2 GiB, and some rows are wide. So rows are
+cut here wherever they are gathered or written together.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ Rows = TypeVar("Rows", pa.RecordBatch, pa.Table)
 
 
 def slices(rows: Rows, most_rows: int, most_bytes: int) -> Iterator[Rows]:
-    """Yield `rows` in slices of up to `most_rows` rows and about `most_bytes` bytes, at least one
-    row each; nothing is copied.
+    """Yield `rows` in slices of up to `most_rows` rows and about `most_bytes` bytes; nothing is
+    copied.
+
+    Each slice has at least one row.
     """
     if rows.nbytes <= most_bytes:
         for at in range(0, rows.num_rows, most_rows):
@@ -39,8 +41,9 @@ def slices(rows: Rows, most_rows: int, most_bytes: int) -> Iterator[Rows]:
 
 
 def row_bytes(rows: pa.RecordBatch | pa.Table) -> Sizes:
-    """Return the bytes that the values of each row take, as if each was written out: a value of a
-    dictionary counts in each row.
+    """Return the bytes of each row's values, as if each value was written out.
+
+    A value of a dictionary counts in each row that has it.
     """
     total = np.zeros(rows.num_rows, np.int64)
     for column in rows.columns:
@@ -69,7 +72,7 @@ def _sizes(values: pa.Array) -> Sizes | int:
 
 
 def _sizes_of_lists(values: pa.Array) -> Sizes:
-    # Of maps and lists alike: what is between a row's offsets is the row's.
+    # For maps and lists alike: a row has the values between its offsets.
     offsets = values.offsets.to_numpy().astype(np.int64)
     members = [values.keys, values.items] if pa.types.is_map(values.type) else [values.values]
     total = np.zeros(len(values), np.int64)

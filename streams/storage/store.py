@@ -1,9 +1,8 @@
-"""Where durable files live: one small interface, with what an object store can give too.
+"""The interface of a store of durable files. It asks no more than an object store can give.
 
-Every other module says what to store; an implementation says how it becomes durable. It isn't a
-file system: there are no folders to be made, nothing is appended to or renamed, and a file is seen
-whole or not at all. The promises are written as tests in `tests/store_contract.py`, which every
-implementation passes.
+Other modules say what to store; an implementation makes it durable. A store isn't a file system: no
+folders are made, nothing is appended or renamed, and a reader sees all of a file or none of it. The
+guarantees are tests in `tests/store_contract.py`, which every implementation passes.
 """
 
 from __future__ import annotations
@@ -19,8 +18,10 @@ __all__ = ["Store", "StoredFile", "age_of", "is_stored"]
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """What a store knows of a file without reading it: its bytes, and when it was written (seconds
-    since 1970, by the store's clock). version: another each time that the file is written.
+    """What a store knows of a file without reading it.
+
+    size: in bytes. written_at: seconds since 1970, by the store's clock. version: another one after
+    each write of the file.
     """
 
     size: int
@@ -31,62 +32,66 @@ class StoredFile:
 class Store(Protocol):
     """Durable named files; names have `/` between folders.
 
-    Methods raise PartitionError where a file can't be written or listed. An implementation that
-    loses answers repeats the request itself, here and nowhere else; where it gives up, the file is
-    there whole, as it was, or not at all, and doing it again is safe.
+    Methods raise PartitionError if a file can't be written or listed. If an implementation may lose
+    answers, it repeats the request itself, and no other module does. If it gives up, the file is
+    there completely, as before, or not at all; calling again is safe.
     """
 
     def create(self, name: str, content: bytes) -> bool:
-        """Write a file whole and durably unless the name is taken; False where it is.
+        """Write a complete file durably unless its name exists; return False if it does.
 
-        Of many calls at once exactly one returns True. False may also mean that an earlier call of
-        the same caller, which raised, created the file: to know what is recorded, read it.
+        Of several calls at once exactly one returns True. False may also mean that an earlier call
+        of the same caller created the file before it raised. To know what is recorded, read it.
         """
 
     def write(self, name: str, fill: Callable[[BinaryIO], object]) -> int:
-        """Write a file whole and durably, replacing one of the same name; return its bytes. fill
-        may be called again.
+        """Write a complete file durably, replacing one of the same name; return its bytes.
+
+        fill: writes the content; it may be called again.
         """
 
     def read(self, name: str) -> bytes:
-        """Read a file; raises FileNotFoundError."""
+        """Read a whole file; raises FileNotFoundError."""
 
     def read_range(self, name: str, start: int, length: int) -> bytes:
-        """Read some bytes of a file, fewer where it ends before; raises FileNotFoundError."""
+        """Read up to `length` bytes of a file from `start` on; raises FileNotFoundError."""
 
     def stat(self, name: str) -> StoredFile:
-        """Tell what is known of a file; raises FileNotFoundError."""
+        """Return what is known of a file without reading it; raises FileNotFoundError."""
 
     def names(self, folder: str, after: str = "") -> Iterator[str]:
-        """Names of all files below a folder, in order; none where there are none. after: only those
-        behind a name. Files that are written or removed meanwhile may be among them or not.
+        """Yield the names of all files below a folder, in order; nothing if the folder doesn't
+        exist.
 
-        Ask for a file that is known by name instead (`is_stored`).
+        after: only names behind this one. Files written or removed meanwhile may be listed or not.
+        To look up a single file, use `is_stored`.
         """
 
     def remove(self, name: str) -> None:
-        """Remove a file; removing one that doesn't exist is no error."""
+        """Remove a file; nothing happens if it doesn't exist."""
 
     def local(self, names: Sequence[str]) -> list[Path]:
-        """Give paths of some files on this machine, for an engine that opens them itself; an object
-        store fetches the files, many at once.
+        """Return paths of files on this machine, for an engine that opens them itself.
 
-        A path stays as long as the store does. It has a file's content as of this call or later:
-        these files don't change, but that personal data in them is erased. Where a file doesn't
-        exist, nothing is at its path. Nobody writes there.
+        An object store fetches the files, many at once. A path stays valid as long as the store
+        object lives. Its content is the file's as of this call or later: such files change only
+        when personal data is erased in them. If a file doesn't exist, neither does its path.
+        Callers never write there.
         """
 
     def address(self, name: str) -> str:
-        """Where a person finds a file, for messages."""
+        """Return where a person finds a file, for messages."""
 
     def remove_unfinished(self, folder: str, older_than: float) -> int:
-        """Remove what crashes have left half written below a folder more than so many seconds ago;
-        return how many files.
+        """Remove files below a folder that crashes left half-written more than `older_than` seconds
+        ago.
+
+        Returns how many files were removed.
         """
 
 
 def is_stored(store: Store, name: str) -> bool:
-    """Tell whether a file exists."""
+    """Return whether a file exists."""
     try:
         store.stat(name)
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""What a stream is: a named filter of one topic's events, by event type and source.
+"""Streams: named filters of one topic's events, by event type and source.
 
-Built-in streams, one a topic and event type, store every event. Users add their own in YAML or as
-entry points of the group `deltadrop.streams`.
+Built-in streams, one for each topic and event type, store every event. Users add streams in YAML or
+as entry points of the group `deltadrop.streams`.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from schemas.topics import Topic
 from streams.storage.coverage import Fingerprint
 
 Transform: TypeAlias = Callable[[pa.RecordBatch], pa.RecordBatch]
-"""A function that an entry point adds: rows in, rows out (columns may change, `_partition`,
-`_offset` and `_appended_at` must stay)."""
+"""A function of an entry point that gets rows and returns rows. Columns may change, but
+`_partition`, `_offset` and `_appended_at` must stay.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A named filter: `topic`'s events of these types from these sources (empty: of all).
+    """A named filter: `topic`'s events of these types from these sources (empty: all).
 
-    `transform` is applied to the rows that passed; its `version` is part of the fingerprint, since
-    a function can't be compared.
+    transform: applied to the rows that pass. version: that of the transform. It is part of the
+    fingerprint, as functions can't be compared.
     """
 
     name: str
@@ -56,12 +57,12 @@ class Stream:
 
 
 def builtin_name(topic: Topic, event_type: str) -> str:
-    """Name of the built-in stream of one event type: `shop.email-activity.OPENED`."""
+    """Return the name of the built-in stream of an event type: `shop.email-activity.OPENED`."""
     return f"{topic.local}.{event_type}"
 
 
 def builtin_streams(topics: Iterable[Topic]) -> tuple[Stream, ...]:
-    """Return the built-in streams of these topics: each event is in exactly one of them."""
+    """Return the built-in streams of these topics; each event is in exactly one of them."""
     return tuple(
         Stream(builtin_name(topic, event_type), topic.name, frozenset({event_type}))
         for topic in topics

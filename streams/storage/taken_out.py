@@ -1,8 +1,9 @@
-"""Rows that a person has taken out as they can't be read (SPEC §6, *One trouble, one place*).
+"""Rows that a person has taken out, as they can't be read (SPEC §6, *One trouble, one place*).
 
-A record a row, created if absent, before its files are made readable. A row with a record counts as
-a dead letter: it is in no state and in no drop whose close had delivered nothing by then. Its
-eventId still makes repeats, and its firsts stay used, so it stays in its files, readable.
+Each row has a record, created if absent, before its files are made readable. A row with a record
+counts as a dead letter. It is in no state, and in no drop whose close hadn't delivered anything by
+then. Its eventId still makes later repeats, and its firsts stay used. Therefore the row stays in
+its files, readable.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ __all__ = ["TakenOut", "TakenOutRows"]
 
 @dataclass(frozen=True, slots=True)
 class TakenOut:
-    """A row that was taken out: where it stands, why, when, and which columns couldn't be read."""
+    """A row that was taken out: its place, why, when, and the columns that couldn't be read."""
 
     path: TakenOutPath
     reason: str
@@ -38,7 +39,7 @@ class TakenOut:
 
     @classmethod
     def from_json(cls, path: TakenOutPath, content: bytes) -> TakenOut:
-        """Read back what `to_json` wrote; raises PartitionError where it isn't that."""
+        """Read back what `to_json` wrote; raises PartitionError if that can't be parsed."""
         try:
             fields = json.loads(content)
             columns = tuple(fields["columns"])
@@ -53,19 +54,21 @@ class TakenOut:
 
 @dataclass(frozen=True, slots=True)
 class TakenOutRows:
-    """The records in a store."""
+    """The records of taken-out rows in a store."""
 
     store: Store
 
     def record(self, taken: TakenOut) -> TakenOut:
-        """Record that a row is taken out and return that, or what was recorded before."""
+        """Record that a row is taken out, and return the record; if there was one before, return
+        that.
+        """
         self.store.create(str(taken.path), taken.to_json())
         recorded = self.of(taken.path)
         assert recorded is not None  # created just now, here or by another run
         return recorded
 
     def of(self, path: TakenOutPath) -> TakenOut | None:
-        """Return the record of a row, if it was taken out."""
+        """Return the record of a row; None if it wasn't taken out."""
         try:
             content = self.store.read(str(path))
         except FileNotFoundError:
@@ -73,8 +76,10 @@ class TakenOutRows:
         return TakenOut.from_json(path, content)
 
     def within(self, ends: Mapping[TopicPartition, int]) -> tuple[TakenOutPath, ...]:
-        """Return the rows that were taken out of some partitions, before an offset in each; in
-        order. One listing a topic.
+        """Return the taken-out rows of some partitions, in order; it costs one listing for each
+        topic.
+
+        ends: by partition, the offset before which rows count.
         """
         return tuple(
             path
