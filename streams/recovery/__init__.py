@@ -1,1 +1,1 @@
-"""Offsets that are read again, set aside or taken out."""
+"""Recovery: reading offsets again, setting partitions aside, and making files readable."""

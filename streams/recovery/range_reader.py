@@ -1,7 +1,7 @@
-"""Read a range of offsets again: a plain consumer without a group, same decoder, same files.
+"""Read a range of offsets again, by a plain consumer without a group, into the usual files.
 
-It mends holes before a close, and fills a stream that was added or changed later, as far back as
-Kafka still has the offsets.
+This mends holes before a close. It also fills a stream that was added or changed later, as far back
+as Kafka still has the offsets.
 """
 
 from __future__ import annotations
@@ -32,22 +32,23 @@ log = structlog.get_logger(__name__)
 
 _OFFSET_AND_TIME = ("offset", "appended_at")
 _FETCH_BYTES = 8 * MIB
-_IDLE_SECONDS = 30.0  # how long a broker may bring nothing of a range that it says it has
+_IDLE_SECONDS = 30.0  # how long a broker may send nothing of a range that it says it has
 
 
 @dataclass(frozen=True, slots=True)
 class RangeReader:
-    """Reads ranges of partitions and writes them as batches of at most `batch_bytes`."""
+    """Reads ranges of partitions, and writes them as batches of at most `batch_bytes`."""
 
     kafka: KafkaSettings
     batch_bytes: int = 64 * MIB
 
     def read(self, writer: BatchWriter, partition: TopicPartition, first: int, end: int) -> int:
-        """Read offsets `[first, end)` of a partition into files and coverage; return the rows.
+        """Read offsets `[first, end)` of a partition into files and coverage; return the number of
+        rows.
 
-        Raises OffsetsGoneError where Kafka no longer has the offsets, UnreadableBatchError where a
-        batch can't be read (what stands before it is kept), PartitionError where Kafka can't be
-        asked.
+        Raises OffsetsGoneError if Kafka no longer has the offsets, and PartitionError if Kafka
+        doesn't answer. Raises UnreadableBatchError if a batch can't be read; the offsets before it
+        are then stored.
         """
         wait_until_reachable(self.kafka, PartitionError)
         return asyncio.run(self._read(writer, partition, first, end))
@@ -55,8 +56,8 @@ class RangeReader:
     def fetched(self, partition: TopicPartition, first: int, end: int) -> Chunk:
         """Return the records of offsets `[first, end)` of a partition, all in memory.
 
-        Raises OffsetsGoneError where Kafka no longer has the offsets, PartitionError where it can't
-        be read.
+        Raises OffsetsGoneError if Kafka no longer has the offsets, PartitionError if they can't be
+        read.
         """
         wait_until_reachable(self.kafka, PartitionError)
         return asyncio.run(self._fetched(partition, first, end))
@@ -75,16 +76,18 @@ class RangeReader:
     def find(
         self, partition: TopicPartition, first: int, end: int, texts: Sequence[str]
     ) -> list[tuple[int, int]]:
-        """Find the records within `[first, end)` whose values have one of some texts in them;
-        return offset and append time (UTC ms) of each. Raises PartitionError.
+        """Find the records within `[first, end)` whose values contain one of some texts.
+
+        Returns offset and append time (UTC ms) of each. Raises PartitionError if Kafka can't be
+        read.
         """
         return asyncio.run(self._find(partition, first, end, texts))
 
     def record(self, topic: str, partition: int, offset: int) -> pa.RecordBatch | None:
-        """Return the record at an offset, by RECORDS; None where there is none.
+        """Return the record at an offset, as a row of RECORDS; None if there is none.
 
-        Raises OffsetsGoneError where Kafka no longer has the offset, PartitionError where it can't
-        be read.
+        Raises OffsetsGoneError if Kafka no longer has the offset, PartitionError if it can't be
+        read.
         """
         wait_until_reachable(self.kafka, PartitionError)
         return asyncio.run(self._record(aiokafka.TopicPartition(topic, partition), offset))
@@ -170,7 +173,7 @@ class RangeReader:
             try:
                 moved = await self._fetch(consumer, tp, gathered, at)
             except UnreadableBatchError as error:
-                at = max(at, min(error.offset, end))  # all before it was read
+                at = max(at, min(error.offset, end))  # everything before it was read
                 if at > start:
                     yield Chunk(tp.partition, start, at, _until(gathered, end))
                 if at < end:
@@ -201,7 +204,7 @@ class RangeReader:
             position: int = await consumer.position(tp)
             if position > at:
                 return position
-            waited = 0.0 if tp in fetched else waited + 0.5  # a large record takes its time
+            waited = 0.0 if tp in fetched else waited + 0.5  # a large record takes long
         raise PartitionError(
             what=f"nothing came of {tp.topic}/{tp.partition} from offset {at} on for "
             f"{_IDLE_SECONDS:.0f} s",
@@ -231,7 +234,7 @@ async def _refuse_where_gone(
 
 
 def _until(pieces: Iterable[pa.RecordBatch], end: int) -> tuple[pa.RecordBatch, ...]:
-    """Keep the records below offset `end`."""
+    """Return the records below offset `end`."""
     within = (
         piece.slice(0, int(piece.column("offset").to_numpy().searchsorted(end))) for piece in pieces
     )

@@ -1,5 +1,6 @@
-"""Files of streams that are missing or broken are written again under their own names, from what
-Kafka still has: with the same rows, so that coverage and its proofs hold.
+"""Write missing or broken stream files again, under their own names, from what Kafka still has.
+
+The files get the same rows as before, so that coverage and its proofs stay valid.
 """
 
 from __future__ import annotations
@@ -23,17 +24,19 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Restorer:
-    """Writes files again. writers: of the topics that are read, by name."""
+    """Writes stream files again. writers: by the names of the topics that are read."""
 
     partitions: Partitions
     writers: Mapping[str, BatchWriter]
     reader: RangeReader
 
     def restore(self, owner: TopicPartition, files: Collection[str]) -> None:
-        """Write files of a topic again that its coverage records name; owner: any partition of it.
+        """Write files again that coverage records of a topic name. owner: any partition of that
+        topic.
 
-        Raises OffsetsGoneError where Kafka no longer has the events, PartitionError where it can't
-        be read, or gives other rows than were stored: then no file of that batch is written.
+        Raises OffsetsGoneError if Kafka no longer has the events. Raises PartitionError if Kafka
+        can't be read, if no definition has the topic any more, or if the rows differ from those
+        that were stored. Then no file of that batch is written.
         """
         batches: dict[Batch, list[str]] = defaultdict(list)
         for file in files:
@@ -55,7 +58,7 @@ class Restorer:
         log.info("files read again", batch=batch, files=sorted(files))
 
     def _rows(self, file: str, records: Collection[CoveragePath]) -> dict[int, int]:
-        """How many rows of each partition a file had, as coverage says."""
+        """Return how many rows of each partition a file had, by its coverage records."""
         return {
             path.partition.partition: covered.rows
             for path in records

@@ -1,8 +1,8 @@
-"""Partitions that can't go on: set aside by whoever reads them, told by `status`, and passed over
-by a person's word (SPEC §6, *One trouble, one place*).
+"""Partitions that are set aside as they can't continue (SPEC §6, *One trouble, one place*).
 
-Why one is set aside is a small file by the partition's name. It counts until coverage reaches
-beyond the offset that it names, whoever stored that or passed it over.
+The reader that finds the trouble sets the partition aside, `status` shows it, and a person may pass
+the offsets over. The reason is in a small file with the partition's name. It counts until coverage
+includes the offset in it, because the offset was stored or passed over.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, order=True)
 class SetAsidePath(StoredPath):
-    """Name of the file that says why a partition is set aside."""
+    """Name of the file with the reason why a partition is set aside."""
 
     TEMPLATE: ClassVar = "set-aside/{partition}"
     WHAT: ClassVar = "a partition that is set aside"
@@ -44,9 +44,9 @@ class SetAsidePath(StoredPath):
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A partition that can't go on from `offset`, and why; `hint` says what would mend it.
+    """A partition that can't continue from `offset`, and why. hint: what would mend it.
 
-    next_offset: behind what is wrong, None where that isn't known. since: ISO 8601, UTC.
+    next_offset: the first offset behind the trouble; None if it is unknown. since: ISO 8601, UTC.
     """
 
     partition: TopicPartition
@@ -63,14 +63,14 @@ class SetAside:
 
     @property
     def command(self) -> str:
-        """The command that lets it go on without what is wrong."""
+        """The command that lets the partition continue without the offsets that can't be read."""
         to = "OFFSET" if self.next_offset is None else self.next_offset
         place = f"{self.partition.topic} {self.partition.partition}"
         return f"deltadrop pass-over {place} --to {to} --reason '…'"
 
     @property
     def settled_by(self) -> str:
-        """What settles it: what would mend it, and the command that passes it over."""
+        """The ways to settle it: what would mend it, and the command that passes it over."""
         over = f"to go on without it: {self.command}"
         return f"{self.hint}; {over}" if self.hint else over
 
@@ -95,13 +95,14 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True)
 class SetAsides:
-    """The partitions of a root that are set aside."""
+    """The partitions that are set aside in a store."""
 
     partitions: Partitions
 
     def record(self, found: SetAside) -> SetAside:
-        """Record that a partition is set aside; return what is recorded: the first offset that it
-        can't go on from, as it was recorded first.
+        """Record that a partition is set aside, and return the record that counts.
+
+        An existing record stays if it has the same offset or an earlier one.
         """
         known = self.of(found.partition)
         if known is not None and known.offset <= found.offset:
@@ -111,7 +112,7 @@ class SetAsides:
         return found
 
     def of(self, partition: TopicPartition) -> SetAside | None:
-        """Return why a partition is set aside, if it still is."""
+        """Return why a partition is set aside; None if it isn't, or isn't any more."""
         found = self._read(partition)
         if found is None:
             return None
@@ -120,14 +121,14 @@ class SetAsides:
         return None if is_covered else found
 
     def all(self) -> Iterator[SetAside]:
-        """Yield all that are set aside, by name; what else somebody has put there is left out."""
+        """Yield all partitions that are set aside, by name; other files there are left out."""
         for path in SetAsidePath.among(self.partitions.store.names(SetAsidePath.folder())):
             found = self.of(path.partition)
             if found is not None:
                 yield found
 
     def forget(self, partition: TopicPartition) -> None:
-        """Remove what says that a partition is set aside, if anything does."""
+        """Remove the record of a partition; nothing happens if there is none."""
         self.partitions.store.remove(str(SetAsidePath(partition)))
 
     def _read(self, partition: TopicPartition) -> SetAside | None:
@@ -135,12 +136,13 @@ class SetAsides:
             content = self.partitions.store.read(str(SetAsidePath(partition)))
             return SetAside.from_json(partition, content)
         except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return None  # one that can't be read is written again by who finds the trouble again
+            return None  # unparsable: it is written again when the trouble is found again
 
 
 def set_aside_by(error: UnreadableBatchError, partition: TopicPartition, at: int) -> SetAside:
-    """Say that a partition is set aside by a batch that can't be read; at: what stands before this
-    offset was read.
+    """Return the record that a batch that can't be read sets its partition aside.
+
+    at: the offset before which everything was read.
     """
     behind = error.next_offset if error.next_offset > at else None
     offset = max(error.offset, at)
@@ -150,9 +152,9 @@ def set_aside_by(error: UnreadableBatchError, partition: TopicPartition, at: int
 def pass_over(
     partitions: Partitions, partition: TopicPartition, first: int, end: int, reason: str
 ) -> list[CoverageRecord]:
-    """Pass over what isn't stored of the offsets `[first, end)`; return the records that say so.
+    """Pass over the offsets of `[first, end)` that aren't stored; return the records that say so.
 
-    What is stored stays stored. Doing it again, or at the same time as another, changes nothing.
+    Stored offsets stay. Doing it again, or twice at the same time, changes nothing.
     """
     why = PassedOver(reason, getpass.getuser(), _now())
     written = []
@@ -164,7 +166,10 @@ def pass_over(
 
 
 def passed_over_until(partitions: Partitions, partition: TopicPartition, offset: int) -> int:
-    """Return where reading goes on: behind what was passed over from an offset on, else there."""
+    """Return where to continue reading: behind the offsets that were passed over from `offset` on.
+
+    If none were, it is `offset` itself.
+    """
     for path in partitions.coverage(partition):  # in order of offsets
         if path.is_passed_over and path.first <= offset < path.next:
             offset = path.next

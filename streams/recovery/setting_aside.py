@@ -1,5 +1,7 @@
-"""What a worker does about partitions that can't go on: tell of each once, look from time to time
-whether it was passed over, and try it again (SPEC §6, *One trouble, one place*).
+"""How a worker handles partitions that can't continue (SPEC §6, *One trouble, one place*).
+
+It reports each of them once, looks from time to time whether its offsets were passed over, and
+tries it again.
 """
 
 from __future__ import annotations
@@ -26,15 +28,15 @@ __all__ = ["SettingAside"]
 
 log = structlog.get_logger(__name__)
 
-_LOOK_SECONDS: Final = 5.0  # how often to look whether a partition was passed over
-_TRY_SECONDS: Final = 10.0  # how soon to try one again; twice as long each time, up to:
+_LOOK_SECONDS: Final = 5.0  # how often to look whether offsets were passed over
+_TRY_SECONDS: Final = 10.0  # when a partition is tried again first; then doubled up to:
 _TRY_SECONDS_AT_MOST: Final = 600.0
-_SHARE: Final = 20  # a look may take one of so many seconds: coverage can be long
+_SHARE: Final = 20  # a look takes at most one of so many seconds: coverage can be long
 
 
 @dataclass(slots=True)
 class _Known:
-    """A partition that was set aside. is_reported: it is recorded, and in the log."""
+    """A partition that was set aside. is_reported: the log has it."""
 
     offset: int
     is_reported: bool = False
@@ -44,10 +46,10 @@ class _Known:
 
 
 class SettingAside:
-    """The partitions that a worker has set aside; one that goes on is forgotten once its coverage
-    is beyond the offset where it stood.
+    """The partitions that a worker has set aside.
 
-    partitions: by topic, where what is read is kept. now: seconds of a clock that never goes back.
+    A partition that continues is forgotten once its coverage includes the offset where it stopped.
+    partitions: by topic, the store of what is read. now: a clock in seconds that never goes back.
     """
 
     def __init__(
@@ -59,16 +61,18 @@ class SettingAside:
 
     @property
     def partitions(self) -> frozenset[tuple[str, int]]:
-        """Topic and number of each partition that is set aside."""
+        """Topic and number of each partition that was reported as set aside."""
         return frozenset(
             (tp.topic, tp.partition) for tp, known in self._known.items() if known.is_reported
         )
 
     async def look(self, consumer: BatchConsumer, topic_ids: Mapping[str, UUID]) -> None:
-        """Tell what is new, let go on what was passed over, try the rest again when it's due."""
+        """Report new troubles, continue behind passed-over offsets, and try the others again when
+        due.
+        """
         for tp, trouble in list(consumer.troubles.items()):
             if tp.topic not in topic_ids:
-                continue  # it was created just now
+                continue  # the topic was created just now
             owner = TopicPartition(tp.topic, topic_ids[tp.topic], tp.partition)
             known = self._known.get(tp)
             if known is None or known.offset != trouble.offset:
@@ -77,7 +81,7 @@ class SettingAside:
                 await self._settle(consumer, tp, owner, trouble, known)
         for tp, known in list(self._known.items()):
             if tp not in consumer.assignment():
-                del self._known[tp]  # another worker finds out itself
+                del self._known[tp]  # another worker will find the trouble itself
             elif tp not in consumer.troubles and self._now() >= known.look_at:
                 owner = TopicPartition(tp.topic, topic_ids[tp.topic], tp.partition)
                 await self._forget_if_over(tp, owner, known)
@@ -94,12 +98,12 @@ class SettingAside:
         until, recorded = await asyncio.to_thread(self._looked_up, owner, trouble)
         pause = max(_LOOK_SECONDS, _SHARE * (self._now() - began))
         if consumer.troubles.get(tp) is not trouble:
-            return  # a rebalance came
+            return  # a rebalance came in between
         if until > trouble.offset:
             if consumer.go_on(tp, until):
                 log.info("reading on behind what was passed over", **_place(tp), offset=until)
                 known.look_at = self._now() + _LOOK_SECONDS
-            return  # else once what was read before is stored
+            return  # otherwise once earlier offsets are stored
         known.look_at = self._now() + pause
         if not known.is_reported:
             known.is_reported, known.try_at = True, self._now() + known.pause
@@ -110,8 +114,10 @@ class SettingAside:
             known.try_at = self._now() + known.pause
 
     def _looked_up(self, owner: TopicPartition, trouble: Trouble) -> tuple[int, SetAside]:
-        """Look how far a partition was passed over; where it wasn't, record that it is set aside.
-        It is looked up again each time: another trouble may have been recorded before it.
+        """Return where reading may continue, and the trouble as a record.
+
+        If the offsets weren't passed over, record that the partition is set aside. This is repeated
+        at each look, as another trouble may have been recorded before it.
         """
         partitions = self._partitions[owner.topic]
         until = passed_over_until(partitions, owner, trouble.offset)

@@ -1,6 +1,7 @@
-"""Find what of the stream files can't be read, slowly and surely, and make rows readable again.
+"""Find what can't be read in stream files, and make rows readable again.
 
-Used where the engine has failed to read them: file by file, column by column, without the engine.
+This is for files that the engine failed to read. It goes file by file and column by column, slowly,
+and without the engine.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _PLACE: Final = [META[0].name, META[1].name]
 
 @dataclass(frozen=True, slots=True, order=True)
 class UnreadableRow:
-    """A row of a file with values that can't be read: where it stands, and in which columns."""
+    """A row of a file with values that can't be read: its place and the columns."""
 
     partition: int
     offset: int
@@ -38,14 +39,14 @@ class UnreadableRow:
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """What was found in a file. broken: why none of it can be read, if so."""
+    """The unreadable rows of a file. broken: why none of it can be read; empty if some can."""
 
     rows: tuple[UnreadableRow, ...] = ()
     broken: str = ""
 
 
 def scanned(path: Path) -> Scanned:
-    """Look through a stream's file for what the engine can't read. path: see `Store.local`."""
+    """Find the rows of a stream's file that the engine can't read. path: see `Store.local`."""
     rows: list[UnreadableRow] = []
     try:
         with pq.ParquetFile(path) as file:
@@ -61,7 +62,7 @@ def scanned(path: Path) -> Scanned:
 
 
 def why_broken(path: Path) -> str:
-    """Say why a Parquet file of any columns can't be read; empty if it can."""
+    """Return why a Parquet file with any columns can't be read; empty if it can."""
     try:
         with pq.ParquetFile(path) as file:
             for group in range(file.num_row_groups):
@@ -81,11 +82,11 @@ def offsets_in(path: Path, partition: int) -> npt.NDArray[np.int64]:
 
 
 def make_readable(store: Store, name: str, partition: int, offsets: Sequence[int]) -> bool:
-    """Write a file anew under its own name, with some rows made readable; tell whether any of them
-    wasn't. Names, offsets, counts and all other values stay.
+    """Write a file again under its own name, with some rows made readable.
 
-    offsets: those of the rows, of one partition. Raises PartitionError where another has rewritten
-    the file meanwhile.
+    Names, offsets, counts and all other values stay. offsets: of these rows, all of one partition.
+    Returns whether any of them was unreadable; if not, nothing is written. Raises PartitionError if
+    the file was rewritten by somebody else at the same time.
     """
     before = store.stat(name).version
 
