@@ -1,1 +1,1 @@
-"""Deleted people: their tombstones, and files without their personal data."""
+"""Deleted people: their tombstones, and emptying their personal data in files."""

@@ -1,7 +1,7 @@
-"""Erase personal values in files that are there already: names, offsets and counts stay.
+"""Empty personal values in existing files; names, offsets and counts stay.
 
-A file is written anew beside itself and takes its own name at once, so that a reader has the one or
-the other, and a run that was interrupted is run again. A file without anything to erase isn't
+A file is written under another name first, and then replaced in one step. So a reader has the old
+or the new file, and an interrupted run can be run again. A file with nothing to erase isn't
 touched.
 """
 
@@ -33,7 +33,7 @@ __all__ = ["BatchErasure", "Erased", "GoneRows", "erase_in_file"]
 _PLACE: Final = [META[0].name, META[1].name]
 
 GoneRows = Mapping[int, npt.NDArray[np.int64]]
-"""Offsets of rows whose people are gone, ascending, by partition."""
+"""Offsets of rows whose people are gone, by partition, in ascending order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Erased:
     """What was erased."""
 
     files: int = 0
-    """Files that were written anew."""
+    """Files that were rewritten."""
     rows: int = 0
     """Rows in which values were emptied."""
     values: int = 0
@@ -56,8 +56,8 @@ def erase_in_file(
 ) -> Erased:
     """Empty the personal columns of some rows of a Parquet file.
 
-    gone: one flag a row of the file. ours: columns of the file that are not personal, beside those
-    that the topic has.
+    gone: a flag for each row of the file. ours: further columns of the file that aren't personal,
+    beside those of the topic.
     """
     if not gone.any():
         return Erased()
@@ -97,8 +97,10 @@ def _groups(file: pq.ParquetFile, gone: Mask) -> Iterator[tuple[int, Mask]]:
 
 @dataclass(frozen=True, slots=True)
 class BatchErasure:
-    """Erases in the files of one topic's batches; `after` is the number of the tombstones that were
-    settled before.
+    """Erases in the files of one topic's batches.
+
+    after: the number of the last tombstones that were applied before; rows that are gone by newer
+    ones are new.
     """
 
     partitions: Partitions
@@ -110,11 +112,11 @@ class BatchErasure:
     def erase(
         self, files: Sequence[StreamFilePath], topic_id: UUID, tombstones: Tombstones
     ) -> tuple[Erased, GoneRows, int]:
-        """Erase in the files of one batch; return what was, the places of the rows that are gone by
-        a new tombstone, and the last append time (UTC ms).
+        """Erase in the files of one batch.
 
-        Rows are judged in the built-in streams' files, which hold every event as it came; what
-        streams of users have made of them is found by its place.
+        Returns what was erased, the places of rows that are gone by a new tombstone, and the last
+        append time (UTC ms). Rows are judged in the files of built-in streams, which hold every
+        event as it came. Rows of users' streams are found by their place.
         """
         builtin = {builtin_name(self.topic, kind) for kind in KINDS[self.topic.kind].event_types}
         gone, newly, last = _Places(), _Places(), 0
@@ -142,7 +144,7 @@ class BatchErasure:
 
 
 class _Places:
-    """Gathers where rows stand, by partition."""
+    """Collects the places of rows, by partition."""
 
     def __init__(self) -> None:
         self._offsets: dict[int, list[npt.NDArray[np.int64]]] = defaultdict(list)

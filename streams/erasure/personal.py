@@ -1,8 +1,8 @@
-"""What is personal in a topic's rows, and how rows are emptied of it (SPEC §5).
+"""The personal data in a topic's rows, and how to empty it (SPEC §5).
 
-E-mail address and phone number always are, and attributes and business keys that are marked. What
-isn't known to be harmless counts as personal: an attribute that is no longer declared, a column
-that a stream's own function has made.
+E-mail address and phone number are always personal; attributes and business keys are if they are
+marked. Everything that isn't known to be harmless counts as personal too: an attribute that is no
+longer declared, or a column that a stream's own function has made.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _KEY: Final = "businessKey"
 
 
 class PersonalData:
-    """The personal columns of one topic's rows, as they stand in files of any kind."""
+    """The personal columns of one topic's rows, in files of any kind."""
 
     def __init__(self, topic: Topic, catalog: Catalog) -> None:
         attributes, key = _declared(topic, catalog)
@@ -49,12 +49,12 @@ class PersonalData:
         self._harmless_attributes = {own.name for own in attributes if not own.is_personal}
 
     def columns(self, schema: pa.Schema, ours: Iterable[str] = ()) -> tuple[str, ...]:
-        """Name the columns of a file that are personal, or hold what is; `ours` aren't."""
+        """Return the columns of a file that are or have personal data, but none of `ours`."""
         harmless = self._harmless | set(ours)
         return tuple(name for name in schema.names if name not in harmless)
 
     def emptied(self, rows: pa.Table, gone: Mask, names: Sequence[str]) -> tuple[pa.Table, int]:
-        """Empty these columns in some rows; return the rows and how many values went."""
+        """Empty these columns in some rows; return the rows and the number of emptied values."""
         if not gone.any():
             return rows, 0
         values = 0
@@ -84,14 +84,16 @@ class PersonalData:
 
 @dataclass(frozen=True, slots=True)
 class Writes:
-    """Empties what is about to be written of people whose deletion is recorded already."""
+    """Empties new rows, before they are written, of people whose deletion is recorded already."""
 
     topic: Topic
     personal: PersonalData
     tombstones: TombstoneFiles
 
     def emptied(self, rows: pa.Table, topic_id: UUID) -> pa.Table:
-        """Return a topic's rows (event columns and META) without the personal data of the gone."""
+        """Return a topic's rows (event columns and META) without personal data of people who are
+        gone.
+        """
         names = self.personal.columns(rows.schema)
         known = self.tombstones.known(profile_topic(self.topic).name) if names else ()
         if not known:
@@ -101,17 +103,17 @@ class Writes:
 
 
 def profile_topic(topic: Topic) -> Topic:
-    """The topic that tells of deletions in a topic's database."""
+    """Return the profile topic of a topic's database, which has its deletions."""
     return Topic(Kind.PROFILE, topic.database, prefix=topic.prefix)
 
 
 def judged_columns(kind: Kind) -> list[str]:
-    """The columns of a topic's files by which rows are judged."""
+    """Return the columns of a topic's files that are needed to judge rows."""
     return ["eventType", "occurredAt", "profileId", *(field.name for field in META)]
 
 
 def facts_of(rows: pa.Table, kind: Kind, topic_id: UUID) -> DeletionFacts:
-    """What is to be known of a topic's rows to judge them."""
+    """Return what is needed to judge a topic's rows."""
     profile_ids = owners_of(rows)
     partition, offset = numbers(rows["_partition"]), numbers(rows["_offset"])
     return DeletionFacts(
@@ -124,9 +126,9 @@ def facts_of(rows: pa.Table, kind: Kind, topic_id: UUID) -> DeletionFacts:
 
 
 def keys_of_nobody(rows: pa.Table, kind: Kind) -> Mask:
-    """Deletions of rows that don't say whose the row was.
+    """Return which rows are deletions that don't say whose row was deleted.
 
-    Their personal key is never exported (SPEC §3, *Rows*), so it needn't be kept either.
+    Their personal key is never exported (SPEC §3, *Rows*), so it needn't be stored either.
     """
     if kind is not Kind.ROW:
         return np.zeros(rows.num_rows, np.bool_)
@@ -135,7 +137,7 @@ def keys_of_nobody(rows: pa.Table, kind: Kind) -> Mask:
 
 
 def owners_of(rows: pa.Table) -> pa.ChunkedArray:
-    """Return whose each row is; those of a repository table are nobody's and lack the column."""
+    """Return the profile of each row; null where it has none, as in tables without that column."""
     if "profileId" in rows.column_names:
         return rows["profileId"]
     return pa.chunked_array([pa.nulls(rows.num_rows, pa.int64())])
@@ -144,7 +146,9 @@ def owners_of(rows: pa.Table) -> pa.ChunkedArray:
 def _declared(
     topic: Topic, catalog: Catalog
 ) -> tuple[tuple[AttributeDefinition, ...], AttributeDefinition | None]:
-    """The attributes of a topic's rows and the one that is their key; none if not defined."""
+    """Return the attributes of a topic's rows and the attribute that is their key; none if not
+    defined.
+    """
     if topic.kind is Kind.PROFILE and str(topic.database) in catalog.databases:
         database = catalog.databases[str(topic.database)]
         key = database.business_key
@@ -162,13 +166,16 @@ def _harmless_fields(kind: Kind) -> frozenset[str]:
 
 
 def _without(column: pa.Array, gone: Mask) -> tuple[pa.Array, int]:
-    """Null a column in some rows, so that nothing of its values is left in it."""
+    """Set a column to null in some rows; return it and the number of values that went.
+
+    Nothing of these values is left in the column.
+    """
     went = int(np.count_nonzero(gone & ~_mask(column.is_null())))
     if not went:
         return column, 0
     index = pa.array(np.arange(len(column), dtype=np.int64), mask=gone)
     kind = column.type
-    if pa.types.is_dictionary(kind):  # its values would stay in the dictionary
+    if pa.types.is_dictionary(kind):  # values would stay in the dictionary
         return column.cast(kind.value_type).take(index).dictionary_encode().cast(kind), went
     return column.take(index), went
 

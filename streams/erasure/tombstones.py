@@ -1,11 +1,12 @@
-"""Tombstones: which profiles were deleted, and when. Who writes their events again empties them.
+"""Tombstones: which profiles were deleted, and when. Writers of their events use them to empty
+these.
 
-The erase pass records the deletions that it finds, a file a pass, created if absent; files are
-numbered, and a later one says the last word on a profile. A fact is *gone* by SPEC §3 (*People who
-are gone*) if its profile's latest deletion was appended at or after it, or it occurred at or before
-that deletion, or nothing was recorded of the profile since. The latest deletion is the one that
-occurred last (*Readings settled*). Where it was recorded only after another life had begun, of the
-profile's own events those of this life stay.
+An erase pass records the deletions that it finds in one file, created if absent. Files are
+numbered, and the latest file about a profile counts. By SPEC §3 (*People who are gone*) a fact is
+*gone* in three cases. The profile's latest deletion was appended at or after it. Or the fact
+occurred at or before that deletion. Or nothing was recorded of the profile since. The latest
+deletion is the one that occurred last (*Readings settled*). If it was recorded only after another
+life had begun, the profile's own events of this life stay.
 """
 
 from __future__ import annotations
@@ -42,21 +43,21 @@ TOMBSTONES: Final = pa.schema(
     [
         ("profileId", pa.int64()),
         ("appended_at", pa.int64()),  # UTC milliseconds, of the latest deletion
-        ("occurred_at", pa.int64()),  # UTC milliseconds, of the same
-        ("partition", pa.int64()),  # where it stands
+        ("occurred_at", pa.int64()),  # UTC milliseconds, of the same deletion
+        ("partition", pa.int64()),  # its place in the profile topic
         ("offset", pa.int64()),
-        ("revived", pa.bool_()),  # whether another life began since
+        ("revived", pa.bool_()),  # whether another life has begun since
         ("life_appended_at", pa.int64()),  # UTC milliseconds, of the event that began this life,
-        ("life_partition", pa.int64()),  # where it was appended before the deletion; else NOWHERE
+        ("life_partition", pa.int64()),  # if appended before the deletion; else all three NOWHERE
         ("life_offset", pa.int64()),
     ]
 )
-"""Columns of a file of tombstones: each row is all that is known of one profile's deletions. An
-older release wrote none of the last three.
+"""Columns of a file of tombstones: each row has all that is known of one profile's deletions. Files
+of older releases lack the last three.
 """
 
 NOWHERE: Final = -1
-"""In place of a position, and of its time."""
+"""Stands for a missing position, and for the time of a missing event."""
 
 _LIFE: Final = ("life_appended_at", "life_partition", "life_offset")
 
@@ -65,7 +66,7 @@ _METADATA: Final = b"deltadrop"
 
 @dataclass(frozen=True, slots=True, order=True)
 class TombstonesPath(StoredPath):
-    """Name of a file of tombstones: the deletions of a profile topic that one erase pass found."""
+    """Name of a file of tombstones: the deletions in a profile topic that one erase pass found."""
 
     TEMPLATE: ClassVar = "erasure/tombstones/{topic}/{number:020d}.parquet"
     WHAT: ClassVar = "a file of tombstones"
@@ -78,8 +79,8 @@ class TombstonesPath(StoredPath):
 class DeletionFacts:
     """Rows to be judged: whose they are, and when they were appended and occurred (UTC ms).
 
-    `nobodys` marks rows without a profile, which are never gone. `positions` are partitions and
-    offsets in the profile topic of this id: in a profile's own events the order of appending
+    nobodys: flags of rows without a profile, which are never gone. positions: partitions and
+    offsets in the profile topic with this id. For a profile's own events the order of appending
     decides, not the clock.
     """
 
@@ -92,7 +93,7 @@ class DeletionFacts:
 
 @dataclass(frozen=True, slots=True)
 class FoundTombstones:
-    """What a pass found in a profile topic: tombstones, and how far it has looked by partition."""
+    """The result of a pass in a profile topic. looked_up_to: the next offset, by partition."""
 
     topic_id: UUID
     looked_up_to: Mapping[int, int]
@@ -120,10 +121,10 @@ class FoundTombstones:
 
 @dataclass(frozen=True, slots=True)
 class Tombstones:
-    """The latest word on each deleted profile of a database, by id in ascending order.
+    """The latest tombstone of each deleted profile of a database, by profile id in ascending order.
 
-    `number` is that of the file that says it; `topic` is the place of the profile topic's id among
-    `topic_ids`. The other columns are those of TOMBSTONES.
+    number: of the file that has it. topic: the index of its profile topic's id in `topic_ids`. The
+    other columns are those of TOMBSTONES.
     """
 
     profile_ids: Integers
@@ -141,7 +142,7 @@ class Tombstones:
 
     @classmethod
     def none(cls) -> Tombstones:
-        """No deletion is known."""
+        """Return no tombstones."""
         empty = np.zeros(0, np.int64)
         return cls(
             profile_ids=empty,
@@ -163,28 +164,30 @@ class Tombstones:
 
     @property
     def last_number(self) -> int:
-        """Number of the latest file that says anything of a profile; 0 if none does."""
+        """The highest number of a file that these tombstones are from; 0 if there are none."""
         return int(self.number.max(initial=0))
 
     def since(self, number: int) -> Tombstones:
-        """Those that were recorded after the file of this number."""
+        """Return those that were recorded after the file of this number."""
         return self.only(self.number > number)
 
     def only(self, wanted: Mask) -> Tombstones:
-        """Some of them."""
+        """Return those that are wanted."""
         arrays = {name: getattr(self, name)[wanted] for name in _ARRAYS}
         return replace(self, **arrays)
 
     def found(self, profile_ids: Integers) -> tuple[Integers, Mask]:
-        """For each id the index of its tombstone, and whether it has one."""
+        """Return the index of each id's tombstone, and whether it has one."""
         if not len(self):
             return np.zeros(len(profile_ids), np.int64), np.zeros(len(profile_ids), np.bool_)
         index = np.minimum(np.searchsorted(self.profile_ids, profile_ids), len(self) - 1)
         return index, self.profile_ids[index] == profile_ids
 
     def gone(self, facts: DeletionFacts, silent_until: int | None = None) -> Mask:
-        """Judge facts. silent_until: append time (UTC ms) up to which all events of profiles are
-        known, so that what was appended before it, of a profile without another life, is gone.
+        """Return which facts are gone.
+
+        silent_until: append time (UTC ms) up to which all profile events are known. A fact appended
+        before it is gone if its profile has no other life since.
         """
         index, has = self.found(facts.profile_ids)
         has &= ~facts.nobodys
@@ -197,8 +200,9 @@ class Tombstones:
         return has & gone
 
     def _appended_before(self, facts: DeletionFacts, index: Integers) -> Mask:
-        """Whether the deletion was appended at or after a fact: after a profile's own event, too,
-        that isn't of the life that goes on.
+        """Return which facts were appended up to the deletion.
+
+        Of a profile's own events, those of a life that goes on aren't among them.
         """
         if facts.positions is None:
             by_clock: Mask = facts.appended_at <= self.appended_at[index]
@@ -215,7 +219,7 @@ class Tombstones:
 
     @property
     def goes_on(self) -> Mask:
-        """Whose life goes on that had begun when the deletion was recorded."""
+        """Which profiles have a life that had begun when the deletion was recorded, and goes on."""
         begun: Mask = self.life_offset != NOWHERE
         return begun
 
@@ -234,7 +238,7 @@ _ARRAYS: Final = (
 
 
 class TombstoneFiles:
-    """Tombstones in a store."""
+    """The files of tombstones in a store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -242,7 +246,7 @@ class TombstoneFiles:
         self._read: dict[TombstonesPath, FoundTombstones] = {}
 
     def known(self, topic: str) -> Tombstones:
-        """All tombstones of a profile topic as of now; what was read before isn't read again."""
+        """Return all current tombstones of a profile topic; each file is read only once."""
         paths = self._paths(topic)
         count, tombstones = self._known.get(topic, (0, Tombstones.none()))
         if len(paths) != count:
@@ -251,11 +255,11 @@ class TombstoneFiles:
         return tombstones
 
     def last_number(self, topic: str) -> int:
-        """Number of the latest file; 0 if there is none."""
+        """Return the number of the latest file; 0 if there is none."""
         return max((path.number for path in self._paths(topic)), default=0)
 
     def looked_up_to(self, topic: str, topic_id: UUID) -> Mapping[int, int]:
-        """How far the passes have looked for deletions, by partition."""
+        """Return up to which offset the passes have looked for deletions, by partition."""
         looked: dict[int, int] = {}
         for path in self._paths(topic):
             found = self._found(path)
@@ -264,7 +268,7 @@ class TombstoneFiles:
         return looked
 
     def add(self, path: TombstonesPath, found: FoundTombstones) -> bool:
-        """Record what a pass found; False where another pass has recorded this number."""
+        """Record the result of a pass; False if another pass has recorded this number."""
         return self._store.create(str(path), found.to_bytes())
 
     def _paths(self, topic: str) -> Sequence[TombstonesPath]:
@@ -278,7 +282,7 @@ class TombstoneFiles:
 
 
 def _merged(files: Sequence[tuple[int, FoundTombstones]]) -> Tombstones:
-    """The last word on each profile."""
+    """Return the latest tombstone of each profile."""
     topic_ids = tuple(dict.fromkeys(found.topic_id for _, found in files))
     tables = [found.rows for _, found in files]
     if not sum(table.num_rows for table in tables):
@@ -287,7 +291,7 @@ def _merged(files: Sequence[tuple[int, FoundTombstones]]) -> Tombstones:
     number = _repeated(tables, [number for number, _ in files])
     topic = _repeated(tables, [topic_ids.index(found.topic_id) for _, found in files])
     profile_ids = _integers(rows, "profileId")
-    # The last of each id, in order of ids: the first one from behind.
+    # The last row of each id, by id: the first one in reversed order.
     unique, from_behind = np.unique(profile_ids[::-1], return_index=True)
     last = len(profile_ids) - 1 - from_behind
     return Tombstones(
