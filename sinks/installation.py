@@ -1,7 +1,7 @@
-"""What an installation has: its definitions, its partitions and ledger, and Kafka to ask.
+"""An installation: its definitions, partitions and ledger, and lookups in Kafka.
 
-Commands that only look (`status`, `history`) need nothing else: the parts that make drops, with the
-engine and the readers of events, are put together in `sinks.setup`.
+Commands that only read (`status`, `history`) need nothing else. `sinks.setup` adds the parts that
+make drops, with the engine and the readers of events.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["Installation", "KafkaLookups"]
 
 
 class KafkaLookups(NamedTuple):
-    """What Kafka is asked: which topics there are, and offsets."""
+    """What can be looked up in Kafka: topics and offsets."""
 
     topics: Topics
     offsets: KafkaOffsets
@@ -38,8 +38,11 @@ class KafkaLookups(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """One installation. topics: those of its database and tables, by name. ask: returns what asks
-    Kafka; only then is its client library imported, which takes a quarter of a command's start.
+    """One installation.
+
+    topics: the topics of its databases and tables, by name. ask: returns the lookups in Kafka.
+    Kafka's client library is imported at the first call only, as that takes a quarter of a
+    command's start.
     """
 
     settings: Settings
@@ -52,27 +55,29 @@ class Installation:
 
     @property
     def kafka(self) -> Topics:
-        """The topics of Kafka."""
+        """Lookups of Kafka's topics."""
         return self.ask().topics
 
     @property
     def offsets(self) -> KafkaOffsets:
-        """The offsets of Kafka."""
+        """Lookups of Kafka's offsets."""
         return self.ask().offsets
 
     @property
     def holds(self) -> Holds:
-        """What is held, and released."""
+        """The records of closes that are held."""
         return Holds(self.ledger.store)
 
     @property
     def receipts(self) -> Receipts:
-        """What was delivered where."""
+        """The receipts of deliveries."""
         return Receipts(self.ledger.store)
 
     @classmethod
     def of(cls, settings: Settings) -> Installation:
-        """Read it, without connecting; raises DefinitionError where a definition is wrong."""
+        """Read an installation, without connecting; raises DefinitionError if a definition is
+        wrong.
+        """
         settings.check_root()
         catalog = load_catalog(settings.tables)
 
@@ -93,7 +98,7 @@ class Installation:
         partitions: Partitions,
         ask: Callable[[], KafkaLookups],
     ) -> Installation:
-        """Read its exports, over tables and partitions; raises DefinitionError as `of`."""
+        """Read the exports of given tables and partitions; raises DefinitionError as `of` does."""
         locations = load_locations(settings)
         return cls(
             settings,

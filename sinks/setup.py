@@ -1,4 +1,4 @@
-"""Put the parts of closes together from settings."""
+"""Build the parts that make closes, from the settings."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Sinks:
 
     @property
     def installation(self) -> Installation:
-        """What can be looked at without a close."""
+        """The installation, for what needs no close."""
         streams = self.streams
         return Installation(
             self.settings,
@@ -71,23 +71,23 @@ class Sinks:
 
     @property
     def reviser(self) -> Reviser:
-        """What makes drops again."""
+        """The part that makes drops again."""
         return self.eraser.reviser
 
     @property
     def sweeper(self) -> Sweeper:
-        """What finishes half steps of earlier runs."""
+        """The part that finishes half steps of earlier runs."""
         return Sweeper(self.reviser, self.eraser.leftovers)
 
     @classmethod
     def of(cls, settings: Settings) -> Sinks:
-        """Make them, without connecting; raises DefinitionError where a definition is wrong."""
+        """Build all parts, without connecting; raises DefinitionError if a definition is wrong."""
         offsets = KafkaOffsets(settings.kafka)
         return cls.over(settings, Streams.of(settings), offsets)
 
     @classmethod
     def over(cls, settings: Settings, streams: Streams, offsets: KafkaOffsets) -> Sinks:
-        """Make them over streams and an answerer of offsets."""
+        """Build all parts over given streams and lookups of offsets."""
         store, partitions = streams.partitions.store, streams.partitions
         prefix, scratch = settings.kafka.topic_prefix, settings.root / "scratch"
         cuts = Cuts(store, streams.kafka, offsets, partitions, settings.kafka.clock_seconds)
@@ -161,7 +161,11 @@ def _retention(settings: Settings, ledger: Ledger, transferbox: Transferbox) -> 
 
 
 def _mending(streams: Streams) -> Mend:
-    """Read a hole again; a batch that can't be read sets its partition aside, as with a worker."""
+    """Return a function that reads a hole again.
+
+    If a batch can't be read, it sets the partition aside, as a worker does, and raises
+    PartitionError.
+    """
     asides = SetAsides(streams.partitions)
 
     def mend(partition: TopicPartition, first: int, end: int) -> object:
@@ -170,7 +174,7 @@ def _mending(streams: Streams) -> Mend:
             return streams.range_reader.read(writer, partition, first, end)
         except UnreadableBatchError as error:
             holes = tile(streams.partitions.coverage(partition), first, end).holes
-            stands = holes[0].first if holes else first  # what came before it was stored
+            stands = holes[0].first if holes else first  # everything before it was stored
             aside = asides.record(set_aside_by(error, partition, stands))
             raise PartitionError(error.what, where=aside.where, hint=aside.settled_by) from error
 
@@ -178,8 +182,10 @@ def _mending(streams: Streams) -> Mend:
 
 
 def _log_start(streams: Streams, offsets: KafkaOffsets) -> Callable[[TopicPartition], int]:
-    """Ask where a partition's log starts; what is of a topic that was deleted since, or created
-    again, is nowhere.
+    """Return a function that asks Kafka where a partition's log starts.
+
+    If the partition's topic was deleted or created again since, it returns an offset behind all
+    others.
     """
 
     def log_start(owner: TopicPartition) -> int:
