@@ -37,7 +37,7 @@ class HeldDrop(JsonResult):
     shown: int
     """How many lines `text` shows."""
     lines: int
-    """How many lines the drop has now, without people who were deleted since."""
+    """How many lines it has now, without people deleted and rows taken out since."""
     remarks: tuple[str, ...]
     """Warnings for the drop's receiver."""
     hint: str

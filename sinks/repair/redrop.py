@@ -31,8 +31,9 @@ class Redrop:
     """The result of a redrop.
 
     outcome: of the current drop. revision: the number of the new revision; 0 if the bytes are the
-    same. delivered: where it was missing and was delivered now. kept: what stays as before in spite
-    of today's definition. reason: why it is a revision.
+    same. delivered: where this run delivered it: the same drop where it was missing, a revision
+    everywhere. kept: what stays as before in spite of today's definition. reason: why it is a
+    revision.
     """
 
     outcome: CloseOutcome

@@ -46,7 +46,7 @@ class RedropResult(JsonResult):
     revision: int
     """The number of the revision that was made; 0 where it has the same bytes."""
     delivered: tuple[str, ...]
-    """The locations where it was missing and is delivered now."""
+    """Where this run delivered it: the same drop where it was missing, a revision everywhere."""
     kept: tuple[str, ...]
     """What stays as before in spite of today's definition."""
     reason: str
