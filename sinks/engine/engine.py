@@ -1,7 +1,7 @@
-"""What computes tables: the interface of engines, and what rules and state use of it.
+"""The interface of query engines, and the functions on tables that rules and state use.
 
-Rules are written once, as Ibis expressions on the tables of an engine. Each engine has a folder
-beside this module and a line in `engines.py`; nothing else knows which one it is.
+Rules are written once, as Ibis expressions on an engine's tables. Each engine has a folder beside
+this module and a line in `engines.py`; no other module knows which engine is in use.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ __all__ = [
 ]
 
 Table: TypeAlias = ir.Table
-"""A table of an engine: an expression, computed when its rows are asked for."""
+"""A table of an engine: an expression, computed when its rows are read."""
 
 BATCH_ROWS: Final = 131_072
 """Rows of one ordered batch: some megabytes of text, so that few are in flight."""
 BATCH_BYTES: Final = 64 << 20
-"""Bytes of one ordered batch: one that reaches them is handed out, whatever rows it has."""
+"""Size in bytes at which an ordered batch ends, however few rows it has."""
 
 FILE: Final = pa.field("_file", pa.string())
 """Column of `QueryEngine.events`, where its schema names it: the path of the row's file."""
@@ -55,7 +55,7 @@ class EngineError(Exception):
 
 
 class EngineFileError(EngineError):
-    """A file can't be opened, read or written, those to spill to included."""
+    """A file can't be opened, read or written; files that the engine spills to count too."""
 
 
 class EngineMemoryError(EngineError):
@@ -65,11 +65,12 @@ class EngineMemoryError(EngineError):
 class QueryEngine(ABC):
     """Computes tables, in UTC, within a memory limit.
 
-    An engine is one thread's: its methods aren't called side by side. A table belongs to the engine
-    that made it; tables of two engines can't be combined. What computing raises is an EngineError.
+    An engine belongs to one thread: its methods must not run side by side. A table belongs to the
+    engine that made it; tables of two engines can't be combined. Every failure of a computation is
+    an EngineError.
 
-    memory_limit: as DuckDB writes it (`800MB`, `1.5 GiB`); what doesn't fit is written to
-    `scratch`, an empty folder that goes with the engine. The caller may put files there.
+    memory_limit: in DuckDB's notation (`800MB`, `1.5 GiB`). scratch: an empty folder, which the
+    engine spills to and which is removed with the engine. The caller may put files there.
     """
 
     memory_limit: str
@@ -77,12 +78,13 @@ class QueryEngine(ABC):
 
     @abstractmethod
     def events(self, schema: pa.Schema, slices: Sequence[FileSlice]) -> Table:
-        """Return the rows of Parquet files, in no order, with the columns of `schema`.
+        """Return the rows of Parquet files, in no particular order, with the columns of `schema`.
 
-        Files may differ from it: a column, or a member of a record, that a file lacks is null, and
-        what the schema lacks is left out. Of a slice with clips only the rows count whose
-        `_partition` and `_offset` are within one of them. Types are the schema's, but dictionaries
-        are their values, and moments are in microseconds. `FILE` may be among the columns.
+        Files may differ from the schema. A column, or a member of a record, that a file lacks is
+        null; columns that the schema lacks are left out. If a slice has clips, only those of its
+        rows count whose `_partition` and `_offset` are within a clip. Types are the schema's,
+        except that dictionaries become their values and moments are in microseconds. `FILE` may be
+        one of the columns.
         """
 
     @abstractmethod
@@ -94,32 +96,32 @@ class QueryEngine(ABC):
 
     @abstractmethod
     def materialize(self, table: Table) -> Table:
-        """Compute a table once; return it as one that is read as often as needed.
+        """Compute a table once; return a table that can be read as often as needed.
 
-        It may be computed later, in the background; then what goes wrong is raised by the next
-        call of `batches`, `ordered_batches` or `write_parquet`, whatever table that is for.
+        The computation may run later, in the background. Then its error is raised by the next call
+        of `batches`, `ordered_batches` or `write_parquet`, whatever table that call is for.
         """
 
     @abstractmethod
     def batches(self, table: Table) -> pa.RecordBatchReader:
-        """Compute a table, in no order but its own.
+        """Compute a table, in the engine's own order.
 
-        Nothing else may be asked of the engine until the last batch is read.
+        Don't call the engine again before the last batch is read.
         """
 
     @abstractmethod
     def query_files(self, table: Table) -> list[dict[str, Any]]:
-        """Compute a small table that is made of files alone, of no materialized table.
+        """Compute a small table that depends on files only, not on a materialized table.
 
-        The engine needn't wait for what is computed in the background.
+        The engine needn't wait for computations in the background.
         """
 
     @abstractmethod
     def ordered_batches(self, rows: Ordered) -> Iterator[pa.RecordBatch]:
         """Compute rows in their order, in batches of up to BATCH_ROWS rows and about BATCH_BYTES
-        bytes: rows that don't fit the memory together are computed one part after the other.
+        bytes. Rows that don't fit the memory together are computed part by part.
 
-        Nothing else may be asked of the engine until the last batch is read.
+        Don't call the engine again before the last batch is read.
         """
 
     @abstractmethod
@@ -132,10 +134,11 @@ class QueryEngine(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """Rows in the order of some whole numbers, and what is read of them.
+    """Rows in the order of some whole numbers, and the columns to read.
 
-    table: the rows in no order; with `columns`, which are read, and `by`, which put them in order.
-    then: further columns that do, of any type, where `by` isn't unique. Nulls come last.
+    table: the rows in no particular order. columns: those to read. by: the whole numbers that give
+    the order. then: further columns, of any type, that give the order where `by` isn't unique.
+    Nulls come last.
     """
 
     table: Table
@@ -145,7 +148,7 @@ class Ordered:
 
     @property
     def schema(self) -> pa.Schema:
-        """Types of the columns that are read."""
+        """Types of the columns to read."""
         return stream_batches(self.table.select(*self.columns).limit(0)).schema
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -153,7 +156,7 @@ class Ordered:
         return engine_of(self.table).ordered_batches(self)
 
     def reader(self) -> pa.RecordBatchReader:
-        """Return the same as a reader."""
+        """Return a reader of the same batches."""
         return pa.RecordBatchReader.from_batches(self.schema, self.batches())
 
     def write(self, file: Path) -> None:
@@ -163,7 +166,7 @@ class Ordered:
 
 def in_order(values: Mapping[str, ir.Value], of: Table, by: Sequence[str]) -> Ordered:
     """Return `values` of a table in the order of its columns `by`."""
-    keys = {f"order {number}": of[name] for number, name in enumerate(by)}  # as no column is called
+    keys = {f"order {number}": of[name] for number, name in enumerate(by)}  # unlike any column
     return Ordered(of.select(**keys, **values), tuple(keys), tuple(values))
 
 
@@ -200,9 +203,9 @@ def query_files(table: Table) -> list[dict[str, Any]]:
 
 
 def interval_of(duration: timedelta) -> ir.IntervalScalar:
-    """An interval of elapsed time, to be added to moments.
+    """Return an interval of elapsed time, which can be added to moments.
 
-    In seconds: days are calendar days to an engine, and in a zone with clock changes not all of
-    them have 24 hours.
+    It is in seconds. To an engine, days are calendar days: in a zone with clock changes, some of
+    them don't have 24 hours.
     """
     return ibis.interval(seconds=int(duration.total_seconds()))

@@ -1,4 +1,4 @@
-"""The engines that there are, by name."""
+"""The available engines, by name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sinks.engine.engine import QueryEngine
 __all__ = ["ENGINES", "USUAL", "Opener", "open_engine"]
 
 Opener: TypeAlias = Callable[[str, Path], AbstractContextManager[QueryEngine]]
-"""Opens an engine with a memory limit, which spills to a folder of its own below another."""
+"""Opens an engine with a memory limit; the engine spills to a new folder below the given one."""
 
 ENGINES: Final[Mapping[str, Opener]] = {"duckdb": DuckDBEngine.opened}
 USUAL: Final = "duckdb"
@@ -22,5 +22,5 @@ USUAL: Final = "duckdb"
 def open_engine(
     memory_limit: str, scratch: Path, name: str = USUAL
 ) -> AbstractContextManager[QueryEngine]:
-    """Open an engine; it and its tables live as long as the context."""
+    """Open an engine; the engine and its tables live as long as the context."""
     return ENGINES[name](memory_limit, scratch)

@@ -1,4 +1,4 @@
-"""Events as tables: what was chosen of a topic's partitions, ready for the plan.
+"""Events as tables: the chosen events of a topic's partitions, ready for the plan.
 
 Columns and types are those that today's definitions declare, whatever the files have.
 """
@@ -29,8 +29,8 @@ from streams.storage.stream import builtin_name
 
 @dataclass(frozen=True, slots=True)
 class Narrowed:
-    """The part of a topic that has to do with some keys: their own records, and those that carry
-    the eventIds of these, so that repeats are found.
+    """The part of a topic that concerns some keys: the records of these keys, and all records with
+    one of their eventIds, so that repeats are found.
     """
 
     topic: Topic
@@ -39,7 +39,7 @@ class Narrowed:
     event_ids: tuple[UUID, ...]
 
     def of(self, topic: Topic, table: Table) -> Table:
-        """Narrow a table of events, or of a state by key; another topic's stays whole."""
+        """Narrow a table of events, or a state by its key; leave other topics' tables whole."""
         if topic != self.topic or self.key not in table.columns:
             return table
         wanted = table[self.key].isin(self.keys)
@@ -49,10 +49,10 @@ class Narrowed:
 
 
 class EventSource:
-    """Tables of events on one engine; narrowed: of one topic a part only. taken_out: rows that
-    count as dead letters.
+    """Makes tables of events on one engine. narrowed: read only a part of one topic. taken_out:
+    rows that count as dead letters.
 
-    `read` gathers which files of which topic tables are made of.
+    `read` records which files of which topic the tables are made of.
     """
 
     def __init__(
@@ -72,10 +72,10 @@ class EventSource:
         self._schemas: dict[Topic, pa.Schema] = {}
 
     def events(self, topic: Topic, event_types: Iterable[str], choices: Sequence[Choice]) -> Table:
-        """Return the events of these types that the choices hold: the topic's columns and META.
+        """Return the events of these types in the choices: the topic's columns and META.
 
-        Rows come in no order; `eventId` is a UUID, moments are timestamps in UTC. Those that were
-        taken out are left out.
+        Rows come in no particular order; `eventId` is a UUID, moments are timestamps in UTC. Rows
+        that were taken out are left out.
         """
         carried = self.carried(topic, event_types, choices)
         taken_out = [row for choice in choices for row in self._taken_out_of(choice)]
@@ -87,7 +87,9 @@ class EventSource:
         return carried.filter(~ibis.or_(*places))
 
     def carried(self, topic: Topic, event_types: Iterable[str], choices: Sequence[Choice]) -> Table:
-        """Return the same with the rows that were taken out: they make repeats, and use firsts."""
+        """Return the same events with the rows that were taken out: they still make repeats, and
+        they use up firsts.
+        """
         chosen = [self._partitions.chosen(choice.partition, choice.tiling) for choice in choices]
         slices = [
             piece
@@ -103,11 +105,11 @@ class EventSource:
         return self._schemas[topic]
 
     def narrowed(self, topic: Topic, table: Table) -> Table:
-        """Return what is asked for of a topic's table."""
+        """Narrow a topic's table to the part that is read (`Narrowed`)."""
         return table if self._narrowed is None else self._narrowed.of(topic, table)
 
     def file(self, path: Path) -> Table:
-        """Return the rows of a Parquet file of this machine."""
+        """Return the rows of a Parquet file on this machine."""
         return self._file(str(path), path)
 
     def stored(self, name: str) -> Table:
@@ -120,18 +122,18 @@ class EventSource:
         return self._engine.file(path)
 
     def table(self, name: str, rows: pa.Table) -> Table:
-        """Return some rows as a table. name: one that no other such table has."""
+        """Return rows as a table. name: unique among such tables."""
         path = self.scratch / f"{name}.parquet"
         pq.write_table(rows, path)
         return self.file(path)
 
     @property
     def scratch(self) -> Path:
-        """A folder for files that are needed as long as the engine is."""
+        """A folder for files; it lives as long as the engine."""
         return self._engine.scratch
 
     def dead_letters(self, choices: Sequence[Choice]) -> int:
-        """Count the dead letters that the choices hold, the rows that were taken out among them."""
+        """Count the dead letters in the choices; rows that were taken out count too."""
         return sum(len(self._dead(choice)) for choice in choices)
 
     def _dead(self, choice: Choice) -> set[int]:
@@ -149,8 +151,8 @@ class EventSource:
 
 
 def taken_out_of(partitions: Partitions, choices: Iterable[Choice]) -> tuple[TakenOutPath, ...]:
-    """Return the rows that were taken out by now, before the ends of some choices; also those from
-    before their beginnings: a fact that waits may stand there.
+    """Return the rows that are taken out by now and stand before the ends of the choices. Rows from
+    before their beginnings are included: a waiting fact may stand there.
     """
     return partitions.taken_out.within({c.partition: c.tiling.next for c in choices})
 
@@ -166,7 +168,9 @@ def _by(rows: Iterable[TakenOutPath]) -> list[tuple[int, list[int]]]:
 def clip(
     choices: Iterable[Choice], bounds: Mapping[TopicPartition, tuple[int, int]]
 ) -> tuple[Choice, ...]:
-    """Return the part of each choice within its bounds `[first, next)`; none without bounds."""
+    """Return the part of each choice within its bounds `[first, next)`; leave out choices without
+    bounds.
+    """
     return tuple(
         Choice(choice.partition, _clip(choice.tiling, *bounds[choice.partition]))
         for choice in choices

@@ -1,4 +1,4 @@
-"""Schemas as Ibis has them, of Arrow's: the same for every engine."""
+"""Ibis schemas of Arrow schemas, the same for every engine."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from ibis.formats.pyarrow import PyArrowType
 __all__ = ["table_schema"]
 
 _MICROSECONDS: Final = 6
-"""Digits of a second."""
+"""Digits of a second's fraction."""
 
 
 @lru_cache(maxsize=256)
 def table_schema(schema: pa.Schema) -> ibis.Schema:
-    """Return the schema of a table with these columns: dictionaries are their values, moments are
-    in microseconds, and every value may be null.
+    """Return the schema of a table with these columns: dictionaries become their values, moments
+    are in microseconds, and every value may be null.
     """
     return ibis.schema({field.name: _type(field.type) for field in schema})
 
 
 def _type(kind: pa.DataType) -> dt.DataType:
-    if isinstance(kind, pa.UuidType):  # Ibis 12 doesn't know it
+    if isinstance(kind, pa.UuidType):  # Ibis 12 lacks this type
         return dt.UUID()
     if pa.types.is_dictionary(kind):
         return _type(kind.value_type)

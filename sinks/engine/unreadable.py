@@ -1,5 +1,5 @@
-"""What is stored and can't be read: found when the engine fails on it, and reported with the
-command that settles it (SPEC §6, *One trouble, one place*).
+"""Stored rows and files that can't be read. The engine's failure starts the search for them; the
+error names the command that settles it (SPEC §6, *One trouble, one place*).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from streams.storage.partitions import Chosen, FileSlice
 __all__ = ["Read", "error_of", "explain_unreadable", "found_in", "take_out_command"]
 
 _SHOWN: Final = 3
-"""Rows, files and partitions that a message names."""
+"""How many rows, files and partitions a message names at most."""
 _LISTED: Final = 10
-"""Offsets that a command names; all that can't be read are meant where there are more."""
+"""How many offsets a command names at most; if there are more, the command covers all of them."""
 _OF_READING: Final = (EngineError, pa.ArrowException, ArithmeticError, ValueError, OSError)
-"""What engine, Arrow and rendering raise where a value or a file can't be read."""
+"""Errors of engine, Arrow and rendering if a value or a file can't be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A file of a topic's stream, and what of it was read; of a base, or of facts that wait, where
-    the topic is empty.
+    """A file of a topic's stream, and the part of it that was read. The topic is empty for a file
+    of a base or of waiting facts.
     """
 
     topic: str
@@ -42,7 +42,7 @@ class Read:
 
     @property
     def offsets(self) -> list[tuple[int, int, int]]:
-        """Partition, first and next offset of the coverage that names the file."""
+        """Partition, first offset and next offset of each coverage record that names the file."""
         return [
             (choice.partition.partition, piece.first, piece.next)
             for choice in self.chosen
@@ -51,7 +51,7 @@ class Read:
         ]
 
     def has(self, row: UnreadableRow) -> bool:
-        """Whether a row of the file was read."""
+        """Whether this row of the file was read."""
         return not self.piece.clips or any(
             row.partition == partition and first <= row.offset < end
             for partition, first, end in self.piece.clips
@@ -60,10 +60,10 @@ class Read:
 
 @contextmanager
 def explain_unreadable(read: Callable[[], Iterable[Read]]) -> Iterator[None]:
-    """Raise UnreadableError in place of what is raised within the context, if that is of reading
-    and something of what was read can't be.
+    """Replace a reading error within the context by an UnreadableError that names rows and files.
 
-    read: returns the files that were read. All of them are looked through, which takes its time.
+    Other errors, and reading errors for which nothing unreadable is found, pass unchanged. read:
+    returns the files that were read. All of them are searched, which takes time.
     """
     try:
         yield
@@ -77,7 +77,7 @@ def explain_unreadable(read: Callable[[], Iterable[Read]]) -> Iterator[None]:
 
 
 def error_of(read: Iterable[Read]) -> UnreadableError | None:
-    """Return the error that says what of some files can't be read; None if all of it can be."""
+    """Return the error that names what can't be read in some files; None if all of it can."""
     rows, files = found_in(read)
     if rows:
         return _of_rows(rows)
@@ -107,8 +107,8 @@ class _Row:
 
 
 def found_in(read: Iterable[Read]) -> tuple[list[_Row], list[_File]]:
-    """Look through files for rows that can't be read; return these, and the files that can't be at
-    all.
+    """Search files for rows that can't be read; return these rows, and the files that can't be read
+    at all.
     """
     rows: dict[tuple[str, int, int], _Row] = {}
     files: list[_File] = []

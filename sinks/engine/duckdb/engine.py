@@ -1,4 +1,4 @@
-"""DuckDB as an engine: the one place that knows how expressions get into it, and results out."""
+"""DuckDB as an engine: the only module that passes expressions to DuckDB and takes results."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from streams.storage.partitions import FileSlice
 
 __all__ = ["DuckDBEngine"]
 
-_QUERY: Final = f"query {token_hex(8)} "  # as nobody's data has it
+_QUERY: Final = f"query {token_hex(8)} "  # no user's data has this name
 _A_QUERY: Final = re.compile(f'"{_QUERY}([0-9]+)"')
 
 
 class DuckDBEngine(Backend, QueryEngine):  # type: ignore[misc]  # Ibis has no types
-    """DuckDB, whose materialized tables are computed one after the other on a thread of its own,
-    while the caller plans what comes next: planning takes a fifth of a close.
+    """DuckDB as a query engine. It materializes tables one after the other on a thread of its own,
+    while the caller plans the next step: planning takes a fifth of a close.
 
-    Whoever uses `con` waits for them first, and gets the error where one failed.
+    The property `con` waits for these computations, and raises the error if one failed.
     """
 
     _con: duckdb.DuckDBPyConnection
@@ -46,8 +46,8 @@ class DuckDBEngine(Backend, QueryEngine):  # type: ignore[misc]  # Ibis has no t
     @classmethod
     @contextmanager
     def opened(cls, memory_limit: str, scratch: Path) -> Iterator[DuckDBEngine]:
-        """An engine on an empty database in memory, which spills to an empty folder below
-        `scratch`; both go when the context ends.
+        """Open an engine on an empty database in memory. It spills to a new folder below `scratch`;
+        database and folder are removed when the context ends.
         """
         with scratch_folder(scratch) as spill:
             engine: DuckDBEngine = cls().connect(
@@ -60,15 +60,15 @@ class DuckDBEngine(Backend, QueryEngine):  # type: ignore[misc]  # Ibis has no t
                 engine.disconnect()
 
     def __hash__(self) -> int:
-        """The same for all: plans on tables of any engine are known again (`plans.py`)."""
+        """The same number for all engines, so that `plans.py` recognises plans of any engine."""
         return hash(DuckDBEngine)
 
     def __eq__(self, other: object) -> bool:
-        """Whether it is this one: tables of two engines aren't mixed."""
+        """Whether it is the same engine: tables of two engines must not be mixed."""
         return self is other
 
     def do_connect(self, *args: Any, **settings: Any) -> None:
-        """Connect, as Ibis asks."""
+        """Connect; Ibis calls this."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._begun: list[Future[None]] = []
         self._numbers = count(1)
@@ -81,9 +81,9 @@ class DuckDBEngine(Backend, QueryEngine):  # type: ignore[misc]  # Ibis has no t
 
     @property
     def con(self) -> duckdb.DuckDBPyConnection:
-        """The connection, when nothing is computed on it any more.
+        """The connection, once no computation runs on it any more.
 
-        Raises what went wrong with a materialized table.
+        Raises the error of a materialized table that failed.
         """
         begun, self._begun = self._begun, []
         with translated():
@@ -107,8 +107,8 @@ class DuckDBEngine(Backend, QueryEngine):  # type: ignore[misc]  # Ibis has no t
         return self.query_table(sql.file_query(path))
 
     def query_table(self, query: str, columns: ibis.Schema | None = None) -> Table:
-        """A query over files as a table; without columns, DuckDB is asked for them, beside what is
-        computed.
+        """Return a query over files as a table. Without `columns`, DuckDB is queried for them, on a
+        connection beside the running computations.
         """
         if columns is None:
             with translated():
@@ -121,9 +121,9 @@ class DuckDBEngine(Backend, QueryEngine):  # type: ignore[misc]  # Ibis has no t
     def materialize(self, table: Table) -> Table:
         """See `QueryEngine.materialize`.
 
-        Not `Table.cache()`: that drops its table when it is collected, also after the engine has
-        gone. Not `create_table`: it asks DuckDB five things each time, which a close would do
-        fifteen times.
+        `Table.cache()` doesn't fit: it drops its table on garbage collection, even after the engine
+        was closed. `create_table` doesn't fit: it makes five queries each time, and a close would
+        call it fifteen times.
         """
         name, schema = f"materialized {next(self._numbers)}", table.schema()
         statements = sql.create_and_fill(name, schema, self.text_of(table))
@@ -136,7 +136,7 @@ class DuckDBEngine(Backend, QueryEngine):  # type: ignore[misc]  # Ibis has no t
         return pa.RecordBatchReader.from_batches(reader.schema, translated_batches(reader))
 
     def query_files(self, table: Table) -> list[dict[str, Any]]:
-        """See `QueryEngine.query_files`: on a connection of its own, beside what is computed."""
+        """See `QueryEngine.query_files`; runs on its own connection, beside other computations."""
         with translated():
             reader = self._beside.sql(self.text_of(table)).to_arrow_reader()
         rows = pa.Table.from_batches(translated_batches(reader), reader.schema)
@@ -152,25 +152,25 @@ class DuckDBEngine(Backend, QueryEngine):  # type: ignore[misc]  # Ibis has no t
         OrderedRows(rows, self._stream, self._write).write_parquet(file)
 
     def text_of(self, table: Table) -> str:
-        """The query that computes a table."""
+        """Return the query that computes a table."""
         if self._is_closed:
             raise EngineError("the engine has been closed")
         return _A_QUERY.sub(lambda found: f"({self._queries[found[1]]})", compiled(table))
 
     def disconnect(self) -> None:
-        """Let go of everything: what runs is interrupted, what is queued isn't begun any more."""
+        """Close the engine: interrupt the running computation, and drop those in the queue."""
         self._con.interrupt()
         self._thread.shutdown(cancel_futures=True)
         self._beside.close()
         self._con.close()
         self._is_closed = True
-        self._queries.clear()  # a plan that is known keeps its engine
+        self._queries.clear()  # a cached plan keeps its engine alive
         self._empty.clear()
 
     def _stream(self, table: Table, rows: int) -> pa.RecordBatchReader:
-        """Compute a table in batches of so many rows; what goes wrong later is Arrow's error.
+        """Compute a table in batches of `rows` rows; errors while they are read are Arrow's.
 
-        Not `to_pyarrow_batches`: Ibis 12 calls a method for it that DuckDB 2 no longer has.
+        `to_pyarrow_batches` doesn't fit: Ibis 12 calls a method that DuckDB 2 no longer has.
         """
         query, con = self.text_of(table), self.con
         with translated():
@@ -190,11 +190,12 @@ class DuckDBEngine(Backend, QueryEngine):  # type: ignore[misc]  # Ibis has no t
         ).to_expr()
 
     def _without_rows(self, schema: pa.Schema) -> Path:
-        """Name a file without rows that has the columns of a schema, but `FILE`."""
+        """Return an empty Parquet file with the columns of a schema, except `FILE`."""
         if schema not in self._empty:
             path = self.scratch / f"empty-{len(self._empty)}.parquet"
             stored = pa.schema([field for field in schema if field.name != FILE.name])
-            # Not `empty_table`: it imports pandas where that is installed, half a second's work.
+            # `empty_table` doesn't fit: it imports pandas if that is installed, which takes half a
+            # second.
             nothing = [pa.nulls(0, field.type) for field in stored]
             pq.write_table(pa.Table.from_arrays(nothing, schema=stored), path)
             self._empty[schema] = path

@@ -1,4 +1,4 @@
-"""DuckDB's errors as an engine's."""
+"""Translate DuckDB's errors into an engine's."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sinks.engine.engine import EngineError, EngineFileError, EngineMemoryError
 __all__ = ["translated", "translated_batches"]
 
 _NO_MEMORY: Final = "Out of Memory Error"
-"""How DuckDB begins the message of an OutOfMemoryException."""
+"""Beginning of the message of DuckDB's OutOfMemoryException."""
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise an EngineError in place of what DuckDB raises within the context."""
+    """Raise an EngineError for each DuckDB error within the context."""
     try:
         yield
     except duckdb.OutOfMemoryException as error:
@@ -31,9 +31,9 @@ def translated() -> Iterator[None]:
 
 
 def translated_batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-    """Yield the batches of a query; raise an EngineError where DuckDB can't go on.
+    """Yield the batches of a query; raise an EngineError if DuckDB fails.
 
-    Arrow's stream has one error for all of DuckDB's: the message says which it was.
+    Arrow's stream raises the same error for all of DuckDB's; only the message tells them apart.
     """
     while True:
         try:

@@ -1,8 +1,8 @@
 """Rows in order, however wide they are.
 
-DuckDB works on vectors of 2,048 rows and sorts whole ones. Where their texts don't fit its memory,
-the rows are computed slice by slice: the keys first, which are narrow, then what is between two of
-them. Ordinary rows are computed at once.
+DuckDB works on vectors of 2,048 rows and sorts whole vectors. If their texts don't fit its memory,
+the rows are computed in slices: first the keys, which are narrow, then the rows between two keys.
+Ordinary rows are computed in one query.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from streams.storage.parquet import parquet_writer, write_rows
 __all__ = ["VECTOR_ROWS", "OrderedRows", "join_batches"]
 
 VECTOR_ROWS: Final = 2_048
-"""Rows of a vector of DuckDB's: it has them in memory together anyway."""
+"""Rows of a DuckDB vector: DuckDB has these in memory together in any case."""
 
 _FIRST_SLICE: Final = 64
-"""Rows of a first slice, where it isn't known how wide they are: that many of 1 MiB are a batch."""
+"""Rows of the first slice, when their width isn't known yet: 64 rows of 1 MiB fill a batch."""
 _FEWER: Final = 4
 _MORE: Final = 8
 
@@ -38,8 +38,8 @@ Keys = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class OrderedRows:
-    """Computes rows in order. stream: a table, in batches of so many rows; write: one, into a file;
-    both raise EngineMemoryError where it doesn't fit.
+    """Computes rows in order. stream: reads a table in batches of a number of rows. write: writes a
+    table into a file. Both raise EngineMemoryError if the rows don't fit the memory.
     """
 
     rows: Ordered
@@ -59,7 +59,7 @@ class OrderedRows:
         except EngineMemoryError:
             part = file.with_suffix(".part")
 
-            def compute(rows: Table) -> pa.Table:  # by way of a file: it keeps DuckDB's types
+            def compute(rows: Table) -> pa.Table:  # through a file, which preserves DuckDB's types
                 self.write(rows, part)
                 return pq.read_table(part, partitioning=None)
 
@@ -88,8 +88,8 @@ class OrderedRows:
     def _sliced(
         self, done: int, size: int, compute: Callable[[Table], pa.Table]
     ) -> Iterator[pa.RecordBatch]:
-        """Compute the rows after the first `done`, about `size` of them at a time, and as many as
-        fit.
+        """Compute the rows after the first `done`, about `size` at a time; fewer if these don't fit
+        the memory.
         """
         keys = self._keys()
         while done < len(keys):
@@ -111,8 +111,8 @@ class OrderedRows:
         return np.stack([keys[name].cast(pa.int64()).to_numpy() for name in by], axis=1)
 
     def _between(self, low: Sequence[int], high: Sequence[int]) -> Table:
-        """The rows from one key to another, both included, in order; the keys differ in their last
-        number only.
+        """Return the rows from one key to another, both included, in order. The keys differ only in
+        their last number.
         """
         table, *before, last = self.rows.table, *self.rows.by
         wanted = [table[name] == value for name, value in zip(before, low, strict=False)]
@@ -129,7 +129,7 @@ class OrderedRows:
 def join_batches(
     batches: Iterable[pa.RecordBatch], most_rows: int = BATCH_ROWS, most_bytes: int = BATCH_BYTES
 ) -> Iterator[pa.RecordBatch]:
-    """Join small batches until they have so many rows, or so many bytes."""
+    """Join small batches until one has `most_rows` rows or `most_bytes` bytes."""
     pending: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:
@@ -150,9 +150,9 @@ def _joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def _slice_of(keys: Keys, at: int, size: int) -> tuple[int, int]:
-    """A slice that holds a row: where it begins and ends.
+    """Return the slice around row `at`: its first and its next index.
 
-    Its keys differ in their last number only, and those that are alike are in one slice.
+    All keys of a slice differ only in their last number, and equal keys are in the same slice.
     """
     new = np.flatnonzero((keys[1:] != keys[:-1]).any(axis=1)) + 1
     borders = np.concatenate([[0], new, [len(keys)]])
@@ -166,5 +166,5 @@ def _slice_of(keys: Keys, at: int, size: int) -> tuple[int, int]:
 
 
 def _fitting(rows: pa.RecordBatch | pa.Table) -> int:
-    """How many rows like these are a batch."""
+    """Return how many rows of this width fill a batch."""
     return max(1, BATCH_BYTES * int(rows.num_rows) // max(1, int(rows.nbytes)))

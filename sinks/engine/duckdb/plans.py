@@ -1,9 +1,9 @@
 """Plans: expressions on named tables, compiled once for all engines that have such tables.
 
-Close after close asks the same of other files, and compiling takes a third of a small close. A plan
-is known again by its tree, whichever engine the tables are on. Not by Ibis's own comparison: that
-notes each answer for as long as one of the two lives, by a way that isn't safe among threads, and
-takes 0.0 for -0.0.
+Each close runs the same queries on other files, and compiling takes a third of a small close. A
+plan is recognised by its tree, whichever engine its tables are on. Ibis's own comparison doesn't
+fit: it caches each answer as long as one of the two expressions lives, isn't safe among threads,
+and takes 0.0 for -0.0.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from ibis.common.grounds import Concrete
 __all__ = ["compiled"]
 
 _PLANS: Final = 1024
-"""Plans that are kept, some 64 kB each: about ten for each export, and one that names a moment."""
+"""Number of cached plans, some 64 kB each: about ten for each export, and one with a moment in it.
+"""
 
 
 def compiled(result: ir.Table) -> str:
-    """The query, in SQL, that computes a table."""
+    """Return the SQL query that computes a table."""
     return _compiled(_Plan(result.op()))
 
 
 class _Plan:
-    """A tree of operations, equal to another that would be compiled to the same."""
+    """A tree of operations. Two trees are equal if they would be compiled to the same query."""
 
     __slots__ = ("op",)
 

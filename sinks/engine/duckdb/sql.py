@@ -1,4 +1,4 @@
-"""What DuckDB is asked, as text: all of it that doesn't come from an expression."""
+"""SQL texts for DuckDB, except those that are compiled from expressions."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["create_and_fill", "describe", "events_query", "file_query", "write_q
 
 
 def events_query(empty: Path, schema: ibis.Schema, slices: Sequence[FileSlice]) -> str:
-    """The rows of some slices of files.
+    """Return the query for the rows of some slices of files.
 
-    empty: a file without rows, whose columns are those of the schema but `FILE`: the types, and the
-    columns that others lack, come from it. A column is cast where the files have more than it: it
-    costs nothing where they don't. A value of another type, which can't be read as the declared
-    one, is null (SPEC §4, *Definitions change while data is there*).
+    empty: a file without rows, with all columns of the schema except `FILE`. It gives the types,
+    and the columns that other files lack. Every column is cast, as files may have more members than
+    the schema; the cast costs nothing where they don't. A value that can't
+    be read as its declared type is null (SPEC §4, *Definitions change while data is there*).
     """
     names = FILE.name in schema
     whole = [piece.path for piece in slices if not piece.clips]
@@ -36,30 +36,30 @@ def events_query(empty: Path, schema: ibis.Schema, slices: Sequence[FileSlice]) 
 
 
 def file_query(path: Path) -> str:
-    """The rows of one file."""
+    """Return the query for the rows of a file."""
     return f"SELECT * FROM {_scan([path])}"
 
 
 def describe(query: str) -> str:
-    """The columns of a query: name and type."""
+    """Return the query for the columns of a query: names and types."""
     return f"DESCRIBE {query}"
 
 
 def create_and_fill(name: str, schema: ibis.Schema, query: str) -> str:
-    """Keep the rows of a query as a temporary table."""
+    """Return the statements that store a query's rows in a temporary table."""
     columns = ", ".join(f"{column} {kind}" for column, kind in _columns(schema))
     table = _name(name)
     return f"CREATE TEMPORARY TABLE {table} ({columns}); INSERT INTO {table} {query}"
 
 
 def write_query(query: str, file: Path) -> str:
-    """Write the rows of a query into a Parquet file."""
+    """Return the statement that writes a query's rows into a Parquet file."""
     return f"COPY ({query}) TO {_quoted(file)} (FORMAT parquet)"
 
 
 @lru_cache(maxsize=1024)
 def _columns(schema: ibis.Schema) -> list[tuple[str, str]]:
-    """Names and types of columns: written once, as close after close asks for the same ones."""
+    """Return names and types of columns; cached, because each close needs the same ones."""
     return [(_name(name), DuckDBType.to_string(kind)) for name, kind in schema.items()]
 
 
