@@ -1,4 +1,4 @@
-"""Which campaigns count (SPEC §3, *Active campaigns only* and *Unknown campaigns*)."""
+"""Campaigns whose activities count (SPEC §3, *Active campaigns only*, *Unknown campaigns*)."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ from schemas.events import CampaignKind, CampaignState, Engine
 __all__ = ["CAMPAIGN_LIFE", "CLOSES_TO_WAIT", "is_active"]
 
 CAMPAIGN_LIFE: Final = timedelta(days=31)
-"""How long a campaign counts after it was finished or sent; at the end of it exactly, it no longer
-does.
+"""How long a campaign counts after it was finished or sent. The end is excluded: at that moment it
+no longer counts.
 """
 
 CLOSES_TO_WAIT: Final = 3
-"""At how many further closes a fact's unknown campaign is looked up."""
+"""Number of further closes at which a fact's unknown campaign is looked up."""
 
 _CONTINUOUS = (CampaignKind.SCENARIZED.value, CampaignKind.TRANSACTIONAL.value)
 
 
 def is_active(campaigns: ir.Table, cut: datetime) -> ir.BooleanColumn:
-    """Whether activities of these campaigns (state as of the cut) are exported by a close at this
-    instant (UTC).
+    """Whether a close at `cut` (UTC) exports activities of these campaigns.
 
-    SCENARIZED and TRANSACTIONAL count while ACTIVE and for a while after they finished; ONE_SHOT
-    and AB_TEST from the start of their sending on, and already while ACTIVE and not sent yet; DRAFT
-    and the LEGACY engine never.
+    campaigns: their state as of the cut. SCENARIZED and TRANSACTIONAL count while ACTIVE, and for
+    CAMPAIGN_LIFE after they finished. ONE_SHOT and AB_TEST count while ACTIVE and not sent yet, and
+    for CAMPAIGN_LIFE from the start of their sending. DRAFT and the LEGACY engine never count.
     """
     since = ibis.literal(cut - CAMPAIGN_LIFE)
     runs = campaigns["state"] == CampaignState.ACTIVE.value

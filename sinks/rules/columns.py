@@ -1,7 +1,6 @@
-"""Columns that an export may have: where each value comes from, and which columns a database has
-to offer.
+"""Columns that an export can have: the origin of each value, and the columns of a database.
 
-The 13 export types (`types`) are put together from what is defined here.
+The 13 export types (`types`) are made of the columns that are defined here.
 """
 
 from __future__ import annotations
@@ -44,10 +43,10 @@ __all__ = [
 
 
 class Origin(StrEnum):
-    """What a column's value is taken from."""
+    """The origin of a column's value."""
 
     EVENT = "event"
-    """The exported event itself, never looked up."""
+    """The exported event itself, without any lookup."""
     CAMPAIGN = "campaign"
     """The event's campaign, as of the cut."""
     PROFILE = "profile"
@@ -60,16 +59,14 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column on offer.
+    """One column that an export can choose.
 
-    name: unique among an export's columns; it names the column in definitions and in the data to
-    be rendered.
-    path: the way to the value in its origin: a field, or a field and the name of a member.
-    fallback: where the value comes from if the origin has none.
-    header: the file's header unless the export renames it; also a name for the column where no
-    other has it.
-    chosen: whether the column is there when an export doesn't say which columns it has.
-    withheld: whether it is always empty: a personal key of what was deleted.
+    name: unique among an export's columns; the column's name in definitions and in the data to be
+    rendered. path: the way to the value in its origin: a field, or a field and the name of a
+    member. fallback: a second origin, used if the first has no value. header: the file's header,
+    unless the export renames it; definitions may also use it as a name for the column, if no other
+    column has it. chosen: whether an export that doesn't list its columns has this one. withheld:
+    whether it is always empty, as the personal key of a deleted person or row.
     """
 
     name: str
@@ -86,7 +83,7 @@ class Column:
 
     @property
     def empty_when_gone(self) -> bool:
-        """Whether an exported fact of a person who is gone has this column empty (SPEC §3)."""
+        """Whether this column is empty in an exported fact of a person who is gone (SPEC §3)."""
         return self.personal or self.origin is Origin.PROFILE
 
 
@@ -100,14 +97,14 @@ class HeadedColumn:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What an export is about: a database, and a custom table of it for exports of one."""
+    """What an export is about: a database and, in some exports, one of its custom tables."""
 
     database: DatabaseDefinition
     table: TableDefinition | None = None
 
 
 Offer = Column | Callable[[Subject], tuple[Column, ...]]
-"""A column that is always there, or those that a subject has."""
+"""A column that every subject has, or a function that returns the columns of a subject."""
 
 
 def event(
@@ -117,37 +114,37 @@ def event(
     field: str = "",
     personal: bool = False,
 ) -> Column:
-    """A field of the event, by default one called as the column."""
+    """Return a column for a field of the event. field: by default the column's name."""
     return Column(name, type_, Origin.EVENT, (field or name,), name, personal=personal)
 
 
 def campaign(name: str, field: str) -> Column:
-    """A text of the event's campaign."""
+    """Return a column for a text of the event's campaign."""
     return Column(name, AttributeType.STRING, Origin.CAMPAIGN, (field,), name)
 
 
 def ruled(name: str, type_: AttributeType) -> Column:
-    """A value that the rule of the export finds."""
+    """Return a column for a value that the export's rule computes."""
     return Column(name, type_, Origin.RULE, (name,), name)
 
 
 def profile(name: str, type_: AttributeType) -> Column:
-    """A technical field of the profile."""
+    """Return a column for a technical field of the profile."""
     return Column(name, type_, Origin.PROFILE, (name,), name)
 
 
 def row(name: str, type_: AttributeType) -> Column:
-    """A technical field of the custom table's row."""
+    """Return a column for a technical field of the custom table's row."""
     return Column(name, type_, Origin.ROW, (name,), name)
 
 
 EVENT_ID = replace(event("eventId"), chosen=False)
-"""May be chosen in every export of events."""
+"""The event's id; every export of events can choose it."""
 
 
 def business_key(subject: Subject) -> tuple[Column, ...]:
-    """The profile's business key, headed by the attribute's name; none where the database declares
-    none.
+    """Return the column of the profile's business key, headed by the attribute's name; none if the
+    database declares no business key.
     """
     key = subject.database.business_key
     if key is None:
@@ -157,15 +154,15 @@ def business_key(subject: Subject) -> tuple[Column, ...]:
 
 
 def deleted_business_key(subject: Subject) -> tuple[Column, ...]:
-    """The deleted profile's business key, as its deletion carries it; empty where it is personal
-    (SPEC §3, *Deletions*).
+    """Return the column of the deleted profile's business key, as its deletion carries it; empty if
+    the key is personal (SPEC §3, *Deletions*).
     """
     return tuple(_carried(column) for column in business_key(subject))
 
 
 def deleted_row_key(subject: Subject) -> tuple[Column, ...]:
-    """The deleted row's business key, as its deletion carries it, headed by the attribute's name;
-    none where the key is the auto-incremented id. Empty where it is personal.
+    """Return the column of the deleted row's business key, as its deletion carries it, headed by
+    the attribute's name. None if the key is the auto-incremented id; empty if the key is personal.
     """
     attribute = subject.table.key_attribute if subject.table else None
     if attribute is None:
@@ -174,7 +171,7 @@ def deleted_row_key(subject: Subject) -> tuple[Column, ...]:
 
 
 def row_attributes(subject: Subject) -> tuple[Column, ...]:
-    """All attributes of the custom table's row."""
+    """Return columns for all attributes of the custom table's row."""
     table = subject.table
     return tuple(
         _attribute(attribute, Origin.ROW) for attribute in (table.attributes if table else ())
@@ -182,13 +179,13 @@ def row_attributes(subject: Subject) -> tuple[Column, ...]:
 
 
 def attributes(subject: Subject) -> tuple[Column, ...]:
-    """All attributes of the profile."""
+    """Return columns for all attributes of the profile."""
     return tuple(_attribute(attribute, Origin.PROFILE) for attribute in subject.database.attributes)
 
 
 def subscriptions(subject: Subject) -> tuple[Column, ...]:
-    """The profile's subscriptions: as one column of several values, or (only if chosen) as a
-    boolean each.
+    """Return the columns of the profile's subscriptions: one with several values, and a boolean for
+    each subscription, which an export has only if it lists it.
     """
     names = sorted(subject.database.subscriptions)
     if not names:
@@ -210,8 +207,8 @@ def subscriptions(subject: Subject) -> tuple[Column, ...]:
 
 
 def segmentations(subject: Subject) -> tuple[Column, ...]:
-    """A column for each segmentation: whether the profile is in a simple one, its segment of an
-    exclusive one.
+    """Return a column for each segmentation: of a simple one, whether the profile is in it; of an
+    exclusive one, the profile's segment.
     """
     kinds = {
         SegmentationKind.SIMPLE: AttributeType.BOOLEAN,
@@ -230,7 +227,7 @@ def segmentations(subject: Subject) -> tuple[Column, ...]:
 
 
 def marketing_consent(subject: Subject) -> tuple[Column, ...]:
-    """The profile's marketing consent, where the database has that attribute."""
+    """Return the column of the profile's marketing consent, if the database has that attribute."""
     return (
         (profile("marketingConsent", AttributeType.BOOLEAN),)
         if subject.database.marketing_consent
@@ -239,8 +236,8 @@ def marketing_consent(subject: Subject) -> tuple[Column, ...]:
 
 
 def profile_columns(subject: Subject) -> tuple[Column, ...]:
-    """What may be added of the fact's profile, as of the cut: each column's name and header begin
-    with `profile-`.
+    """Return the columns that an export of facts can add from the profile, as of the cut. Each
+    column's name and header begin with `profile-`.
     """
     offers = (attributes, subscriptions, segmentations, marketing_consent)
     moments = (profile(name, AttributeType.MOMENT) for name in ("creationMoment", "updateMoment"))
@@ -268,13 +265,13 @@ WHY_MISSING = {
         "table '{table}' has no business key but its auto-incremented id",
     ),
 }
-"""Columns that some databases and tables don't have, where they would come from, and why they are
-missing.
+"""Columns that some databases and tables lack: the function that returns them, and the reason why
+they are missing.
 """
 
 
 def _carried(key: Column) -> Column:
-    """A business key taken from the deletion itself."""
+    """Return a business key column whose value comes from the deletion itself."""
     return replace(
         key, origin=Origin.EVENT, path=("businessKey",), personal=False, withheld=key.personal
     )

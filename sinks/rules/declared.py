@@ -1,6 +1,6 @@
-"""What sets one export apart from the others, as the page of export types declares it (SPEC §3).
+"""What distinguishes one export from the others, as the page of export types declares it (SPEC §3).
 
-Nothing here knows the engine: a definition is read and checked without it.
+This module doesn't import the engine, so definitions are read and checked without it.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ __all__ = ["FactRule", "FirstOf", "RowRule"]
 
 
 class FirstOf(Enum):
-    """Of what only the first fact is exported (SPEC §3, *Activities*)."""
+    """The subject of which only the first fact is exported (SPEC §3, *Activities*)."""
 
     INTERACTION = "interaction"
     LINK = "link"
-    """Of an interaction's link: see `clickedUrl`."""
+    """An interaction's link, identified by `clickedUrl`."""
 
 
 @dataclass(frozen=True, slots=True)
 class FactRule:
-    """What sets one export of facts apart from the others.
+    """What distinguishes one export of facts from the others.
 
-    filtered: which facts are never exported, and filtered_by: where SPEC §3 says so; reads: the
-    fields that this and `first_of` look at. until_downloaded: whether a fact is exported only as
-    long as its interaction wasn't downloaded.
+    filtered: which facts are never exported. filtered_by: the place in SPEC §3 that says so. reads:
+    the fields that `filtered` and `first_of` read. until_downloaded: whether a fact is exported
+    only while its interaction isn't downloaded.
     """
 
     filtered: Callable[[ir.Table], ir.BooleanValue] | None = None
@@ -44,18 +44,18 @@ class FactRule:
 
     @property
     def mended(self) -> tuple[Mended, ...]:
-        """The rules of it that were mended since there are drops by it."""
+        """The parts of this rule that were corrected after drops had been made by it."""
         return (LATEST_DELETIONS,)
 
 
 @dataclass(frozen=True, slots=True)
 class RowRule:
-    """What sets one export of rows apart from the others: the events that make a line."""
+    """What distinguishes one export of rows from the others: the events that make a line."""
 
     makes_lines: tuple[EventType, ...]
 
     @property
     def mended(self) -> tuple[Mended, ...]:
-        """The rules of it that were mended since there are drops by it."""
+        """The parts of this rule that were corrected after drops had been made by it."""
         updates = (UPDATES_AT_CREATION,) if EventType.UPDATED in self.makes_lines else ()
         return (*updates, LATEST_DELETIONS)

@@ -1,8 +1,8 @@
-"""Drops of facts, changes and activities: which are exported, what becomes of the others, and the
-values of the lines (SPEC §3).
+"""Drops of facts, changes and activities: which records are exported, the outcomes of the others,
+and the values of the lines (SPEC §3).
 
-A fact is one record. Its verdict is reached on narrow columns alone; texts are read once,
-for the records that are exported.
+A fact is one record. Its verdict is computed from narrow columns only. Texts are read once, and
+only of the exported records.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ __all__ = ["FactDrop", "Facts", "drop_of_facts"]
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a close reads for one drop of facts.
+    """The input of one drop of facts.
 
     window: the records between the cuts, of the event types that feed the export. repeated: see
-    `repeats`. profiles, campaigns: their state as of the cut; none where facts have none. firsts:
-    as of the window's start; downloaded: interactionId, as of the cut; only where the rule asks for
-    them. waiting: what an earlier drop left in `waiting`. deleted_later: profileId and occurredAt
-    of deletions recorded after the cut. edition: of the rules. sources: those that the export's
-    filter lets pass; None for all. taken_out: positions of records that count as dead letters,
-    though they carry their eventIds and use up firsts; None if there are none.
+    `repeats`. profiles, campaigns: their state as of the cut; None if the facts have none. firsts:
+    as of the window's start. downloaded: interactionId, as of the cut. Both only if the rule needs
+    them. waiting: what an earlier drop left in its `waiting`. deleted_later: profileId and
+    occurredAt of deletions that were recorded after the cut. edition: of the rules. sources: those
+    that the export's filter accepts; None for all. taken_out: positions of records that count as
+    dead letters, though they carry their eventIds and use up firsts; None if there are none.
     """
 
     window: ir.Table
@@ -57,7 +57,7 @@ class Facts:
 
     @property
     def counted(self) -> ir.Table:
-        """The window's records without those that are counted as dead letters beside it."""
+        """Return the window's records without those that the balance counts as dead letters."""
         if self.taken_out is None:
             return self.window
         return self.window.anti_join(self.taken_out, POSITION)
@@ -67,10 +67,10 @@ class Facts:
 class FactDrop:
     """The selection of one drop.
 
-    verdicts: each input record's position, its `outcome` (a number of `Outcome`), `isFirstClick`,
-    and at how many further closes its campaign was looked up (`_waited`). lines: the exported
-    columns by name, in order of partition and offset. waiting: facts for the next close.
-    never_seen: how many lines are of profiles that no event was ever about.
+    verdicts: for each input record its position, its `outcome` (a number of `Outcome`),
+    `isFirstClick`, and the number of further closes that looked up its campaign (`_waited`). lines:
+    the exported columns by name, in order of partition and offset. waiting: facts for the next
+    close. never_seen: number of lines whose profile has no event at all.
     """
 
     verdicts: ir.Table
@@ -80,7 +80,7 @@ class FactDrop:
     has_taken_out: bool = False
 
     def waited_in_vain(self) -> int:
-        """Count the facts that waited and were taken out since."""
+        """Count the facts that waited and have been taken out since."""
         if not self.has_taken_out:
             return 0
         dead, waited = (
@@ -98,7 +98,7 @@ def drop_of_facts(
     cut: datetime,
     firsts_days: int = FIRSTS_DAYS,
 ) -> FactDrop:
-    """Select one drop; the verdicts are computed at once, lines and waiting facts when read.
+    """Select one drop. Verdicts are computed at once; lines and waiting facts when they are read.
 
     columns: those of the export, as `sinks.exports.types` declares them. cut: the instant at which
     the window ends, in UTC.
@@ -122,7 +122,7 @@ def drop_of_facts(
 
 
 def _records(facts: Facts) -> ir.Table:
-    """The window's records, and those that waited: with what their own window said of them."""
+    """Return the window's records and those that waited, with the verdict of their own window."""
     if facts.waiting is None:
         return facts.window
     unknown = {"_waited": ibis.literal(0, "int8"), "isFirstClick": ibis.null("boolean")}
@@ -132,9 +132,9 @@ def _records(facts: Facts) -> ir.Table:
 
 
 def _judge_alone(rule: FactRule, records: ir.Table, facts: Facts, cut: datetime) -> ir.Table:
-    """Reach the outcome of each record as if it were a first: `outcome`.
+    """Add the `outcome` that each record has if it counts as a first.
 
-    `_contends`: whether it may be one. Facts that waited were judged in their own window.
+    `_contends`: whether it can be a first. Waiting facts were judged in their own window.
     """
     carried = [name for name in _carried(rule) if name in records.columns]
     looked_at = [name for name in _looked_at(rule, facts) if name not in carried]
@@ -159,13 +159,13 @@ def _judge_alone(rule: FactRule, records: ir.Table, facts: Facts, cut: datetime)
 
 
 def _carried(rule: FactRule) -> list[str]:
-    """The fields that go from verdict to verdict."""
+    """The fields that every verdict carries."""
     firsts = ("interactionId", "occurredAt", "_appended_at", *rule.reads) if rule.first_of else ()
     return [*POSITION, "profileId", *firsts, "_waited", "isFirstClick"]
 
 
 def _looked_at(rule: FactRule, facts: Facts) -> list[str]:
-    """The fields that are looked at once."""
+    """The fields that are read once, before the verdict."""
     needed = {
         "source": facts.sources is not None,
         "campaignId": facts.campaigns is not None,
@@ -175,8 +175,8 @@ def _looked_at(rule: FactRule, facts: Facts) -> list[str]:
 
 
 def _beside(records: ir.Table, facts: Facts, cut: datetime) -> ir.Table:
-    """Records with what is known of their campaign (`_active`), whether they were downloaded
-    (`_downloaded`) and, if any was, taken out (`_taken_out`).
+    """Add to records whether their campaign is active (`_active`), whether they were downloaded
+    (`_downloaded`) and, if any record was taken out, whether they were (`_taken_out`).
     """
     if facts.campaigns is not None:
         campaigns = facts.campaigns.select("campaignId", _active=is_active(facts.campaigns, cut))
@@ -192,7 +192,7 @@ def _beside(records: ir.Table, facts: Facts, cut: datetime) -> ir.Table:
 
 
 def _with_outcomes(judged: ir.Table) -> ir.Table:
-    """Let those that contend and aren't first have that outcome; tell the first clicks."""
+    """Set the outcome of records that contend and aren't first, and mark the first clicks."""
     dead = judged["outcome"] == int(Outcome.DEAD_LETTER)
     late = judged["_contends"] & judged["_not_first"] & ~dead
     outcome = late.ifelse(ibis.literal(int(Outcome.NOT_FIRST), "int8"), judged["outcome"])
@@ -219,7 +219,7 @@ def _people(facts: Facts, exported: ir.Table, columns: Sequence[Column]) -> Peop
 
 
 def _with(facts: Facts, records: ir.Table, chosen: ir.Table) -> ir.Table:
-    """The records of some verdicts, whole, with `_waited` and `isFirstClick`."""
+    """Return the whole records of some verdicts, with `_waited` and `isFirstClick`."""
     own = [name for name in chosen.columns if name != "outcome"]
     others = [name for name in facts.window.columns if name not in own]
     joined = records.select(*POSITION, *others).inner_join(chosen.select(*own), POSITION)

@@ -1,10 +1,10 @@
 """First openings and first clicks (SPEC §3, *Activities*).
 
-First means first recorded, over all windows: what an earlier window saw is remembered
-(`sinks.state.firsts`), and no later event takes it back, unless it was appended when the memory had
-ended: then it may be a first again. Within a window the earliest `occurredAt`
-is the first; a tie goes to the lowest partition, then offset. Whether the campaign counts is not
-asked: an inactive one uses up the first too.
+First means first recorded, over all windows. What an earlier window saw is remembered
+(`sinks.state.firsts`), and no later event changes it. An event that was appended after the memory
+ended can be a first again. Within a window the earliest `occurredAt` is the first; a tie goes to
+the lowest partition, then to the lowest offset. The campaign's state doesn't matter: an event of an
+inactive campaign uses up the first too.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ __all__ = ["judge_firsts"]
 
 
 def judge_firsts(first_of: FirstOf, facts: ir.Table, firsts: Firsts, days: int) -> ir.Table:
-    """Tell which facts aren't first: column `_not_first`; of links also `_first_click`.
+    """Mark the facts that aren't first: column `_not_first`; for links also `_first_click`.
 
-    Facts that don't `_contend` take no part. days: how long firsts are remembered.
+    Facts without `_contend` are left out of the comparison. days: how long firsts are remembered.
     """
     match first_of:
         case FirstOf.INTERACTION:
@@ -39,7 +39,7 @@ def judge_firsts(first_of: FirstOf, facts: ir.Table, firsts: Firsts, days: int) 
 
 
 def _of_interactions(facts: ir.Table, firsts: Firsts, days: int) -> ir.Table:
-    """Judge facts of interactions.
+    """Mark the facts that aren't first of their interaction.
 
     For openings, facts are openings and clicks: a click without an earlier opening is an opening at
     the click's moment.
@@ -50,10 +50,10 @@ def _of_interactions(facts: ir.Table, firsts: Firsts, days: int) -> ir.Table:
 
 
 def _of_links(facts: ir.Table, firsts: Firsts, days: int) -> ir.Table:
-    """Tell which clicks aren't the first on their link (`_not_first`), and which are the first of
-    all of their interaction (`_first_click`).
+    """Mark the clicks that aren't the first on their link (`_not_first`), and the click that is the
+    first of its interaction (`_first_click`).
 
-    Links are told apart by `clickedUrl`, per interaction: a second contact has its own firsts.
+    A link is identified by interaction and `clickedUrl`: a second contact has its own firsts.
     """
     link = ("interactionId", "clickedUrl")
     until = _until(firsts.interactions, days)
@@ -66,11 +66,11 @@ def _of_links(facts: ir.Table, firsts: Firsts, days: int) -> ir.Table:
 
 
 _LOOKED_AT: Final = ("occurredAt", "_appended_at")
-"""What nobody needs of the facts when they are judged."""
+"""Columns that are dropped from the facts once they are judged."""
 
 
 def _until(interactions: ir.Table, days: int) -> ir.Table:
-    """Say of each interaction how long it is remembered: `_until`, an append time."""
+    """Add the append time until which each interaction is remembered: `_until`."""
     ends = interactions["_first_at"] + interval_of(timedelta(days=days))
     return interactions.select("interactionId", _until=ends)
 
@@ -80,9 +80,9 @@ def _judge(
 ) -> ir.Table:
     """Mark the facts that aren't the first of their key in the window, or whose key is remembered.
 
-    memory: holds each key that was seen once, and `_until`. left: the columns that are still
-    needed. The facts are sorted by moment alone, which takes half the time that their places would
-    add; ties are few, and settled apart.
+    memory: each key that was seen, once, with `_until`. left: the columns that are still needed.
+    The facts are sorted by moment alone; sorting by position too would take twice the time. Ties
+    are few, and resolved afterwards.
     """
     joined = facts.left_join(memory, key)
     known = (joined["_appended_at"] < joined["_until"]).fill_null(False)
@@ -100,7 +100,9 @@ def _judge(
 
 
 def _lost_ties(ranked: ir.Table, key: tuple[str, ...]) -> ir.Table:
-    """The positions of the facts that share the earliest moment of their key, but the first."""
+    """Return the positions of the facts that share the earliest moment of their key, except the
+    first of them.
+    """
     earliest = ranked.filter(~ranked["_later"] & ranked["_contends"])
     tied = earliest.filter(earliest["_ties"]).select(*key).distinct()
     rivals = earliest.semi_join(tied, key)

@@ -1,5 +1,5 @@
-"""Records that occurred before their window began: a drop says how many (SPEC §3,
-*Readings settled*).
+"""Records that occurred before their window began; each drop has their number (SPEC §3, *Readings
+settled*).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The values of a drop's lines, column by column, from where each is declared to come (SPEC §2;
+"""The values of a drop's lines, column by column, each from its declared origin (SPEC §2;
 `sinks.rules.columns`).
 """
 
@@ -19,7 +19,7 @@ _SUBSCRIPTIONS: Final = "subscriptions"
 
 
 def origins_of(columns: Sequence[Column]) -> frozenset[Origin]:
-    """The origins that the columns need."""
+    """Return the origins that the columns need."""
     return frozenset(
         {column.origin for column in columns}
         | {column.fallback[0] for column in columns if column.fallback}
@@ -27,17 +27,16 @@ def origins_of(columns: Sequence[Column]) -> frozenset[Origin]:
 
 
 def members_of(columns: Sequence[Column], origin: Origin, record: str) -> tuple[str, ...]:
-    """The members of a state's record that the columns need."""
+    """Return the members of a state's record that the columns need."""
     paths = {column.path for column in columns if column.origin is origin}
     return tuple(sorted(path[1] for path in paths if path[0] == record))
 
 
 def state_fields(state: ir.Table, origin: Origin, columns: Sequence[Column]) -> dict[str, ir.Value]:
-    """Take what the columns need out of a state (of campaigns, profiles, rows), under names that no
-    event field has.
+    """Return the values that the columns need from a state (of campaigns, profiles, rows), under
+    names that no event field has.
 
-    Members are taken out of their records before any join, so that only they are carried through
-    it.
+    Members are taken out of their records before any join, so that the join carries nothing else.
     """
     paths = {column.path for column in columns if column.origin is origin}
     paths |= {
@@ -51,10 +50,10 @@ def state_fields(state: ir.Table, origin: Origin, columns: Sequence[Column]) -> 
 def values_of(
     columns: Sequence[Column], facts: ir.Table, gone: ir.BooleanValue | None = None
 ) -> dict[str, ir.Value]:
-    """The columns' values, by column name.
+    """Return the columns' values, by column name.
 
     facts: the exported records, with the fields that `state_fields` named. gone: whether the fact's
-    person is gone; what is personal or the profile's is empty then (SPEC §3).
+    person is gone; then personal values and all values of the profile are empty (SPEC §3).
     """
     values = {}
     for column in columns:

@@ -1,4 +1,4 @@
-"""What becomes of a record, and the balance that every drop must show (SPEC §3, *Balance*)."""
+"""Outcomes of records, and the balance that every drop has (SPEC §3, *Balance*)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ __all__ = ["Outcome", "balance", "first_that_applies"]
 
 
 class Outcome(IntEnum):
-    """The closed list of outcomes; the first that applies counts, so their order is the rule's.
+    """The closed list of outcomes. The first that applies counts, so their order is part of the
+    rule.
 
     Verdicts hold the numbers (one byte a record), manifests the labels.
     """
@@ -41,16 +42,14 @@ _LABELS: Final = {Outcome.WAITING: "waiting for its campaign"}
 
 
 def first_that_applies(conditions: dict[Outcome, ir.BooleanValue]) -> ir.IntegerColumn:
-    """Judge each record: the first outcome, in the order of the list, whose condition holds; else
-    exported.
-    """
+    """Return each record's outcome: the first of the list whose condition holds; else exported."""
     cases = [(conditions[outcome], _number(outcome)) for outcome in sorted(conditions)]
     return ibis.cases(*cases, else_=_number(Outcome.EXPORTED))
 
 
 def balance(verdicts: ir.Table) -> dict[Outcome, int]:
-    """Count the verdicts of a drop by outcome; every outcome is there, dead letters (no verdict
-    tells of them) as 0.
+    """Count the verdicts of a drop by outcome. Every outcome has a count; that of dead letters is
+    0, as they have no verdicts.
     """
     counted = query_rows(verdicts.group_by("outcome").agg(records=verdicts.count()))
     found = {row["outcome"]: row["records"] for row in counted}

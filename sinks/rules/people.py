@@ -1,4 +1,4 @@
-"""Whose data may still be shown (SPEC §3, *People who are gone*)."""
+"""People whose data may still be shown (SPEC §3, *People who are gone*)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _LIFE = ("_live", "_deleted_at", "_dead_until")
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """What is known of the profiles that a drop's lines are about; materialized.
+    """The profiles that a drop's lines are about; materialized.
 
-    known: profileId, what ended their lives, and the fields that lines take from them.
-    deleted_later: profileId and occurredAt of the deletions that were recorded after the cut,
-    before the file is written; only those that were the latest. edition: of the rules.
+    known: profileId, the ends of their lives, and the fields that lines take from them.
+    deleted_later: profileId and occurredAt of deletions that were recorded after the cut and before
+    the file is written; only the latest of each profile. edition: of the rules.
     """
 
     known: ir.Table
@@ -38,9 +38,9 @@ class People:
         deleted_later: ir.Table | None,
         edition: int = EDITION,
     ) -> People:
-        """Look up the facts' people; the others, millions of them, are left unread.
+        """Look up the profiles of the facts; the others, millions of them, aren't read.
 
-        facts: with profileId. profiles: their state as of the cut; fields: values of it by name.
+        facts: with profileId. profiles: their state as of the cut. fields: values of it by name.
         """
         touched = profiles.semi_join(facts.select("profileId"), "profileId")
         known = materialize(touched.select("profileId", *_LIFE, **fields))
@@ -49,12 +49,13 @@ class People:
         return cls(known, tuple(fields), deleted_later)
 
     def beside(self, facts: ir.Table) -> ir.Table:
-        """Give each fact the fields of its profile, and tell whether its person is gone (`_gone`).
+        """Add to each fact the fields of its profile, and whether its person is gone (`_gone`).
 
         facts: with profileId, occurredAt, _appended_at.
 
-        A fact is gone if its profile's latest deletion was appended at or after it, or it occurred
-        at or before that deletion, or the profile doesn't live.
+        The person of a fact is gone in four cases: the profile's latest deletion was appended at or
+        after the fact; the fact occurred at or before that deletion; the profile doesn't live; the
+        profile is in `deleted_later`.
         """
         person = facts.left_join(self.known, "profileId")
         gone = (
@@ -71,7 +72,7 @@ class People:
         return later.select(*facts.columns, *self.fields, _gone=gone)
 
     def never_seen(self, facts: ir.Table) -> int:
-        """Count the facts whose profile no event was ever about: the report says so."""
+        """Count the facts whose profile has no event at all; the report has this number."""
         unseen = facts.filter(facts["profileId"].notnull()).anti_join(self.known, "profileId")
         if self.deleted_later is not None:
             unseen = unseen.anti_join(self.deleted_later, "profileId")
@@ -79,7 +80,7 @@ class People:
 
 
 def _latest(deletions: ir.Table, known: ir.Table) -> ir.Table:
-    """Those after which no other deletion that is known of the profile occurred."""
+    """Return the deletions that occurred no earlier than any known deletion of their profile."""
     joined = deletions.left_join(known.select("profileId", "_dead_until"), "profileId")
     is_latest = (joined["occurredAt"] >= joined["_dead_until"]).fill_null(True)
     return joined.filter(is_latest).select(*deletions.columns)

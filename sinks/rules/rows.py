@@ -1,7 +1,7 @@
 """Drops of rows: profiles, and the rows of custom tables, as of the cut (SPEC §3, *Rows*).
 
-One line a row, by its last record in the window that qualifies. Only the current life counts; what
-was deleted before the close, or before the file is written, is not in.
+Each row has one line, made by its last qualifying record in the window. Only the current life
+counts. A row that was deleted before the close, or before the file is written, has no line.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ UPDATED, DELETED, SNAPSHOT, CREATED = (
 
 @dataclass(frozen=True, slots=True)
 class RowFacts:
-    """What a close reads for one drop of rows.
+    """The input of one drop of rows.
 
     window: the records between the cuts, of all four event types. repeated: see `repeats`. before:
-    the state at the window's start; None if nothing is known. key: profileId, or id for custom
-    tables; origin: what the columns call these rows. profiles: as of the cut, for rows that belong
-    to one each. deleted_later: profileId and occurredAt of the deletions recorded after the cut.
+    the state at the window's start; None if there is none. key: profileId, or id for custom tables.
+    origin: the columns' origin of these rows. profiles: as of the cut, if each row belongs to a
+    profile. deleted_later: profileId and occurredAt of deletions that were recorded after the cut.
     edition: of the rules.
     """
 
@@ -55,7 +55,7 @@ class RowFacts:
 
     @property
     def gone_rows(self) -> ir.Table | None:
-        """Rows that were deleted after the cut: of profiles, their later deletions."""
+        """The rows that were deleted after the cut; for profiles, their later deletions."""
         return self.deleted_later if self.origin is Origin.PROFILE else None
 
 
@@ -63,11 +63,10 @@ class RowFacts:
 class RowDrop:
     """The selection of one drop.
 
-    verdicts: each input record's position and `outcome` (numbers of `Outcome`), of an initial drop
-    each living row's; and whether it is a creation of a row that lived (`_missed`: a deletion was
-    missed); materialized. lines: the
-    exported columns by name, in order of id. never_seen: how many lines are of profiles that no
-    event was ever about.
+    verdicts: the position and `outcome` (a number of `Outcome`) of each input record, and whether
+    it created a row that lived already (`_missed`: a deletion was missed). In an initial drop there
+    is one verdict for each living row. Materialized. lines: the exported columns by name, in order
+    of id. never_seen: number of lines whose profile has no event at all.
     """
 
     verdicts: ir.Table
@@ -75,13 +74,13 @@ class RowDrop:
     never_seen: int = 0
 
     def missed_deletions(self) -> int:
-        """Count the creations of rows that lived already: the report warns of them."""
+        """Count the creations of rows that lived already; the report warns of them."""
         missed = self.verdicts["_missed"].sum().fill_null(0)
         return int(query_rows(self.verdicts.agg(records=missed))[0]["records"])
 
 
 def drop_of_rows(rule: RowRule, facts: RowFacts, columns: Sequence[Column]) -> RowDrop:
-    """Select one drop; the verdicts are computed at once, the lines when they are read.
+    """Select one drop. Verdicts are computed at once, the lines when they are read.
 
     columns: those of the export, as `sinks.exports.types` declares them.
     """
@@ -102,9 +101,9 @@ def drop_of_rows(rule: RowRule, facts: RowFacts, columns: Sequence[Column]) -> R
 
 
 def initial_drop(facts: RowFacts, columns: Sequence[Column]) -> RowDrop:
-    """Select every row that lives at the cut (SPEC §3, *initial drop*): each is its own verdict.
+    """Select every row that lives at the cut (SPEC §3, *initial drop*); each has one verdict.
 
-    facts: `before` is the state at the cut, the window isn't looked at.
+    facts: `before` is the state at the cut; the window isn't read.
     """
     state = facts.before
     assert state is not None
@@ -122,7 +121,7 @@ _FACT: Final = ("_fact_appended_at", "_fact_occurred_at")
 
 
 def _lines(rows: ir.Table, facts: RowFacts, columns: Sequence[Column]) -> tuple[Ordered, int]:
-    """The lines of these rows, and how many are of profiles that were never seen.
+    """Return the lines of these rows, and how many of them have a profile without any event.
 
     rows: state, and the moments of their fact: occurredAt, _appended_at.
     """
@@ -171,8 +170,8 @@ def _judge(makes_lines: Sequence[str], facts: RowFacts, state: ir.Table) -> ir.T
 
 
 def _is_of_creation(records: ir.Table, edition: int) -> ir.BooleanValue:
-    """Whether an update of the life that goes on only tells of its creation once more: it occurred
-    at the creationMoment, and the row was created in the same window.
+    """Whether an update only repeats the creation of the current life: it occurred at the
+    creationMoment, and the row was created in the same window.
     """
     created = records["creationMoment"]
     at_creation = records["occurredAt"] == created
@@ -182,8 +181,8 @@ def _is_of_creation(records: ir.Table, edition: int) -> ir.BooleanValue:
 
 
 def _placed_in_lives(facts: RowFacts, state: ir.Table) -> ir.Table:
-    """Tell of each record whether it belongs to the life that goes on (`_current`), or occurred
-    before a deletion (`_ended`), and whether it created a row that lived (`_missed`).
+    """Mark each record: whether it belongs to the current life (`_current`), whether it occurred
+    before a deletion (`_ended`), and whether it created a row that lived already (`_missed`).
     """
     key = facts.key
     narrow = facts.window.select(key, "eventType", "occurredAt", "_appended_at", *POSITION)
@@ -213,9 +212,9 @@ def _placed_in_lives(facts: RowFacts, state: ir.Table) -> ir.Table:
 
 
 def _in_lives(records: ir.Table, key: str, edition: int) -> ir.Table:
-    """Tell of each record how many lives of its row were ended before it in the window (`_ends`),
-    and whether it was of a life when it came (`_counts`): it is no repeat, and occurred after all
-    deletions known then.
+    """Add to each record how many lives of its row ended before it in the window (`_ends`), and
+    whether it belonged to a life when it was appended (`_counts`): it is no repeat, and occurred
+    after all deletions known at that point.
     """
     placed = among_deletions(records.filter(~records["_repeat"]), key, edition)
     repeats = records.filter(records["_repeat"]).mutate(_counts=False, _ends=False)
@@ -226,8 +225,8 @@ def _in_lives(records: ir.Table, key: str, edition: int) -> ir.Table:
 
 
 def _judge_before(records: ir.Table, facts: RowFacts) -> ir.Table:
-    """Tell of each record what its row was at the window's start: `_was_live`, till when it was
-    dead (`_was_dead_until`), and when its life began (`_was_began`).
+    """Add to each record its row's state at the window's start: whether it lived (`_was_live`),
+    until when it was dead (`_was_dead_until`), and when its life began (`_was_began`).
     """
     if facts.before is None:
         never = ibis.null(records["occurredAt"].type())
@@ -244,8 +243,8 @@ def _judge_before(records: ir.Table, facts: RowFacts) -> ir.Table:
 
 
 def _judge_later(records: ir.Table, facts: RowFacts) -> ir.Table:
-    """Mark the records of rows whose deletion was recorded after the cut, and ended the life that
-    goes on there: `_later`.
+    """Mark the records of rows whose deletion was recorded after the cut and ended the life that is
+    current at the cut: `_later`.
 
     records: with `_dead_until` and `_began` at the cut.
     """
