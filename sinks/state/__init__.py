@@ -1,8 +1,8 @@
-"""State at a cut = base + rows since (DESIGN, *Closing a window*): what earlier events leave behind
-for a close.
+"""State at a cut = base + rows since (DESIGN, *Closing a window*): what a close needs of earlier
+events.
 
-A base is the state at some cut, kept as tables; a fold takes the records since on top of it, and
-gives the state at a later cut in the same columns. Folding from nothing over all records gives the
-same. Records since a base always count as appended after it. Repeats change nothing: every fold is
-told of them (`repeats`).
+A base is the state at an earlier cut, stored as tables. A fold applies the records since the base
+and returns the state at a later cut, in the same columns. A fold of all records without a base
+gives the same. Records since a base always count as appended after it. Repeats change nothing:
+every fold gets them as an argument (`repeats`).
 """

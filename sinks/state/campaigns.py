@@ -1,4 +1,4 @@
-"""Campaigns as they were announced last (SPEC §1, §3)."""
+"""Campaigns, each as its last event describes it (SPEC §1, §3)."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ CAMPAIGN_FIELDS = (
     "engine",
     "subscription",
 )
-"""The columns of the state: what a campaign event says of it."""
+"""The columns of the state: the fields of a campaign event."""
 
 
 def fold_campaigns(base: ir.Table | None, since: ir.Table, repeated: ir.Table) -> ir.Table:
-    """The campaigns at a cut: of each the last event. since: the records of the campaign topic
-    after the base.
+    """Return the campaigns at a cut, each from its last event.
+
+    since: the records of the campaign topic after the base.
     """
     last = last_of_each(without_repeats(since, repeated), "campaignId").select(*CAMPAIGN_FIELDS)
     if base is None:

@@ -1,6 +1,6 @@
-"""Which profiles were deleted, as the records of their topic say (SPEC §3, *People who are gone*).
+"""Which profiles were deleted, by the records of their topic (SPEC §3, *People who are gone*).
 
-Erasure records these as tombstones; how deletions and lives follow each other is in `lives.py`.
+Erasure stores these as tombstones. `lives.py` has the rules of deletions and lives.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["created_later", "latest_deletions"]
 
 
 def created_later(created: ir.Table, deleted: ir.Table) -> ir.Table:
-    """The profiles that were created after their deletion occurred; materialized.
+    """Return the profiles that were created after their deletion occurred; materialized.
 
     created: profileId, occurredAt of CREATED events. deleted: profileId, occurred_at.
     """
@@ -32,11 +32,11 @@ def created_later(created: ir.Table, deleted: ir.Table) -> ir.Table:
 
 
 def latest_deletions(records: ir.Table, known: ir.Table) -> ir.Table:
-    """What the records say of each profile that was ever deleted: the columns of TOMBSTONES, and
-    whether they hold its latest deletion (`deleted`).
+    """Return what the records say of each profile that was ever deleted: the columns of TOMBSTONES,
+    and whether the records hold its latest deletion (`deleted`).
 
-    records: of profiles, none of them a repeat. known: profileId and `_known_until`, when the
-    latest deletion that is known already occurred.
+    records: of profiles, without repeats. known: profileId and `_known_until`, the moment at which
+    the latest known deletion occurred.
     """
     deletion = records["eventType"] == EventType.DELETED.value
     suspects = records.filter(deletion).select("profileId").union(known.select("profileId"))

@@ -11,7 +11,7 @@ __all__ = ["fold_downloads"]
 
 
 def fold_downloads(base: ir.Table | None, since: ir.Table, repeated: ir.Table) -> ir.Table:
-    """The interactions that were downloaded by a cut: interactionId, each once.
+    """Return the interactions that were downloaded by a cut: interactionId, each once.
 
     since: the records after the base, of all event types or downloads alone.
     """

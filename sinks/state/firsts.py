@@ -1,8 +1,8 @@
-"""What is remembered of openings and clicks, so that only an interaction's first ones are exported
-(SPEC §3).
+"""The memory of openings and clicks, by which only an interaction's first ones are exported (SPEC
+§3).
 
-A memory begins with an interaction's first event and lasts for `days` of append time. An event
-appended after that begins a new one: what the old one knew of links is forgotten.
+A memory begins with an interaction's first event and lasts for `days` of append time. An event that
+is appended later begins a new memory; the links of the old one are forgotten.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ FIRSTS_DAYS: Final = 400
 
 @dataclass(frozen=True, slots=True)
 class Firsts:
-    """What windows before a cut leave behind.
+    """The memories of the windows before a cut.
 
-    interactions: interactionId, `_first_at` (append time of the event that the memory began with).
-    links: interactionId, clickedUrl: which links of them were clicked.
+    interactions: interactionId, `_first_at` (append time of the event that began the memory).
+    links: interactionId, clickedUrl: the clicked links of each interaction.
     """
 
     interactions: ir.Table
     links: ir.Table
 
     def touched_by(self, facts: ir.Table) -> Firsts:
-        """Leave out what lies outside the facts' range of interactions.
+        """Leave out interactions outside the range of the facts' ids.
 
         Ids count up and facts come soon after them, so most of a memory is left unread: its files
         are in order of id. A join would have to read all of it.
@@ -56,10 +56,10 @@ _META: Final = ("_partition", "_offset", "_appended_at")
 def fold_firsts(
     base: Firsts | None, since: ir.Table, repeated: ir.Table, days: int = FIRSTS_DAYS
 ) -> Firsts:
-    """The firsts at a cut.
+    """Return the firsts at a cut.
 
-    since: the records after the base, openings and clicks, with eventType, interactionId, META, and
-    clickedUrl where links are told apart (those of an SMS aren't).
+    since: the openings and clicks after the base, with eventType, interactionId and META. They also
+    have clickedUrl if links are distinguished, which isn't the case for an SMS.
     """
     lasts = timedelta(days=days)
     link = since["clickedUrl"] if "clickedUrl" in since.columns else ibis.null("string")
@@ -83,10 +83,10 @@ def fold_firsts(
 
 
 def _began(base: ir.Table | None, facts: ir.Table, lasts: timedelta, renewals: int) -> ir.Table:
-    """When the memory of each interaction that the facts touch began: interactionId, `_first_at`.
+    """Return when the memory began of each interaction in the facts: interactionId, `_first_at`.
 
-    Usually the records since a base span less than a memory lasts, so each begins at most once in
-    them.
+    Usually the records since a base span less than one memory's duration, so that each memory
+    begins at most once in them.
     """
     if base is None:
         began = facts.group_by("interactionId").agg(_first_at=facts["_appended_at"].min())
@@ -100,8 +100,10 @@ def _began(base: ir.Table | None, facts: ir.Table, lasts: timedelta, renewals: i
 
 
 def _renewed_to_the_end(began: ir.Table, facts: ir.Table, lasts: timedelta) -> ir.Table:
-    """Let memories begin anew until none ends any more. One record of a wrong clock makes the
-    records span centuries, in which no memory of theirs need begin more than once.
+    """Renew memories until none of them ends before its last fact.
+
+    The number of renewals isn't taken from the records' span: a single wrong append time makes it
+    centuries, though no memory need begin more than once.
     """
     while True:
         again = materialize(_renewed(began, facts, lasts))
@@ -111,8 +113,8 @@ def _renewed_to_the_end(began: ir.Table, facts: ir.Table, lasts: timedelta) -> i
 
 
 def _renewed(began: ir.Table, facts: ir.Table, lasts: timedelta) -> ir.Table:
-    """Let the memories that had ended when another fact came begin anew with it, and those begin
-    that never had.
+    """Add new memories, and renew each memory that had ended when another fact came: it begins with
+    that fact.
     """
     known = facts.left_join(began, "interactionId")
     late = known["_first_at"].isnull() | (
@@ -126,7 +128,7 @@ def _renewed(began: ir.Table, facts: ir.Table, lasts: timedelta) -> ir.Table:
 
 
 def _renewals(since: ir.Table, lasts: timedelta) -> int:
-    """How many memories of one interaction can follow each other within the records, at most."""
+    """Return how many memories of one interaction the records can have in a row, at most."""
     appended = since["_appended_at"]
     times = query_files(since.agg(first=appended.min(), last=appended.max()))[0]
     return 0 if times["first"] is None else int((times["last"] - times["first"]) / lasts)

@@ -1,14 +1,15 @@
 """Rows and their lives: profiles, and the rows of custom tables (SPEC §3, *Rows*).
 
-Each event carries the whole row, and the latest state is what was appended last. A life runs from a
-row's creation to its deletion; what occurred at or before a deletion belongs to a life that ended,
-and changes nothing. A CREATED for an id that lives begins a new life: a deletion was missed.
+Each event carries the whole row; the event that was appended last gives the latest state. A life
+runs from a row's creation to its deletion. An event that occurred at or before a deletion belongs
+to an ended life, and changes nothing. A CREATED for an id that lives begins a new life: a deletion
+was missed.
 
-The latest deletion is the one that occurred last (ties: appended last). One that is recorded later,
-and occurred earlier, changes nothing. The latest one ends the life that is known when it is
-recorded, unless it occurred in an earlier life. That is sure only where the creation of the life
-was recorded, and all of it occurred after the deletion: in doubt the life has ended, so that
-nothing of a deleted person is shown.
+The latest deletion is the one that occurred last (ties: appended last). A deletion that was
+recorded later but occurred earlier changes nothing. The latest deletion ends the life that is known
+when it is recorded, unless it occurred in an earlier life. That is certain only if the life's
+creation was recorded and all of the life occurred after the deletion. In doubt the life has ended,
+so that nothing of a deleted person is shown.
 """
 
 from __future__ import annotations
@@ -37,22 +38,22 @@ __all__ = [
 ]
 
 LIFE: Final = ("_live", "_deleted_at", "_dead_until", "_began", "creationMoment", "updateMoment")
-"""What a state knows of each id beside its values.
+"""Columns of a state for each id, beside its values.
 
-`_live`: whether a life goes on. `_deleted_at`: append time of the latest deletion; `_dead_until`:
-when it occurred; both null if there is none. `_began`: the earliest moment at which anything of the
-life occurred, null where its creation wasn't recorded. The other moments are those of the life that
-goes on.
+`_live`: whether the row lives. `_deleted_at`: append time of the latest deletion; `_dead_until`:
+when it occurred; both null without a deletion. `_began`: the earliest moment at which anything of
+the life occurred, null if its creation wasn't recorded. The other moments are those of the current
+life.
 """
 
 VALUE_MOMENTS: Final = ("_told_at", "_told_of")
-"""Append time and occurredAt of the record that the values come from; the names are stored."""
+"""Append time and occurredAt of the record that the values come from; stored under these names."""
 
 _VALUES: Final = ("profileId", "attributes", "subscriptions", "segments", "marketingConsent")
 
 
 def value_fields(events: ir.Table, key: str) -> tuple[str, ...]:
-    """The fields of the events that are a row's values, as far as the topic has them."""
+    """Return the fields of the events that are a row's values, as far as the topic has them."""
     return tuple(name for name in _VALUES if name in events.columns and name != key)
 
 
@@ -63,11 +64,12 @@ def fold_rows(
     key: str = "profileId",
     edition: int = EDITION,
 ) -> ir.Table:
-    """The rows at a cut: `key`, LIFE, VALUE_MOMENTS and values of every id that has an event.
+    """Return the rows at a cut: `key`, LIFE, VALUE_MOMENTS and values of every id that has an
+    event.
 
     since: the records after the base, of all four event types. key: profileId, or the id of a
-    custom table's row. edition: of the rules. What the records touch is computed at once, on narrow
-    columns; values are taken from the records when read.
+    custom table's row. edition: of the rules. Lives are computed at once, on narrow columns; values
+    are taken from the records when they are read.
     """
     base = None if base is None else with_beginnings(base)
     values = (*VALUE_MOMENTS, *value_fields(since, key))
@@ -89,8 +91,8 @@ def fold_rows(
 
 
 def with_values_of(base: ir.Table, since: ir.Table, key: str) -> ir.Table:
-    """A base with the values that the records have: definitions may have gained and lost some since
-    it was made. What it lacks is null.
+    """Return a base with the same values as the records. A value that the base lacks is null:
+    definitions may have changed since the base was made.
     """
     changed: dict[str, ir.Value] = {}
     for name in value_fields(since, key):
@@ -103,7 +105,7 @@ def with_values_of(base: ir.Table, since: ir.Table, key: str) -> ir.Table:
 
 
 def with_attributes(rows: ir.Table, names: Collection[str]) -> ir.Table:
-    """Events or a base with some of their attributes only."""
+    """Return events or a base with some of their attributes only."""
     if not names:
         return rows.drop("attributes")
     record = rows["attributes"]
@@ -111,21 +113,21 @@ def with_attributes(rows: ir.Table, names: Collection[str]) -> ir.Table:
 
 
 def with_beginnings(base: ir.Table) -> ir.Table:
-    """A base by LIFE: an earlier release didn't say when its lives began."""
+    """Return a base with all columns of LIFE: bases of an earlier release have no `_began`."""
     if "_began" in base.columns:
         return base
     return base.mutate(_began=base["creationMoment"])
 
 
 def among_deletions(records: ir.Table, key: str, edition: int) -> ir.Table:
-    """Tell of each record what the deletions of its row recorded up to then make of it.
+    """Add to each record its relation to its row's deletions that were recorded up to it.
 
-    records: none of them a repeat, with `_seq`, and of the state before them `_was_live`,
+    records: without repeats, with `_seq`, and from the state before them `_was_live`,
     `_was_dead_until`, `_was_began`.
 
-    `_counts`: whether it was of a life when it came: it occurred after all deletions known then.
-    `_latest`: whether it is a deletion, and the latest one known then. `_ends`: whether it is a
-    deletion that ended what lived then.
+    `_counts`: whether it belonged to a life when it was appended: it occurred after all deletions
+    known then. `_latest`: whether it is a deletion, and the latest one known then. `_ends`: whether
+    it is a deletion that ended the life of that time.
     """
     so_far = ibis.cumulative_window(group_by=key, order_by="_seq")
     occurred, deletes = records["occurredAt"], records["eventType"] == EventType.DELETED.value
@@ -152,10 +154,10 @@ def among_deletions(records: ir.Table, key: str, edition: int) -> ir.Table:
 
 
 def _fold(base: ir.Table | None, records: ir.Table, key: str, edition: int) -> ir.Table:
-    """The ids that the records touch: `key`, LIFE, the position of the record that holds the
+    """Return the ids in the records: `key`, LIFE, and the position of the record that holds the
     values.
 
-    `_as_in_base`: the life and the values of the base go on.
+    `_as_in_base`: whether life and values of the base still hold.
     """
     narrow = records.select(
         key, "eventType", "occurredAt", "creationMoment", "updateMoment", "_appended_at", *POSITION
@@ -189,8 +191,8 @@ def _fold(base: ir.Table | None, records: ir.Table, key: str, edition: int) -> i
 
 
 def _ended(base: ir.Table | None, ordered: ir.Table, key: str, edition: int) -> ir.Table:
-    """What ended the lives of the ids: their latest deletion, after which record what counts has
-    come (`_end`), and whether the base's life went on (`_went_on`).
+    """Return how lives of the ids ended: their latest deletion, the record after which events count
+    again (`_end`), and whether the base's life went on (`_went_on`).
     """
     ids = ordered.select(key).distinct()
     known = _known(base, ordered, key)
@@ -217,7 +219,7 @@ def _ended(base: ir.Table | None, ordered: ir.Table, key: str, edition: int) -> 
 
 
 def _was(known: ir.Table, key: str) -> ir.Table:
-    """What is known of the ids before the records, as `among_deletions` reads it."""
+    """Return the state of the ids before the records, as `among_deletions` reads it."""
     return known.select(
         key,
         _was_live=known["_live"],
@@ -227,7 +229,7 @@ def _was(known: ir.Table, key: str) -> ir.Table:
 
 
 def _known(base: ir.Table | None, records: ir.Table, key: str) -> ir.Table:
-    """What the base knows of the ids: LIFE."""
+    """Return LIFE of the ids, as the base has it."""
     if base is not None:
         return base.select(key, *LIFE)
     moment = ibis.null(records["occurredAt"].type())
@@ -236,9 +238,7 @@ def _known(base: ir.Table | None, records: ir.Table, key: str) -> ir.Table:
 
 
 def _lives(ordered: ir.Table, ids: ir.Table, key: str) -> ir.Table:
-    """The lives that the records tell of, by id: the position of the last record, and the moments
-    it takes.
-    """
+    """Return the lives in the records, by id: the position of the last record, and its moments."""
     events = ordered.filter(ordered["eventType"] != EventType.DELETED.value).inner_join(ids, key)
     survives = (events["_seq"] > events["_end"]) & (
         events["occurredAt"] > events["_dead_until"]

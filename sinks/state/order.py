@@ -1,9 +1,10 @@
 """The order in which records of one id were appended, over all partitions of its topic (SPEC §3,
 *Rows*; DESIGN, cuts).
 
-Within a partition it is the order of offsets. Across partitions (an id moves when a topic gains
-some) it is the order of append times; a broker's clock that was set back doesn't pull a record
-before its predecessor in the same partition: it counts at the latest time seen so far.
+Within a partition it is the order of offsets. Across partitions it is the order of append times; an
+id changes its partition when the topic gets more of them. If a broker's clock was set back, a
+record counts at the latest append time so far in its partition, so it never comes before its
+predecessor.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import ibis.expr.types as ir
 __all__ = ["POSITION", "at_latest", "in_append_order", "last_of_each"]
 
 POSITION = ("_partition", "_offset")
-"""Where a record stands in its topic: unique there."""
+"""Columns that identify a record within its topic."""
 
 
 def at_latest(records: ir.Table, key: str) -> ir.Table:
-    """Tell of each record the latest append time of its id (column `key`) in its partition so far:
+    """Add to each record the latest append time so far of its id (column `key`) in its partition:
     column `_latest`.
     """
     so_far = ibis.cumulative_window(group_by=[key, "_partition"], order_by="_offset")
@@ -26,14 +27,14 @@ def at_latest(records: ir.Table, key: str) -> ir.Table:
 
 
 def in_append_order(records: ir.Table, key: str) -> ir.Table:
-    """Number the records of each id (column `key`) by order of appending: column `_seq`, from 0."""
+    """Number the records of each id (column `key`) in append order: column `_seq`, from 0."""
     timed = at_latest(records, key)
     order = [timed["_latest"], timed["_partition"], timed["_offset"]]
     return timed.mutate(_seq=ibis.row_number().over(group_by=key, order_by=order)).drop("_latest")
 
 
 def last_of_each(records: ir.Table, key: str) -> ir.Table:
-    """Keep of each id the record that was appended last."""
+    """Return the record of each id that was appended last."""
     numbered = in_append_order(records, key)
     last = numbered["_seq"].max().over(group_by=key)
     return numbered.filter(numbered["_seq"] == last).drop("_seq")

@@ -1,9 +1,9 @@
 """Repeats: records whose eventId their topic already carried shortly before (SPEC §3, *Facts*).
 
-The order is that of appending (`sinks.state.order`): a broker's clock that was set back makes no
-repeat of the record before. A repeat carries the id on: one that comes 40 hours after another is a
-repeat, and so is the next one 40 hours later. Dead letters carry nothing, so that their replay
-after a fix counts; they never reach these tables.
+The order is append order (`sinks.state.order`): a broker's clock that was set back doesn't make a
+repeat of the earlier record. A repeat prolongs the period: a record 40 hours after the first is a
+repeat, and so is one 40 hours after that. Dead letters aren't in these tables, so that their replay
+after a fix counts.
 """
 
 from __future__ import annotations
@@ -25,14 +25,13 @@ REPEAT_HOURS: Final = 48
 
 
 def repeats(prior: ir.Table, hours: int = REPEAT_HOURS) -> ir.Table:
-    """Find the repeats among the records of one topic; computed at once and kept until it is
-    forgotten.
+    """Find the repeats among the records of one topic; materialized.
 
     prior: eventId and META of the topic's records of all event types, from `hours` before the first
-    record that is to be judged up to the cut. Returns their positions; records older than `hours`
-    after prior's start aren't judged well.
+    record to be judged up to the cut. Returns the repeats' positions. Records in the first `hours`
+    of `prior` aren't judged reliably.
 
-    Nearly all ids come once, so the rest is found first, by ids alone, and only its times are
+    Nearly all ids come once. The others are found first, by ids alone, and only their times are
     compared.
     """
     nth = prior.select("eventId", nth=ibis.row_number().over(group_by="eventId"))
@@ -51,5 +50,5 @@ def is_repeat(records: ir.Table, repeated: ir.Table) -> ir.Table:
 
 
 def without_repeats(records: ir.Table, repeated: ir.Table) -> ir.Table:
-    """Leave the repeats out: they change no state."""
+    """Leave out the repeats, which change no state."""
     return records.anti_join(repeated, POSITION)
