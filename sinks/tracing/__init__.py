@@ -1,1 +1,1 @@
-"""Where did this event go: where it is stored, and what came of it in each export."""
+"""Traces: where an event is stored, and its outcome in each export."""

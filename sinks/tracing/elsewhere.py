@@ -1,7 +1,7 @@
-"""Where an event is that isn't stored: among the dead letters, in Kafka and not stored yet, or
-among what was passed over.
+"""Search for an event that isn't stored: among dead letters, in Kafka beyond what workers have
+stored, and among offsets that were passed over.
 
-What can't be decoded is searched for the event's id as text, which is how Avro carries it.
+Records that can't be decoded are searched for the event's id as text, since Avro carries it so.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _Found = TypeVar("_Found")
 
 BAD_INPUT: Final = "SPEC §6, Bad input"
 ONE_PLACE: Final = "SPEC §6, One trouble, one place"
-"""The rule that makes a dead letter of an event."""
+"""SPEC's rules for dead letters (`BAD_INPUT`) and offsets that were passed over (`ONE_PLACE`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Unstored:
 
 @dataclass(frozen=True, slots=True)
 class PassedOverRecord:
-    """A record that was passed over, why, by whom and when."""
+    """A record that was passed over; `why` has the reason, the person and the time."""
 
     record: Unstored
     why: PassedOver
@@ -55,8 +55,8 @@ class PassedOverRecord:
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """Dead letters and records that carry an event's id. remarks: where it wasn't looked, and why
-    not.
+    """Dead letters and records that carry an event's id. remarks: places that couldn't be searched,
+    and why.
     """
 
     dead_letters: tuple[Letter, ...] = ()
@@ -66,7 +66,7 @@ class Elsewhere:
 
     @property
     def letters(self) -> tuple[TracedLetter, ...]:
-        """The dead letters, for scripts."""
+        """Return the dead letters for `--json`."""
         return tuple(
             TracedLetter(
                 record.origin,
@@ -80,7 +80,7 @@ class Elsewhere:
 
     @property
     def passed_over_records(self) -> tuple[PassedOverTrace, ...]:
-        """What was passed over, for scripts."""
+        """Return the records that were passed over for `--json`."""
         return tuple(
             PassedOverTrace(
                 traced_record(lost.record), lost.why.reason, lost.why.by, lost.why.at, ONE_PLACE
@@ -89,7 +89,7 @@ class Elsewhere:
         )
 
     def __str__(self) -> str:
-        """For people."""
+        """Return the text for people."""
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
@@ -120,14 +120,14 @@ def _passed_over_text(why: PassedOver) -> str:
 
 
 def traced_record(record: Unstored) -> TracedRecord:
-    """Return a record as scripts get it."""
+    """Return a record for `--json`."""
     return TracedRecord(
         record.topic, record.partition, record.offset, moment_text(record.appended_at)
     )
 
 
 def look_elsewhere(sinks: Sinks, event_id: UUID, letters: LetterReader) -> Elsewhere:
-    """Look for an event in the dead letters, and in what no worker has stored."""
+    """Search for an event in the dead letters, and in records that no worker has stored."""
     texts = (str(event_id), str(event_id).upper())
     remarks: list[str] = []
     dead = _tried("dead letters", lambda: _dead_letters(letters, texts), remarks)
@@ -139,7 +139,7 @@ def look_elsewhere(sinks: Sinks, event_id: UUID, letters: LetterReader) -> Elsew
 
 
 def _tried(what: str, look: Callable[[], Sequence[_Found]], remarks: list[str]) -> Sequence[_Found]:
-    """Look somewhere; where a server doesn't answer, remark it."""
+    """Search one place; if a server doesn't answer, add a remark."""
     try:
         return look()
     except DeltadropError as error:
@@ -166,7 +166,7 @@ def _unstored(sinks: Sinks, texts: Sequence[str]) -> Iterator[Unstored]:
 def _passed_over(
     sinks: Sinks, texts: Sequence[str], remarks: list[str]
 ) -> Iterator[PassedOverRecord]:
-    """Find records among what was passed over; remark where it may be and can't be looked for."""
+    """Find records among offsets that were passed over; add a remark if a search fails."""
     partitions = sinks.streams.partitions
     for owner, _ in _owners(sinks):
         for path in partitions.coverage(owner):
@@ -186,7 +186,7 @@ def _passed_over(
 
 
 def _owners(sinks: Sinks) -> Iterator[tuple[TopicPartition, int]]:
-    """The partitions that there are, with the last stable offset of each."""
+    """Yield the existing partitions, with the last stable offset of each."""
     for name, identity in sorted(sinks.streams.kafka.existing(sinks.streams.topics).items()):
         for number, end in enumerate(sinks.offsets.ends(name, identity.partitions)):
             yield TopicPartition(name, identity.topic_id, number), end
@@ -195,7 +195,7 @@ def _owners(sinks: Sinks) -> Iterator[tuple[TopicPartition, int]]:
 def _found(
     sinks: Sinks, owner: TopicPartition, first: int, end: int, texts: Sequence[str]
 ) -> Iterator[Unstored]:
-    """Find records in Kafka, as far as it has them still."""
+    """Find records in Kafka, as far as it still has them."""
     first = max(first, sinks.offsets.start(owner.topic, owner.partition))
     if first < end:
         for offset, appended_at in sinks.streams.range_reader.find(owner, first, end, texts):

@@ -1,7 +1,7 @@
-"""What a close knew of the records beside an event: what its verdict can be checked by.
+"""Evidence for an event's verdict: what a close knew of the records related to the event.
 
-Read are the records of some keys that the close has read, those that carry their eventIds, and the
-states that its rules looked at. What lies before a base isn't among the records.
+Of the close's records, it reads those of some keys and those with the same eventIds, and the states
+that the close's rules use. Records from before a base aren't included.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ _LOOKED_AT: Final = ("source", "channel", "bounceStatusCategory", "clickedUrl")
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A record that a close read. key: of its topic's key field; values: fields that rules look
-    at; is_before: whether it stands before the window; outcome: what the close said of it, if it
-    was input.
+    """A record that a close read.
+
+    key: value of its topic's key field. values: fields that rules use. is_before: whether it stands
+    before the window. outcome: the close's verdict, if the record was input.
     """
 
     position: Position
@@ -53,14 +54,14 @@ class Seen:
 
     @property
     def link(self) -> tuple[int, str | None]:
-        """What first clicks are told apart by: interaction and link."""
+        """Interaction and link, by which first clicks are distinguished."""
         return self.key, self.values.get("clickedUrl")
 
 
 class Evidence:
-    """What one close knew of the records of some keys; it can be asked while its reading lasts.
+    """What one close knew of the records of some keys; valid while the close's files are open.
 
-    firsts_days: how long firsts are remembered.
+    firsts_days: how long firsts are remembered, in days.
     """
 
     def __init__(
@@ -80,33 +81,33 @@ class Evidence:
 
     @cached_property
     def records(self) -> Mapping[Position, Seen]:
-        """The records by place."""
+        """The records by position."""
         repeats = self._repeats(self.topic)
         rows = self._rows(self.topic, _LOOKED_AT)
         return {_position(row): self._seen(row, self.outcomes, repeats) for row in rows}
 
     @cached_property
     def outcomes(self) -> Mapping[Position, Outcome]:
-        """What the close said, by place, also of what had waited."""
+        """The close's outcomes by position, those of facts that had waited included."""
         rows = query_rows(self._judged.verdicts.select(*POSITION, "outcome"))
         return {_position(row): Outcome(row["outcome"]) for row in rows}
 
     def of_key(self, key: int) -> list[Seen]:
-        """The records of a key that are no repeats, as they were appended."""
+        """Return the records of a key that aren't repeats, in append order."""
         own = (
             record for record in self.records.values() if record.key == key and not record.is_repeat
         )
         return as_appended(own)
 
     def carriers(self, event_id: str) -> list[Seen]:
-        """The records that carry an eventId, as they were appended."""
+        """Return the records that carry an eventId, in append order."""
         return as_appended(
             record for record in self.records.values() if record.event_id == event_id
         )
 
     @property
     def dead_until(self) -> Mapping[int, dt.datetime | None]:
-        """Of rows, by id: when the latest deletion before the cut occurred."""
+        """For each row's id, when the latest deletion before the cut occurred."""
         return {key: row["_dead_until"] for key, row in self._lives.items()}
 
     def is_live(self, key: int) -> bool:
@@ -114,7 +115,7 @@ class Evidence:
         return key in self._lives and bool(self._lives[key]["_live"])
 
     def ends(self, key: int) -> list[Seen]:
-        """The deletions in the window that ended what lived then, as they were appended: see
+        """Return the deletions in the window that ended a life, in append order; see
         `sinks.state.lives`.
         """
         was = self._lives_before.get(key, {})
@@ -151,18 +152,20 @@ class Evidence:
 
     @cached_property
     def remembered_since(self) -> Mapping[int, dt.datetime]:
-        """Of interactions: since when they were remembered as the window began, by append time."""
+        """For each interaction, since when (append time) the window's start remembers it."""
         bounds = self.intent.window[self.topic.name]
         firsts = self._judged.reading.firsts(self.topic, bounds).interactions
         return {row["interactionId"]: row["_first_at"] for row in query_rows(firsts)}
 
     @property
     def campaigns(self) -> Topic:
-        """The topic that campaigns are announced in."""
+        """The topic of the campaigns."""
         return Topic(Kind.CAMPAIGN, prefix=self.topic.prefix)
 
     def campaign(self, campaign_id: int) -> tuple[Mapping[str, Any], Position | None]:
-        """A campaign as of the cut, and where the event that said so stands; None before a base."""
+        """Return a campaign as of the cut, and the position of its last event; the position is None
+        if that event lies before a base.
+        """
         topic = self.campaigns
         state = self._judged.reading.campaigns(topic)
         (known,) = query_rows(state.filter(state["campaignId"] == campaign_id))
@@ -212,7 +215,7 @@ class Evidence:
 
 
 def as_appended(records: Iterable[Seen]) -> list[Seen]:
-    """Records of one id in the order of appending, as `sinks.state.order` has it."""
+    """Return records of one id in append order, as `sinks.state.order` defines it."""
     latest: dict[int, dt.datetime] = {}
     timed = []
     for record in sorted(records, key=lambda seen: seen.position):

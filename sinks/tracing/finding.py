@@ -1,8 +1,8 @@
-"""Find events in what workers have stored: by id, or those of a profile (SPEC §7, *trace*).
+"""Find stored events by id, or those of a profile (SPEC §7, *trace*).
 
-Days are looked through from the newest back, a few at a time, and only the columns that are asked
-for; of a batch that was written twice each event is found once, where readers would read it. What
-is read of an event says where it stands and what it is about, and nothing personal.
+Days are searched from the newest backwards, a few at a time, and only the needed columns are read.
+If a batch was written twice, each event is found once, in the file that readers use. The result
+says where an event stands and which ids it names, and nothing personal.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from streams.storage.taken_out import TakenOut
 __all__ = ["Days", "Finder", "Place", "StoredEvent"]
 
 Place: TypeAlias = tuple[TopicPartition, int, int]
-"""Where an event stands: the partition of its topic's incarnation, its number, and the offset."""
+"""Position of an event: the partition with its topic's id, its number, and the offset."""
 
 _HEADER: Final = ("eventId", "eventType", "source", "occurredAt", *(field.name for field in META))
 _IDS: Final = ("profileId", "interactionId", "campaignId", "id")
@@ -43,20 +43,22 @@ _EVENT_ID: Final = pa.field("eventId", pa.uuid())
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """UTC days of append to look at, both included; None: from the first, or to the last."""
+    """UTC days of append to search, both included; None: from the first, or to the last."""
 
     first: dt.date | None = None
     last: dt.date | None = None
 
     def hold(self, day: dt.date) -> bool:
-        """Whether a day is one of them."""
+        """Whether a day is within the range."""
         return (self.first or day) <= day <= (self.last or day)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event where it is stored. ids: the ids that it names; files: relative to the root, its
-    built-in stream's first. taken_out: that it was, and why.
+    """An event where it is stored.
+
+    ids: the ids that it names. files: relative to the root; the built-in stream's file comes first.
+    taken_out: that the row was taken out, and why.
     """
 
     topic: Topic
@@ -73,13 +75,13 @@ class StoredEvent:
 
     @property
     def place(self) -> Place:
-        """Where it stands."""
+        """The event's position."""
         return self.owner, self.owner.partition, self.offset
 
 
 @dataclass(frozen=True, slots=True)
 class _Hit:
-    """A row of a stream file that is looked for."""
+    """A matching row of a stream file."""
 
     path: StreamFilePath
     values: Mapping[str, Any]
@@ -91,14 +93,14 @@ class _Hit:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What an event is looked for by: a column, and its value."""
+    """The search key: a column, and its value."""
 
     column: str
     value: UUID | int
 
 
 class Finder:
-    """Finds events in the built-in streams, which hold every one."""
+    """Finds events in the built-in streams, which hold every event."""
 
     def __init__(self, streams: Streams, memory_limit: str, scratch: Path) -> None:
         self._streams = streams
@@ -107,9 +109,9 @@ class Finder:
         self._scratch = scratch
 
     def by_id(self, event_id: UUID, days: Days, repeat_hours: int) -> list[StoredEvent]:
-        """Find an event and its repeats, by time of append.
+        """Find an event and its repeats; return them by time of append.
 
-        Once it is found, days are looked through only as far back as a repeat can reach.
+        Once the event is found, the search goes back only as far as a repeat can be.
         """
         wanted = _Wanted("eventId", event_id)
         found: list[StoredEvent] = []
@@ -130,8 +132,8 @@ class Finder:
     def of_profile(
         self, profile_id: int, event_types: Mapping[Topic, Iterable[str]], days: Days, most: int
     ) -> list[StoredEvent]:
-        """Find the latest events of a profile, at most so many, by time of append; of these types
-        by topic.
+        """Find the latest `most` events of a profile, of the given types of each topic; return them
+        by time of append.
         """
         wanted = _Wanted("profileId", profile_id)
         found: list[StoredEvent] = []
@@ -152,7 +154,7 @@ class Finder:
     def _files(
         self, streams: Mapping[Topic, Iterable[str]], days: Days
     ) -> dict[dt.date, dict[Topic, list[StreamFilePath]]]:
-        """The files of some topics' built-in streams, by day."""
+        """Return the files of some topics' built-in streams, by day."""
         found: dict[dt.date, dict[Topic, list[StreamFilePath]]] = defaultdict(dict)
         for topic, names in streams.items():
             for stream in sorted(names):
@@ -165,8 +167,8 @@ class Finder:
     def _in_steps(
         self, files: Mapping[dt.date, Mapping[Topic, Sequence[StreamFilePath]]]
     ) -> Iterator[tuple[dt.date, dict[Topic, list[StreamFilePath]]]]:
-        """Yield the files of a few days at once, more each time, the newest first; with each the
-        oldest of its days.
+        """Yield the files of a few days at a time, newest first, with the oldest of these days. The
+        number of days doubles with each step.
         """
         days, step = sorted(files, reverse=True), 1
         while days:
@@ -181,7 +183,7 @@ class Finder:
     def _matching(
         self, engine: QueryEngine, paths: Sequence[StreamFilePath], wanted: _Wanted
     ) -> list[StreamFilePath]:
-        """The files that hold an event: one look at one column of all of them."""
+        """Return the files that hold an event; one query reads one column of all files."""
         by_location = dict(zip(map(str, self._local(paths)), paths, strict=True))
         found = _wanted(engine, pa.schema([_EVENT_ID, FILE]), by_location, wanted)
         rows = query_files(found.select(FILE.name).distinct())
@@ -199,7 +201,7 @@ class Finder:
     def _explained(
         self, files: Mapping[Topic, Iterable[StreamFilePath]]
     ) -> AbstractContextManager[None]:
-        """See `explain_unreadable`, of files that are looked through whole."""
+        """See `explain_unreadable`; for files that are read whole."""
         return explain_unreadable(
             lambda: [
                 Read(topic.name, FileSlice(str(path), local, ()))
@@ -209,13 +211,13 @@ class Finder:
         )
 
     def _schema(self, topic: Topic) -> pa.Schema:
-        """The columns of a topic's events that are read."""
+        """Return the columns of a topic's events that are read."""
         declared = pa.schema([*arrow_schema(topic, self._streams.catalog), *META])
         names = [*_HEADER, *(name for name in _IDS if name in declared.names)]
         return pa.schema([declared.field(name) for name in names])
 
     def _stored(self, topic: Topic, hits: Iterable[_Hit]) -> Iterator[StoredEvent]:
-        """The events of some hits, each once; a file that no coverage names doesn't count."""
+        """Yield the events of some hits, each once; only of files that coverage names."""
         by_place: dict[tuple[int, int], list[_Hit]] = defaultdict(list)
         for hit in hits:
             by_place[hit.place].append(hit)
@@ -246,7 +248,7 @@ class Finder:
         )
 
     def _of_users(self, topic: Topic, hit: _Hit, chosen: Chosen) -> Iterator[str]:
-        """The files of users' streams that hold the event too."""
+        """Yield the files of users' streams that hold the event too."""
         builtin = _streams_of(topic)
         for record in chosen.records.values():
             for file in (written for written in record.files if written.stream not in builtin):
@@ -281,7 +283,7 @@ def _streams_of(topic: Topic) -> set[str]:
 
 
 def _oldest_repeated(found: Iterable[StoredEvent], hours: int) -> dt.date:
-    """The oldest day on which what the first of some events repeats may stand."""
+    """Return the oldest day of a record that the first of some events can repeat."""
     first = min(event.appended_at for event in found)
     return (first - dt.timedelta(hours=hours)).date()
 

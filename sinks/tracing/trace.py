@@ -1,6 +1,6 @@
-"""Where events went (SPEC §7, *trace*): where they are stored, and what became of them in exports.
+"""Where events are stored, and their outcomes in exports (SPEC §7, *trace*).
 
-Nothing personal is shown, of nobody: an event is told by its ids and moments.
+Nothing personal is shown: an event is identified by its ids and moments.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _WHY: Mapping[str, str] = {
     HELD: "nothing of the drop was sent; `deltadrop status` says what settles it",
     REMOVED: "what the close read was removed since",
 }
-"""What it means, where no rule of SPEC decides."""
+"""Explanations of outcomes that no rule of SPEC gives."""
 
 
 @dataclass(frozen=True, slots=True)
 class TraceScope:
-    """What a trace of a profile is narrowed to: exports by name (None: all), one close of them, and
-    how many events at most.
+    """Limits for the trace of a profile: exports by name (None: all), one of their closes, and the
+    maximum number of events.
     """
 
     exports: tuple[str, ...] | None = None
@@ -45,14 +45,14 @@ class TraceScope:
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """An event, and what came of it."""
+    """An event with its verdicts."""
 
     event: StoredEvent
     verdicts: tuple[Verdict, ...]
 
     @property
     def report(self) -> TracedEvent:
-        """The same for scripts."""
+        """Return the same for `--json`."""
         event = self.event
         return TracedEvent(
             str(event.event_id),
@@ -73,9 +73,10 @@ class Traced:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What was found, by time of append. zones: of the exports, by name, to tell moments in.
+    """The found events, by time of append. zones: time zones of the exports by name, for their
+    moments.
 
-    elsewhere: where an event is that isn't stored, if it was looked for.
+    elsewhere: where the event is if it isn't stored; set only if that was searched.
     """
 
     events: tuple[Traced, ...]
@@ -84,14 +85,14 @@ class Trace:
 
     @property
     def is_found(self) -> bool:
-        """Whether anything was."""
+        """Whether anything was found."""
         elsewhere = self.elsewhere
         found = elsewhere.dead_letters or elsewhere.not_stored or elsewhere.passed_over
         return bool(self.events or found)
 
     @property
     def report(self) -> TraceReport:
-        """The same for scripts."""
+        """Return the same for `--json`."""
         elsewhere = self.elsewhere
         return TraceReport(
             tuple(traced.report for traced in self.events),
@@ -106,7 +107,7 @@ class Trace:
         return self.report.to_json()
 
     def __str__(self) -> str:
-        """For people."""
+        """Return the text for people."""
         events = ["\n".join(self._lines(traced)) for traced in self.events]
         return "\n\n".join([*events, *filter(None, [str(self.elsewhere)])])
 
@@ -154,8 +155,8 @@ class Trace:
 def trace_event(
     sinks: Sinks, event_id: UUID, days: Days, letters: LetterReader | None = None
 ) -> Trace:
-    """Find an event and its repeats, and what came of them, with the lines; where it isn't stored,
-    look for it in the dead letters and in what Kafka has beyond.
+    """Find an event, its repeats and their outcomes, with the lines. If it isn't stored, search the
+    dead letters, and the records that no worker has stored.
     """
     repeat_hours = sinks.settings.close.repeat_hours
     found = _finder(sinks).by_id(event_id, days, repeat_hours)
@@ -166,8 +167,8 @@ def trace_event(
 
 
 def trace_profile(sinks: Sinks, profile_id: int, database: str, scope: TraceScope) -> Trace:
-    """Find the latest events of a profile, and what came of them; of one close all, with the
-    lines.
+    """Find the latest events of a profile and their outcomes. For one close, find all events, with
+    the lines.
     """
     verdicts, one_close = _verdicts(sinks, scope.instant), scope.instant is not None
     if scope.exports is None:
@@ -193,8 +194,8 @@ _ALL = 1_000_000
 
 
 def _days(sinks: Sinks, scope: TraceScope) -> Days:
-    """The days of append whose events a close may judge: its window's, and those of the windows
-    before it, whose events may have waited.
+    """Return the days of append whose events a close can judge: those of its window, and those of
+    the windows before it, whose events may have waited.
     """
     assert scope.instant is not None
     first = scope.instant
@@ -226,7 +227,9 @@ def _traced(
 
 
 def _is_unknown(event: StoredEvent) -> bool:
-    """Whether nobody knows when an event occurred: its row was taken out, and made readable."""
+    """Whether an event's moment is unknown: its row was taken out, as `occurredAt` is
+    unreadable.
+    """
     return event.taken_out is not None and "occurredAt" in event.taken_out.columns
 
 

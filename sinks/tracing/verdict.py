@@ -1,7 +1,7 @@
-"""What came of stored events in each export: which close looked at them, and what it decided.
+"""Verdicts on stored events in each export: which close judged them, and its decision.
 
-The verdict is that of the close's own rules, on what its intent names (`Selection.judged`); it is
-asked for the event's own records only, and of the whole window where a line is to be counted.
+The close's own rules are run again on the input that its intent names (`Selection.judged`). Only
+the event's own records are judged; the whole window is judged only to count a line.
 """
 
 from __future__ import annotations
@@ -51,13 +51,14 @@ UNSEEN: Final = "not among what the close read"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came of an event in one export.
+    """The outcome of an event in one export.
 
     outcome: a label of `rules.outcome.Outcome`, or one of this module. begin, end: the window that
-    the event is in; one that isn't closed ends then at the earliest. close: the last one that
-    judged it: a later one than the window's where it waited for its campaign. line: in the file,
-    the header being 1; only where it was counted. rule: the one of SPEC that gives the outcome, by
-    its name there; why: what it found; by: where the record stands that it speaks of.
+    holds the event; if it isn't closed yet, `end` is its earliest end. close: the last close that
+    judged the event; later than the window's own if the event waited for its campaign. line: line
+    in the file, the header being 1; only if it was counted. rule: the rule of SPEC that gives the
+    outcome, by its name there. why: what the rule found. by: position of the record that `why` is
+    about.
     """
 
     export: str
@@ -75,7 +76,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Judgement:
-    """What a close said of an event."""
+    """The judgement of one close on an event."""
 
     outcome: str
     reason: Reason | None = None
@@ -83,7 +84,7 @@ class _Judgement:
 
 @dataclass(frozen=True, slots=True)
 class _Close:
-    """A close that was begun, by the drop that is there now; `outcome` None: it wasn't finished."""
+    """A close that was begun, with its current drop. `outcome` is None if it wasn't finished."""
 
     export: Export
     intent: Intent
@@ -92,7 +93,7 @@ class _Close:
 
     @classmethod
     def of(cls, record: CloseRecord) -> _Close:
-        """Take it from the ledger's record."""
+        """Return it from the ledger's record."""
         latest = record.latest
         intent = latest.intent if latest else record.decides
         outcome = latest.outcome if latest else None
@@ -104,20 +105,20 @@ class _Close:
         return bounds is not None and bounds[0] <= event.offset < bounds[1]
 
     def is_before(self, event: StoredEvent) -> bool:
-        """Whether its window ended before an event."""
+        """Whether its window ended before an event, or has nothing of the event's partition."""
         bounds = self._bounds(event)
         return bounds is None or bounds[1] <= event.offset
 
     def _bounds(self, event: StoredEvent) -> tuple[int, int] | None:
         if event.owner not in {choice.partition for choice in self.intent.choices}:
-            return None  # of another topic, or of one that has taken its name
+            return None  # another topic, or a topic that was created again
         return self.intent.window.get(event.topic.name, {}).get(event.owner.partition)
 
 
 class Verdicts:
-    """Finds what came of events; each close is looked up once.
+    """Finds outcomes of events; each close is read once.
 
-    exports: those that are defined now. until: the last close to look at; all without.
+    exports: those that are defined now. until: the last close to read; None: all closes.
     """
 
     def __init__(
@@ -140,10 +141,10 @@ class Verdicts:
         names: Iterable[str] | None = None,
         counting: bool = False,
     ) -> dict[Place, list[Verdict]]:
-        """Tell what came of events in each export that they feed, by where they stand.
+        """Return the verdicts on events in each export that they feed, by the events' positions.
 
-        names: of the exports; all without. counting: find the lines too, which takes as long as the
-        judging of a whole window.
+        names: of the exports; None: all. counting: find the lines too, which takes as long as
+        judging a whole window.
         """
         ledger = self._reviser.ledger
         found: dict[Place, list[Verdict]] = {event.place: [] for event in events}
@@ -203,13 +204,15 @@ class Verdicts:
                 OSError,
                 EngineFileError,
                 UnreadableFilesError,
-            ):  # what the close read was removed since
+            ):  # the close's input has been removed since
                 yield from ((event.place, _at(closes[:1], REMOVED)) for event in together)
 
     def _window_of(
         self, name: str, event: StoredEvent, instants: Sequence[dt.datetime]
     ) -> int | None:
-        """Find the close whose window holds an event; the clock says where to look first."""
+        """Return the index of the close whose window holds an event; the append time gives the
+        first guess.
+        """
         near = bisect_right(instants, event.appended_at)
         for index in sorted(range(len(instants)), key=lambda place: abs(place - near)):
             found = self._close(name, instants[index])
@@ -230,7 +233,7 @@ class Verdicts:
     def _judged(
         self, closes: Sequence[_Close], events: Sequence[StoredEvent], counting: bool
     ) -> Iterator[tuple[Place, Verdict]]:
-        """Judge in the window's own close, then what waited in the next ones."""
+        """Judge events in the window's own close, then those that waited in the next closes."""
         left = list(events)
         for number, close in enumerate(closes[: CLOSES_TO_WAIT + 1], start=1):
             judgements = self._judgements(close, left)
@@ -263,7 +266,7 @@ class Verdicts:
             }
 
     def _line(self, close: _Close, event: StoredEvent) -> int:
-        """Count the lines before an exported event's own, the header among them."""
+        """Return the line of an exported event, the header being 1."""
         with self._selection.judged(close.intent, close.export) as judged:
             verdicts = judged.verdicts
             exported = verdicts.filter(verdicts["outcome"] == int(Outcome.EXPORTED))
@@ -293,7 +296,7 @@ def _judgement(event: StoredEvent, evidence: Evidence) -> _Judgement:
 
 
 def _initial(row: int, key: str, verdicts: Iterable[Mapping[str, Any]]) -> _Judgement:
-    """What an initial drop says of a row's event."""
+    """Return the judgement of an initial drop on a row's event."""
     outcome = {verdict[key]: Outcome(verdict["outcome"]) for verdict in verdicts}.get(row)
     is_in = outcome is Outcome.EXPORTED
     return _Judgement(IN_INITIAL if is_in else NOT_IN_INITIAL, of_initial(outcome))
@@ -306,12 +309,12 @@ def _because(verdict: Verdict, reason: Reason | None) -> Verdict:
 
 
 def _is_in(outcome: str) -> bool:
-    """Whether an outcome means a line of the file."""
+    """Whether an outcome means that the file has a line."""
     return outcome in (Outcome.EXPORTED.label, IN_INITIAL)
 
 
 def _at(closes: Sequence[_Close], outcome: str, line: int | None = None) -> Verdict:
-    """closes: those that judged it, the window's own first."""
+    """Return a verdict. closes: those that judged the event, the window's own first."""
     own, last = closes[0].intent, closes[-1]
     return Verdict(
         own.export,

@@ -1,8 +1,8 @@
-"""Why an event has its outcome: one rule, by its name in SPEC, and what it can be checked by.
+"""Reasons for an event's outcome: the rule by its name in SPEC, and the record that proves it.
 
-The outcome is the close's own (`sinks.rules`); what is said here names the sentence of SPEC that
-gives it, and the record that the sentence speaks of: the earlier carrier of an eventId, the first
-of an interaction, the deletion, the record that makes a row's line.
+The outcome itself comes from the close (`sinks.rules`). This module adds the sentence of SPEC that
+gives it, and the record that this sentence is about: the earlier carrier of an eventId, the first
+of an interaction, the deletion, or the record that makes a row's line.
 """
 
 from __future__ import annotations
@@ -51,20 +51,21 @@ RULES: Final = (
     INITIAL,
     DEAD,
 )
-"""The rules that are named; beside them those of `FactRule.filtered_by`, and of what is exported.
-"""
+"""The rules that a reason can name, besides `FactRule.filtered_by` and rules of exported events."""
 
 _DELETED_LATER: Final = "its deletion was recorded after the cut, before the file was written"
 _NAMED: Final = frozenset(
     {"OPENED", "CLICKED", "NOT_SENT", "BOUNCED", "UNSUBSCRIBED", "READY", "DOWNLOADED"}
 )
-"""The event types of activities that SPEC §3 has a sentence on; the others are facts as any."""
+"""Activities' event types with a sentence of their own in SPEC §3; others are ordinary facts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why an event has its outcome. name: of the rule, in SPEC §3; says: what the rule found; by:
-    the record that it speaks of, if it is one that the close has read, and of which topic.
+    """The reason for an event's outcome.
+
+    name: the rule's name in SPEC §3. finding: what the rule found. by: position of the record that
+    `finding` is about, if the close has read one. topic: that record's topic.
     """
 
     name: str
@@ -74,21 +75,21 @@ class Reason:
 
     @property
     def rule(self) -> str:
-        """The rule, as it is found."""
+        """The rule, and where SPEC has it."""
         return f"SPEC §3, {self.name}"
 
     @property
     def place(self) -> str | None:
-        """Where the record stands that it speaks of."""
+        """Position of the record that the reason is about."""
         return None if self.by is None else f"{self.topic}/{self.by[0]}, offset {self.by[1]}"
 
     def __str__(self) -> str:
-        """For people."""
+        """Return the text for people."""
         return f"{self.finding} ({self.rule})"
 
 
 def of_initial(outcome: Outcome | None) -> Reason:
-    """Say why a row is, or isn't, in an initial drop. outcome: the row's; None: it has none."""
+    """Return why a row is, or isn't, in an initial drop. outcome: the row's; None if none."""
     if outcome is Outcome.ROW_GONE:
         return Reason(GONE, _DELETED_LATER)
     lived = outcome is Outcome.EXPORTED
@@ -98,7 +99,7 @@ def of_initial(outcome: Outcome | None) -> Reason:
 
 
 def reason_of(event: StoredEvent, outcome: Outcome, evidence: Evidence) -> Reason:
-    """Say why an event has the outcome that a close has given it."""
+    """Return why an event has the outcome that a close gave it."""
     reasons = _Reasons(event, evidence)
     match outcome:
         case Outcome.DEAD_LETTER:
@@ -129,7 +130,7 @@ def reason_of(event: StoredEvent, outcome: Outcome, evidence: Evidence) -> Reaso
 
 
 class _Reasons:
-    """One event, and what a close knew beside it."""
+    """One event, and what a close knew of related records."""
 
     def __init__(self, event: StoredEvent, evidence: Evidence) -> None:
         self._event = event
@@ -161,7 +162,7 @@ class _Reasons:
         return self._of_creation()
 
     def _of_creation(self) -> Reason:
-        """An update that only tells of its row's creation."""
+        """Return the reason for an update that only repeats its row's creation."""
         name = f"Rows: {self._evidence.export.definition.event}"
         at_once = [
             record for record in self._own() if record.occurred_at == self._event.occurred_at
@@ -198,7 +199,7 @@ class _Reasons:
         return self._by(FIRST, f"the {what}'s first, by its moment, is another", first)
 
     def _remembered(self, rivals: Iterable[Seen]) -> Seen | None:
-        """The record by which an earlier window remembers a first, if the event came in time."""
+        """Return the record by which an earlier window remembers a first, if it still does."""
         began = self._evidence.remembered_since.get(self._key)
         lasts = dt.timedelta(days=self._evidence.firsts_days)
         if began is None or self._event.appended_at >= began + lasts:
@@ -277,7 +278,7 @@ class _Reasons:
         return self._evidence.of_key(self._key)
 
     def _after(self, records: Iterable[Seen]) -> list[Seen]:
-        """Of the records of the event's key those that were appended after it."""
+        """Return the records of the event's key that were appended after the event."""
         order = {record.position: number for number, record in enumerate(self._own())}
         own = order.get(self._position, -1)
         return [record for record in records if order[record.position] > own]
@@ -294,7 +295,7 @@ class _Reasons:
 
 
 def _inactive(campaign: Mapping[str, Any]) -> str:
-    """Which of the conditions on campaigns isn't met."""
+    """Return which condition on campaigns isn't met."""
     long_ago = f"{CAMPAIGN_LIFE // dt.timedelta(days=1)} days or more before the close"
     if campaign["state"] == CampaignState.DRAFT:
         return "is a DRAFT"
