@@ -1,1 +1,1 @@
-"""Closes that run by themselves, and what is told of them: schedule, status, metrics."""
+"""Closes that run by themselves, and their observation: scheduler, retries, metrics, health."""

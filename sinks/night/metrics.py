@@ -1,8 +1,8 @@
-"""What is told of exports and their closes, as Prometheus metrics (docs/observing.md).
+"""Prometheus metrics of exports and their closes (docs/observing.md).
 
-Where an export stands is read from its ledger at each look, whoever closed it. Moments are told as
-they are, not as ages: a rule that compares them with the time also fires where nobody tells
-anything new.
+The state of an export is read from its ledger at each scrape, whichever process closed it. Moments
+are exposed as timestamps, not as ages: then a rule that compares them with the current time also
+fires if a process no longer updates them.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ _TROUBLES: Final = "deltadrop_export_trouble"
 
 
 class CloseMetrics:
-    """The figures of exports and of the closes of this process: a `sinks.closing.observer.Watcher`.
+    """Metrics of exports, and of this process's closes; a `sinks.closing.observer.Watcher`.
 
-    sinks: the parts of the installation, asked from any thread. now: the clock, which says UTC.
+    sinks: returns the parts of the installation; called from any thread. now: returns the time in
+    UTC.
     """
 
     def __init__(self, sinks: Callable[[], Sinks], now: Callable[[], dt.datetime]) -> None:
@@ -65,9 +66,9 @@ class CloseMetrics:
         self._ended[export] = instant, result
 
     def go_on_from(self, text: str, exports: Sequence[str]) -> None:
-        """Take over what an earlier process told of these exports' closes.
+        """Continue the counts that an earlier process wrote for these exports' closes.
 
-        Raises ValueError where the text isn't one of metrics.
+        Raises ValueError if the text isn't in the format of metrics.
         """
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
@@ -82,13 +83,13 @@ class CloseMetrics:
                     self._ended[labels["export"]] = None, AttemptResult(labels["kind"])
 
     def _result(self, export: str, instant: dt.datetime) -> AttemptResult | None:
-        """What came of the last attempt at an export's window that ends at an instant, if any."""
+        """Return the result of the last attempt to close an export's window; None if none."""
         about, result = self._ended.get(export, (None, None))
         return result if about in (None, instant) else None
 
 
 class _Exports(Collector):
-    """Series of the exports that are defined at the moment, read from the ledger."""
+    """Metrics of the exports that are defined at the moment, read from the ledger."""
 
     def __init__(
         self,
@@ -102,7 +103,7 @@ class _Exports(Collector):
         self._known: dict[str, ExportStanding] = {}
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield them as they stand."""
+        """Yield the current values."""
         standings = list(self._standings())
         yield from _moments(standings)
         yield from _last_drops(standings)
@@ -119,7 +120,9 @@ class _Exports(Collector):
         yield trouble
 
     def _standings(self) -> Iterator[ExportStanding]:
-        """Where one can't be read now, as it stood before: its alarms must not fall silent."""
+        """Return where each export stands. If one can't be read now, its last value stays, so that
+        its alarms don't fall silent.
+        """
         sinks, now = self._sinks(), self._now()
         for export in sinks.exports:
             try:

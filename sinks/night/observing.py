@@ -1,5 +1,7 @@
-"""Observes those who run closes: a scheduler, which serves its port, and a run of `close`, which
-is over before anybody could ask and leaves a file for node_exporter's textfile collector.
+"""Observation of processes that run closes.
+
+A scheduler serves a port. A run of `close` ends before a server could scrape it; it leaves a file
+for node_exporter's textfile collector.
 """
 
 from __future__ import annotations
@@ -27,14 +29,16 @@ __all__ = ["SchedulerWatch", "writing_metrics"]
 log = structlog.get_logger(__name__)
 
 _LIVE_SECONDS: Final = 3600.0
-"""Without a step of a close or a turn of the loop: a large file's upload may take its time."""
+"""Seconds without a step of a close or a turn of the loop, after which a scheduler counts as stuck:
+the upload of a large file may take long.
+"""
 
 
 class SchedulerWatch:
-    """Watches a scheduler and its closes; it stands between the scheduler and its `stop`, which is
-    asked to pass the time at each turn of the loop.
+    """Watches a scheduler and its closes. It wraps the scheduler's `stop`, whose `wait` is called
+    at each turn of the loop.
 
-    now: the clock, which says UTC. clock: seconds of one that never goes back.
+    now: returns the time in UTC. clock: returns seconds that never go back.
     """
 
     def __init__(
@@ -74,11 +78,11 @@ class SchedulerWatch:
 
     @property
     def requested(self) -> bool:
-        """See Stop.asked."""
+        """See Stop.requested."""
         return self._stop.requested
 
     def wait(self, seconds: float) -> None:
-        """See Stop.wait: the loop has turned, and was a pass where the lease is held."""
+        """See Stop.wait. Each call is a turn of the loop and, with the lease, a finished pass."""
         self._alive_at, self._turned = self._clock(), True
         if self._keeper.held:
             self._pass_at = self._now()
@@ -96,12 +100,15 @@ class SchedulerWatch:
         self._closes.ended(export, instant, result)
 
     def live(self) -> Health:
-        """Whether the loop turns, or a close goes on."""
+        """Report healthy if the loop turned, or a step of a close ended, within `_LIVE_SECONDS`."""
         since = self._clock() - self._alive_at
         return Health(since < _LIVE_SECONDS, {"seconds_since_turn": round(since, 1)})
 
     def ready(self) -> Health:
-        """Whether it stands by, or has the lease and went through all that was due."""
+        """Report ready if the scheduler stands by, or holds the lease and has finished a pass.
+
+        A scheduler that isn't live is never ready.
+        """
         works, passed = self._keeper.held, self._pass_at
         facts = {
             "scheduler": "works" if works else "stands by",
@@ -115,9 +122,11 @@ class SchedulerWatch:
 def writing_metrics(
     sinks: Sinks, file: Path | None, now: Callable[[], dt.datetime] = utc_now
 ) -> Iterator[None]:
-    """Watch the closes within the context, and write the metrics at its end; without a file, don't.
+    """Watch the closes within the context, and write the metrics at its end; do nothing without a
+    file.
 
-    What the file told of other closes stays in it. No close fails for it.
+    Counts that the file already has are continued. An error of the file is logged and fails no
+    close. If the context raises, nothing is written.
     """
     if file is None:
         yield
@@ -133,7 +142,7 @@ def writing_metrics(
     )
     ran.set(now().timestamp())
     try:
-        write_to_textfile(str(file), metrics.registry)  # aside, then renamed
+        write_to_textfile(str(file), metrics.registry)  # writes a new file, then renames it
     except OSError as error:
         log.error("metrics not written", file=str(file), error=str(error))
 

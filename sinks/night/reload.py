@@ -1,5 +1,5 @@
-"""The installation as a process that runs for months sees it: definitions are read anew when their
-files change, so that a changed definition applies from the next close (SPEC §4).
+"""The installation for a process that runs for months. Definitions are read again when their files
+change, so that a changed definition applies from the next close (SPEC §4).
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ _Signature: TypeAlias = tuple[tuple[str, int, int], ...]
 class Installed:
     """Makes the parts of an installation, again whenever a definition's file has changed.
 
-    make: raises DefinitionError where a definition is wrong. folders: where definitions are.
+    make: makes the parts; raises DefinitionError if a definition is wrong. folders: the folders
+    with definitions.
     """
 
     def __init__(self, make: Callable[[], Sinks], folders: Iterable[Path]) -> None:
@@ -34,11 +35,11 @@ class Installed:
 
     @property
     def current(self) -> Sinks:
-        """The parts as they were last made: nothing is looked at, so any thread may ask."""
+        """Return the parts as they were last made. No file is read, so any thread may call it."""
         return self._sinks
 
     def latest(self) -> Sinks:
-        """Return the parts by today's definitions; by the former where today's are wrong."""
+        """Return the parts by today's definitions; if these are wrong, the parts made before."""
         signature = self._signature()
         if signature != self._seen:
             self._seen = signature
@@ -57,6 +58,6 @@ class Installed:
 def _written(file: Path) -> tuple[int, int]:
     try:
         status = file.stat()
-    except OSError:  # it has just gone, or links to itself: whoever reads it says so
+    except OSError:  # removed, or links to itself: its reader reports that
         return 0, 0
     return status.st_mtime_ns, status.st_size

@@ -1,4 +1,4 @@
-"""When a close that didn't succeed is tried again: soon, then seldomer, and never not at all."""
+"""When a close that didn't succeed is tried again: soon, then with longer pauses, without end."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class _Retry:
     pause: dt.timedelta
 
     def is_due(self, now: dt.datetime) -> bool:
-        """Whether its pause is over, or would last longer than when it began: then the clock, which
-        was ahead, was set right.
+        """Whether the pause is over. It also counts as over if more time is left than the whole
+        pause: then the clock was ahead, and has been corrected.
         """
         return self.at <= now or self.at - now > self.pause
 
@@ -34,33 +34,35 @@ class Retries:
         self._of: dict[str, _Retry] = {}
 
     def is_due(self, export: str, now: dt.datetime) -> bool:
-        """Whether an export may be tried now; one that never failed always may."""
+        """Whether an export may be tried now; True if it has no failed attempt."""
         return export not in self._of or self._of[export].is_due(now)
 
     def succeeded(self, export: str) -> None:
-        """Forget what went wrong before."""
+        """Forget the failures of an export."""
         self._of.pop(export, None)
 
     def failed(self, export: str, now: dt.datetime) -> dt.datetime:
-        """Note a failure; return when it is tried again: later each time, up to a limit."""
+        """Record a failure; return when to try again: after longer pauses, up to a limit."""
         before = self._of.get(export)
         attempts = before.attempts + 1 if before else 1
         return self._note(export, now, attempts, self._backoff.pause(attempts))
 
     def waits(self, export: str, now: dt.datetime) -> dt.datetime:
-        """Note that the workers aren't there yet: no failure, so it isn't tried seldomer."""
+        """Record that the workers are behind; return when to try again. This is no failure, so the
+        pause stays short.
+        """
         return self._note(export, now, 0, self._backoff.first)
 
     def waited(self, export: str, now: dt.datetime) -> float:
-        """Seconds since an export's first attempt that didn't succeed; 0 where there is none."""
+        """Return the seconds since an export's first attempt without success; 0 without one."""
         return (now - self._of[export].since).total_seconds() if export in self._of else 0.0
 
     def keep(self, exports: Collection[str]) -> None:
-        """Forget all but these: others were closed by hand, or are no longer defined."""
+        """Forget all other exports: they were closed by hand, or are no longer defined."""
         self._of = {name: retry for name, retry in self._of.items() if name in exports}
 
     def next(self) -> dt.datetime | None:
-        """When the first of them is tried again."""
+        """Return the earliest moment at which an export is tried again; None without one."""
         return min((retry.at for retry in self._of.values()), default=None)
 
     def _note(self, export: str, now: dt.datetime, attempts: int, pause: float) -> dt.datetime:

@@ -1,9 +1,9 @@
-"""The scheduler: closes run as they fall due, those that were missed first (SPEC §9, `schedule`).
+"""The scheduler: run closes as they fall due, missed ones first (SPEC §9, `schedule`).
 
-Several may run: one has the lease and works, the others stand by. An export that is held or fails
-is tried again, later each time, while the others go on. One whose partner's server hangs goes on
-beside the others (`sinks.service.under_way`). The scheduler remembers nothing that matters: what is
-due is read from the ledger.
+Several schedulers may run: the one that holds the lease works, the others stand by. An export that
+is held or fails is tried again, after longer pauses each time, and doesn't stop the others. If a
+partner's server hangs, that export's close continues beside the others (`sinks.service.under_way`).
+The scheduler needs no state of its own: what is due is read from the ledger.
 """
 
 from __future__ import annotations
@@ -40,28 +40,28 @@ __all__ = ["Scheduler", "Stop"]
 
 log = structlog.get_logger(__name__)
 _SWEEP_PAUSE: Final = dt.timedelta(minutes=15)
-"""Between two looks for half steps of earlier runs."""
-_LONGEST_PAUSE: Final = 30.0  # seconds; what others change (definitions, a close by hand) is seen
+"""Pause between two searches for unfinished steps of earlier runs."""
+_LONGEST_PAUSE: Final = 30.0  # seconds, to see changes by others (definitions, a close by hand)
 _SHORTEST_PAUSE: Final = 0.05  # seconds
 _STANDBY_PAUSE: Final = 1.0  # seconds
 _PAUSE_BESIDE_CLOSES: Final = 1.0  # seconds
 
 
 class Stop(Protocol):
-    """How a scheduler is asked to leave, and how it passes the time until then."""
+    """Asks a scheduler to stop, and lets it wait until then."""
 
     @property
     def requested(self) -> bool:
-        """Whether it shall leave."""
+        """Whether the scheduler has to stop."""
 
     def wait(self, seconds: float) -> None:
-        """Wait so long, or until it shall leave."""
+        """Wait for some seconds, or until the scheduler has to stop."""
 
 
 class Scheduler:
     """Runs closes as they fall due; a `ClosePolicy`.
 
-    keeper: keeps the lease `SCHEDULERS`. now: the clock, which says UTC.
+    keeper: holds the lease `SCHEDULERS`. now: returns the time in UTC.
     """
 
     def __init__(
@@ -86,9 +86,10 @@ class Scheduler:
         self._swept_at: dt.datetime | None = None
 
     def run(self) -> None:
-        """Work while the lease is held, stand by while another has it, until asked to leave.
+        """Work while the lease is held, stand by while another process holds it, until asked to
+        stop.
 
-        A close under way is finished first.
+        Closes that have begun are finished first.
         """
         log.info("scheduler started")
         working: bool | None = None
@@ -101,7 +102,10 @@ class Scheduler:
         log.info("scheduler stopped")
 
     def round(self) -> float:
-        """Close all that is due, oldest first, each export's in order; return seconds to wait."""
+        """Close everything that is due, oldest first, each export's closes in order.
+
+        Returns the seconds to wait before the next round.
+        """
         with self._under_way:
             sinks = self._installed.latest()
             self._listener.settle(sinks.exports)
@@ -114,7 +118,7 @@ class Scheduler:
             return self._pause(sinks)
 
     def _close_what_is_due(self, sinks: Sinks) -> bool:
-        """Close it; False where the scheduler has to leave before the end."""
+        """Run the due closes; return False if the scheduler has to stop before the end."""
         due = self._due(sinks)
         self._retries.keep({window.export for window in due})
         return close_in_order(sinks, due, self._under_way, self) is not None
@@ -125,11 +129,11 @@ class Scheduler:
         return False
 
     def goes_on(self) -> bool:
-        """See ClosePolicy.goes_on: not where it is asked to leave, or has lost the lease."""
+        """See ClosePolicy.goes_on: False once it is asked to stop, or has lost the lease."""
         return not self._stop.requested and self._keeper.held
 
     def tries(self, export: str) -> bool:
-        """See ClosePolicy.tries: one that failed has its pause."""
+        """See ClosePolicy.tries: False while the pause after a failure lasts."""
         return self._retries.is_due(export, self._now())
 
     def begins_instant(self, instant: dt.datetime) -> None:
@@ -158,7 +162,7 @@ class Scheduler:
         self._listener.send()
 
     def failed(self, export: Export, due: Due, error: DeltadropError) -> None:
-        """See ClosePolicy.failed: it is tried again, later each time."""
+        """See ClosePolicy.failed: the close is tried again, after longer pauses each time."""
         now, name = self._now(), export.name
         known = {**_fields(due), "error": str(error)}
         waits = isinstance(error, WaitingError)
@@ -171,8 +175,10 @@ class Scheduler:
         self._listener.troubled(export, due.instant, error)
 
     def _finish_what_was_begun(self, sinks: Sinks) -> None:
-        """Finish half steps of earlier runs now and then: revisions, each beside the others, and
-        closes of exports that aren't defined any more (the others are due).
+        """Finish unfinished steps of earlier runs, at most once per `_SWEEP_PAUSE`.
+
+        These are revisions, and closes of exports that are no longer defined; the closes of defined
+        exports are due anyway. Each export's work runs beside that of the others.
         """
         now = self._now()
         if self._swept_at is not None and abs(now - self._swept_at) < _SWEEP_PAUSE:
@@ -197,7 +203,7 @@ class Scheduler:
         self._under_way.run(export, work)
 
     def _due(self, sinks: Sinks) -> list[Due]:
-        """All that is due: what was appended before its instant can be read by now."""
+        """Return the due closes: all events appended before their instant are readable by now."""
         passed = self._now() - dt.timedelta(seconds=self._settings.close.delay_seconds)
         return sorted(
             due for export in sinks.exports for due in self._due_of(sinks, export, passed)
@@ -210,7 +216,7 @@ class Scheduler:
 
         try:
             yield from due_of(sinks, export, until, unreadable)
-        except Exception:  # what nobody foresaw of one export must not stop the others, either
+        except Exception:  # an unforeseen error in one export must not stop the others
             log.exception("can't tell what is due", export=export.name)
 
     def _report_what_is_late(self, sinks: Sinks) -> None:
@@ -240,5 +246,5 @@ class Scheduler:
 
 
 def _fields(due: Due) -> dict[str, str]:
-    """What the log says a close by."""
+    """Return the fields that identify a close in the log."""
     return {"export": due.export, "instant": due.instant.isoformat()}
