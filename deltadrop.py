@@ -24,8 +24,8 @@ __all__ = ["COMMANDS", "Command", "main", "program"]
 
 
 class Command(NamedTuple):
-    """A command: the function, or Typer app, that it is, as MODULE:NAME; and its help's first
-    sentence, so that a list of commands imports none of them.
+    """A command: its function or Typer app, as MODULE:NAME, and the first sentence of its help. So
+    a list of commands imports none of them.
     """
 
     place: str
@@ -75,7 +75,7 @@ COMMANDS: Final = {
     ),
     "summary": Command(
         "sinks.commands.exports:summary",
-        "Tell what an export is: general data, target group, data, parameters.",
+        "Show what an export is: general data, target group, data, parameters.",
     ),
     "preview": Command(
         "sinks.commands.exports:preview",
@@ -95,7 +95,7 @@ COMMANDS: Final = {
     ),
     "trace": Command(
         "sinks.commands.trace:trace",
-        "Tell where an event, or those of a profile, went: drops, or the rule that kept it out.",
+        "Show where an event, or those of a profile, went: drops, or the rule that left it out.",
     ),
     "dead-letters": Command(
         "streams.dead_letters.cli:dead_letters",
@@ -121,17 +121,17 @@ COMMANDS: Final = {
 """Every command, by its name."""
 
 _LISTED: Final = "deltadrop.listed"
-"""Set in a context whose help is being written: commands are listed, not called."""
+"""Key in the context while help is written: then commands are listed, not called."""
 
 _ABOUT_ITSELF: Final = "blocking the event loop"
-"""kafka-python says so of its own pace ("Task … ran for 0.161s"), which is no user's concern."""
+"""kafka-python logs its own pace so ("Task … ran for 0.161s"), which users don't need."""
 
 _INTERRUPTED: Final = 130
-"""Exit code after Ctrl-C, as Typer has it."""
+"""Exit code after Ctrl-C, the same as Typer's."""
 
 
 class _Commands(TyperGroup):
-    """The commands, each imported when it is called; what isn't installed isn't offered."""
+    """The commands, each imported when it is called. Those of missing packages aren't listed."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return [name for name, command in COMMANDS.items() if find_spec(_package(command))]
@@ -157,7 +157,7 @@ class _Commands(TyperGroup):
 
 
 def _package(command: Command) -> str:
-    """The package that a command is in: to look for the module would import it."""
+    """Return a command's package: a search for its module would import the package."""
     return command.place.partition(".")[0]
 
 
@@ -170,11 +170,11 @@ def _deltadrop() -> None:
 
 
 def program() -> NoReturn:
-    """Run the command line as a process, which ends once what it wrote is out.
+    """Run the command line as a process; exit when all output is written.
 
-    Without tearing the interpreter down: threads of Arrow's and DuckDB's pools that are still at it
-    by then abort the process now and then, after all was done (apache/arrow#34314), and to whoever
-    runs a close by night its exit code says whether the drop is there.
+    The interpreter isn't shut down in order. Threads of Arrow's and DuckDB's pools that still run
+    sometimes abort the process then, after all work was done (apache/arrow#34314). The exit code of
+    a close must say whether the drop was delivered.
     """
     code = 1
     try:
@@ -187,16 +187,16 @@ def program() -> NoReturn:
     except BaseException:
         sys.excepthook(*sys.exc_info())
     logging.shutdown()
-    for stream in filter(None, (sys.stdout, sys.stderr)):  # None where it was closed before
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None if it was closed before
         try:
             stream.flush()
-        except OSError:  # its reader has gone, or its disk is full
+        except OSError:  # the reader is gone, or the disk is full
             code = code or 1
     os._exit(code)
 
 
 def main() -> None:
-    """Run the command line; one clear message on stderr and an exit code where it fails."""
+    """Run the command line; if it fails, print one clear message on stderr and set the code."""
     _configure_logs()
     try:
         typer.main.get_command(app)(prog_name="deltadrop")
@@ -216,18 +216,18 @@ def main() -> None:
 
 
 def _tell(error: DeltadropError) -> None:
-    """Say it to people on stderr; where --json asks for it, to scripts on stdout too."""
+    """Print an error for people on stderr; with --json, for scripts on stdout too."""
     print(error, file=sys.stderr)
     try:
         if "--json" in sys.argv:
             print(json.dumps({"error": error.to_fields()}, ensure_ascii=False))
         sys.stdout.flush()
-    except OSError:  # what is left for stdout, which can't take it, goes nowhere
+    except OSError:  # stdout takes no more: discard the rest
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _refused(error: Exception) -> DeltadropError | None:
-    """What the machine refused, and of which file, if it says so; None where it's none of that."""
+    """Return the system's error, with its file if known; None for other errors."""
     full = what_is_full(error)
     if full is not None:
         return DeltadropError(full, hint=FREE_SOME)
@@ -238,8 +238,8 @@ def _refused(error: Exception) -> DeltadropError | None:
 
 
 def _import_structlog() -> None:
-    """Import structlog without rich, which it would take for tracebacks that we show plainly: a
-    sixth of the time that a command takes to start.
+    """Import structlog without rich. structlog would import it for tracebacks, which we print
+    plainly; that takes a sixth of a command's start.
     """
     if "structlog" in sys.modules or "rich" in sys.modules:
         return
@@ -251,9 +251,9 @@ def _import_structlog() -> None:
 
 
 def _configure_logs() -> None:
-    """Logs, ours and the libraries', go to stderr: as text on a terminal, elsewhere as JSON lines.
+    """Send our logs and the libraries' to stderr: as text on a terminal, elsewhere as JSON lines.
 
-    A traceback is plain: its frames' values may be somebody's data, and megabytes of it.
+    A traceback is printed without its frames' values, which may be personal data, and megabytes.
     """
     _import_structlog()
     import structlog

@@ -39,8 +39,9 @@ def close(
 ) -> None:
     """Close every due window that isn't closed yet, oldest first; or the one that ends at --at.
 
-    Exits with 0 if all were closed, 2 if one can't be as it is asked for, else 1 if one failed or a
-    revision can't be delivered, else 3 if one was held; the others were closed all the same.
+    Exits with 0 if all were closed; 2 if a close isn't possible as requested; else 1 if a close
+    failed or a revision can't be delivered; else 3 if a close was held; the other closes are made
+    in any case.
     """
     settings = load_settings(config)
     sinks = Sinks.of(waiting(settings, 0))
@@ -57,7 +58,7 @@ def close(
 
 @dataclass(frozen=True, slots=True)
 class _Printer:
-    """Prints what happens: a `CloseObserver`."""
+    """Prints the events of closes: a `CloseObserver`."""
 
     as_json: bool
 
@@ -89,7 +90,7 @@ class _Printer:
 
 
 def _worst(codes: Iterable[int]) -> int:
-    """The exit code that tells most: what failed must be mended, what was held may be let go."""
+    """Return the most serious code: failures need repair, held drops may only need release."""
     return min(
         codes, key=(WrongInputError.exit_code, CloseError.exit_code, HeldError.exit_code).index
     )
@@ -98,7 +99,7 @@ def _worst(codes: Iterable[int]) -> int:
 def _instant(text: str) -> dt.datetime:
     try:
         parse_zoned(text)
-        return dt.datetime.fromisoformat(text)  # in the zone that the person wrote
+        return dt.datetime.fromisoformat(text)  # in the time zone of the argument
     except ValueError:
         hint = "write it as 2026-03-28T06:00:00+01:00"
         raise WrongInputError([Fault("--at", f"'{text}' isn't an instant", hint)]) from None

@@ -14,7 +14,7 @@ from sinks.setup import Sinks
 __all__ = ["erase"]
 
 NOT_ALL = 3
-"""Exit code where something could not be erased yet; the report says what, and why."""
+"""Exit code if something could not be erased yet; the report says what, and why."""
 
 
 def erase(
@@ -24,7 +24,7 @@ def erase(
     """Erase the personal data of profiles whose deletion was recorded, and say what was erased.
 
     Safe to run at any time, also while workers and closes run; run it every night after the closes.
-    Exits with 0 if all was erased, 3 if something is left for the next pass, 1 if it failed.
+    Exits with 0 if all was erased, 3 if something is left for the next run, 1 if it failed.
     """
     report = erase_deleted_people(Sinks.of(load_settings(config)))
     typer.echo(json.dumps(report.to_json(), indent=2) if as_json else str(report))

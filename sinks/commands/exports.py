@@ -1,4 +1,4 @@
-"""Commands for those who write exports: what one is, and schemas that help an editor."""
+"""Commands for authors of exports: summary, preview, and JSON Schemas for editors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 SCHEMA_FOLDER: Final = ".schema"
-"""Within a folder of definitions: the schema of its files, which knows the installation's tables"""
+"""Subfolder of a folder of definitions for their schema, with the installation's tables."""
 
 
 def summary(
@@ -41,7 +41,7 @@ def summary(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell what an export is: general data, target group, data, parameters."""
+    """Show what an export is: general data, target group, data, parameters."""
     found = summarize_export(load_settings(config), export, dt.datetime.now(dt.UTC))
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
@@ -56,10 +56,10 @@ def preview(
 ) -> None:
     """Show ten lines of an export as they would come out now; nothing is changed.
 
-    The lines are those of the window that is open, as far as it is stored. They go to stdout, what
-    is to be said about them to stderr.
+    The lines are those of the open window, as far as it is stored. They go to stdout, remarks about
+    them to stderr.
     """
-    # Here: what it imports takes a second, which the other commands needn't wait.
+    # Imported here: the import takes a second, which other commands needn't spend.
     from sinks.setup import Sinks
 
     found = preview_export(Sinks.of(load_settings(config)), export, dt.datetime.now(dt.UTC))
@@ -81,8 +81,9 @@ def json_schema(
 ) -> None:
     """Write JSON Schemas of table, stream and export files: editors complete and check by them.
 
-    They know the databases, tables and columns that there are: run it again when these change. A
-    file's first line names its schema: # yaml-language-server: $schema=.schema/export.json
+    They contain the databases, tables and columns of the installation: run it again when these
+    change. A file's first line names its schema: # yaml-language-server:
+    $schema=.schema/export.json
     """
     settings = load_settings(config)
     catalog = None if any_database else load_catalog(settings.tables)
@@ -91,7 +92,7 @@ def json_schema(
 
 
 def write_schemas(settings: Settings, catalog: Catalog | None, into: Path | None) -> list[Path]:
-    """Write the schema of each kind of file into one folder, or beside the files that there are."""
+    """Write the schema of each kind of file into one folder, or beside the existing definitions."""
     beside = {"table": settings.tables, "stream": settings.streams, "export": settings.exports}
     locations = None if catalog is None else load_locations(settings)
     paths = []
@@ -124,6 +125,6 @@ def _grid(section: SummarySection) -> Table:
     for place in range(len(section.rows[0])):
         grid.add_column(style="cyan" if place == 0 else None, overflow="fold")
     for row in section.rows:
-        # Text, not markup: a header may hold brackets.
+        # Text, not markup: a header may contain brackets.
         grid.add_row(*(Text(cell) for cell in row))
     return grid

@@ -1,4 +1,4 @@
-"""Commands that look at files only: no broker, no registry, nothing is changed."""
+"""Commands that read files only: they need no broker and no registry, and change nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sinks.service.definitions import Invalid, validate_definitions
 __all__ = ["validate", "verify"]
 
 NOT_AS_RECORDED = 1
-"""Exit code of `verify` where a drop isn't what its manifest says."""
+"""Exit code of `verify` if a drop differs from its manifest."""
 
 
 def verify(

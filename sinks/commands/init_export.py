@@ -1,4 +1,4 @@
-"""The command that begins an export: it asks what the reference page asks, and writes the YAML."""
+"""The command that begins an export: it asks the reference page's questions and writes the YAML."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _BY_FIELD = {question.field: question for question in QUESTIONS}
 
 
 def _flag(field: str) -> Any:
-    """The option that answers a question."""
+    """Return the option that answers a question."""
     text = _BY_FIELD[field].text
     return typer.Option(flag_of(field), help=f"{text[:1].upper()}{text[1:]}.", show_default=False)
 
@@ -66,7 +66,7 @@ def init_export(
 ) -> None:
     """Write an export's definition: asks for what no flag says, and shows its summary.
 
-    Without a terminal the flags must say it all. A file that is there is never written over.
+    Without a terminal, flags must answer every question. An existing file is never overwritten.
     """
     given = _answers(locals())
     settings = load_settings(config)
@@ -93,7 +93,10 @@ def _show(path: Path, export: Export, as_json: bool, requested_before: bool) -> 
 
 
 def _answers(arguments: Mapping[str, Any]) -> dict[str, Answer]:
-    """The answers among the arguments of the command, by field: a flag's argument has its name."""
+    """Return the answers among the command's arguments, by field.
+
+    An argument has its flag's name.
+    """
     by_flag = {f"--{name.strip('_').replace('_', '-')}": value for name, value in arguments.items()}
     given = {field: by_flag[flag_of(field)] for field in _BY_FIELD}
     return {
@@ -104,13 +107,13 @@ def _answers(arguments: Mapping[str, Any]) -> dict[str, Answer]:
 
 
 class OnTerminal(Interviewer):
-    """Asks whoever sits at the terminal; choices may be given by their number."""
+    """Asks questions on the terminal; a choice may be given by its number."""
 
     def __init__(self) -> None:
         self._step = ""
 
     def ask(self, question: Question, offer: Offer, default: str | None) -> Answer | None:
-        """Print the step where it begins, the choices, and read a line."""
+        """Print the step at its beginning and the choices, and read a line."""
         if question.step != self._step:
             self._step = question.step
             typer.secho(f"\n{question.step}", bold=True)
@@ -128,13 +131,13 @@ class OnTerminal(Interviewer):
         return tuple(names) if question.several else _choice(line, list(offer))
 
     def refuse(self, faults: Iterable[Fault]) -> None:
-        """Print what is wrong."""
+        """Print the faults of an answer."""
         for fault in faults:
             typer.secho(f"{fault.what}; {fault.hint}".removesuffix("; "), fg=typer.colors.RED)
 
 
 def _choice(text: str, offered: list[str]) -> str:
-    """The choice that a number stands for (a column's header may follow it), or the text itself."""
+    """Return the choice for a number (a column's header may follow it), or else the text itself."""
     number, equals, header = text.partition("=")
     if number.isdigit() and 0 < int(number) <= len(offered):
         return f"{offered[int(number) - 1]}{equals}{header}"

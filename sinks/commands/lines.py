@@ -1,4 +1,4 @@
-"""What commands say of a close to people: in a line, or in some."""
+"""Text about closes for people, in one line or several."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["close_line", "history_lines"]
 
 
 def close_line(export: str, instant: dt.datetime, drop: DropRecord | None) -> str:
-    """Return a close in a line: window, file, rows, bytes, checksum, warnings."""
+    """Return a close in one line: window, file, rows, bytes, checksum, warnings."""
     when = f"{export}  {stamp(instant)}"
     if drop is None:
         return f"{when}  begun, not finished: `deltadrop sweep` finishes it"
@@ -25,7 +25,7 @@ def close_line(export: str, instant: dt.datetime, drop: DropRecord | None) -> st
 
 
 def history_lines(entry: HistoryEntry) -> Iterator[str]:
-    """Yield all that is recorded of a close."""
+    """Yield everything that is recorded of a close."""
     held, released = entry.held, entry.released
     if entry.outcome is None and held and not released:
         size = f"{counted(held.rows, 'row')}  {counted(held.size, 'byte')}"

@@ -1,4 +1,4 @@
-"""The command that tries a location before a night depends on it."""
+"""The command `check-location`, which tests a location before drops are delivered to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def check_location(
 ) -> None:
     """Go through a delivery step by step, with a small file that is removed again.
 
-    Exits with 0 if all steps went well, 1 if one failed, which it names with the reason.
+    Exits with 0 if all steps succeeded, 1 if one failed; the output names the step and the reason.
     """
     settings = load_settings(config)
     check, error = try_location(settings, name, (lambda _: None) if as_json else _show)

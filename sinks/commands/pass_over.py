@@ -26,9 +26,9 @@ def pass_over(
 ) -> None:
     """Let a partition that is set aside go on without the offsets that can't be read, for good.
 
-    They count as stored for all exports, and as lost in their manifests. Only what a partition is
-    set aside for can be passed over, and nothing that is stored. Safe to run again. Exits with 0 if
-    it is passed over, 2 if it can't be.
+    They count as stored for all exports, and as lost in their manifests. Only the offsets for which
+    the partition is set aside can be passed over, and no stored ones. Safe to run again. Exits with
+    0 if they are passed over, 2 if they can't be.
     """
     why = read_reason(reason)
     sinks = Sinks.of(load_settings(config))

@@ -34,9 +34,9 @@ def redrop(
 ) -> None:
     """Make a drop again from what its close decided, and deliver it again where it is missing.
 
-    It has the same bytes. Where people were deleted or a rule was mended since, or today's
-    definition gives others, it becomes a numbered revision with its reason. Exits with 0 if it is
-    there, 1 if it can't be made or delivered, 3 if its close is held.
+    It has the same bytes. It becomes a numbered revision, with its reason, if people were deleted
+    or a rule was corrected since, or if today's definition gives other bytes. Exits with 0 if the
+    drop is delivered, 1 if it can't be made or delivered, 3 if its close is held.
     """
     sinks = Sinks.of(load_settings(config))
     instant = read_instant(close)

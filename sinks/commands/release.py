@@ -42,12 +42,13 @@ def release(
 ) -> None:
     """Send a drop that is held, and record why; with the same bytes as it was made.
 
-    What a guard rail held goes as it is. What is held because offsets of its window are lost goes
-    only with --accept-loss, and its manifest names them. Safe to run again: a drop that was sent
-    stays as it is. Exits with 0 if it was sent, 3 if it is held still, 1 if it failed.
+    A drop that a guard rail held is sent as it is. A drop that is held because offsets of its
+    window are lost needs --accept-loss, and its manifest names these offsets. Safe to run again: a
+    drop that was sent stays as it is. Exits with 0 if it was sent, 3 if it is still held, 1 if it
+    failed.
 
-    With --show nothing is sent: its lines as they would be go to stdout, what is to be said about
-    them to stderr. Nothing is shown of people whose deletion was recorded since.
+    With --show nothing is sent: the drop's first ten lines go to stdout, remarks about them to
+    stderr. Nothing is shown of people whose deletion was recorded since.
     """
     sinks = Sinks.of(load_settings(config))
     instant = read_instant(close)
@@ -84,7 +85,7 @@ def _show(
 
 
 def read_instant(text: str) -> dt.datetime:
-    """Read a close's instant: as `history` shows it, or in ISO 8601 with zone."""
+    """Return a close's instant from text: as `history` shows it, or in ISO 8601 with zone."""
     for read in (parse_stamp, parse_zoned):
         with suppress(ValueError):
             return read(text)
@@ -93,7 +94,7 @@ def read_instant(text: str) -> dt.datetime:
 
 
 def read_reason(text: str, purpose: str = "it's in the manifest") -> str:
-    """Read a reason: one line of text. purpose: where it is shown."""
+    """Return a reason from text, which must be one line. purpose: where the reason is shown."""
     reason = " ".join(text.split())
     if not reason:
         hint = f"say who decided it and why: {purpose}"

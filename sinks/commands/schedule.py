@@ -30,7 +30,7 @@ __all__ = ["schedule", "serve"]
 log = structlog.get_logger(__name__)
 
 _WAIT_WITHIN_A_CLOSE: Final = 2.0
-"""Seconds that a close waits for the workers; then the others have their turn."""
+"""Seconds that a close waits for the workers before the scheduler turns to the other exports."""
 _LOOK_SECONDS: Final = 0.25
 
 
@@ -39,9 +39,9 @@ def schedule(
 ) -> None:
     """Run closes as they fall due, those that were missed first, until SIGTERM.
 
-    Several may run, also on several machines: one works, the others stand by. What it does goes to
+    Several schedulers may run, also on several machines: one works, the others stand by. Logs go to
     stderr: as JSON lines, or as text on a terminal. Exits with 0 after SIGTERM, when the close
-    under way is finished; 2 for wrong definitions. Metrics and health are served where
+    under way is finished; 2 for wrong definitions. Metrics and health are served if
     `observe.schedule_port` is set.
     """
     serve(load_settings(config), Sinks.of)
@@ -54,7 +54,7 @@ def serve(
 ) -> None:
     """Run a scheduler over an installation until SIGTERM or SIGINT.
 
-    make: the parts of the installation.
+    make: makes the parts of the installation.
     """
     stop = _Signals()
     own = waiting(settings, min(settings.close.wait_seconds, _WAIT_WITHIN_A_CLOSE))
@@ -86,7 +86,7 @@ def serve(
 
 
 class _Signals:
-    """Asked to leave by SIGTERM or SIGINT."""
+    """A `Stop` that SIGTERM and SIGINT request."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -94,7 +94,7 @@ class _Signals:
             signal.signal(number, self._leave)
 
     def wait(self, seconds: float) -> None:
-        """See Stop.wait. In steps: a sleep goes on after a signal's handler (PEP 475)."""
+        """See Stop.wait. Sleeps in steps: a sleep continues after a signal's handler (PEP 475)."""
         until = time.monotonic() + seconds
         while not self.requested and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, _LOOK_SECONDS))

@@ -1,4 +1,4 @@
-"""Commands that look at closes: what is due, and what was closed. They change nothing."""
+"""Commands that show closes, due and recorded. They change nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def history(
 ) -> None:
     """Show what was closed, newest last: window, file, rows, holds, releases and revisions.
 
-    Exports that aren't defined any more are shown, too.
+    Exports that are no longer defined are shown, too.
     """
     installation = Installation.of(load_settings(config))
     unreadable: list[LedgerError] = []
@@ -51,9 +51,9 @@ def status(
 ) -> None:
     """Show what is due, what it waits for or what holds it, and what settles that.
 
-    Exits with 1 if Kafka couldn't be asked: what the ledger knows is shown all the same.
+    Exits with 1 if Kafka can't be reached; what the ledger has is shown in any case.
     """
-    # Here: what they import (Kafka's client, reports) isn't needed by `history`.
+    # Imported here: `history` needs neither Kafka's client nor reports.
     from sinks.commands.status_text import status_text
     from sinks.service.status import status_of
 

@@ -1,4 +1,4 @@
-"""A status as people read it: trouble first, then what is due, then the rest; all on one screen."""
+"""The text of a status: trouble first, then what is due, then the rest; all on one screen."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from sinks.wording import counted
 __all__ = ["status_text"]
 
 _LATELY: Final = dt.timedelta(days=7)
-"""How long it is told what was passed over; `--partitions` tells all of it."""
+"""How long offsets that were passed over are shown; `--partitions` shows all of them."""
 
 
 def status_text(status: Status, now: dt.datetime, *, all_partitions: bool = False) -> str:
-    """Tell a status. all_partitions: list those too whose events are all stored."""
+    """Return a status as text. all_partitions: also list partitions whose events are all stored."""
     exports = sorted(status.exports, key=lambda export: (not export.is_in_trouble, not export.due))
     width = max((len(export.export) for export in exports), default=0)
     lines = [_headline(status, now), "", *_of_disk(status.disk)]
@@ -102,7 +102,7 @@ def _of_set_aside(aside: Sequence[SetAsideStatus]) -> Iterator[str]:
 def _of_passed_over(
     partitions: Sequence[PartitionStatus], now: dt.datetime, all_of_them: bool
 ) -> Iterator[str]:
-    """What was passed over lately, or ever."""
+    """Yield lines on offsets that were passed over: lately, or ever."""
     for partition in partitions:
         for over in partition.passed_over:
             if all_of_them or now - dt.datetime.fromisoformat(over.at) < _LATELY:

@@ -15,7 +15,7 @@ from sinks.setup import Sinks
 __all__ = ["sweep"]
 
 NOT_ALL: Final = 3
-"""Exit code where something could not be finished yet; what is said tells what, and why."""
+"""Exit code if something could not be finished yet; the output says what, and why."""
 
 
 def sweep(
@@ -24,9 +24,9 @@ def sweep(
 ) -> None:
     """Finish what killed runs have left half done, and remove what they left lying about.
 
-    Closes, revisions and deliveries that were begun get the bytes that they were to have; nothing
-    new is begun, and what is held waits. Safe to run at any time. Exits with 0 if all is finished,
-    3 if something is left for the next sweep.
+    Unfinished closes, revisions and deliveries get the bytes that were decided for them. Nothing
+    new is begun, and held drops stay held. Safe to run at any time. Exits with 0 if all is
+    finished, 3 if something is left for the next sweep.
     """
     swept = sweep_half_steps(Sinks.of(load_settings(config)))
     typer.echo(json.dumps(swept.to_json(), indent=2) if as_json else str(swept))

@@ -17,7 +17,7 @@ from streams.setup import Streams
 __all__ = ["take_out"]
 
 NOT_ALL: Final = 3
-"""Exit code where a file of the partition can't be read at all."""
+"""Exit code if a file of the partition can't be read at all."""
 
 
 def take_out(
@@ -38,7 +38,7 @@ def take_out(
 
     They count as dead letters in every drop of which nothing was delivered yet; recorded drops
     stay. Rows that can be read are refused. Safe to run again. Exits with 0 if they are taken out,
-    2 if one is refused: then nothing is done; 3 if a file can't be read at all. With
+    2 if one is refused, and then nothing is done; 3 if a file can't be read at all. With
     --all-unreadable such files are read again from Kafka, while it has their events.
     """
     why = read_reason(reason or "", purpose="`deltadrop trace` tells it")

@@ -24,7 +24,7 @@ from sinks.setup import Sinks
 __all__ = ["trace"]
 
 NOT_FOUND = 1
-"""Exit code where nothing was found."""
+"""Exit code if nothing was found."""
 
 _EVENTS = 20
 
@@ -60,9 +60,9 @@ def trace(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell where an event, or those of a profile, went: drops, or the rule that kept it out.
+    """Show where an event, or those of a profile, went: drops, or the rule that left it out.
 
-    Of an event: its partition and files, and in each export its window, drop and line. Nothing
+    For an event: its partition and files, and in each export its window, drop and line. Nothing
     personal is shown. Exits with 0 if something was found, 1 if nothing.
     """
     of_profile = {"--database": database, "--export": export, "--close": close, "--last": last}
