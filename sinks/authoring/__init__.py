@@ -1,1 +1,1 @@
-"""For those who write exports: questions, summary, preview, reference and JSON Schemas."""
+"""Support for authors of exports: questions, summary, preview, reference and JSON Schemas."""

@@ -1,4 +1,4 @@
-"""An export definition in the making: answers by field, what is wrong with them, and its YAML."""
+"""A draft of an export's definition: answers by field, their faults, and the YAML."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from sinks.locations import Terms
 __all__ = ["Answer", "Draft", "write_definition"]
 
 Answer: TypeAlias = str | tuple[str, ...]
-"""One text, or several; a column with a header of its own is `COLUMN=HEADER`."""
+"""One text, or several; `COLUMN=HEADER` gives a column a header of its own."""
 
 _SOUND: Mapping[str, Any] = {
     "export": "x",
     "entity": "x",
     "schedule": {"at": "06:00", "time_zone": "UTC"},
 }
-"""Stands in for what isn't answered yet, so that what is can be checked."""
+"""Valid values for fields that aren't answered yet, so that the answers can be checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
     """Answers so far, by the field of the definition (`schedule.at`).
 
-    taken: the names of the exports that there are.
+    taken: the names of the existing exports.
     """
 
     catalog: Catalog
@@ -45,7 +45,7 @@ class Draft:
     answers: Mapping[str, Answer] = field(default_factory=dict)
 
     def text(self, name: str) -> str:
-        """Return an answer of one text; empty where there is none."""
+        """Return a field's answer of one text; empty without an answer."""
         found = self.answers.get(name, "")
         return found if isinstance(found, str) else ""
 
@@ -54,7 +54,7 @@ class Draft:
         return replace(self, answers={**self.answers, name: answer})
 
     def faults(self, name: str) -> list[Fault]:
-        """Say what is wrong with the answer to a field, beside the others that there are."""
+        """Return the faults of a field's answer, given the other answers."""
         marks = (f"field '{name}'", f"field '{name}[")
         return [fault for fault in self._all_faults() if fault.what.startswith(marks)]
 
@@ -64,7 +64,7 @@ class Draft:
         return not any(draft.faults(name) for name in answers)
 
     def data(self) -> dict[str, Any]:
-        """Return the definition's content, as its YAML will have it."""
+        """Return the definition's content for its YAML."""
         content: dict[str, Any] = {}
         for name, answer in self.answers.items():
             *around, last = name.split(".")
@@ -77,7 +77,7 @@ class Draft:
         return content
 
     def to_yaml(self, first_line: str) -> str:
-        """Return the file's text, fields in the order in which they were answered."""
+        """Return the file's text, with fields in the order of their answers."""
         lines = [first_line]
         for name, value in self.data().items():
             if name == "columns":
@@ -104,8 +104,10 @@ class Draft:
 
 
 def write_definition(draft: Draft, folder: Path, first_line: str) -> tuple[Path, Export]:
-    """Write a draft to a folder of definitions, where it is valid beside the others; never over a
-    file that is there. Raises DefinitionError, WrongInputError.
+    """Write a draft to a folder of definitions, if it is valid together with the others.
+
+    Raises WrongInputError if its file exists already (it is never overwritten), DefinitionError if
+    a definition in the folder is wrong.
     """
     path = folder / f"{draft.text('export')}.yaml"
     if path.exists():
@@ -119,7 +121,7 @@ def write_definition(draft: Draft, folder: Path, first_line: str) -> tuple[Path,
 
 
 def _proven(draft: Draft, folder: Path, name: str, text: str) -> Export:
-    """Read the definition beside the others, in a copy of their folder."""
+    """Read the definition together with the others, in a copy of their folder."""
     with tempfile.TemporaryDirectory() as scratch:
         for path in _definitions(folder):
             (Path(scratch) / path.name).write_bytes(path.read_bytes())

@@ -1,10 +1,9 @@
-"""JSON Schemas of the definitions' files, so that editors complete and check them while they are
-written.
+"""JSON Schemas of the definitions' files, by which editors complete and check them.
 
-Shapes come from the pydantic models, closed choices from where they are declared, and what an
-export's type, event and table allow from the export types. A schema refuses nothing that deltadrop
-accepts as documented; what needs several files or a calendar only deltadrop itself checks.
-Draft 7: what editors know.
+Shapes come from the pydantic models, and closed choices from their declarations. The choices that
+depend on an export's type, event and table come from the export types. A schema refuses nothing
+that deltadrop accepts as documented. Checks that need several files or a calendar are deltadrop's
+own. The schemas are draft 7, which editors support.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ JsonSchema: TypeAlias = dict[str, Any]
 """A JSON Schema, or a part of one."""
 
 KINDS_OF_FILES: Final = ("table", "stream", "export")
-"""What a definition's file can define; each has a schema of its own."""
+"""The kinds of definitions' files; each has a schema of its own."""
 
 _NAME: Final = "[A-Za-z_][A-Za-z0-9_]*"
 _LABEL: Final = "[A-Za-z0-9_-]+"
@@ -51,8 +50,10 @@ _LABEL: Final = "[A-Za-z0-9_-]+"
 def json_schemas(
     catalog: Catalog | None = None, locations: Collection[str] | None = None
 ) -> Mapping[str, JsonSchema]:
-    """Return the schema of each kind of file. With a catalog they know its databases, tables,
-    attributes and topics; without, those of any are possible; the same goes for locations.
+    """Return the schema of each kind of file.
+
+    With a catalog, the schemas contain its databases, tables, attributes and topics; without one,
+    they allow any. Locations are treated likewise.
     """
     return {
         "table": _table_schema(),
@@ -62,22 +63,22 @@ def json_schemas(
 
 
 def written(schema: JsonSchema) -> str:
-    """Return a schema as its file has it."""
+    """Return a schema as the text of its file."""
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 
 def schema_line(path: str) -> str:
-    """Return the first line of a definition's file: where its schema is, from the file's folder."""
+    """Return the first line of a definition's file: its schema's path, relative to the folder."""
     return f"# yaml-language-server: $schema={path}"
 
 
 class _Generator(GenerateJsonSchema):
     def field_title_should_be_set(self, schema: Any) -> bool:
-        return False  # a title that repeats the key
+        return False  # the title only repeats the key
 
 
 def _of_models(*models: type[BaseModel]) -> tuple[list[JsonSchema], JsonSchema]:
-    """A reference to each model's schema, and all definitions."""
+    """Return a reference to each model's schema, and all definitions."""
     references, whole = models_json_schema(
         [(model, "validation") for model in models], by_alias=True, schema_generator=_Generator
     )
@@ -150,7 +151,7 @@ def _export_schema(catalog: Catalog | None, locations: Collection[str] | None) -
 
 
 def _close_choices(defs: JsonSchema, catalog: Catalog | None) -> None:
-    """Write out the closed choices that the models check by function."""
+    """Add the closed choices that the models check by functions."""
     export = defs["ExportDefinition"]["properties"]
     export["type"] = {"enum": list(EXPORT_TYPES)}
     export["event"] = {
@@ -182,8 +183,8 @@ def _close_choices(defs: JsonSchema, catalog: Catalog | None) -> None:
 def _type_rules(
     export_type: ExportType, catalog: Catalog | None, defs: JsonSchema
 ) -> Iterator[JsonSchema]:
-    """What a type allows: its event types, a table or none; of each event type the source filter
-    and the columns.
+    """Yield what a type allows: its event types, and a table or none; for each event type, the
+    source filter and the columns.
     """
     subjects = (
         [({}, any_subject(export_type))] if catalog is None else _subjects(export_type, catalog)
@@ -214,12 +215,14 @@ def _type_rules(
 
 
 def _lacks(subject: Subject, increment: Increment) -> bool:
-    """Whether a database hasn't what an event type needs."""
+    """Whether a database lacks what an event type needs."""
     return increment.needs is not None and not WHY_MISSING[increment.needs][0](subject)
 
 
 def _subjects(export_type: ExportType, catalog: Catalog) -> list[tuple[dict[str, str], Subject]]:
-    """What exports of a type can be about in a catalog, and how a definition names it."""
+    """Return what exports of a type can be about in a catalog, each with the fields that name it in
+    a definition.
+    """
     if export_type.table is None:
         return [({"database": d.name}, Subject(d)) for d in catalog.databases.values()]
     return [
@@ -231,7 +234,7 @@ def _subjects(export_type: ExportType, catalog: Catalog) -> list[tuple[dict[str,
 
 
 def _names_of(columns: Iterable[Column]) -> JsonSchema:
-    """The names that a definition may give columns: their own, and their headers."""
+    """Return the names that a definition may use for columns: their own, and their headers."""
     names = _distinct(name for column in columns for name in (column.name, column.header))
     patterns = [_pattern(name) for name in names if any(part in name for part in PLACEHOLDERS)]
     closed: JsonSchema = {
@@ -253,7 +256,7 @@ def _choice_of(names: JsonSchema) -> JsonSchema:
 
 
 def _place(defs: JsonSchema, name: str, schema: JsonSchema) -> JsonSchema:
-    """Put a schema among the definitions, once, and refer to it."""
+    """Put a schema among the definitions, once, and return a reference to it."""
     name = next((known for known, definition in defs.items() if definition == schema), name)
     defs[name] = schema
     return {"$ref": f"#/$defs/{name}"}

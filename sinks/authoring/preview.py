@@ -1,8 +1,8 @@
-"""Ten lines of an export as they would come out now (SPEC §4 "Preview"), with nothing recorded.
+"""Ten lines of an export as they would come out now (SPEC §4 "Preview"); nothing is recorded.
 
-A preview is decided as a close is, but by what is stored alone (`stored`): neither Kafka nor the
-registry is asked. The window begins at the export's last close that was finished, or a day before
-now; it ends where coverage does, at the first hole.
+A preview is decided like a close, but from stored data only (`stored`): neither Kafka nor the
+registry is needed. The window begins at the export's last finished close, or else a day before now.
+It ends where coverage ends, at the first hole.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["LINES", "LookedAtSpan", "Preview", "preview_of"]
 
 @dataclass(frozen=True, slots=True)
 class LookedAtSpan(JsonResult):
-    """Offsets `[first, next)` of the export's own topic that were looked at."""
+    """Offsets `[first, next)` of the export's own topic that the preview read."""
 
     topic: str
     """The topic."""
@@ -39,21 +39,21 @@ class LookedAtSpan(JsonResult):
     first: int
     """Where the window begins."""
     next: int
-    """Where it ends: up to here the partition was looked at."""
+    """Where the window ends: the preview read the partition up to here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preview(JsonResult):
-    """What would come out."""
+    """The lines that would come out now."""
 
     export: str
     """The export."""
     window_start: str
     """Where the window begins, in the time zone of the export."""
     instant: str
-    """Where it would end: now."""
+    """Where the window would end: now."""
     stored_until: str | None
-    """When the last record that was looked at came to Kafka; null where there is none."""
+    """When the last record that the preview read came to Kafka; null without one."""
     text: str
     """The header and the first lines, as they would be written."""
     shown: int
@@ -61,13 +61,13 @@ class Preview(JsonResult):
     lines: int
     """How many lines there would be."""
     looked_at: tuple[LookedAtSpan, ...]
-    """What was looked at."""
+    """The offsets that the preview read."""
     remarks: tuple[str, ...]
-    """What isn't stored, and what a receiver would be warned of."""
+    """What isn't stored, and warnings that a receiver would get."""
 
     @property
     def notes(self) -> str:
-        """What is to be said beside the lines, for people."""
+        """The remarks beside the lines, for people."""
         since = f"since {self.window_start}"
         if self.stored_until is None:
             return "\n".join([f"nothing is stored {since}", *self.remarks])
@@ -79,8 +79,8 @@ class Preview(JsonResult):
 def preview_of(sinks: Sinks, export: Export, now: dt.datetime) -> Preview:
     """Return an export's preview at a moment; nothing is changed.
 
-    Raises HeldError where its topic was created again since the last close, or something of what is
-    stored can't be read.
+    Raises HeldError if the topic was created again since the last close, or if stored data can't be
+    read.
     """
     with foreseen(export.name, now):
         return _preview_of(sinks, export, now)
@@ -127,7 +127,7 @@ def _looked_at(intent: Intent) -> Iterator[LookedAtSpan]:
 
 
 def _stored_until(partitions: Partitions, intent: Intent, export: Export) -> str | None:
-    """When the last record of the window came to Kafka, as far as coverage records tell."""
+    """Return when the last record of the window came to Kafka, as far as coverage records show."""
     times = [
         appended[1]
         for choice in intent.choices
@@ -142,7 +142,7 @@ def _stored_until(partitions: Partitions, intent: Intent, export: Export) -> str
 
 
 def _bounds(intent: Intent, owner: TopicPartition) -> tuple[int, int]:
-    """The window's offsets of a partition; none of topics that only feed the state."""
+    """Return a partition's offsets in the window; none if its topic only feeds the state."""
     return intent.window.get(owner.topic, {}).get(owner.partition, (0, 0))
 
 
@@ -151,4 +151,4 @@ def _local(moment: dt.datetime, export: Export) -> str:
 
 
 def _nothing(_: Sequence[Lag]) -> None:
-    """Nothing is waited for."""
+    """Ignore lags: a preview doesn't wait."""

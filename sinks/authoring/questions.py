@@ -1,7 +1,7 @@
 """The questions that make an export, in the order of the reference page's steps 1 to 5.
 
-Each asks for one field of the definition and offers only what is possible with the answers before
-it on the customer's databases. A flag answers each of them too.
+Each question asks for one field of the definition. It offers only choices that are possible with
+the earlier answers on the customer's databases. Each can also be answered by a flag.
 """
 
 from __future__ import annotations
@@ -31,19 +31,18 @@ from sinks.rules.columns import Column, Subject
 __all__ = ["QUESTIONS", "Interviewer", "Offer", "Question", "flag_of", "interview"]
 
 Offer = Mapping[str, str]
-"""Valid choices, each with a word of explanation where it needs one."""
+"""Valid choices, with a short explanation where one is needed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """One question about a draft.
 
-    field: what it asks for, by its way in the definition.
-    offer: the valid choices; empty where any text may be right.
-    default: what holds without an answer, as it is told; None where there must be one.
-    kept: whether the default is written down, since the definition knows none.
-    applies: whether it is asked at all.
-    after: the field whose answer decides what it offers.
+    field: the field that it asks for, as a path in the definition. offer: the valid choices; empty
+    if any text may be right. default: the value used without an answer, as people read it; None if
+    an answer is required. is_written: whether the default is written to the file, as the definition
+    has no such default. applies: whether the question is asked at all. after: the field whose
+    answer decides the choices.
     """
 
     step: str
@@ -58,13 +57,13 @@ class Question:
 
 
 class Interviewer(Protocol):
-    """Puts questions to somebody."""
+    """Puts questions to a person."""
 
     def ask(self, question: Question, offer: Offer, default: str | None) -> Answer | None:
-        """Return the answer; None: the default."""
+        """Return the answer; None stands for the default."""
 
     def refuse(self, faults: Iterable[Fault]) -> None:
-        """Say what is wrong with the answer; the question comes again."""
+        """Show the faults of the answer; the same question follows again."""
 
 
 def flag_of(field: str) -> str:
@@ -80,10 +79,10 @@ def flag_of(field: str) -> str:
 
 
 def interview(draft: Draft, given: Mapping[str, Answer], asking: Interviewer | None) -> Draft:
-    """Return the draft with all answers: those given, and those that somebody gives.
+    """Return the draft with all answers: the given ones, and those that a person adds.
 
-    Raises WrongInputError with every answer that is given and wrong and, where there is nobody to
-    ask, with every one that is missing; and with what would be right.
+    asking: puts the questions; None if nobody can answer. Raises WrongInputError with every wrong
+    answer among the given ones and, if `asking` is None, every missing one; each with a hint.
     """
     faults: list[Fault] = []
     for question in QUESTIONS:
@@ -118,7 +117,7 @@ def _answered(question: Question, draft: Draft, asking: Interviewer) -> Draft:
 
 
 def _wrong(question: Question, draft: Draft) -> list[Fault]:
-    """What is wrong with an answer, told of its flag instead of its field."""
+    """Return the faults of an answer, with its flag in place of its field."""
     return [
         Fault(flag_of(question.field), fault.what.partition(": ")[2], fault.hint)
         for fault in draft.faults(question.field)
@@ -182,7 +181,7 @@ def _events(draft: Draft) -> Offer:
 
 
 def _only(offer: Callable[[Draft], Offer]) -> Callable[[Draft], str | None]:
-    """The only choice there is, as the default; none where there are several."""
+    """Return a function for the default: the only choice, or None if there are several."""
 
     def only(draft: Draft) -> str | None:
         names = list(offer(draft))
@@ -206,7 +205,7 @@ def _sources(_: Draft) -> Offer:
 
 
 def _on_offer(draft: Draft) -> tuple[Column, ...]:
-    """All columns that the export can have; none while it isn't known what it is about."""
+    """Return all columns that the export can have; none before its subject is known."""
     export_type = _type(draft)
     database = draft.catalog.databases.get(draft.text("database"))
     increment = export_type.increments.get(draft.text("event")) if export_type else None
@@ -230,7 +229,9 @@ def _all_columns(draft: Draft) -> str:
 
 
 def _has(kind: AttributeType) -> Callable[[Draft], bool]:
-    """Whether a chosen column is of a type: other formats count for nothing (the page's step 4)."""
+    """Return a function: whether a chosen column has this type. Formats of other types aren't used
+    (the reference page's step 4).
+    """
 
     def has(draft: Draft) -> bool:
         chosen = {name.partition("=")[0] for name in draft.answers.get("columns", ())}

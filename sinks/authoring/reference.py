@@ -1,8 +1,8 @@
-"""What the export types have to offer on any database: the reference that documentation prints.
+"""The columns of the export types on any database: the reference that documentation prints.
 
-The declarations (`types`) give the columns of a given database. Here they are asked with a database
-and tables whose names are placeholders, so that their columns come out as `<attribute>` or
-`subscription-<name>`. Documentation and the editors' schemas are made from these.
+The declarations (`types`) give the columns of a given database. Here the database and its tables
+have placeholders as names, so that columns come out as `<attribute>` or `subscription-<name>`.
+Documentation and the editors' schemas are made from these columns.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from sinks.rules.columns import Column, Origin, Subject
 __all__ = ["PLACEHOLDERS", "any_subject", "columns_of", "types_reference"]
 
 PLACEHOLDERS: Final = ("<attribute>", "<name>")
-"""Stand for the name of any attribute, and of any subscription or segmentation."""
+"""Placeholders for the name of any attribute, and of any subscription or segmentation."""
 
 _ATTRIBUTE, _NAME = PLACEHOLDERS
 
 
 def any_subject(export_type: ExportType) -> Subject:
-    """Return what an export of this type is about, with all that a database can have."""
-    # Not validated: placeholders aren't names that a definition could have.
+    """Return the subject of an export of this type, with everything that a database can have."""
+    # Not validated: a definition can't have placeholders as names.
     attribute = AttributeDefinition.model_construct(name=_ATTRIBUTE, type=AttributeType.STRING)
     segmentation = SegmentationDefinition.model_construct(name=_NAME, kind=SegmentationKind.SIMPLE)
     database = DatabaseDefinition.model_construct(
@@ -57,12 +57,12 @@ def any_subject(export_type: ExportType) -> Subject:
 
 
 def columns_of(export_type: ExportType, increment: Increment) -> tuple[Column, ...]:
-    """Return the columns on offer on any database, placeholders in their names."""
+    """Return the columns that any database can offer, with placeholders in their names."""
     return columns_on_offer(export_type, increment, any_subject(export_type))
 
 
 def types_reference() -> str:
-    """Return the types, their event types and columns, and what each value is, in Markdown."""
+    """Return types, event types, columns and the meaning of each value, in Markdown."""
     alike: dict[str, list[str]] = defaultdict(list)
     for export_type in EXPORT_TYPES.values():
         alike["\n".join(_type_parts(export_type))].append(export_type.name)
@@ -95,7 +95,7 @@ def _type_parts(export_type: ExportType) -> Iterator[str]:
 
 
 def _by_columns(export_type: ExportType) -> Iterator[tuple[tuple[Column, ...], list[str]]]:
-    """Event types that have the same columns, together."""
+    """Yield groups of event types with the same columns."""
     named = {
         event: columns_of(export_type, increment)
         for event, increment in export_type.increments.items()

@@ -1,8 +1,8 @@
-"""Decide a drop by what is stored alone: no server is asked, nothing is waited for or recorded.
+"""Decide a drop from stored data only: no server is called, and nothing is waited for or recorded.
 
-These stand in for the parts that `intent.Intentions` decides a close with: cuts come from coverage
-and files (`StoredCuts`), coverage is taken as it is (`AsCovered`), and the intent is not written
-(`Unrecorded`).
+The classes replace the parts with which `intent.Intentions` decides a close: cuts come from
+coverage and files (`StoredCuts`), coverage is used as it is (`AsCovered`), and the intent is not
+written (`Unrecorded`).
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ _NOWHERE: Final = (1 << 63) - 1
 
 
 class Unrecorded(Ledger):
-    """The ledger, to be read only; a close that isn't finished counts as not begun."""
+    """A ledger that is only read; a close that isn't finished counts as not begun."""
 
     def record_intent(self, intent: Intent) -> Intent:
-        """Return it, and write nothing."""
+        """Return the intent without writing it."""
         return intent
 
     def claim(self, export: str, previous: dt.datetime | None, instant: dt.datetime) -> dt.datetime:
-        """Let it follow, and write nothing."""
+        """Return the instant without writing the claim."""
         return instant
 
     def closes(self, export: str) -> Iterator[dt.datetime]:
-        """Yield the instants of the closes that were finished."""
+        """Yield the instants of the finished closes."""
         yield from (at for at in super().closes(export) if self.outcome(export, at) is not None)
 
 
 class AsCovered(Completeness):
-    """Coverage as it is: nothing is mended or waited for, and what is missing is remarked."""
+    """Coverage as it is: nothing is repaired or waited for; missing offsets become remarks."""
 
     def __init__(self, streams: Streams) -> None:
         super().__init__(
@@ -63,7 +63,7 @@ class AsCovered(Completeness):
     def prove(
         self, needs: Sequence[Need], *, progress: Callable[[Sequence[Lag]], None]
     ) -> tuple[Choice, ...]:
-        """Return for each need what there is."""
+        """Return the stored files for each need."""
         chosen = [self._choose(self._bounded(need)) for need in needs]
         self.remarks += [
             _remark(choice.partition, hole) for choice in chosen for hole in choice.tiling.holes
@@ -71,11 +71,11 @@ class AsCovered(Completeness):
         return tuple(Choice(choice.partition, choice.tiling) for choice in chosen)
 
     def refuse_lost(self, window: Sequence[Span], choices: Sequence[Choice], export: str) -> None:
-        """Refuse nothing: what is missing is remarked."""
+        """Do nothing: missing offsets are remarks."""
 
 
 class StoredCuts(Cuts):
-    """Cuts as recorded, else by what is stored; the one at `now` is where coverage ends."""
+    """Recorded cuts, else cuts from stored data. The cut at `now` is the end of coverage."""
 
     def __init__(self, sinks: Sinks, now: dt.datetime) -> None:
         streams = sinks.streams
@@ -88,14 +88,14 @@ class StoredCuts(Cuts):
         self._starts: dict[str, TopicCut] = {}
 
     def take(self, topics: Sequence[str], instant: dt.datetime) -> dict[str, TopicCut]:
-        """Return the topics' cuts, without recording any; the start's is to be taken first."""
+        """Return the topics' cuts without recording any; take the window's start first."""
         if instant == self._now:
             return {name: self._end(self._starts[name]) for name in topics}
         self._starts = {name: self._start(name, instant) for name in topics}
         return self._starts
 
     def since(self, cut: TopicCut, appended_at: int) -> tuple[Beginning, ...]:
-        """See Cuts.since: by what is stored; what isn't may still be in Kafka."""
+        """See Cuts.since; from stored data. Other records may still be in Kafka."""
         found = self.stored_since(cut, appended_at)
         return tuple(replace(choice, is_cut_short=False) for choice in found)
 
@@ -109,7 +109,7 @@ class StoredCuts(Cuts):
         return TopicCut(topic, topic_id, instant, offsets)
 
     def _start_of(self, owner: TopicPartition, instant: dt.datetime) -> int:
-        """The first stored offset that isn't before an instant."""
+        """Return the first stored offset that isn't before an instant."""
         end = self._furthest(owner, 0)
         start = self.times.stored(owner, milliseconds(instant), end)
         begin = min((path.first for path in self._partitions.coverage(owner)), default=0)
@@ -125,7 +125,7 @@ class StoredCuts(Cuts):
         return TopicCut(start.topic, topic_id, self._now, ends)
 
     def _end_of(self, span: Span) -> int:
-        """The first offset after a start that no coverage holds."""
+        """Return the first offset, from the span's first on, that no coverage record holds."""
         owner, first = span.partition, span.first
         end = self._furthest(owner, first)
         chosen = self._partitions.choose(owner, first, end, self._fingerprints(owner.topic))
@@ -144,7 +144,7 @@ class StoredCuts(Cuts):
         return [TopicPartition(topic, topic_id, number) for number in range(count)]
 
     def _incarnation(self, topic: str) -> UUID:
-        """The UUID of the topic that was stored last, if it was created again."""
+        """Return the UUID of the topic; of several, the one with the newest records."""
         stored = self._partitions.partitions_of(topic)
         if not stored:
             return UUID(int=0)
@@ -166,7 +166,7 @@ class StoredCuts(Cuts):
 
 
 def _fingerprints(streams: Streams) -> Callable[[str], Mapping[str, Fingerprint]]:
-    """How the built-in streams of a topic are defined now."""
+    """Return a function for the current fingerprints of a topic's built-in streams."""
     return lambda topic: {stream.name: stream.fingerprint for stream in streams.streams[topic]}
 
 

@@ -1,7 +1,7 @@
-"""What an export is, told back before it starts (SPEC §4 "Summary"; the reference page's step 5).
+"""The summary of an export before it starts (SPEC §4 "Summary"; the reference page's step 5).
 
 Four sections: general data, target group (with the reminder that activities are of active campaigns
-only), data, parameters. Nothing is looked up but the definition and the table it is about.
+only), data, parameters. Only the definition and its table are read.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _KIND_NAMES = {
     CampaignKind.AB_TEST: "A/B test",
 }
 _WIDTH: Final = 100
-"""Characters of a plain line; a text that needs more goes on below itself."""
+"""Characters of a plain line; a longer text continues indented on the next line."""
 _RUNNING = (CampaignKind.SCENARIZED, CampaignKind.TRANSACTIONAL)
-"""Kinds that are active until they are finished; the others count from when they were sent."""
+"""Campaign kinds that are active until they are finished; others count from their sending."""
 
 
 @dataclass(frozen=True, slots=True)
 class General(JsonResult):
-    """Which export it is, and of which tables."""
+    """The export, and its tables."""
 
     name: str
     """The export."""
@@ -70,9 +70,9 @@ class Target(JsonResult):
     increment: str
     """What makes a line."""
     sources: tuple[str, ...] | None
-    """The sources that its filter lets pass; null for all of them."""
+    """The sources that its filter accepts; null for all of them."""
     reminder: str | None
-    """Which campaigns count, of exports of activities."""
+    """For exports of activities: which campaigns count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Field(JsonResult):
     type: str
     """Its type."""
     origin: str
-    """Whose value it has."""
+    """The origin of its value."""
     personal: bool
     """Whether it is personal."""
 
@@ -110,7 +110,7 @@ class Parameters(JsonResult):
     formats: tuple[Format, ...]
     """How values are written."""
     separator: str
-    """What stands between two fields."""
+    """The text between two fields."""
     compression: str
     """The compression of the file."""
     file_name: str
@@ -120,9 +120,9 @@ class Parameters(JsonResult):
     next_inner_file: str | None
     """The name of the file in the next archive; null without one."""
     locations: tuple[str, ...]
-    """Where it is delivered."""
+    """The locations that it is delivered to."""
     folder: str
-    """The folder there."""
+    """The folder at these locations."""
     at: str
     """The local hour of its closes."""
     time_zone: str
@@ -130,9 +130,9 @@ class Parameters(JsonResult):
     next_close: str
     """When it closes next."""
     when_empty: str
-    """What is delivered of a window without rows: a file with its header, or none."""
+    """What is delivered for a window without rows: a file with its header, or none."""
     recipients: tuple[str, ...]
-    """Who gets its reports by mail."""
+    """The mail addresses that get its reports."""
     deliver_by: str | None = None
     """The local hour at which its drop is late, if it has one."""
     guard_rails: dict[str, int] | None = None
@@ -141,7 +141,7 @@ class Parameters(JsonResult):
 
 @dataclass(frozen=True, slots=True)
 class SummarySection:
-    """A section as text: its title, and lines of a label and a text, or of several cells."""
+    """A section as text: its title, and lines. A line has a label and a text, or several cells."""
 
     title: str
     rows: tuple[tuple[str, ...], ...]
@@ -178,7 +178,7 @@ class Summary(JsonResult):
 
 
 def summary_of(export: Export, now: dt.datetime) -> Summary:
-    """Sum an export up; `now` decides which close and which file is its next."""
+    """Return an export's summary; `now` decides which close and which file are the next."""
     definition = export.definition
     return Summary(
         General(
@@ -230,7 +230,7 @@ def _parameters(export: Export, close: dt.datetime) -> Parameters:
 
 
 def _formats(export: Export) -> Iterator[Format]:
-    """The formats that count: of types that some field has (the reference page's step 4)."""
+    """Yield the formats in use: those of the fields' types (the reference page's step 4)."""
     formats = export.definition.formats
     written = {
         AttributeType.BOOLEAN: ("booleans", str(formats.boolean)),
@@ -245,7 +245,7 @@ def _formats(export: Export) -> Iterator[Format]:
 
 
 def _reminder(export: Export) -> str | None:
-    """Which campaigns count for exports of activities (SPEC §3 "Active campaigns only")."""
+    """Return which campaigns count, for exports of activities (SPEC §3 "Active campaigns only")."""
     if export.type.line is not Line.ACTIVITY:
         return None
     kinds = [
@@ -264,7 +264,7 @@ def _reminder(export: Export) -> str | None:
 
 
 def _channel(export: Export) -> Channel:
-    """The channel, as far as it tells which kinds of campaigns there are."""
+    """Return a channel by which the possible kinds of campaigns are known."""
     own = {Kind.EMAIL_ACTIVITY: Channel.EMAIL, Kind.SMS_ACTIVITY: Channel.SMS}
     return own.get(export.increment.kind, FILE_CHANNELS[0])
 
