@@ -1,7 +1,7 @@
-"""Reports: what came of each close, to those who should know (SPEC §4, *Report*).
+"""Reports: the result of each close, sent to its recipients (SPEC §4, *Report*).
 
-A report is kept in the store when it is made, created if absent, and each channel's sending is
-noted there: a run that is killed loses none, and one that can't send leaves it to the next.
+A report is stored when it is made, created if absent, and each channel's sending is recorded beside
+it. So a killed run loses no report, and what one run can't send, the next run sends.
 """
 
 from sinks.reports.channel import ReportChannel

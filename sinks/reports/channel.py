@@ -1,5 +1,5 @@
-"""The interface of channels that send reports, such as a mail server or a webhook, and what they
-share.
+"""The interface of channels that send reports, such as a mail server or a webhook, and functions
+that they share.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ class ReportChannel(Protocol):
 
 
 def trusting(ca_file: Path | None, setting: str) -> ssl.SSLContext:
-    """A TLS context that trusts the authorities in `ca_file`; without a file, those of the system.
+    """Return a TLS context that trusts the authorities in `ca_file`; without a file, those of the
+    system.
 
     setting: the file's setting, for errors. Raises UnreachableError if the file can't be used.
     """
@@ -84,11 +85,11 @@ def trusting(ca_file: Path | None, setting: str) -> ssl.SSLContext:
 
 @asynccontextmanager
 async def time_limit(seconds: float, *, where: str, hint: str) -> AsyncIterator[None]:
-    """Limit a whole sending, however often the server says something.
+    """Limit the duration of a whole sending, in seconds, however often the server sends something.
 
-    Time-outs of reads wouldn't do: a server that says a byte now and then would hold the closes for
-    ever. A name lookup ends by the system's own time-outs. Raises UnreachableError where it takes
-    longer. hint: which setting raises the limit.
+    Time-outs of single reads aren't enough: a server that sends a byte now and then would delay the
+    closes for ever. A name lookup ends only by the system's own time-outs. Raises UnreachableError
+    if the sending takes longer. hint: which setting raises the limit.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -109,13 +110,13 @@ def run_apart(sending: Coroutine[Any, Any, None]) -> None:
 
 
 def cause_of(error: BaseException) -> BaseException:
-    """What a client library's error comes from: an OSError where the network or TLS failed."""
+    """Return the origin of a client library's error: an OSError if the network or TLS failed."""
     while (cause := error.__cause__ or error.__context__) is not None and str(cause):
         error = cause
-        if isinstance(error, BaseExceptionGroup):  # of a host's several addresses
+        if isinstance(error, BaseExceptionGroup):  # one for each address of a host
             error = error.exceptions[0]
     if not isinstance(error, OSError) or isinstance(error, ssl.SSLError) or error.filename:
         return error
     number = error.errno or 0
-    # asyncio says "Connect call failed", whatever it was; errors of name lookup have other numbers.
+    # asyncio's text is always "Connect call failed". Errors of name lookup have other numbers.
     return OSError(number, os.strerror(number)) if number in errno.errorcode else error

@@ -1,7 +1,7 @@
 """Report mails over SMTP (RFC 5321): plain and HTML, with STARTTLS (RFC 3207) and login.
 
-Certificates are verified; where a server offers no STARTTLS although it is asked for, nothing is
-sent. Nothing else knows SMTP.
+Certificates are verified. If STARTTLS is configured and a server doesn't offer it, nothing is sent.
+Only this module uses SMTP.
 """
 
 from __future__ import annotations
@@ -47,35 +47,36 @@ __all__ = ["Mail", "message_of"]
 log = structlog.get_logger(__name__)
 
 _LONG_LINES: Final = policy.default.clone(max_line_length=300)
-"""A subject stays on one line: some readers show where it was folded. RFC 5322 allows 998."""
+"""Keeps a subject on one line: some readers show the folding. RFC 5322 allows 998 characters."""
 
 _FOR_GOOD: Final = 500
-"""From this code on (RFC 5321, 4.2.1)."""
+"""Lowest code of a permanent refusal (RFC 5321, 4.2.1)."""
 
 _QUIT_SECONDS: Final = 2
-"""How long to wait for a server's goodbye."""
+"""Seconds to wait for a server's answer to QUIT."""
 
 _REFUSED: Final = "check `mail.sender` and the export's recipients"
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail server, as the settings' section `mail` describes it (`host` is there)."""
+    """The mail server of the settings' section `mail`; its `host` is set."""
 
     settings: MailSettings
 
     @property
     def name(self) -> str:
-        """See Channel.name."""
+        """See ReportChannel.name."""
         return "mail"
 
     def wants(self, report: Report) -> bool:
-        """See Channel.wants: an export without recipients has no mail."""
+        """See ReportChannel.wants: only if the report has recipients."""
         return bool(report.recipients)
 
     def send(self, report: Report) -> None:
-        """See Channel.send. Where a server refuses some recipients and takes others, the log names
-        those it refused for good (5yz of RFC 5321, 4.2.1); those that it can't take now are told.
+        """See ReportChannel.send. If a server refuses some recipients, the log names those that it
+        refuses for good (5yz of RFC 5321, 4.2.1). Raises PartlySentError with those that it refuses
+        for now.
         """
         run_apart(self._send(report))
 
@@ -91,7 +92,7 @@ class Mail:
                 await self._connect(server)
                 refused = await self._hand_over(report, server)
         finally:
-            with suppress(OSError, SMTPException):  # it has the mail, or we have its refusal
+            with suppress(OSError, SMTPException):  # the mail is sent or refused by now
                 async with asyncio.timeout(_QUIT_SECONDS):
                     await server.quit()
             server.close()
@@ -118,7 +119,7 @@ class Mail:
     async def _connect(self, server: SMTP) -> None:
         own = self.settings
         try:
-            # It sends an address where our name isn't qualified (RFC 5321, 4.1.4).
+            # This gives an address if our name isn't qualified (RFC 5321, 4.1.4).
             name = await asyncio.to_thread(lambda: smtplib.SMTP().local_hostname)
             await server.connect(local_hostname=name)
             if own.username is not None:
@@ -132,9 +133,10 @@ class Mail:
             ) from error
 
     async def _hand_over(self, report: Report, server: SMTP) -> Mapping[str, SMTPResponse]:
-        """Send a report's mail; return the recipients that are refused, and how.
+        """Send a report's mail; return the refused recipients, with the server's answers.
 
-        Raises RefusedError where all are refused for good, ReportError where the mail is.
+        Raises RefusedError if all are refused for good, ReportError if the mail is refused, and
+        UnreachableError if the connection fails.
         """
         message, sender = message_of(report, self.settings.sender), self.settings.sender
         is_international = not f"{sender}{report.recipients}".isascii()  # RFC 6531
@@ -165,7 +167,7 @@ class Mail:
                 where=self._where,
                 hint="it is tried again",
             ) from error
-        except (SMTPException, ValueError) as error:  # of an address, too
+        except (SMTPException, ValueError) as error:  # an address can be wrong, too
             raise ReportError(
                 f"the mail server refuses it: {_answer_of(error)}",
                 where=f"report {report.id}",
@@ -175,8 +177,8 @@ class Mail:
 
 
 def message_of(report: Report, sender: str) -> EmailMessage:
-    """Write a report's mail. Its Message-ID is the report's, so that a mail that is sent twice can
-    be known as one (RFC 5322, 3.6.4).
+    """Return a report's mail. Its Message-ID is made of the report's id, so that a mail that is
+    sent twice can be recognised (RFC 5322, 3.6.4).
     """
     message = EmailMessage(policy=_LONG_LINES)
     message["Subject"] = subject(report)
@@ -195,7 +197,7 @@ def _hint(error: BaseException) -> str:
         return "its certificate isn't trusted: name its authority in `mail.ca_file`"
     if isinstance(error, SMTPAuthenticationError):
         return "check `mail.username` and DELTADROP_MAIL__PASSWORD or `mail.password_file`"
-    if type(error) is SMTPException:  # aiosmtplib has no other for what a server doesn't offer
+    if type(error) is SMTPException:  # aiosmtplib's error for an extension that the server lacks
         return "check `mail.security` and `mail.port`; nothing is sent in the clear"
     if isinstance(error, OSError) and error.filename is not None:
         return "check `mail.password_file`"

@@ -1,4 +1,4 @@
-"""Names of the outbox's files: reports, what became of them, and why a channel can't send."""
+"""Names of the outbox's files: reports, notes of sendings, and reasons why a channel can't send."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Word: TypeAlias = Annotated[str, NamePart("[^/.]+")]
 
 @dataclass(frozen=True, slots=True, order=True)
 class ReportPath(StoredPath):
-    """Name of a report. report: its kind, with its revision, and of trouble a digest of it."""
+    """Name of a report. report: its kind, its revision and, for trouble, a digest of the cause."""
 
     TEMPLATE: ClassVar = "reports/{export}/{instant}/{report}.json"
     WHAT: ClassVar = "a report"
@@ -31,7 +31,7 @@ class ReportPath(StoredPath):
 
     @classmethod
     def of_id(cls, report_id: str) -> ReportPath:
-        """Name the report of an identifier."""
+        """Return the name of the report with this identifier."""
         return cls.parse(f"reports/{report_id}.json")
 
     def is_of(self, kind: str) -> bool:
@@ -53,7 +53,7 @@ class SentPath(StoredPath):
 
     @classmethod
     def of(cls, report: ReportPath, channel: str) -> SentPath:
-        """Name the note of a report."""
+        """Return the name of a report's note."""
         return cls(report.export, report.instant, report.report, channel)
 
     @property
@@ -64,7 +64,7 @@ class SentPath(StoredPath):
 
 @dataclass(frozen=True, slots=True, order=True)
 class LeftPath(StoredPath):
-    """Name of the list of recipients who still have to get a report that others have."""
+    """Name of the list of recipients who don't have a report yet, while others have it."""
 
     TEMPLATE: ClassVar = "reports/{export}/{instant}/{report}.{channel}.left"
     WHAT: ClassVar = "a list of recipients"
@@ -76,13 +76,13 @@ class LeftPath(StoredPath):
 
     @classmethod
     def of(cls, report: ReportPath, channel: str) -> LeftPath:
-        """Name the list of a report."""
+        """Return the name of a report's list."""
         return cls(report.export, report.instant, report.report, channel)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class TroublePath(StoredPath):
-    """Name of the file that says why a channel can't send."""
+    """Name of the file with the reason why a channel can't send."""
 
     TEMPLATE: ClassVar = "reports/{channel}.trouble.json"
     WHAT: ClassVar = "a channel's trouble"
@@ -92,7 +92,7 @@ class TroublePath(StoredPath):
 
 @dataclass(frozen=True, slots=True, order=True)
 class SincePath(StoredPath):
-    """Name of the file that says since when reports are made."""
+    """Name of the file with the moment since which reports are made."""
 
     TEMPLATE: ClassVar = "reports/since.json"
     WHAT: ClassVar = "the beginning of reports"

@@ -1,8 +1,9 @@
-"""Reports in the store, and which channel has sent which.
+"""Reports in the store, with a note for each channel that has sent one.
 
-A report is created if absent, so that there is one for an outcome however often it is made. When a
-channel has sent it, a note of that is created. What has no such note is sent by the next run: where
-some recipients have it, to those who are listed. Another file says why a channel can't send.
+A report is created if absent, so there is one for an outcome, however often it is made. A channel's
+note is created when it has sent the report; without a note, the next run sends it. If only some
+recipients have the report, a list names the others. One more file has the reason why a channel
+can't send.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ __all__ = ["Outbox", "PendingReport", "latest_trouble"]
 log = structlog.get_logger(__name__)
 
 _DAY_SECONDS: Final = 86_400
-_TRIED_DAYS: Final = 7  # then a report is old news, and the log says that it wasn't sent
+_TRIED_DAYS: Final = 7  # after that a report is old news; the log says that it wasn't sent
 _RETAINED_DAYS: Final = 90
 
 
@@ -59,36 +60,38 @@ class PendingReport:
 
 
 class Outbox:
-    """What is told, and what is still to be sent."""
+    """Stored reports, and their sending by channels."""
 
     def __init__(self, store: Store, channels: Sequence[ReportChannel]) -> None:
         self._store = store
         self._channels = channels
 
     def since(self, now: datetime) -> datetime:
-        """Since when reports are made: what was closed before, by an older version, is history."""
+        """Return the moment since which reports are made. Closes from before it, by an older
+        version, aren't reported.
+        """
         name = str(SincePath())
         self._store.create(name, json.dumps(now.isoformat()).encode())
         return datetime.fromisoformat(json.loads(self._store.read(name)))
 
     def put(self, report: Report) -> bool:
-        """Keep a report to be sent; False where it was told before."""
+        """Store a report for sending; return False if it was stored before."""
         wanted = [channel.name for channel in self._channels if channel.wants(report)]
         entry = {"channels": wanted, "report": json.loads(report.model_dump_json())}
         return self._store.create(_name(report), json.dumps(entry).encode())
 
     def has(self, export: str, instant: datetime, kind: ReportKind) -> bool:
-        """Whether something was told of a close; of trouble, of whatever nature."""
+        """Whether a close has a report of this kind; for trouble, whatever its cause."""
         return any(path.is_of(kind) for path in _reports_of(self._store, export, instant))
 
     def pending(self) -> list[Report]:
-        """Return what any channel has still to send, trouble first, then oldest first."""
+        """Return the reports that a channel has still to send, trouble first, then oldest first."""
         names = {channel.name for channel in self._channels}
         found = [report for entry in self._entries() for report in self._pending(entry, names)]
         return _trouble_first(found)
 
     def undelivered(self) -> list[PendingReport]:
-        """Return which channels have something to send, and what keeps them from it."""
+        """Return the channels that have something to send, and why the last sending failed."""
         entries = list(self._entries())
         found = []
         for name in (channel.name for channel in self._channels):
@@ -98,11 +101,11 @@ class Outbox:
         return found
 
     def send(self, may_send: Callable[[], bool] = lambda: True) -> int:
-        """Send what wasn't yet, trouble first; return how many sendings there were.
+        """Send what hasn't been sent, trouble first; return the number of sendings.
 
-        may_send: asked before each; False leaves the rest to another run.
+        may_send: called before each sending; False leaves the rest to another run.
 
-        What can't be sent stays; after a week it is given up, and the log says so.
+        A report that can't be sent stays; after a week it is given up, which the log says.
         """
         entries = list(self._entries())
         sent = sum(self._send_by(channel, entries, may_send) for channel in self._channels)
@@ -124,7 +127,7 @@ class Outbox:
                 log.warning("reports not sent: tried again later", error=trouble)
                 self._give_up(channel, report)
                 break
-            except Exception as error:  # one that can't be written must not keep the others
+            except Exception as error:  # a faulty report must not stop the others
                 trouble = str(error)
                 log.warning("report not sent: tried again later", id=report.id, error=trouble)
                 self._give_up(channel, report)
@@ -136,7 +139,7 @@ class Outbox:
         return sent
 
     def _send_one(self, channel: ReportChannel, report: Report) -> None:
-        """Send a report to those who haven't got it."""
+        """Send a report to the recipients who don't have it yet."""
         left = self._left(channel, report)
         try:
             channel.send(report.model_copy(update={"recipients": left}) if left else report)
@@ -146,12 +149,12 @@ class Outbox:
         except RefusedError as error:
             if not left:
                 raise
-            # Who took it has it, and nobody else wants it: it is done.
+            # The recipients who accept it have it: the report is done.
             log.warning("report refused", id=report.id, error=str(error))
 
     def _note_trouble(self, channel: ReportChannel, trouble: str) -> None:
-        """Keep why a channel can't send, for `status`; a disk that is full has a line of its own
-        there.
+        """Store why a channel can't send, for `status`. An error of the store is ignored: `status`
+        shows a full disk on a line of its own.
         """
         name = str(TroublePath(channel.name))
         if trouble == self._trouble(channel.name):
@@ -170,7 +173,7 @@ class Outbox:
             return ""
 
     def _left(self, channel: ReportChannel, report: Report) -> tuple[str, ...]:
-        """Who still has to get a report that others have; none where it's for all."""
+        """Return the recipients who don't have a report that others have; else an empty tuple."""
         try:
             return tuple(json.loads(self._store.read(_left_name(channel, report))))
         except FileNotFoundError:
@@ -204,7 +207,7 @@ class Outbox:
         try:
             fields = json.loads(self._store.read(str(entry.path)))
         except FileNotFoundError:
-            return  # another run cleared it away
+            return  # another run removed it
         if any(name in channels and name not in entry.done for name in fields["channels"]):
             yield Report.model_validate(fields["report"])
 
@@ -231,8 +234,8 @@ def _reports_of(store: Store, export: str, instant: datetime) -> Iterator[Report
 def latest_trouble(
     store: Store, export: str, instant: datetime, revision: int = 0
 ) -> Report | None:
-    """Return what was told last of what keeps a window from being closed, or a revision of its
-    drop from being delivered, if anything was.
+    """Return the latest report that a window can't be closed or, with `revision`, that this
+    revision of its drop can't be delivered; None without one.
     """
     reports = [_read(store, str(path)) for path in _reports_of(store, export, instant)]
     troubles = [
@@ -249,7 +252,7 @@ def _read(store: Store, name: str) -> Report | None:
     try:
         return Report.model_validate(json.loads(store.read(name))["report"])
     except FileNotFoundError:
-        return None  # another run cleared it away
+        return None  # another run removed it
 
 
 def _trouble_first(reports: Iterator[Report] | list[Report]) -> list[Report]:

@@ -36,7 +36,7 @@ class Replaced:
 
 
 def let_go(record: CloseRecord) -> LetGo:
-    """Why a close's drop was sent although it was held: a release, or an accepted loss."""
+    """Return why a close's drop was sent although it was held: a release, or an accepted loss."""
     intent, held, release = record.intent, record.held, record.release
     because = held.reasons if held and release else ()
     reasons = [release.reason] if release else []

@@ -98,7 +98,7 @@ class Report(BaseModel):
         outcome: CloseOutcome,
         let_go: LetGo = NOT_HELD,
     ) -> Report:
-        """The report of a delivered drop.
+        """Return the report of a delivered drop.
 
         begin: of the window; None for an initial drop. let_go: why the drop was sent, if it was
         held.
@@ -132,7 +132,7 @@ class Report(BaseModel):
     def of_revised(
         cls, export: Export, begin: dt.datetime | None, revision: Revision, drops: Replaced
     ) -> Report:
-        """The report of a revision, a drop that was made again with other content."""
+        """Return the report of a revision, a drop that was made again with other content."""
         instant, number = revision.intent.instant, revision.number
         drop = cls.of_delivered(export, begin, instant, drops.now)
         return drop.model_copy(
@@ -156,7 +156,7 @@ class Report(BaseModel):
         error: DeltadropError,
         now: dt.datetime,
     ) -> Report:
-        """The report that a close was held, or failed; the same cause gives the same id."""
+        """Return the report that a close was held, or failed; the same cause gives the same id."""
         kind = ReportKind.HELD if isinstance(error, HeldError) else ReportKind.FAILED
         problem = error.reason()
         own_id = _id(export, instant, kind, cause_of(error, problem))
@@ -172,7 +172,7 @@ class Report(BaseModel):
         error: DeltadropError,
         now: dt.datetime,
     ) -> Report:
-        """The report that a revision can't be delivered; the same cause gives the same id."""
+        """Return the report that a revision can't be delivered; the same cause gives one id."""
         instant, number = revision.intent.instant, revision.number
         problem = error.reason()
         report = cls._undelivered(
@@ -192,7 +192,7 @@ class Report(BaseModel):
     def of_late(
         cls, export: Export, begin: dt.datetime | None, instant: dt.datetime, now: dt.datetime
     ) -> Report:
-        """The report that a drop isn't delivered after its `deliver_by`."""
+        """Return the report that a drop isn't delivered after its `deliver_by`."""
         problem = "the drop isn't delivered yet"
         hint = "`deltadrop status` says what it waits for; there is a report of what failed, if any"
         return cls._undelivered(export, begin, instant, now, ReportKind.LATE, problem, hint)
@@ -223,7 +223,7 @@ class Report(BaseModel):
 
 
 def deliver_by(export: Export, instant: dt.datetime) -> dt.datetime | None:
-    """The moment after which a drop is late: the first `deliver_by` hour after its close.
+    """Return the moment after which a drop is late: the first `deliver_by` hour after its close.
 
     None if the schedule has no `deliver_by`.
     """
@@ -239,8 +239,8 @@ def deliver_by(export: Export, instant: dt.datetime) -> dt.datetime | None:
 def _id(
     export: Export, instant: dt.datetime, kind: ReportKind, cause: str = "", revision: int = 0
 ) -> str:
-    """The id of a report, which is sent once: by export, window, kind, revision, and for trouble by
-    its cause.
+    """Return the id of a report, which is sent once: from export, window, kind, revision and, for
+    trouble, the cause.
     """
     name = f"{kind}-r{revision}" if revision else str(kind)
     if cause:

@@ -1,4 +1,4 @@
-"""Reports of closes: made, put into the outbox, and sent. Nothing here ever fails a close."""
+"""Make reports of closes, store and send them. No error of a report ever fails a close."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _SEND_AGAIN: Final = dt.timedelta(seconds=60)
 
 
 class Reporter:
-    """Reports to recipients and the webhook what comes of closes.
+    """Reports the results of closes to recipients and the webhook.
 
-    now: the clock, which says UTC. lease_seconds: after which another process sends what one that
-    was killed did not; longer than one sending takes.
+    now: returns the time in UTC. lease_seconds: after them another process sends the reports of a
+    killed one; longer than one sending takes.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class Reporter:
         self._send_at = now()
 
     def delivered(self, export: Export, instant: dt.datetime, outcome: CloseOutcome) -> None:
-        """Report a drop, once; see `settle` for those whose run was killed before it came here."""
+        """Report a drop, once. `settle` reports drops of runs that were killed before this."""
         with _harmless():
             self._put_delivered(export, instant, outcome)
 
     def troubled(self, export: Export, instant: dt.datetime, error: DeltadropError) -> None:
-        """Report that a close was held or failed; trouble of one nature once for each window."""
+        """Report that a close was held or failed, once for each window and cause."""
         with _harmless():
             begin = self._begin(export, instant)
             self._put(Report.of_trouble(export, begin, instant, error, self._now()))
@@ -80,18 +80,18 @@ class Reporter:
                     self._put(Report.of_late(export, begin, instant, now))
 
     def settle(self, exports: Iterable[Export]) -> None:
-        """Report what was closed and not reported: the run was killed in between."""
+        """Report closes without a report: their runs were killed before reporting."""
         with _harmless():
             since = max(self._outbox.since(self._now()), self._now() - _LOOKED_BACK)
             for export in exports:
-                with _harmless():  # to the others
+                with _harmless():  # an error doesn't stop the others
                     for instant, outcome in self._unreported(export, since):
                         self._put_delivered(export, instant, outcome)
 
     def revised(self, exports: Iterable[Export]) -> None:
-        """Report each revision that was delivered and not reported yet, whoever made it.
+        """Report each delivered revision that isn't reported yet, whichever command made it.
 
-        exports: as they are defined now; who gets reports of one by now is told of its revisions.
+        exports: as they are defined now; their recipients of today get the reports.
         """
         with _harmless():
             defined = {export.name: export for export in exports}
@@ -110,12 +110,13 @@ class Reporter:
     def revision_failed(
         self, exports: Iterable[Export], export: str, instant: dt.datetime, error: DeltadropError
     ) -> None:
-        """Report that a revision that was begun can't be finished; trouble of one nature once for
-        each. exports: see `revised`.
+        """Report that a begun revision can't be finished, once for each cause.
+
+        exports: see `revised`.
         """
         with _harmless():
             revision = self._ledger.unfinished_revision(export, instant)
-            if revision is None:  # its close can't be
+            if revision is None:  # then its close can't be finished
                 return
             decided = revision.intent.decided_export
             begin = self._begin(decided, instant)
@@ -124,22 +125,24 @@ class Reporter:
             self._put(_to_those_of(defined.get(export, decided), report))
 
     def send(self) -> None:
-        """Send what wasn't sent yet, unless that failed a moment ago."""
+        """Send what hasn't been sent, unless a sending failed within the last minute."""
         with _harmless():
-            wait = self._send_at - self._now()  # longer: the clock was ahead, and was set right
+            wait = self._send_at - self._now()  # longer: the clock was ahead, and was corrected
             if dt.timedelta(0) < wait <= _SEND_AGAIN or not self._outbox.pending():
                 return
             if self._send_now() and self._outbox.pending():
                 self._send_at = self._now() + _SEND_AGAIN
 
     def _send_now(self) -> bool:
-        """Send; False where another process does so at the moment, and it is left to it."""
+        """Send; return False if another process is sending at the moment."""
         tenure = self._lease.take()
         if tenure is None:
             return False
 
         def is_ours() -> bool:
-            """Not lost since the outbox was looked through: what is in it would be old news."""
+            """Whether the lease is still the same; after a loss, the list of reports is
+            outdated.
+            """
             grant = self._lease.take()
             return grant is not None and grant.fence == tenure.fence
 
@@ -174,7 +177,7 @@ class Reporter:
             log.info("report made", id=report.id)
 
     def _begin(self, export: Export, instant: dt.datetime) -> dt.datetime | None:
-        """Where a window begins: as its close decided, or would."""
+        """Return a window's beginning, by its close's intent or the rule; None if initial."""
         return self._begin_of(export, instant, self._ledger.intent(export.name, instant))
 
     def _begin_of(
@@ -186,7 +189,7 @@ class Reporter:
 
 
 def channels_of(settings: Settings) -> list[ReportChannel]:
-    """The channels that are set up."""
+    """Return the channels that are configured."""
     found: list[ReportChannel] = []
     if settings.mail.host is not None:
         found.append(Mail(settings.mail))
@@ -206,5 +209,5 @@ def _harmless() -> Iterator[None]:
     except DeltadropError as error:
         log.warning("reports not kept or sent: tried again later", error=str(error))
     except Exception as error:
-        # Whatever is wrong with reports, closes go on; the log tells of it.
+        # Whatever fails in reports, closes continue; the log has the error.
         log.exception("report failed", error=str(error))

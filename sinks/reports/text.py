@@ -29,7 +29,7 @@ class _Part:
 
 
 def subject(report: Report) -> str:
-    """The subject line: the result, the export and the window, for a reader of a full mailbox."""
+    """Return the subject line: result, export and window, for a reader of a full mailbox."""
     window = f"window until {report.window.end.local[:16].replace('T', ' ')}"
     name = report.export.name
     match report.kind:
@@ -48,12 +48,12 @@ def subject(report: Report) -> str:
 
 
 def plain(report: Report) -> str:
-    """The report as plain text."""
+    """Return the report as plain text."""
     return "\n\n".join(map(_plain_part, _parts(report))) + "\n"
 
 
 def html(report: Report) -> str:
-    """The report as HTML, without images, scripts or anything that a mail program has to fetch."""
+    """Return the report as HTML, without images, scripts or anything that has to be fetched."""
     parts = "".join(_html_part(part) for part in _parts(report))
     return f'<!doctype html>\n<html><body style="{_STYLE}">{parts}</body></html>\n'
 

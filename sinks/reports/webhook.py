@@ -1,8 +1,8 @@
 """Reports posted as JSON to a URL, signed with HMAC-SHA256 (RFC 2104) over the body.
 
-`X-Deltadrop-Signature: sha256=<hex>` is the signature, `X-Deltadrop-Report` the report's id: one
-that comes twice has the same. What isn't answered with 2xx is tried again; redirects are not
-followed.
+`X-Deltadrop-Signature: sha256=<hex>` is the signature. `X-Deltadrop-Report` is the report's id; a
+report that is posted twice has the same id. Without an answer of 2xx, it is posted again later.
+Redirects are not followed.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ _ID: Final = "X-Deltadrop-Report"
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Where the settings' section `webhook` says (its URL is there)."""
+    """The webhook of the settings' section `webhook`; its URL is set."""
 
     settings: WebhookSettings
 
     @property
     def name(self) -> str:
-        """See Channel.name."""
+        """See ReportChannel.name."""
         return "webhook"
 
     def wants(self, report: Report) -> bool:
-        """See Channel.wants: every report."""
+        """See ReportChannel.wants: every report."""
         return True
 
     def send(self, report: Report) -> None:
-        """See Channel.send."""
+        """See ReportChannel.send."""
         run_apart(self._post_within_limit(report))
 
     async def _post_within_limit(self, report: Report) -> None:
@@ -63,9 +63,9 @@ class Webhook:
                 httpx.AsyncClient(verify=context, timeout=own.timeout_seconds) as client,
                 client.stream("POST", own.address(), content=body, headers=headers) as answer,
             ):
-                pass  # its body says nothing to us
+                pass  # the answer's body isn't used
         except (OSError, ValueError, ImportError, httpx.HTTPError, httpx.InvalidURL) as error:
-            # The latter says the whole of an address that can't be used.
+            # InvalidURL's text has the whole URL, which may be a secret.
             is_wrong = isinstance(error, httpx.InvalidURL)
             why = type(error).__name__ if is_wrong else str(cause_of(error))
             raise UnreachableError(
@@ -82,10 +82,10 @@ class Webhook:
 
 
 def body_of(report: Report) -> bytes:
-    """The report as JSON; who else is told of it is not its receiver's business."""
+    """Return the report as JSON, without its recipients, which don't concern the receiver."""
     return report.model_dump_json(exclude={"recipients"}).encode()
 
 
 def signature(body: bytes, key: bytes) -> str:
-    """Sign a body, as the header has it."""
+    """Return a body's signature as the header's value."""
     return f"sha256={hmac.new(key, body, hashlib.sha256).hexdigest()}"
