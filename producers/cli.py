@@ -30,7 +30,7 @@ AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
 _STDIN = Path("-")
 _TELL_SECONDS = 5.0
-"""How often a plain line tells of progress where there is no terminal."""
+"""Seconds between two plain lines of progress, if there is no terminal."""
 
 Report: TypeAlias = Callable[[str, int], None]
 
@@ -100,7 +100,7 @@ def _opened(file: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _progress(as_json: bool) -> Iterator[Report]:
-    """Progress on stderr: a line that moves on a terminal, a plain line now and then elsewhere."""
+    """Show progress on stderr: a line that changes on a terminal, else some plain lines."""
     if as_json:
         yield lambda step, done: None
     elif sys.stderr.isatty():
@@ -146,7 +146,7 @@ def create(config: Config = None, as_json: AsJson = False) -> None:
 
 @topics.command()
 def check(config: Config = None, as_json: AsJson = False) -> None:
-    """Check that the topics are there and as they must be; exits with 1 if one isn't."""
+    """Check that the topics exist and have the right settings; exits with 1 if one hasn't."""
     settings = load_settings(config)
     names = wanted_topics(load_catalog(settings.tables), settings.kafka)
     with TopicKeeper(settings.kafka) as keeper:

@@ -1,4 +1,6 @@
-"""kafka-python's errors as those of publishing: nothing else in `producers` knows their base."""
+"""Translate kafka-python's errors into those of publishing; only this module of `producers` knows
+their base class.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ def translated(kind: type[DeltadropError], where: str) -> AbstractContextManager
 
 @contextmanager
 def sending_errors(topic_name: str) -> Iterator[None]:
-    """Raise what keeps an event from being handed over to a topic as PublishError."""
+    """Raise errors that prevent an event's hand-over to a topic as PublishError."""
     where = f"topic {topic_name}"
     try:
         yield
@@ -35,7 +37,10 @@ def sending_errors(topic_name: str) -> Iterator[None]:
 
 
 def is_settled(future: Any, seconds: float) -> bool:
-    """Wait until it's known whether an event arrived (kafka-python's future); False if it isn't."""
-    with suppress(KafkaError):  # how it failed stays in the future
+    """Wait until it is known whether an event arrived; False if it isn't known in time.
+
+    future: kafka-python's.
+    """
+    with suppress(KafkaError):  # the future has the error
         future.get(timeout=seconds)
     return bool(future.is_done)

@@ -1,8 +1,8 @@
-"""Events into keys and Avro datums, refused where they break their schema or contract.
+"""Events as keys and Avro datums; events that break their schema or contract are refused.
 
-Fields are checked one by one with messages for people; then the datums are decoded again and put
-through the contract by the very code that the workers use (`schemas/decoding/decode.py`), so that
-nothing is sent that would end as a dead letter.
+First each field is checked, with messages for people. Then the datums are decoded again and checked
+against the contract by the same code that the workers use (`schemas/decoding/decode.py`), so that
+no event is sent that would become a dead letter.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ __all__ = ["Encoded", "EventEncoder", "WrongEventError"]
 
 
 class WrongEventError(DeltadropError):
-    """An event that breaks its schema or its contract; it was not sent."""
+    """An event breaks its schema or its contract; it was not sent."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """An event ready to be sent: the datum is without its wire header."""
+    """An event ready for sending; the datum has no wire header yet."""
 
     topic: Topic
     key: bytes
@@ -59,7 +59,9 @@ class EventEncoder:
     """Encodes events of all topics of a catalog."""
 
     def __init__(self, catalog: Catalog, prefix: str, leaves: Leaves) -> None:
-        """leaves: how payloads hold their values (`PYTHON_LEAVES`, `JSON_LEAVES`)."""
+        """Set up the encoder. leaves: functions for the values of payloads (`PYTHON_LEAVES`,
+        `JSON_LEAVES`).
+        """
         self._catalog = catalog
         self._prefix = prefix
         self._leaves = leaves
@@ -68,7 +70,9 @@ class EventEncoder:
         self._targets: dict[tuple[str, str, object], Topic] = {}
 
     def encode(self, event: Event) -> Encoded:
-        """Encode one event; WrongEventError if a field is wrong. The contract isn't checked yet."""
+        """Encode one event; raises WrongEventError for a wrong field. Doesn't check the
+        contract.
+        """
         table = event.payload.get("table") if event.kind == Kind.ROW else None
         target = (event.kind, event.database, table)
         try:
@@ -79,7 +83,7 @@ class EventEncoder:
         return self._of(topic).encode(event)
 
     def check(self, events: Sequence[Encoded]) -> dict[int, str]:
-        """The events, by index, that break their contract, and why."""
+        """Return the events that break their contract, by index, with the reason."""
         if len(events) == 1 or all(event.topic is events[0].topic for event in events):
             return self._of(events[0].topic).check(events) if events else {}
         places: dict[Topic, list[int]] = {}
@@ -97,7 +101,7 @@ class EventEncoder:
         return self._topics[topic]
 
     def hint(self, event: Encoded, reason: str) -> str:
-        """What would be right where `check` has refused an event: the closed list it must be of."""
+        """Return the valid values for an event that `check` refused, if there is a closed list."""
         return closed_lists(event.topic, self._catalog).get(reason, "")
 
     def _topic(self, event: Event, table: object) -> Topic:
@@ -197,7 +201,7 @@ _OWN_HEADER = wire_header(1)
 
 @dataclass(frozen=True, slots=True)
 class _Own:
-    """A registry that knows one schema: that of the topic."""
+    """A registry with one schema, that of the topic."""
 
     own: AvroSchema
 
@@ -210,7 +214,9 @@ def _refuse(name: str, what: str, hint: str = "") -> NoReturn:
 
 
 def _field(avro_type: AvroType, name: str, leaves: Leaves) -> _Field:
-    """What checks a field's value and gives it as Avro takes it; null is left to the contract."""
+    """Return the function that checks a field's value and converts it for Avro; null is left to the
+    contract.
+    """
     nullable = split_nullable(avro_type)
     convert = _converter(nullable[0] if nullable else avro_type, name, leaves)
 

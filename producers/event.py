@@ -1,4 +1,4 @@
-"""An event as upstream Python hands it over."""
+"""An event as Python code upstream publishes it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ __all__ = ["Event"]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What happened (SPEC §1, §8).
+    """A fact that happened (SPEC §1, §8).
 
-    kind, event_type, source: members of the enums of `schemas.events`, or their text.
-    occurred_at: the moment of the fact itself, with a time zone.
-    payload: the keys of SPEC §8 for this kind and event type. Moments are datetimes with a zone,
-    dates are dates, decimals are Decimals.
-    event_id: publishing an event again with the same id, within 48 hours, changes nothing; without
-    one it gets a new id each time.
+    kind, event_type, source: members of the enums of `schemas.events`, or their text. occurred_at:
+    the moment of the fact itself, with a time zone. payload: the keys of SPEC §8 for this kind and
+    event type. Moments are datetimes with a zone, dates are dates, decimals are Decimals. event_id:
+    if an event is published again with the same id within 48 hours, nothing changes. Without an id,
+    it gets a new one each time.
     """
 
     kind: str

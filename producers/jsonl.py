@@ -1,7 +1,7 @@
 """Events as JSON Lines (SPEC §8): one event a line, validated before anything is sent.
 
-The whole input is read, encoded and checked first, and kept encoded in a temporary file; only if no
-line is wrong is it sent. With `keep_going`, lines are sent chunk by chunk, and the wrong ones are
+The whole input is read, encoded and checked first, and stored encoded in a temporary file. It is
+sent only if no line is wrong. With `keep_going`, lines are sent chunk by chunk; wrong lines are
 left out and reported.
 """
 
@@ -31,27 +31,27 @@ __all__ = [
 ]
 
 _CHUNK = 2_000
-"""Lines that are checked together."""
+"""Number of lines that are checked together."""
 _CHUNK_BYTES = 16 << 20
-"""Bytes of lines that are: they become Arrow arrays."""
+"""Bytes of lines that are checked together; they become Arrow arrays."""
 
 _MAX_FAULTS = 100
-"""Wrong lines that are listed; the others are counted."""
+"""Number of wrong lines that are listed; the others are only counted."""
 
 Progress = Callable[[str, int], None]
-"""Told of a step's name and the lines done so far."""
+"""Called with a step's name and the number of lines done so far."""
 
 
 @dataclass(slots=True)
 class PublishOutcome(JsonResult):
-    """What became of the lines."""
+    """The result for the lines."""
 
     sent: int = 0
     """Events that Kafka has acknowledged."""
     refused: int = 0
     """Lines that were refused."""
     faults: list[Fault] = field(default_factory=list)
-    """What is wrong with the first of them."""
+    """The faults of the first wrong lines."""
 
     def refuse(self, found: Iterable[Fault]) -> None:
         """Count wrong lines, and list the first of them."""
@@ -61,7 +61,7 @@ class PublishOutcome(JsonResult):
                 self.faults.append(fault)
 
     def raise_if_refused(self) -> None:
-        """Raise WrongInputError if any line was."""
+        """Raise WrongInputError if any line was refused."""
         if not self.refused:
             return
         listed = list(self.faults)
@@ -72,8 +72,8 @@ class PublishOutcome(JsonResult):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Lines that were checked together: the encoded events of the right ones with their line
-    numbers (from 1), and what is wrong with the others.
+    """Lines that were checked together: the encoded events of the right lines with their line
+    numbers (from 1), and the faults of the others.
     """
 
     events: tuple[Encoded, ...]
@@ -81,9 +81,9 @@ class Checked:
     faults: tuple[Fault, ...]
 
     def without(self, name: str, wrong: Mapping[int, str]) -> Checked:
-        """The same without the events, by index, that are too large, each a fault for its reason.
+        """Return the same without events that are too large, with a fault for each.
 
-        name: the input's name.
+        name: the input's name. wrong: the events' indexes, with the reasons.
         """
         if not wrong:
             return self
@@ -109,8 +109,8 @@ def publish_lines(
 ) -> PublishOutcome:
     """Send all lines, or none: raises WrongInputError if any is wrong, PublishError if Kafka fails.
 
-    name: the input's name, for messages. connect: makes the publisher, once all lines are right;
-    whether they are too large for Kafka is known then, and before anything is sent.
+    name: the input's name, for messages. connect: makes the publisher, once all lines are right.
+    Then events that are too large for Kafka are found, also before anything is sent.
     """
     outcome = PublishOutcome()
     reader = LineReader(name, catalog, prefix)
@@ -143,7 +143,7 @@ def publish_right_lines(
     publisher: Publisher,
     progress: Progress,
 ) -> PublishOutcome:
-    """Send every line that is right (`--keep-going`); the others are in the outcome."""
+    """Send every right line (`--keep-going`); the outcome has the others."""
     outcome = PublishOutcome()
     for checked in LineReader(name, catalog, prefix).chunks(lines):
         right = checked.without(name, publisher.too_large(checked.events))
@@ -172,7 +172,9 @@ class LineReader:
         self._encoder = EventEncoder(catalog, prefix, JSON_LEAVES)
 
     def chunks(self, lines: Iterable[bytes]) -> Iterator[Checked]:
-        """Check some thousand lines at a time, fewer of long ones; blank ones are passed over."""
+        """Yield checked lines, some thousands at a time, fewer if they are long; blank lines are
+        skipped.
+        """
         chunk: list[tuple[int, bytes]] = []
         size = 0
         for number, line in enumerate(lines, 1):

@@ -1,7 +1,7 @@
-"""Values on their way into Avro: one function for each type, which refuses what isn't that type.
+"""Convert values for Avro: one function for each type, which refuses values of other types.
 
-Python callers give Python's own types; JSON Lines give text for moments, dates and UUIDs, and
-numbers that were read without loss. Both end as fastavro takes them, with nothing rounded but
+Python callers give Python's own types. JSON Lines have text for moments, dates and UUIDs, and
+numbers that were read without loss. Both become what fastavro takes. Nothing is rounded except
 moments, which are cut to milliseconds.
 """
 
@@ -20,10 +20,10 @@ from schemas.bounds import FIRST_MOMENT_MS, LAST_MOMENT_MS
 __all__ = ["JSON_LEAVES", "PYTHON_LEAVES", "Leaf", "Leaves", "decimal_leaf", "moment_of_text"]
 
 Leaf: TypeAlias = Callable[[object], object]
-"""Gives a value as Avro takes it; ValueError, saying what it isn't, for another one."""
+"""Returns a value as Avro takes it; raises ValueError, which says what the value isn't."""
 
 Leaves: TypeAlias = Mapping[str, Leaf]
-"""Functions by Avro type, or logical type where there is one."""
+"""Functions by Avro type, or by logical type if there is one."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -31,8 +31,8 @@ _FIRST_DAY = date(1970, 1, 1).toordinal()
 _LONG = 1 << 63
 _LONG_DIGITS = 19
 
-# What Python reads beside them isn't what is meant: weeks, any sign between date and hour, zones to
-# the second, digits of other scripts, underscores between digits.
+# Python's parser also accepts other forms, which are refused here: weeks, any character between
+# date and hour, zones with seconds, digits of other scripts, underscores between digits.
 _MOMENT = re.compile(
     r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?)?"
     r"|[0-9]{8}T[0-9]{4}(?:[0-9]{2}(?:[.,][0-9]+)?)?)"
@@ -80,7 +80,7 @@ def _moment(value: object) -> int:
 
 
 def moment_of_text(value: object) -> datetime:
-    """A moment in ISO 8601 with its zone; ValueError for anything else."""
+    """Return a moment from ISO 8601 text with a zone; raises ValueError for anything else."""
     if isinstance(value, str) and _MOMENT.fullmatch(value):
         try:
             moment = datetime.fromisoformat(value)
@@ -128,7 +128,7 @@ def _json_uuid(value: object) -> str:
 
 
 def decimal_leaf(precision: int, scale: int) -> Leaf:
-    """The function of a decimal type: exact numbers that fit it, as big-endian bytes."""
+    """Return the function of a decimal type: exact numbers that fit it become big-endian bytes."""
 
     def exact(value: object) -> bytes:
         number = _decimal(value)

@@ -1,6 +1,6 @@
-"""Lines of JSON into events: one of them a line, refused with a reason where it isn't one.
+"""Events from lines of JSON, one a line; a line that isn't an event is refused with a reason.
 
-Whatever a line holds, what it costs is bounded by its bytes, and it is read in linear time.
+The cost of a line is bounded by its bytes, whatever it holds: it is read in linear time.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from schemas.events import HEADER_FIELDS
 __all__ = ["MAX_LINE_BYTES", "bounded_lines", "printable", "read_event"]
 
 MAX_LINE_BYTES: Final = 16 << 20
-"""Bytes of a line: an event of 1 MiB has up to six times as many, if each character is escaped."""
+"""Most bytes of a line: an event of 1 MiB has six times as many if each character is escaped."""
 
 _LONGEST_INTEGER: Final = 100
-"""Characters of a whole number: no type holds one of as many digits."""
+"""Most characters of a whole number that is read as int: no type holds a longer one."""
 _SHOWN: Final = 40
-"""Characters of a wrong number or key that are shown."""
+"""Number of characters that a message shows of a wrong number or key."""
 _LONGEST_MESSAGE: Final = 1_000
 _BOM: Final = b"\xef\xbb\xbf"
 _ONE_A_LINE: Final = 'one event a line: {"kind": …}'
@@ -34,7 +34,7 @@ _COMMON = ("kind", *(name for name in HEADER_FIELDS if name != "eventId"))
 
 
 def bounded_lines(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield the lines of a file; of one that is too long its beginning, which is too long, too."""
+    """Yield the lines of a file; of a line that is too long, a beginning that is also too long."""
     while line := file.readline(MAX_LINE_BYTES + 1):
         rest = line
         while rest and not rest.endswith(b"\n"):
@@ -43,7 +43,10 @@ def bounded_lines(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def read_event(line: bytes, number: int = 1) -> Event:
-    """The event of one line; WrongEventError if it isn't one. number: of the line, from 1."""
+    """Return the event of one line.
+
+    Raises WrongEventError if the line isn't an event. number: of the line, from 1.
+    """
     found = _object(line.removeprefix(_BOM) if number == 1 else line)
     for name in _COMMON:
         if not isinstance(found.get(name), str):
@@ -61,8 +64,8 @@ def read_event(line: bytes, number: int = 1) -> Event:
 
 
 def printable(text: str) -> str:
-    """A message that quotes what a line holds, as a terminal and UTF-8 can take it: in one line,
-    and not endless.
+    """Return a message that quotes a line in a form for terminals and UTF-8: on one line, and not
+    too long.
     """
     if len(text) > _LONGEST_MESSAGE:
         text = f"{text[: _LONGEST_MESSAGE // 2]}…{text[-_LONGEST_MESSAGE // 2 :]}"
@@ -113,7 +116,7 @@ def _event_id(value: object) -> UUID | None:
 
 
 def _whole(text: str) -> int | Decimal:
-    """Read a whole number; a long one as Python reads without asking for a limit to be raised."""
+    """Read a whole number; a long one becomes a Decimal, as Python limits the digits of an int."""
     return int(text) if len(text) <= _LONGEST_INTEGER else _number(text)
 
 
@@ -129,7 +132,9 @@ def _no_number(text: str) -> NoReturn:
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """A JSON object in which no key is there twice: the last would win in silence."""
+    """Return a JSON object; raises ValueError for a repeated key, as the last would win
+    silently.
+    """
     found = dict(pairs)
     if len(found) < len(pairs):
         seen: set[str] = set()

@@ -1,9 +1,9 @@
-"""Sends events to Kafka and answers for them.
+"""Sends events to Kafka and confirms their arrival.
 
-Idempotent, acks=all, keyed by the entity's id, so that one entity's events stay in order. Nothing
-is sent that would end as a dead letter, every wait has a bound, and `flush` counts an event as sent
-only when all replicas in sync have it. kafka-python's own queue has no bound, so this one keeps
-count of what is on its way. This is the one module of `producers` that sends.
+Idempotent, acks=all, keyed by the entity's id, so that one entity's events stay in order. No event
+is sent that would become a dead letter, every wait has a limit, and `flush` counts an event as sent
+only when all in-sync replicas have it. kafka-python's own queue has no limit, so this module counts
+the events in flight. It is the only module of `producers` that sends.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from schemas.topics import Topic
 __all__ = ["SIZE_HINT", "Publisher"]
 
 _CHUNK = 2_000
-"""Events of a bulk that are checked together."""
+"""Number of events of `publish_many` that are checked together."""
 
 _CHUNK_BYTES = 16 << 20
 """Bytes of encoded events that are checked together: they become Arrow arrays."""
 
 SIZE_HINT: Final = "shorten it, or let the topic take more"
-"""What would be right of an event that is too large."""
+"""Hint for an event that is too large."""
 
 _BATCH_BYTES = 256 * 1024
 _LINGER_MS = 20
@@ -67,10 +67,10 @@ class Publisher:
         *,
         delivery_seconds: float = _DELIVERY_SECONDS,
     ) -> None:
-        """kafka: settings, or just the bootstrap servers. registry: a registry, its settings or
-        URL.
+        """Connect to Kafka.
 
-        delivery_seconds: how long an event may take to arrive before it counts as not sent.
+        kafka: settings, or just the bootstrap servers. registry: a registry, its settings or its
+        URL. delivery_seconds: how long an event may take to arrive before it counts as not sent.
 
         Raises PublishError if Kafka doesn't answer.
         """
@@ -99,7 +99,7 @@ class Publisher:
             )
 
     def publish(self, event: Event) -> UUID:
-        """Check one event and hand it to Kafka; gives its id. `flush` tells whether it arrived.
+        """Check one event and hand it to Kafka; return its id. `flush` confirms that it arrived.
 
         Raises WrongEventError if it breaks its schema or contract, or is too large for Kafka;
         PublishError if the queue stays full, Kafka can't be reached, or an earlier event wasn't
@@ -112,10 +112,10 @@ class Publisher:
         return UUID(encoded.event_id)
 
     def publish_many(self, events: Iterable[Event]) -> int:
-        """Check and send many events, a few thousand at a time; gives how many were handed to
-        Kafka.
+        """Check and send many events, a few thousand at a time; return how many Kafka's client
+        took.
 
-        Raises as `publish` does; of the chunk that holds a wrong event, none is sent.
+        Raises the errors of `publish`; no event of the chunk with a wrong event is sent.
         """
         remaining = enumerate(events)
         count = 0
@@ -127,10 +127,10 @@ class Publisher:
         return count
 
     def too_large(self, events: Sequence[Encoded]) -> dict[int, str]:
-        """The events, by index, that are larger than Kafka takes, and why; asks Kafka once for
-        each topic.
+        """Return the events that are larger than Kafka takes, by index, with the reason. Each
+        topic's limit is read from Kafka once.
 
-        Raises PublishError and RegistryError where their topics aren't reached.
+        Raises PublishError or RegistryError if a topic's limit or schema can't be read.
         """
         found = {}
         for index, event in enumerate(events):
@@ -153,7 +153,7 @@ class Publisher:
             )
 
     def _encoded(self, numbered: Iterator[tuple[int, Event]]) -> list[Encoded]:
-        """Encode events, as many as are checked together."""
+        """Encode the events that are checked together."""
         encoded: list[Encoded] = []
         size = 0
         for number, event in numbered:
@@ -174,19 +174,19 @@ class Publisher:
             yield _Wrong(index, reason, SIZE_HINT)
 
     def flush(self, timeout: float | None = None) -> int:
-        """Wait until everything has arrived; gives how many events did since the last flush.
+        """Wait until everything has arrived; return how many events did since the last flush.
 
         timeout: seconds, by default a little more than an event may take.
 
         Raises PublishError if one or more were not delivered, or if that isn't known in time.
         """
         seconds = self._delivery_seconds + 5 if timeout is None else timeout
-        with suppress(KafkaTimeoutError):  # what hasn't arrived is counted below
+        with suppress(KafkaTimeoutError):  # events that haven't arrived are counted below
             self._producer.flush(seconds)
         return self._in_flight.settle()
 
     def close(self) -> None:
-        """Flush, and let go of the connection; raises as `flush` does."""
+        """Flush and close the connection; raises the errors of `flush`."""
         try:
             self.flush()
         finally:
@@ -232,7 +232,7 @@ def _kafka_settings(kafka: Settings | KafkaSettings | str) -> KafkaSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Wrong:
-    """An event that can't be sent, by its index, and why."""
+    """An event that can't be sent: its index, and the reason."""
 
     index: int
     reason: str
@@ -244,7 +244,7 @@ class _Wrong:
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """Where the events of a topic go, and what their values begin with."""
+    """The topic name of events, and the header of their values."""
 
     topic_name: str
     header: bytes
@@ -252,7 +252,7 @@ class _Route:
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """An event on its way: kafka-python's future, its size, and its id."""
+    """An event in flight: kafka-python's future, its size, and its id."""
 
     future: Any
     size: int
@@ -260,7 +260,7 @@ class _Pending:
 
 
 class _InFlight:
-    """What was handed to Kafka and isn't settled: bounded, in order."""
+    """Events that were handed to Kafka and aren't settled, in order; their number is limited."""
 
     def __init__(self, wait_seconds: float) -> None:
         self._wait_seconds = wait_seconds
@@ -270,14 +270,15 @@ class _InFlight:
         self._failed: list[tuple[str, str]] = []
 
     def add(self, future: Any, size: int, event_id: str) -> None:
-        """Note an event that was handed over."""
+        """Add an event that was handed over."""
         self._pending.append(_Pending(future, size, event_id))
         self._bytes += size
 
     def make_room(self, size: int) -> None:
-        """Wait, with a bound, until an event of `size` bytes may be added; PublishError if not.
+        """Wait, with a limit, until an event of `size` bytes can be added.
 
-        Also raises once an earlier event wasn't delivered: the ones after it may overtake it.
+        Raises PublishError if there is no room in time. If there is no room at once, it also raises
+        PublishError for an earlier event that wasn't delivered, as later ones could overtake it.
         """
         if self._fits(size):
             return
@@ -297,7 +298,7 @@ class _InFlight:
             self.settle()
 
     def settle(self) -> int:
-        """How many events arrived since the last time; PublishError if others didn't."""
+        """Return how many events arrived since the last call; PublishError if others didn't."""
         self._reap()
         failed, unknown, arrived = self._failed, len(self._pending), self._arrived
         self._failed, self._arrived = [], 0

@@ -1,8 +1,8 @@
-"""How large an event may be, as Kafka counts it: known before anything is sent.
+"""The size of an event as Kafka counts it, computed before anything is sent.
 
-A broker holds the size of an uncompressed record batch against the topic's `max.message.bytes` (its
-own `message.max.bytes` where the topic has none). The client holds an upper bound of the record
-against `max_request_size`, before any compression. An event has to pass both, alone in its batch.
+A broker compares the size of an uncompressed record batch with the topic's `max.message.bytes` (or
+its own `message.max.bytes`, if the topic has none). The client compares an upper bound of the
+record with `max_request_size`, before any compression. An event must pass both, alone in its batch.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from schemas.settings.kafka_access import BATCH_BYTES_SETTING, largest_batch_byt
 __all__ = ["MAX_REQUEST_BYTES", "SizeLimits", "batch_bytes", "client_bytes"]
 
 MAX_REQUEST_BYTES: Final = 16 << 20
-"""What the client sends at most of one event, however much its topic takes: half of what may be on
-its way.
+"""Most bytes that the client sends for one event, whatever its topic takes: half of what may be in
+flight.
 """
 _BATCH_HEADER: Final = 61
 """Bytes of a record batch before its records (KIP-98)."""
@@ -26,7 +26,7 @@ _BATCH_HEADER: Final = 61
 
 def batch_bytes(key: bytes, value: bytes) -> int:
     """Bytes of an uncompressed batch, in format 2, of one record without headers (KIP-98)."""
-    # Attributes, differences of time and offset, number of headers: a byte each.
+    # One byte each: attributes, differences of time and offset, number of headers.
     record = 4 + _varint_bytes(len(key)) + len(key) + _varint_bytes(len(value)) + len(value)
     return _BATCH_HEADER + _varint_bytes(record) + record
 
@@ -42,14 +42,14 @@ def _varint_bytes(length: int) -> int:
 
 
 class SizeLimits:
-    """What topics take, asked of Kafka once for each topic."""
+    """The limits of topics, read from Kafka once for each topic."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
         self._most: dict[str, int] = {}
 
     def reason(self, topic: str, key: bytes, value: bytes) -> str:
-        """Return why an event is too large for its topic; nothing where it isn't."""
+        """Return why an event is too large for its topic; empty if it isn't."""
         size, most = batch_bytes(key, value), self.most(topic)
         if size > most:
             return (
@@ -62,7 +62,7 @@ class SizeLimits:
         return ""
 
     def most(self, topic: str) -> int:
-        """Return the most bytes of a batch; Kafka's default where it doesn't say."""
+        """Return the most bytes that a batch may have; Kafka's default if the topic doesn't say."""
         if topic not in self._most:
             self._most[topic] = largest_batch_bytes(self._kafka, topic)
         return self._most[topic]

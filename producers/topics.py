@@ -1,7 +1,7 @@
-"""Makes the topics that a catalog asks for, and refuses those that can't carry events safely.
+"""Create the topics of a catalog, and refuse topics that can't carry events safely.
 
-Windows are cut by offsets and append times, so a topic must stamp append times itself, must keep
-what it was given, and must not elect a leader that lacks records.
+Windows are cut by offsets and append times. So a topic must set append times itself, must retain
+its events, and must not elect a leader that lacks records.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SAFE_REPLICATION = 3
 _SAFE_IN_SYNC = 2
 _NO_LIMIT = -1
 _LEADERS_MS = 30_000
-"""How long new topics may take to have their leaders, milliseconds."""
+"""Milliseconds that new topics may take to get their leaders."""
 
 _UNKNOWN_TOPIC = 3
 """Kafka's error code UNKNOWN_TOPIC_OR_PARTITION."""
@@ -38,7 +38,7 @@ _UNKNOWN_TOPIC = 3
 
 @dataclass(frozen=True, slots=True)
 class TopicFinding:
-    """Something about a topic that is wrong, or, as a warning, unsafe."""
+    """A fault of a topic; as a warning, something unsafe."""
 
     topic: str
     """The topic."""
@@ -47,7 +47,7 @@ class TopicFinding:
     hint: str
     """What would be right."""
     is_warning: bool = False
-    """Whether it is unsafe only."""
+    """Whether it is only unsafe."""
 
     def __str__(self) -> str:
         return f"topic {self.topic}: {self.what}; {self.hint}"
@@ -55,29 +55,29 @@ class TopicFinding:
 
 @dataclass(frozen=True, slots=True)
 class TopicsReport(JsonResult):
-    """What was made, what was there, and what was found."""
+    """Topics that were created, topics that existed, and findings."""
 
     created: tuple[str, ...]
     """Topics that were created."""
     present: tuple[str, ...]
     """Topics that were there before."""
     findings: tuple[TopicFinding, ...]
-    """What was found of them."""
+    """Findings about these topics."""
 
     JSON_PROPERTIES = (("right", "is_right"),)
 
     @property
     def is_right(self) -> bool:
-        """Whether all topics are there and as they must be."""
+        """Whether all topics exist with the right settings."""
         return not self.wrong
 
     @property
     def wrong(self) -> tuple[TopicFinding, ...]:
-        """The findings that refuse."""
+        """The findings that refuse a topic."""
         return tuple(finding for finding in self.findings if not finding.is_warning)
 
     def warnings(self) -> list[str]:
-        """A line for each warning, with the topics that it is about."""
+        """Return a line for each warning, with the topics that it concerns."""
         topics: dict[tuple[str, str], list[str]] = {}
         for finding in self.findings:
             if finding.is_warning:
@@ -87,13 +87,13 @@ class TopicsReport(JsonResult):
         ]
 
     def raise_if_wrong(self) -> None:
-        """Raise TopicError with every finding that refuses, a line each."""
+        """Raise TopicError with every finding that refuses a topic, a line each."""
         if self.wrong:
             raise TopicError("\n".join(str(finding) for finding in self.wrong))
 
 
 def wanted_topics(catalog: Catalog, kafka: KafkaSettings) -> tuple[str, ...]:
-    """The names of all topics: those of events, and that of dead letters."""
+    """Return the names of all topics: those of events, and the dead-letter topic."""
     names = [topic.name for topic in topics_of(catalog, kafka.topic_prefix)]
     return (*names, dead_letter_topic(kafka.topic_prefix))
 
@@ -109,7 +109,7 @@ class TopicKeeper:
             self._admin = KafkaAdminClient(**client_options(kafka))
 
     def create(self, names: Iterable[str]) -> TopicsReport:
-        """Create the topics that are missing, then check all of them."""
+        """Create the missing topics, then check all."""
         wanted = tuple(names)
         with translated(TopicError, self._where):
             known = self._described(wanted)
@@ -121,7 +121,7 @@ class TopicKeeper:
         return self._report(wanted, missing)
 
     def check(self, names: Iterable[str]) -> TopicsReport:
-        """Check that the topics are there, and as they must be."""
+        """Check that the topics exist with the right settings."""
         return self._report(tuple(names), [])
 
     def __enter__(self) -> Self:
@@ -227,5 +227,5 @@ def _findings(
 
 
 def _keeps(retention: int, wanted: int) -> bool:
-    """Whether a retention of so many milliseconds (-1: for ever) is as long as wanted."""
+    """Whether a retention in milliseconds (-1: for ever) is as long as wanted."""
     return retention == _NO_LIMIT or (wanted != _NO_LIMIT and retention >= wanted)
