@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 __all__ = ["Backoff"]
 
-_MOST_DOUBLINGS = 60  # a pause far beyond a lifetime, which a float still holds
+_MOST_DOUBLINGS = 60  # a pause beyond any lifetime, which a float can still hold
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Pauses in seconds: `first` after the first attempt, then twice as long each time, up to
+    """Pauses in seconds: `first` after the first attempt, then doubled each time, up to
     `longest`.
     """
 

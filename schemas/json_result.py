@@ -1,5 +1,5 @@
-"""What a command prints with `--json`: made from the fields of its typed result, and from nothing
-else, so that the types are the contract. docs/json.md is made from them, too.
+"""Results of commands for `--json`: the output is made from the fields of a typed result only, so
+that the types are the contract. docs/json.md is made from them, too.
 
 A field's sentence on that page is the string below the field.
 """
@@ -22,7 +22,7 @@ class JsonResult:
     __slots__ = ()
 
     JSON_PROPERTIES: ClassVar[tuple[tuple[str, str], ...]] = ()
-    """Properties that are printed too, before the fields: the name in JSON, and the property's."""
+    """Properties that are printed before the fields: the name in JSON, and the property's name."""
 
     JSON_INLINE: ClassVar[tuple[str, ...]] = ()
     """Fields that hold a result whose own fields are printed in their place."""
@@ -40,26 +40,26 @@ class Failure(JsonResult):
     """Why something failed or was refused."""
 
     where: str
-    """Where it is wrong: a file and line, an export, a flag; may be empty."""
+    """The place of the fault: a file and line, an export, a flag; may be empty."""
     what: str
     """What is wrong."""
     hint: str
     """What would be right, or what to do; may be empty."""
     faults: tuple[Fault, ...] | None = None
-    """All faults, where input is wrong; the first is told above."""
+    """All faults, if input is wrong; the first is also in the fields above."""
 
     JSON_OPTIONAL = ("faults",)
 
     @classmethod
     def of(cls, error: DeltadropError) -> Failure:
-        """Take over an error."""
+        """Return the failure for an error."""
         faults = error.faults if isinstance(error, WrongInputError) else None
         return cls(error.where, error.what, error.hint, faults)
 
 
 def json_form(value: object) -> Any:
-    """Return a value as `json.dumps` takes it: dataclasses as objects, their moments in ISO 8601;
-    tuples as arrays.
+    """Return a value in a form for `json.dumps`: dataclasses as objects, moments in them in ISO
+    8601, tuples as arrays.
     """
     if is_dataclass(value) and not isinstance(value, type):
         return _object(value)

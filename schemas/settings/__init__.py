@@ -1,4 +1,4 @@
-"""An installation's settings, and how it gets into Kafka and the registry by them.
+"""An installation's settings, and connections to Kafka and the registry that use them.
 
 Publishers in Python begin with `load_settings`.
 """

@@ -1,4 +1,4 @@
-"""Passwords and certificates, from where the settings say that they are, when a client is made."""
+"""Passwords and certificates, read from the places in the settings when a client is made."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ __all__ = ["HasPassword", "password_of", "tls_context"]
 
 
 class HasPassword(Protocol):
-    """Settings with a password, in themselves or in a file."""
+    """Settings with a password, given directly or in a file."""
 
     @property
     def password_file(self) -> Path | None:
-        """The file that has the password, if one does."""
+        """The password's file; None if the password isn't in a file."""
 
     def secret(self) -> str | None:
-        """The password; raises OSError."""
+        """Return the password; raises OSError if its file can't be read."""
 
 
 def password_of(settings: HasPassword, section: str) -> str:
-    """The password of a section (`kafka.security`); raises DefinitionError if it can't be had."""
+    """Return the password of a section (`kafka.security`).
+
+    Raises DefinitionError if its file can't be read, or if the password is empty.
+    """
     try:
         secret = settings.secret()
     except (OSError, UnicodeDecodeError) as error:
@@ -40,9 +43,10 @@ def tls_context(
     certificate_file: Path | None = None,
     key_file: Path | None = None,
 ) -> ssl.SSLContext:
-    """What verifies certificates and host names, and holds our own certificate, if there is one.
+    """Return a TLS context that verifies certificates and host names, with our own certificate, if
+    set.
 
-    Without ca_file the system's authorities are trusted. Raises DefinitionError where a file of the
+    Without ca_file the system's authorities are trusted. Raises DefinitionError if a file of the
     section can't be used.
     """
     try:
@@ -58,7 +62,7 @@ def tls_context(
         except OSError as error:
             raise _unusable(f"{section}.{name}", file, error) from error
     try:
-        # Where none is given, OpenSSL asks for a passphrase on the terminal.
+        # Without a password function, OpenSSL asks for a passphrase on the terminal.
         context.load_cert_chain(certificate_file, key_file, password=lambda: "")
     except ssl.SSLError as error:
         what = f"{' and '.join(str(file) for file in dict.fromkeys(own.values()))} can't be used"

@@ -1,4 +1,4 @@
-"""Settings of Kafka: where it is, how to prove who we are, and how our topics are made there."""
+"""Settings of Kafka: its address, our login, and the configuration of our topics."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ Positive = Annotated[int, Field(gt=0)]
 
 
 class KafkaSecurity(Section):
-    """How to prove who we are to Kafka, and what proves that it is Kafka.
+    """How to log in to Kafka, and how to verify the broker.
 
-    Certificates and host names are verified (there is no way not to). The password is never in the
-    settings' file: it comes from DELTADROP_KAFKA__SECURITY__PASSWORD or a file of its own.
+    Certificates and host names are always verified. The password is never in the settings' file: it
+    comes from DELTADROP_KAFKA__SECURITY__PASSWORD or a file of its own.
     """
 
     protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
@@ -43,7 +43,7 @@ class KafkaSecurity(Section):
 
     @property
     def is_encrypted(self) -> bool:
-        """Whether connections are TLS."""
+        """Whether connections use TLS."""
         return self.protocol in ("SSL", "SASL_SSL")
 
     @property
@@ -52,7 +52,7 @@ class KafkaSecurity(Section):
         return self.protocol in ("SASL_PLAINTEXT", "SASL_SSL")
 
     def secret(self) -> str | None:
-        """The password, read from its file if it is in one; raises OSError."""
+        """Return the password, read from its file if it is in one; raises OSError."""
         return secret_of(self.password, self.password_file)
 
     @model_validator(mode="after")
@@ -85,7 +85,7 @@ class KafkaSecurity(Section):
 
 
 class KafkaSettings(Section):
-    """Where Kafka is, and how our topics are made there."""
+    """The address of Kafka, and the configuration of our topics."""
 
     bootstrap_servers: str = "localhost:9092"
     security: KafkaSecurity = KafkaSecurity()

@@ -1,4 +1,4 @@
-"""How kafka-python gets into Kafka, by the settings; aiokafka: `streams.reading.kafka_access`."""
+"""kafka-python's options from the settings; `streams.reading.kafka_access` has aiokafka's."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from schemas.settings.kafka import KafkaSecurity, KafkaSettings
 __all__ = ["BATCH_BYTES_SETTING", "SECTION", "client_options", "largest_batch_bytes"]
 
 SECTION = "kafka.security"
-"""Where the settings stand that this is about."""
+"""The section of the settings with these options."""
 
 BATCH_BYTES_SETTING: Final = "max.message.bytes"
-"""A topic's setting for the bytes that a batch may have as it is sent."""
+"""A topic's setting for the most bytes that a batch may have as it is sent."""
 
 _DEFAULT_BATCH_BYTES: Final = 1_048_588
-"""Kafka's own default of it."""
+"""Kafka's own default for this setting."""
 
 _CONNECT_MS = 10_000
-"""How long to wait for the first answer of Kafka, milliseconds."""
+"""Milliseconds to wait for Kafka's first answer."""
 
 
 def client_options(kafka: KafkaSettings) -> dict[str, object]:
-    """Options that kafka-python's producers, consumers and admin clients share.
+    """Return the options that kafka-python's producers, consumers and admin clients share.
 
-    Raises DefinitionError where a file that the settings name can't be used.
+    Raises DefinitionError if a file that the settings name can't be used.
     """
     security = kafka.security
     options: dict[str, object] = {
@@ -49,9 +49,9 @@ def client_options(kafka: KafkaSettings) -> dict[str, object]:
 
 
 def largest_batch_bytes(kafka: KafkaSettings, topic: str) -> int:
-    """Ask how many bytes a batch of a topic may have; Kafka's default where it doesn't say.
+    """Return how many bytes a batch of a topic may have; Kafka's default if the topic doesn't say.
 
-    It takes the right to describe the topic's configuration.
+    Needs the right to describe the topic's configuration.
     """
     try:
         admin = KafkaAdminClient(**client_options(kafka))
@@ -66,7 +66,7 @@ def largest_batch_bytes(kafka: KafkaSettings, topic: str) -> int:
 
 
 def _name(security: KafkaSecurity) -> str:
-    """The user's name as SCRAM has it (RFC 5802, 5.1): kafka-python doesn't escape it."""
+    """Return the user's name escaped for SCRAM (RFC 5802, 5.1), which kafka-python doesn't do."""
     name = security.username or ""
     if security.mechanism == "PLAIN":
         return name

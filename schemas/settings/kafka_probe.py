@@ -1,9 +1,8 @@
-"""Say why a broker refuses us: connect and log in once, before Kafka's clients do.
+"""Find out why a broker refuses us: connect and log in once, before Kafka's clients do.
 
-Clients try again and again where a broker refuses them, log each attempt, and say in the end that
-they have waited. kafka-python writes the requests, reads the answers and computes the logins; they
-are sent over a socket of our own, so that errors of the network and of TLS arrive as they are.
-(KIP-152)
+If a broker refuses clients, they try again and again, log each attempt, and finally report only a
+time-out. Here kafka-python writes the requests, reads the answers and computes the logins. They are
+sent over a socket of our own, so that errors of the network and of TLS arrive unchanged. (KIP-152)
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ from schemas.settings.kafka_access import client_options
 __all__ = ["KafkaRefusedError", "probe"]
 
 _CONNECT_SECONDS: Final = 3
-"""For each address of a server."""
+"""Seconds to connect to each address of a server."""
 _ANSWER_SECONDS: Final = 10
-"""For all that follows the connection: TLS, greeting and login."""
+"""Seconds for everything after the connection: TLS, greeting and login."""
 
-_LONGEST: Final = 1 << 20  # bytes of an answer; none to a greeting has as many
-_TLS_ALERT: Final = b"\x15\x03"  # how a server answers that speaks TLS (RFC 8446, 5.1)
+_LONGEST: Final = 1 << 20  # bytes; no answer to a greeting has as many
+_TLS_ALERT: Final = b"\x15\x03"  # first bytes of a server that speaks TLS (RFC 8446, 5.1)
 
 _WRONG_NAME: Final = (62, 64)  # of a host, of an IP address (OpenSSL, x509_vfy.h)
 _WRONG_TIME: Final = (9, 10)
@@ -45,7 +44,7 @@ _LOGIN: Final = (
 
 
 class KafkaRefusedError(Exception):
-    """A broker refuses us, or we refuse it; asking again doesn't help."""
+    """A broker refuses us, or we refuse it; another attempt doesn't help."""
 
     def __init__(self, what: str, hint: str) -> None:
         super().__init__(what)
@@ -54,11 +53,11 @@ class KafkaRefusedError(Exception):
 
 
 def probe(server: str, kafka: KafkaSettings) -> None:
-    """Connect to a server (host:port) as clients do, log in, and leave.
+    """Connect to a server (host:port) as clients do, log in, and close the connection.
 
-    Raises KafkaRefusedError where that can't succeed as things are, OSError where nothing answers
-    as Kafka does, so that asking again may help, DefinitionError where a file of the settings can't
-    be used.
+    Raises KafkaRefusedError if this can't succeed without a change. Raises OSError if nothing
+    answers as Kafka does, so that another attempt may help. Raises DefinitionError if a file of the
+    settings can't be used.
     """
     options = client_options(kafka)
     host, _, port = server.rpartition(":")
@@ -87,7 +86,7 @@ class _Conversation:
         self._has_answered = False
 
     def answer(self, request: Any) -> Any:
-        """Send a request of kafka-python and return the answer to it."""
+        """Send a request of kafka-python and return its answer."""
         self._protocol.send_request(request)
         self._connection.sendall(self._protocol.send_bytes())
         while True:
@@ -135,7 +134,7 @@ def _introduce(
 
 
 def _of_tls(error: ssl.SSLError, security: KafkaSecurity) -> Exception:
-    """What an error of TLS says of a broker: a KafkaRefusedError, or what may pass."""
+    """Return the error for an error of TLS: a KafkaRefusedError, or an OSError if it may pass."""
     reason = str(error.reason or error).replace("_", " ").lower()
     if isinstance(error, ssl.SSLCertVerificationError):
         why = error.verify_message.rstrip(".")

@@ -1,4 +1,4 @@
-"""Settings of observation: where metrics and health are served, or written (docs/observing.md)."""
+"""Settings of observation: where metrics and health are served or written (docs/observing.md)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Port = Annotated[int, Field(gt=0, lt=65536)]
 
 
 class ObserveSettings(Section):
-    """Where a process says how it is; without a port or a file it doesn't.
+    """Ports and a file for metrics and health; each is off without a value.
 
-    Several processes of one machine take a port each: DELTADROP_OBSERVE__WORKER_PORT.
+    Several processes of one machine need a port each: DELTADROP_OBSERVE__WORKER_PORT.
     """
 
     host: str = Field(

@@ -1,4 +1,4 @@
-"""Whether Kafka answers where it should be and lets us in, asked before its clients are."""
+"""Check that Kafka answers and accepts us, before its clients connect."""
 
 from __future__ import annotations
 
@@ -23,23 +23,22 @@ KAFKA_HINT = (
 )
 
 _WAIT_SECONDS = 10
-"""How long to wait for the first answer: a broker that restarts is back by then."""
+"""Seconds to wait for the first answer: a broker that restarts is back by then."""
 _BACKOFF = Backoff(first=0.25, longest=1)
 
 _LONGEST = 300
-"""How much of an error's text is said: some repeat the whole request, all its topics, and answer.
-"""
+"""Characters of an error's text that are shown: some repeat the whole request, with all topics."""
 
 log = logging.getLogger(__name__)
 
 
 def wait_until_reachable(kafka: KafkaSettings, kind: type[DeltadropError]) -> None:
-    """Wait, some seconds at most, until a server lets us in; raises `kind` if none does.
+    """Wait up to `_WAIT_SECONDS` until a server accepts us; raises `kind` if none does.
 
-    A server that refuses us isn't asked again. DefinitionError: a file of the settings can't be
-    used.
+    A server's refusal ends the wait once no server is unreachable, as another attempt doesn't help.
+    Raises DefinitionError if a file of the settings can't be used.
 
-    kafka-python waits too, but logs every try, and leaves its sockets open when it gives up.
+    kafka-python waits too, but logs every attempt, and leaves its sockets open when it gives up.
     """
     _warn_where_unencrypted(kafka)
     deadline = time.monotonic() + _WAIT_SECONDS
@@ -73,9 +72,9 @@ def errors_as(
     hint: str = KAFKA_HINT,
     foreign: type[Exception] | tuple[type[Exception], ...] = KafkaError,
 ) -> Iterator[None]:
-    """Raise a client library's errors as ours: what failed, with the library's own words.
+    """Raise a client library's errors as ours: what failed, with the library's own text.
 
-    foreign: the base of the library's errors, kafka-python's by default; aiokafka has its own.
+    foreign: the base of the library's errors; kafka-python's by default, aiokafka has another.
     """
     try:
         yield
@@ -84,7 +83,7 @@ def errors_as(
 
 
 def explained(error: BaseException) -> str:
-    """A library's error by name and text, of a length that can be read."""
+    """Return a library's error as name and text, cut to a readable length."""
     text = " ".join(str(error).split())
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     name = type(error).__name__
@@ -98,7 +97,7 @@ def _warn_where_unencrypted(kafka: KafkaSettings) -> None:
 
 @cache
 def _warn_once(servers: str) -> None:
-    """Once a process, where kafka-python does for each connection."""
+    """Warn once a process; kafka-python warns for each connection."""
     logging.getLogger("kafka.net.sasl").setLevel(logging.ERROR)
     log.warning(
         "Kafka %s: login and events travel unencrypted (kafka.security.protocol: SASL_PLAINTEXT);"

@@ -1,4 +1,4 @@
-"""What settings say of a receiver's files, at the transferbox as at every location (SPEC §7)."""
+"""Settings of the files that a receiver gets, for the transferbox and all locations (SPEC §7)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["ReadyFile"]
 _ENDING: Final = re.compile(r"[._-](?:[A-Za-z0-9._-]{0,29}[A-Za-z0-9])")
 _REVISION: Final = re.compile(r".*-r[0-9]+")
 _TAKEN: Final = (".manifest.json", ".csv", ".gz", ".zip", ".part")
-"""How a drop, its manifest and files that aren't whole yet end."""
+"""Endings of drops, manifests and incomplete files."""
 
 
 def _ready_file(given: str) -> str:
-    """Check an ending; in any case of letters, as some servers don't tell them apart."""
+    """Check an ending, ignoring case, as some servers don't distinguish case."""
     if not _ENDING.fullmatch(given):
         raise ValueError(
             f"'{given}' isn't an ending: a dot, dash or underscore, then up to 30 letters, digits, "
@@ -31,4 +31,4 @@ def _ready_file(given: str) -> str:
 
 
 ReadyFile = Annotated[str, Field(strict=True), AfterValidator(_ready_file)]
-"""What the name of the file that is written last adds to the drop's, as `.ready`."""
+"""The ending that the last written file adds to the drop's name, such as `.ready`."""

@@ -1,4 +1,4 @@
-"""Settings of the schema registry: where it is, and how to prove who we are."""
+"""Settings of the schema registry: its address, and our login."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def _without_login(url: str) -> str:
 
 
 class RegistrySettings(Section):
-    """Where the Confluent-compatible schema registry is, and how to log in (RFC 7617).
+    """The address of the Confluent-compatible schema registry, and how to log in (RFC 7617).
 
-    Certificates are verified (there is no way not to). The password is never in the settings' file:
-    it comes from DELTADROP_REGISTRY__PASSWORD or a file of its own.
+    Certificates are always verified. The password is never in the settings' file: it comes from
+    DELTADROP_REGISTRY__PASSWORD or a file of its own.
     """
 
     url: Annotated[str, StringConstraints(pattern=_URL), AfterValidator(_without_login)] = (
@@ -43,11 +43,11 @@ class RegistrySettings(Section):
 
     @property
     def is_encrypted(self) -> bool:
-        """Whether the registry is asked by TLS."""
+        """Whether the registry is called over TLS."""
         return self.url.startswith("https:")
 
     def secret(self) -> str | None:
-        """The password, read from its file if it is in one; raises OSError."""
+        """Return the password, read from its file if it is in one; raises OSError."""
         return secret_of(self.password, self.password_file)
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Settings of those who are told: the mail server and the webhook (SPEC §4, *Report*)."""
+"""Settings of report channels: the mail server and the webhook (SPEC §4, *Report*)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from schemas.definitions.patterns import ADDRESS_PATTERN
 __all__ = ["MailSettings", "Section", "WebhookSettings", "secret_of"]
 
 _TOTAL_SECONDS: Final = 45.0
-"""For one sending, however often the server says something: less than the reports' lease lasts."""
+"""Seconds for one sending, whatever the server sends meanwhile: less than the reports' lease."""
 _URL: Final = re.compile(r"https?://[^\s/]+\S*")
 
 
@@ -40,10 +40,10 @@ def secret_of(given: SecretStr | None, file: Path | None) -> str | None:
 
 
 class MailSettings(Section):
-    """Where report mails are handed over; without a host there are none.
+    """The mail server for reports; without a host, no mails are sent.
 
-    Certificates are verified (there is no way not to). The password is never in the settings' file:
-    it comes from DELTADROP_MAIL__PASSWORD or a file of its own.
+    Certificates are always verified. The password is never in the settings' file: it comes from
+    DELTADROP_MAIL__PASSWORD or a file of its own.
     """
 
     host: str | None = None
@@ -64,16 +64,15 @@ class MailSettings(Section):
         return self
 
     def secret(self) -> str | None:
-        """The password, read from its file if it is in one."""
+        """Return the password, read from its file if it is in one; raises OSError."""
         return secret_of(self.password, self.password_file)
 
 
 class WebhookSettings(Section):
-    """Where reports are posted as JSON, signed; without a url they aren't.
+    """The webhook that reports are posted to, as signed JSON; without a url, nothing is posted.
 
-    The secret is never in the settings' file: it comes from DELTADROP_WEBHOOK__SECRET or a file.
-    A url that lets in whoever knows it may come from a file of its own, too, or from
-    DELTADROP_WEBHOOK__URL.
+    The secret is never in the settings' file: it comes from DELTADROP_WEBHOOK__SECRET or a file. If
+    the url itself grants access, it may also come from a file, or from DELTADROP_WEBHOOK__URL.
     """
 
     url: SecretStr | None = None
@@ -101,18 +100,18 @@ class WebhookSettings(Section):
 
     @property
     def is_set_up(self) -> bool:
-        """Whether there is anywhere to post to."""
+        """Whether a URL is set, directly or in a file."""
         return self.url is not None or self.url_file is not None
 
     def address(self) -> str:
-        """The URL, read from its file if it is in one; raises OSError, ValueError."""
+        """Return the URL, read from its file if it is in one; raises OSError, ValueError."""
         url = secret_of(self.url, self.url_file) or ""
         if not _URL.fullmatch(url):
             raise ValueError(f"what {self.url_file} holds isn't of the form https://host/path")
         return url
 
     def shown(self) -> str:
-        """The URL for people, who may read it in a log: without its path, which may be a secret."""
+        """Return the URL for logs and people: without its path, which may be a secret."""
         try:
             parts = urlsplit(self.address())
             port = f":{parts.port}" if parts.port else ""
@@ -121,5 +120,5 @@ class WebhookSettings(Section):
         return f"{parts.scheme}://{parts.hostname}{port}"
 
     def key(self) -> bytes:
-        """The secret that bodies are signed with."""
+        """Return the secret that bodies are signed with."""
         return (secret_of(self.secret, self.secret_file) or "").encode()

@@ -1,6 +1,6 @@
-"""deltadrop's settings: one YAML file, and the environment above it.
+"""deltadrop's settings: one YAML file, overridden by environment variables.
 
-Order, the first wins: `KAFKA_BOOTSTRAP_SERVERS` and `SCHEMA_REGISTRY_URL`;
+The first of these that has a value wins: `KAFKA_BOOTSTRAP_SERVERS` and `SCHEMA_REGISTRY_URL`;
 `DELTADROP_<SECTION>__<FIELD>` (as `DELTADROP_CLOSE__WAIT_SECONDS`); the file; the defaults.
 Relative paths are relative to the file's folder.
 """
@@ -65,7 +65,7 @@ _PLAIN_VARIABLES = {
     "SCHEMA_REGISTRY_URL": ("registry", "url"),
 }
 _MEMORY = worded(r"(?i)^\d+(\.\d+)? *[kmgt]i?b$", "write it as 800MB or 1.5GB")
-"""As DuckDB takes it: `800MB`, `1.5 GiB`."""
+"""In DuckDB's notation: `800MB`, `1.5 GiB`."""
 _SECRETS = (
     ("kafka", "security", "password"),
     ("registry", "password"),
@@ -80,7 +80,7 @@ LocationName = Annotated[str, StringConstraints(pattern=FOLDER_PATTERN, max_leng
 
 
 class WorkerSettings(Section):
-    """How workers batch what they read."""
+    """How workers make batches of the events that they read."""
 
     group: Annotated[str, StringConstraints(min_length=1)] = "deltadrop"
     batch_bytes: Positive = 64 * _MIB
@@ -102,7 +102,9 @@ class CloseSettings(Section):
 
 
 class TransferboxSettings(Section):
-    """The transferbox, and what a receiver gets there beside the file, as at other locations."""
+    """The transferbox, and the files that a receiver gets there beside the drop, as at other
+    locations.
+    """
 
     retention_days: Positive | None = Field(
         default=None, description="after its delivery a drop is removed; none keeps it for ever"
@@ -112,7 +114,7 @@ class TransferboxSettings(Section):
 
 
 class ScheduleSettings(Section):
-    """How `deltadrop schedule` shares the work and tries again."""
+    """How `deltadrop schedule` shares the work, and when it tries again."""
 
     lease_seconds: Annotated[float, Field(gt=0)] = Field(
         default=60, description="without a sign of life, before another scheduler takes over"
@@ -153,7 +155,7 @@ class Settings(BaseSettings):
     _source: Document = PrivateAttr(default=Document(DEFAULT_FILE, {}, {}))
 
     def check_root(self) -> None:
-        """Make the root's folder, if it isn't there; raises DefinitionError where it can't be."""
+        """Create the root's folder if it is missing; raises DefinitionError if that fails."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -164,7 +166,7 @@ class Settings(BaseSettings):
 
     @property
     def source(self) -> Document:
-        """The file that they were read from; an empty one where there was none."""
+        """The file of these settings; an empty document if there was none."""
         return self._source
 
     @classmethod
@@ -176,15 +178,15 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the file, whose values come as arguments."""
+        """Let the environment override the file, whose values come as arguments."""
         return _PlainVariables(settings_cls), env_settings, init_settings
 
 
 def load_settings(path: Path | None = None) -> Settings:
     """Read the settings; raises DefinitionError with every fault.
 
-    path: the file, else that of the variable DELTADROP_CONFIG, else `deltadrop.yaml` here, which
-    may be missing.
+    path: the file; None: that of the variable DELTADROP_CONFIG, or else `deltadrop.yaml` in the
+    current folder, which may be missing.
     """
     named = path or (
         Path(os.environ["DELTADROP_CONFIG"]) if os.environ.get("DELTADROP_CONFIG") else None
@@ -193,7 +195,7 @@ def load_settings(path: Path | None = None) -> Settings:
     faults = Faults()
     _refuse_unknown_variables(faults)
     document = Document(file, {}, {})
-    if named is not None or os.path.lexists(file):  # a link to nothing isn't "no file"
+    if named is not None or os.path.lexists(file):  # a broken link isn't a missing file
         document = read_document(file, faults) or document
         _refuse_secrets(document, faults)
     faults.raise_if_any()
@@ -220,7 +222,7 @@ def _validated(document: Document, faults: Faults) -> Settings | None:
 
 
 class _PlainVariables(PydanticBaseSettingsSource):
-    """The two variables that every tool around Kafka knows."""
+    """The two variables that Kafka's other tools use too."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[object, str, bool]:
         return None, field_name, False
@@ -234,7 +236,7 @@ class _PlainVariables(PydanticBaseSettingsSource):
 
 
 def _variable_of(location: Location) -> str | None:
-    """The environment variable that gave the value at `location`, if one did."""
+    """Return the environment variable that gave the value at `location`; None if none did."""
     plain = next((name for name, place in _PLAIN_VARIABLES.items() if place == location), None)
     for variable in (
         plain,
@@ -246,7 +248,7 @@ def _variable_of(location: Location) -> str | None:
 
 
 def _refuse_unknown_variables(faults: Faults) -> None:
-    """A mistyped variable would otherwise be a setting that silently isn't there."""
+    """Refuse unknown variables: a mistyped one would be ignored without a message."""
     valid = sorted(_variables(Settings, _ENVIRONMENT))
     for variable in sorted(os.environ):
         if variable.startswith(_ENVIRONMENT) and "__" in variable and variable not in valid:
@@ -259,7 +261,7 @@ def _refuse_unknown_variables(faults: Faults) -> None:
 
 
 def _refuse_secrets(document: Document, faults: Faults) -> None:
-    """What many may read holds no secret."""
+    """Refuse secrets in the settings' file, which many people may read."""
     for location in _SECRETS:
         given: object = document.data
         for part in location:
@@ -282,7 +284,7 @@ def _variables(model: type[BaseModel], prefix: str) -> set[str]:
 
 
 def _anchored(settings: Settings, folder: Path) -> Settings:
-    """The settings with their paths relative to the file's folder."""
+    """Return the settings with their paths relative to the file's folder."""
     places: dict[str, object] = {
         name: folder / getattr(settings, name) for name in ("root", "tables", "streams", "exports")
     }
