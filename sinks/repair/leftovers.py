@@ -15,8 +15,10 @@ from typing import Final
 import structlog
 
 from sinks.closing.bases import Bases, BaseTable
+from sinks.ledger.lease import GrantPath
 from sinks.ledger.names import EntryPath
 from sinks.locations import Transferbox
+from sinks.reports.names import ReportPath
 from sinks.scratch import is_in_use
 from streams.erasure.tombstones import TombstonesPath
 from streams.recovery.set_aside import SetAsidePath
@@ -37,6 +39,8 @@ _SWEPT: Final[tuple[type[StoredPath], ...]] = (
     TombstonesPath,
     SetAsidePath,
     TakenOutPath,
+    ReportPath,
+    GrantPath,
 )
 """For each folder, a kind of file whose half-written files may hold personal data."""
 

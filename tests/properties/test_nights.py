@@ -168,7 +168,7 @@ class World:
 
     shop: OfflineShop
     now: datetime
-    asked: bool = False
+    requested: bool = False
     deletions: dict[tuple[str, datetime], Mapping[int, int]] = field(default_factory=dict)
     closed: list[tuple[str, datetime]] = field(default_factory=list)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import datetime as dt
 import importlib
+import re
 import string
 import tarfile
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import PartitionError
-from streams.storage.layout import TopicPartition
+from sinks.repair.leftovers import _SWEPT
+from streams.storage.layout import CoveragePath, StreamFilePath, TopicPartition
 from streams.storage.paths import NamePart, StoredPath, part_of
 
 ROOT = Path(__file__).parents[2]
@@ -144,6 +146,19 @@ def test_the_order_of_names_is_the_order_of_numbers(
 def _with(path: StoredPath, values: dict[str, int]) -> StoredPath:
     kind = type(path)
     return kind(*(values.get(name, getattr(path, name)) for name in part_of(kind)))
+
+
+def test_each_folder_of_the_root_is_on_the_page_for_operators() -> None:
+    page = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"(?m)^\| `([a-z-]+)/", page))
+
+    assert {kind.top().rstrip("/") for kind in KINDS} - listed == set()
+
+
+def test_half_written_files_of_each_folder_are_swept() -> None:
+    swept = {kind.top() for kind in _SWEPT} | {StreamFilePath.top(), CoveragePath.top()}
+
+    assert {kind.top() for kind in KINDS} - swept == set()
 
 
 def test_the_files_of_an_older_release_have_names_of_these_kinds() -> None:

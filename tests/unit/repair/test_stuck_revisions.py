@@ -151,7 +151,7 @@ def test_that_it_cant_be_delivered_counts_more_than_that_another_is_held(
 class Night:
     """A scheduler's night, on the 29th at five: nothing is due."""
 
-    asked, held = False, True
+    requested, held = False, True
 
     def wait(self, seconds: float) -> None:
         pass
