@@ -101,15 +101,15 @@ def test_a_record_with_its_producers_time_sets_its_partition_aside_and_is_passed
     set_time(ill.kafka, ill.topic, "CreateTime")
     sender = producer(ill.kafka)
     before = ill.end_offsets()
-    worker.send_signal(signal.SIGSTOP)  # it shall find all three at once
-    time.sleep(1.0)  # meanwhile the broker answers the fetch that waits there
+    worker.send_signal(signal.SIGTERM)  # the next one finds all three in its first fetch
+    assert worker.wait(timeout=60) == 0
     for value in numbered(3, 5_000):  # a batch each
         sender.produce(ill.topic, value=value, partition=0)
         assert sender.flush(30) == 0
-    worker.send_signal(signal.SIGCONT)
     set_time(ill.kafka, ill.topic, "LogAppendTime")
     publish(ill.kafka, ill.topic, numbered(1_000, 1_000))
     publish(well.kafka, well.topic, numbered(1_000))
+    worker = ill.start_and_wait(topics=[ill.topic, well.topic])
 
     (one,) = until_set_aside(ill)
 

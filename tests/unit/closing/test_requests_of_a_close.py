@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from schemas.events import Kind
-from sinks.commands.lines import history_lines
 from sinks.exports.export import Export
 from sinks.instants import stamp
 from sinks.repair.redrop import Redropper
 from sinks.repair.release import Releaser
+from sinks.service.history import history_entry
 from streams.storage.folder import FolderStore
 from tests.shop.offline import OfflineShop, at, with_exports
 
@@ -109,7 +109,7 @@ def test_a_redrop_reads_each_entry_once(shop: OfflineShop, store: Requests) -> N
 def test_a_line_of_history_costs_a_listing_and_the_entries_that_are_there(
     shop: OfflineShop, store: Requests
 ) -> None:
-    asked = store.of(lambda: list(history_lines(shop.sinks.ledger, "sent", CLOSED)))
+    asked = store.of(lambda: history_entry(shop.sinks.ledger, "sent", CLOSED))
 
     assert own(asked, CLOSED) == {"": 1, "intent.json": 1, "outcome.json": 1}
     assert asked.total() == 3
