@@ -11,6 +11,7 @@ import ssl
 from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -103,10 +104,10 @@ def run_apart(sending: Coroutine[Any, Any, None]) -> None:
     """Run a sending to its end, in a thread of its own; raises what it raises.
 
     A report may be sent while another error is handled, which Python would take for the context of
-    the sending's errors; contexts end at a thread's beginning.
+    the sending's errors; contexts end at a thread's beginning. Log lines keep their bound fields.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="report") as pool:
-        pool.submit(asyncio.run, sending).result()
+        pool.submit(copy_context().run, asyncio.run, sending).result()
 
 
 def cause_of(error: BaseException) -> BaseException:

@@ -16,14 +16,16 @@ from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Any
 
 import pytest
+import structlog
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
+from deploy.parts.ports import free_port
 from schemas.errors import DefinitionError, ReportError
 from schemas.settings.reports import MailSettings, WebhookSettings
 from schemas.settings.settings import load_settings
 from sinks.reports import Mail, Reporter, ReportKind, Webhook, channels_of
-from sinks.reports.channel import PartlySentError, UnreachableError
+from sinks.reports.channel import PartlySentError, UnreachableError, run_apart
 from tests.shop.mail_server import GREYLISTED, PASSWORD, REFUSED, USER, Mailbox, mail_server
 from tests.shop.told import report
 
@@ -331,6 +333,17 @@ def test_a_file_without_a_url_is_told(tmp_path: Path, text: str | None) -> None:
 # A server that says a byte now and then keeps every time-out of a read from coming.
 
 
+@contextlib.contextmanager
+def serving(handler: type[StreamRequestHandler]) -> Iterator[int]:
+    """The port of a server whose connections are a handler's, which ends within the context."""
+    with ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
 @pytest.fixture
 def dripping() -> Iterator[int]:
     """The port of a server that greets byte by byte, for ever."""
@@ -342,13 +355,9 @@ def dripping() -> Iterator[int]:
                 while not over.wait(0.05):
                     self.wfile.write(b"2")
 
-    with ThreadingTCPServer(("127.0.0.1", 0), Drip) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_address[1]
+    with serving(Drip) as port:
+        yield port
         over.set()
-        server.shutdown()
-        thread.join()
 
 
 def test_a_mail_server_that_drips_is_left_after_the_total_time(dripping: int) -> None:
@@ -389,13 +398,9 @@ def plain_server() -> Iterator[int]:
                 while not over.wait(0.05):
                     self.wfile.write(b"2")
 
-    with ThreadingTCPServer(("127.0.0.1", 0), Script) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_address[1]
+    with serving(Script) as port:
+        yield port
         over.set()
-        server.shutdown()
-        thread.join()
 
 
 def test_a_mail_that_was_taken_is_sent_however_slow_the_goodbye_is(plain_server: int) -> None:
@@ -427,3 +432,31 @@ def test_a_sending_takes_less_than_the_reports_lease_lasts() -> None:
     lasts = inspect.signature(Reporter).parameters["lease_seconds"].default
 
     assert max(MailSettings().total_seconds, WebhookSettings().total_seconds) < lasts
+
+
+@pytest.mark.parametrize("channel", ["mail", "webhook"])
+def test_what_is_sent_while_an_error_is_handled_names_its_own_cause(channel: str) -> None:
+    port = free_port()
+    mail = Mail(MailSettings(host="127.0.0.1", port=port, security="none"))
+    url = SecretStr(f"http://127.0.0.1:{port}/x")
+    hook = Webhook(WebhookSettings(url=url, secret=SecretStr("key")))
+
+    try:
+        raise OSError("another thing")
+    except OSError:
+        with pytest.raises(UnreachableError, match="Connection refused") as refused:
+            (mail if channel == "mail" else hook).send(report())
+
+    assert "another thing" not in str(refused.value)
+
+
+def test_a_sending_knows_the_fields_that_log_lines_are_bound_to() -> None:
+    found: list[dict[str, object]] = []
+
+    async def sending() -> None:
+        found.append(structlog.contextvars.get_contextvars())
+
+    with structlog.contextvars.bound_contextvars(export="openings"):
+        run_apart(sending())
+
+    assert found == [{"export": "openings"}]
