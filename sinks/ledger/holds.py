@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from schemas.errors import DeltadropError, LostOffsetsError, UnreadableError
@@ -49,7 +50,7 @@ class Holds:
     def lost(self, export: str, instant: dt.datetime) -> LostOffsetsError | None:
         """Return why a close without an intent is held for lost offsets; None if it isn't."""
         name = str(LostPath(export, instant))
-        return self._unless(export, instant, "intent", name, _read_lost)
+        return self._unless(export, instant, "intent", name, partial(_read, LostOffsetsError))
 
     @contextmanager
     def held_if_unreadable(self, export: str, instant: dt.datetime) -> Iterator[None]:
@@ -65,7 +66,7 @@ class Holds:
     def unreadable(self, export: str, instant: dt.datetime) -> UnreadableError | None:
         """Return why a close without an outcome is held for unreadable data; None if it isn't."""
         name = str(UnreadablePath(export, instant))
-        return self._unless(export, instant, "outcome", name, _read_unreadable)
+        return self._unless(export, instant, "outcome", name, partial(_read, UnreadableError))
 
     def _write(self, name: str, error: DeltadropError) -> None:
         content = (json.dumps(error.to_fields(), indent=1) + "\n").encode()
@@ -83,11 +84,6 @@ class Holds:
         return error
 
 
-def _read_lost(content: bytes) -> LostOffsetsError:
+def _read(kind: type[E], content: bytes) -> E:
     fields = json.loads(content)
-    return LostOffsetsError(fields["what"], where=fields["where"], hint=fields["hint"])
-
-
-def _read_unreadable(content: bytes) -> UnreadableError:
-    fields = json.loads(content)
-    return UnreadableError(fields["what"], where=fields["where"], hint=fields["hint"])
+    return kind(fields["what"], where=fields["where"], hint=fields["hint"])

@@ -54,10 +54,14 @@ class RenameNote:
                 return Renaming.BEGUN
 
     def write(self, state: Renaming) -> None:
-        """Note how far it has got, and forget the location's old notes."""
+        """Note how far it has got; once it is done, forget the location's old notes, too."""
         with own_file(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.write_text(state, encoding="utf-8")
+        if state is Renaming.DONE:
+            self._forget_old()
+
+    def _forget_old(self) -> None:
         location = self.path.name.partition("~")[0]
         for note in self.path.parent.glob(f"{location}~*.renaming"):
             with contextlib.suppress(OSError):

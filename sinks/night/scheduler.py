@@ -121,7 +121,7 @@ class Scheduler:
         """Run the due closes; return False if the scheduler has to stop before the end."""
         due = self._due(sinks)
         self._retries.keep({window.export for window in due})
-        return close_in_order(sinks, due, self._under_way, self) is not None
+        return close_in_order(sinks, due, self._under_way, self)
 
     @property
     def initial(self) -> bool:

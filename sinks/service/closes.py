@@ -210,7 +210,6 @@ class _Run:
             with under_way:
                 close_in_order(self.sinks, left, under_way, self)
             under_way.join()
-            # Not what `close_in_order` returns: a close that was delivering may have failed since.
             undone = [window for window in left if not self._is_settled(window)]
             if len(undone) == len(left) and not self.patient:
                 for window in undone:  # an error that isn't a close's own: it was logged

@@ -99,35 +99,30 @@ class ClosePolicy(Protocol):
 
 def close_in_order(
     sinks: Sinks, due: Iterable[Due], under_way: ClosesUnderWay, policy: ClosePolicy
-) -> list[Due] | None:
+) -> bool:
     """Close windows, oldest first. After a window that isn't done, the export's later windows are
     left.
 
-    under_way: the caller holds its turn. Returns the windows that weren't tried or didn't succeed,
-    without those that still deliver; None if the policy stopped the run.
+    under_way: the caller holds its turn. Returns False if the policy stopped the run. What came of
+    each window, only the policy is told: closes may still deliver.
     """
     exports = {export.name: export for export in sinks.exports}
     stopped = under_way.exports()  # the windows of an export are closed in order
-    left: list[Due] = []
     for instant, together in groupby(sorted(due), key=lambda window: window.instant):
         policy.begins_instant(instant)
         for window in together:
             if not policy.goes_on():
-                return None
-            if window.export in stopped or not policy.tries(window.export):
-                left.append(window)
-            else:
+                return False
+            if window.export not in stopped and policy.tries(window.export):
                 work = partial(_close, sinks, exports[window.export], window, policy)
                 done = under_way.run(window.export, work)
                 if done:
                     continue
                 if done is None:
                     policy.delivers(window)
-                else:
-                    left.append(window)
             stopped.add(window.export)
         policy.ends_instant(instant)
-    return left
+    return True
 
 
 def due_of(

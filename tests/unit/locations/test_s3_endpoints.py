@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from sinks.locations import Delivered, DeliveryError, DeliveryStep, Folder
+from sinks.locations import Delivered, DeliveryError, DeliveryStep
 from sinks.locations.s3.location import S3, S3Settings
+from tests.location_contract import FOLDER, local
 from tests.unit.locations.s3_endpoint import Endpoint
 
-FOLDER = Folder("marketing", "openings")
 KEY = "drops/marketing/openings/openings.csv"
 CONTENT = b"profileId,openedAt\r\n17,2026-03-28T06:00:00Z\r\n"
 
@@ -34,15 +34,11 @@ def bucket(endpoint: Endpoint, folder: Path, **settings: object) -> S3:
     return S3("lake", folder / "notes", S3Settings.model_validate(given))
 
 
-def written(folder: Path, content: bytes = CONTENT) -> Path:
-    path = folder / "local.csv"
-    path.write_bytes(content)
-    return path
-
-
 def test_an_endpoint_that_knows_no_chunked_bodies_gets_plain_ones(tmp_path: Path) -> None:
     with Endpoint(refuses_chunks=True).running(tmp_path) as endpoint:
-        receipt = bucket(endpoint, tmp_path).deliver(written(tmp_path), FOLDER, "openings.csv")
+        receipt = bucket(endpoint, tmp_path).deliver(
+            local(tmp_path, CONTENT), FOLDER, "openings.csv"
+        )
 
         assert receipt.delivered is Delivered.NOW
         assert endpoint.objects == {KEY: CONTENT}
@@ -55,7 +51,7 @@ def test_an_object_with_the_framing_of_chunks_in_it_is_removed_and_no_delivery(
         lake = bucket(endpoint, tmp_path, trailing_checksums=True)
 
         with pytest.raises(DeliveryError) as refused:
-            lake.deliver(written(tmp_path), FOLDER, "openings.csv")
+            lake.deliver(local(tmp_path, CONTENT), FOLDER, "openings.csv")
 
         assert refused.value.what.startswith(
             "the object isn't what was sent, and was removed: it has"
@@ -71,7 +67,7 @@ def test_an_object_that_was_cut_is_removed_and_no_delivery(tmp_path: Path, size:
         lake = bucket(endpoint, tmp_path, part_bytes=5 * 1024 * 1024)
 
         with pytest.raises(DeliveryError, match="the object isn't what was sent"):
-            lake.deliver(written(tmp_path, bytes(size)), FOLDER, "openings.csv")
+            lake.deliver(local(tmp_path, bytes(size)), FOLDER, "openings.csv")
 
         assert endpoint.objects == {}
 
@@ -84,14 +80,16 @@ def test_an_object_with_other_bytes_of_the_same_size_is_found_by_its_etag(
         lake = bucket(endpoint, tmp_path, part_bytes=5 * 1024 * 1024)
 
         with pytest.raises(DeliveryError, match="it has other bytes than were sent"):
-            lake.deliver(written(tmp_path, bytes(size)), FOLDER, "openings.csv")
+            lake.deliver(local(tmp_path, bytes(size)), FOLDER, "openings.csv")
 
         assert endpoint.objects == {}
 
 
 def test_an_etag_that_is_no_md5_makes_the_object_be_read(tmp_path: Path) -> None:
     with Endpoint(random_etags=True).running(tmp_path) as endpoint:
-        receipt = bucket(endpoint, tmp_path).deliver(written(tmp_path), FOLDER, "openings.csv")
+        receipt = bucket(endpoint, tmp_path).deliver(
+            local(tmp_path, CONTENT), FOLDER, "openings.csv"
+        )
 
         assert receipt.delivered is Delivered.NOW
         assert [line.split()[0] for line in endpoint.requests] == ["HEAD", "PUT", "HEAD", "GET"]
@@ -99,7 +97,9 @@ def test_an_etag_that_is_no_md5_makes_the_object_be_read(tmp_path: Path) -> None
 
 def test_an_object_that_is_gone_when_it_is_looked_at_was_fetched(tmp_path: Path) -> None:
     with Endpoint(is_fetched=True).running(tmp_path) as endpoint:
-        receipt = bucket(endpoint, tmp_path).deliver(written(tmp_path), FOLDER, "openings.csv")
+        receipt = bucket(endpoint, tmp_path).deliver(
+            local(tmp_path, CONTENT), FOLDER, "openings.csv"
+        )
 
         assert receipt.delivered is Delivered.NOW
 
@@ -112,7 +112,7 @@ def test_what_is_read_back_is_compared(tmp_path: Path, read_back: str) -> None:
         lake = bucket(endpoint, tmp_path, read_back=read_back)
 
         with pytest.raises(DeliveryError, match="it has other bytes than were sent"):
-            lake.deliver(written(tmp_path, content), FOLDER, "openings.csv")
+            lake.deliver(local(tmp_path, content), FOLDER, "openings.csv")
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 300_000])
@@ -123,7 +123,7 @@ def test_what_is_read_back_is_the_same_whatever_its_size(
     with Endpoint().running(tmp_path) as endpoint:
         lake = bucket(endpoint, tmp_path, read_back=read_back)
 
-        receipt = lake.deliver(written(tmp_path, bytes(size)), FOLDER, "openings.csv")
+        receipt = lake.deliver(local(tmp_path, bytes(size)), FOLDER, "openings.csv")
 
         assert (receipt.delivered, receipt.bytes) == (Delivered.NOW, size)
 

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from sinks.locations import Delivered, DeliveryError, DeliveryStep, Folder, PassingError
+from sinks.locations import Delivered, DeliveryError, DeliveryStep, PassingError
 from sinks.locations.rename_note import RenameNote, Renaming
 from sinks.locations.sftp.location import Sftp, SftpSettings
-from tests.location_contract import files_in
+from tests.location_contract import FOLDER, files_in, local
 from tests.unit.locations.sftp_box import Box
 
-FOLDER = Folder("marketing", "openings")
 CONTENT = b"profileId,openedAt\r\n17,2026-03-28T06:00:00Z\r\n" * 5000
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -44,12 +43,6 @@ def box_in(folder: Path, **faults: object) -> Box:
     return Box(root, **faults)  # type: ignore[arg-type]
 
 
-def written(folder: Path, content: bytes = CONTENT) -> Path:
-    path = folder / "local.csv"
-    path.write_bytes(content)
-    return path
-
-
 def delivered(box: Box) -> dict[str, bytes]:
     return files_in(box.root / "drops" / "ours" / "marketing" / "openings")
 
@@ -59,7 +52,7 @@ def test_a_folder_above_ours_need_not_be_looked_at(tmp_path: Path) -> None:
         location = partner(box, tmp_path)
 
         steps = list(location.check())
-        receipt = location.deliver(written(tmp_path), FOLDER, "openings.csv")
+        receipt = location.deliver(local(tmp_path, CONTENT), FOLDER, "openings.csv")
 
     assert steps[-1] is DeliveryStep.DELETE
     assert receipt.delivered is Delivered.NOW
@@ -73,7 +66,7 @@ def test_a_check_of_a_write_only_box_fails_as_a_delivery_would(tmp_path: Path) -
         with pytest.raises(DeliveryError) as of_check:
             list(location.check())
         with pytest.raises(DeliveryError) as of_delivery:
-            location.deliver(written(tmp_path), FOLDER, "openings.csv")
+            location.deliver(local(tmp_path, CONTENT), FOLDER, "openings.csv")
 
     assert of_check.value.step is of_delivery.value.step is DeliveryStep.WRITE
     assert "write_only: true" in of_check.value.hint
@@ -85,7 +78,7 @@ def test_a_write_only_box_is_delivered_to_where_the_settings_say_so(tmp_path: Pa
         location = partner(box, tmp_path, write_only=True)
 
         steps = list(location.check())
-        receipt = location.deliver(written(tmp_path), FOLDER, "openings.csv")
+        receipt = location.deliver(local(tmp_path, CONTENT), FOLDER, "openings.csv")
         with pytest.raises(DeliveryError, match="a write-only location shows no files"):
             location.find(FOLDER, "openings.csv")
 
@@ -97,9 +90,11 @@ def test_a_write_only_box_is_delivered_to_where_the_settings_say_so(tmp_path: Pa
 def test_what_a_killed_run_delivered_to_a_write_only_box_is_delivered(tmp_path: Path) -> None:
     with box_in(tmp_path, write_only=True).running() as box:
         location = partner(box, tmp_path, write_only=True)
-        location.deliver(written(tmp_path), FOLDER, "openings.csv")  # its receipt was never written
+        location.deliver(
+            local(tmp_path, CONTENT), FOLDER, "openings.csv"
+        )  # its receipt was never written
 
-        receipt = location.deliver(written(tmp_path), FOLDER, "openings.csv")
+        receipt = location.deliver(local(tmp_path, CONTENT), FOLDER, "openings.csv")
 
     assert receipt.delivered is Delivered.BEFORE
 
@@ -116,7 +111,7 @@ def test_a_rename_that_is_refused_for_another_reason_was_not_done_before(tmp_pat
         note.write(Renaming.BEGUN)
 
         with pytest.raises(DeliveryError, match="refused to rename"):
-            location.deliver(written(tmp_path), FOLDER, "openings.csv")
+            location.deliver(local(tmp_path, CONTENT), FOLDER, "openings.csv")
 
         assert note.read() is Renaming.BEGUN
 
@@ -134,10 +129,10 @@ def test_a_check_of_a_write_only_box_fails_where_a_rename_overwrites(tmp_path: P
 def test_a_write_only_box_that_has_such_a_file_refuses_another(tmp_path: Path) -> None:
     with box_in(tmp_path, write_only=True).running() as box:
         location = partner(box, tmp_path, write_only=True)
-        location.deliver(written(tmp_path), FOLDER, "openings.csv")
+        location.deliver(local(tmp_path, CONTENT), FOLDER, "openings.csv")
 
         with pytest.raises(DeliveryError, match="refused to rename"):
-            location.deliver(written(tmp_path, b"other"), FOLDER, "openings.csv")
+            location.deliver(local(tmp_path, b"other"), FOLDER, "openings.csv")
 
     assert delivered(box)["openings.csv"] == CONTENT
 
@@ -146,9 +141,9 @@ def test_a_rename_whose_answer_was_lost_is_known_by_the_next_attempt(tmp_path: P
     with box_in(tmp_path, write_only=True, cuts_after_rename=True).running() as box:
         location = partner(box, tmp_path, write_only=True)
         with pytest.raises(PassingError):
-            location.deliver(written(tmp_path), FOLDER, "openings.csv")
+            location.deliver(local(tmp_path, CONTENT), FOLDER, "openings.csv")
 
-        receipt = location.deliver(written(tmp_path), FOLDER, "openings.csv")
+        receipt = location.deliver(local(tmp_path, CONTENT), FOLDER, "openings.csv")
 
     assert receipt.delivered is Delivered.BEFORE
     assert delivered(box)["openings.csv"] == CONTENT
@@ -156,7 +151,7 @@ def test_a_rename_whose_answer_was_lost_is_known_by_the_next_attempt(tmp_path: P
 
 def test_a_file_that_is_gone_after_its_rename_was_fetched(tmp_path: Path) -> None:
     with box_in(tmp_path, is_fetched=True).running() as box:
-        receipt = partner(box, tmp_path).deliver(written(tmp_path), FOLDER, "openings.csv")
+        receipt = partner(box, tmp_path).deliver(local(tmp_path, CONTENT), FOLDER, "openings.csv")
 
     assert receipt.delivered is Delivered.NOW
     assert delivered(box) == {}
@@ -170,7 +165,7 @@ def test_what_is_changed_while_it_is_stored_is_found_before_it_has_its_name(
         location = partner(box, tmp_path, read_back=read_back)
 
         with pytest.raises(DeliveryError, match="what the server has isn't what was sent"):
-            location.deliver(written(tmp_path), FOLDER, "openings.csv")
+            location.deliver(local(tmp_path, CONTENT), FOLDER, "openings.csv")
 
     assert delivered(box) == {}
 
@@ -193,7 +188,7 @@ def test_what_is_read_back_is_the_same_whatever_its_size(
     with box_in(tmp_path).running() as box:
         location = partner(box, tmp_path, read_back=read_back)
 
-        receipt = location.deliver(written(tmp_path, bytes(size)), FOLDER, "openings.csv")
+        receipt = location.deliver(local(tmp_path, bytes(size)), FOLDER, "openings.csv")
 
     assert (receipt.delivered, receipt.bytes) == (Delivered.NOW, size)
     assert delivered(box) == {"openings.csv": bytes(size)}
