@@ -8,13 +8,19 @@ import argparse
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from deploy.parts.containers import daemon_answers
 from deploy.parts.errors import PartError
 from deploy.parts.gateway import gateway_binary
 from deploy.parts.kafka import BOOTSTRAP_VARIABLE, KAFKA_DOWNLOAD, running_kafka
+from deploy.parts.process import Server
 from deploy.parts.registry import REGISTRY_DOWNLOAD, URL_VARIABLE, running_registry
+
+_Part = TypeVar("_Part", bound=Server)
 
 
 def main() -> int:
@@ -47,10 +53,24 @@ def _download() -> None:
         print(f"{download.name}: {download.directory()}")
 
 
+@contextmanager
+def _started(name: str, part: AbstractContextManager[_Part]) -> Iterator[_Part]:
+    """Say on stderr that a part starts, and when it is up."""
+    print(f"starting {name}; this may take 40 s", file=sys.stderr, flush=True)
+    began = time.monotonic()
+    with part as running:
+        log = f"; its log: {running.log}" if running.log else ""
+        print(f"{name} is up after {time.monotonic() - began:.0f} s{log}", file=sys.stderr)
+        yield running
+
+
 def _run(directory: Path | None) -> None:
     kafka_home = directory / "kafka" if directory else None
     registry_home = directory / "registry" if directory else None
-    with running_kafka(kafka_home) as kafka, running_registry(registry_home) as registry:
+    with (
+        _started("Kafka", running_kafka(kafka_home)) as kafka,
+        _started("the schema registry", running_registry(registry_home)) as registry,
+    ):
         print(f"export {BOOTSTRAP_VARIABLE}={kafka.bootstrap_servers}")
         print(f"export {URL_VARIABLE}={registry.url}", flush=True)
         print("Ctrl-C stops both", file=sys.stderr)
