@@ -6,19 +6,25 @@ interrupted.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 import logging
 import os
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Final, NamedTuple, NoReturn
+from pathlib import Path
+from typing import Annotated, Any, Final, NamedTuple, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from schemas.errors import DeltadropError
 from schemas.full_disk import FREE_SOME, what_is_full
+from schemas.logs import MESSAGE_FOLLOWS, configure_logs, log_name
+from schemas.terminal import is_terminal
 
 __all__ = ["COMMANDS", "Command", "main", "program"]
 
@@ -120,11 +126,15 @@ COMMANDS: Final = {
 }
 """Every command, by its name."""
 
+_SHOW_STEPS: Final = frozenset({"schedule", "worker"})
+"""Commands whose log is all that they show: on a terminal, each step."""
+
+_LogFile = Annotated[
+    Path | None, typer.Option("--log", help="Append the log to this file, as JSON lines.")
+]
+
 _LISTED: Final = "deltadrop.listed"
 """Key in the context while help is written: then commands are listed, not called."""
-
-_ABOUT_ITSELF: Final = "blocking the event loop"
-"""kafka-python logs its own pace so ("Task … ran for 0.161s"), which users don't need."""
 
 _INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, the same as Typer's."""
@@ -146,14 +156,38 @@ class _Commands(TyperGroup):
         if ctx.meta.get(_LISTED):
             return TyperCommand(cmd_name, help=COMMANDS[cmd_name].summary)
         module, name = COMMANDS[cmd_name].place.split(":")
+        steps = cmd_name in _SHOW_STEPS
         command = getattr(import_module(module), name)
         if isinstance(command, typer.Typer):
+            for each in command.registered_commands:
+                if each.callback is not None:
+                    each.callback = _with_log(each.callback, steps)
             group = typer.main.get_command(command)
             group.name = cmd_name
             return group
         alone = typer.Typer(add_completion=False)
-        alone.command(cmd_name)(command)
+        alone.command(cmd_name)(_with_log(command, steps))
         return typer.main.get_command(alone)
+
+
+def _with_log(function: Callable[..., None], steps: bool) -> Callable[..., None]:
+    """Return a command with the option `--log`. steps: whether its log is all that it shows."""
+    signature = inspect.signature(function, eval_str=True)
+    if "log" in signature.parameters:
+        return function
+
+    @functools.wraps(function)
+    def logging_command(*arguments: Any, log: Path | None, **options: Any) -> None:
+        if log is not None or (steps and is_terminal(sys.stderr)):
+            configure_logs(log, steps=steps)
+        function(*arguments, **options)
+
+    added = inspect.Parameter(
+        "log", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_LogFile
+    )
+    extended = signature.replace(parameters=[*signature.parameters.values(), added])
+    logging_command.__signature__ = extended  # type: ignore[attr-defined]  # what Typer reads
+    return logging_command
 
 
 def _package(command: Command) -> str:
@@ -197,16 +231,14 @@ def program() -> NoReturn:
 
 def main() -> None:
     """Run the command line; if it fails, print one clear message on stderr and set the code."""
-    _configure_logs()
+    configure_logs()
     try:
         typer.main.get_command(app)(prog_name="deltadrop")
     except DeltadropError as error:
         _tell(error)
         sys.exit(error.exit_code)
     except Exception as error:
-        refused = _refused(error)
-        if refused is None:
-            raise
+        refused = _refused(error) or _unforeseen(error)
         _tell(refused)
         sys.exit(refused.exit_code)
     except SystemExit as left:
@@ -237,50 +269,13 @@ def _refused(error: Exception) -> DeltadropError | None:
     return DeltadropError(error.strerror or str(error), where=str(error.filename) if named else "")
 
 
-def _import_structlog() -> None:
-    """Import structlog without rich. structlog would import it for tracebacks, which we print
-    plainly; that takes a sixth of a command's start.
-    """
-    if "structlog" in sys.modules or "rich" in sys.modules:
-        return
-    sys.modules["rich"] = None  # type: ignore[assignment]  # can't be imported (import system, 5.3)
-    try:
-        import_module("structlog")
-    finally:
-        del sys.modules["rich"]
-
-
-def _configure_logs() -> None:
-    """Send our logs and the libraries' to stderr: as text on a terminal, elsewhere as JSON lines.
-
-    A traceback is printed without its frames' values, which may be personal data, and megabytes.
-    """
-    _import_structlog()
+def _unforeseen(error: Exception) -> DeltadropError:
+    """Log an error that has no class of its own, and return its message."""
     import structlog
 
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    last: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
-        if sys.stderr.isatty()
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    )
-    structlog.configure(
-        processors=[*shared, *last],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    handler = logging.StreamHandler(sys.stderr)
-    remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove, *last])
-    )
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    handler.addFilter(lambda record: _ABOUT_ITSELF not in record.getMessage())
+    structlog.get_logger("deltadrop").exception("failed unforeseen", **{MESSAGE_FOLLOWS: True})
+    what = f"failed unforeseen: {type(error).__name__}: {error}"
+    return DeltadropError(what, hint=f"{log_name()} has the details; please report it")
 
 
 if __name__ == "__main__":

@@ -8,13 +8,14 @@ import structlog
 
 from schemas.errors import CloseError, UnforeseenError
 from schemas.full_disk import FREE_SOME, what_is_full
+from schemas.logs import MESSAGE_FOLLOWS, log_name
 from sinks.engine.engine import EngineError
 
 __all__ = ["unexpected_error"]
 
 log = structlog.get_logger(__name__)
 
-_HINT: Final = "the log has the details; what was delivered stays, and running again is safe"
+_HINT: Final = "has the details; what was delivered stays, and running again is safe"
 """The step that failed isn't known here, so something may have been delivered."""
 
 
@@ -27,9 +28,9 @@ def unexpected_error(error: Exception, where: str, **details: str) -> CloseError
     if full is not None:
         explained = CloseError(f"can't be made: {full}", where=where, hint=FREE_SOME)
     else:
-        log.exception("failed unforeseen", where=where, **details)
+        log.exception("failed unforeseen", where=where, **details, **{MESSAGE_FOLLOWS: True})
         what = f"failed unforeseen: {type(error).__name__}: {_without_values(error)}"
-        explained = UnforeseenError(what, where=where, hint=_HINT)
+        explained = UnforeseenError(what, where=where, hint=f"{log_name()} {_HINT}")
     explained.__cause__ = error
     return explained
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+import structlog
 import typer
 
 from schemas.errors import CloseError, DeltadropError, Fault, HeldError, WrongInputError
 from schemas.json_result import Failure
 from schemas.settings.settings import load_settings
+from schemas.terminal import ProgressLine, bold, columns_of, is_terminal, wrapped
 from sinks.closing.completeness import Lag
 from sinks.commands.lines import close_line
 from sinks.commands.options import AsJson, Config
-from sinks.instants import parse_zoned
+from sinks.instants import parse_zoned, stamp
 from sinks.ledger.due import Due
 from sinks.night.observing import writing_metrics
 from sinks.service.closes import ClosedWindow, CloseRequest, FailedWindow, close_windows
@@ -24,6 +28,8 @@ from sinks.service.due_windows import waiting
 from sinks.setup import Sinks
 
 __all__ = ["close"]
+
+log = structlog.get_logger(__name__)
 
 
 def close(
@@ -48,7 +54,12 @@ def close(
     instant = None if at is None else _instant(at)
     request = CloseRequest(tuple(exports or ()), instant, initial, settings.close.wait_seconds)
     watched = writing_metrics(sinks, settings.observe.textfile)
-    run = close_windows(sinks, request, _Printer(as_json), watched)
+    progress = ProgressLine(sys.stderr)
+    printer = _Printer(as_json, progress)
+    try:
+        run = close_windows(sinks, request, printer, watched)
+    finally:
+        progress.clear()
     if not run.due and not run.failures and not as_json:
         typer.echo("nothing is due")
     codes = [error.exit_code for error in run.failures.values()]
@@ -56,37 +67,66 @@ def close(
         raise typer.Exit(_worst([*codes, *(CloseError.exit_code for _ in run.unfinished)]))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Printer:
-    """Prints the events of closes: a `CloseObserver`."""
+    """Prints the events of closes: a `CloseObserver`. On a terminal, what goes on is one line that
+    is written over, and what came of it stays above; elsewhere a pause is a line of the log.
+    """
 
     as_json: bool
+    progress: ProgressLine
+    paused: dt.datetime | None = None
+    """The instant whose pause was logged."""
 
     def warned(self, warning: Fault) -> None:
         """See CloseObserver.warned."""
-        typer.echo(f"warning: {warning}", err=True)
+        self._tell(f"warning: {warning}")
+
+    def pauses(self, instant: dt.datetime, seconds: float) -> None:
+        """See CloseObserver.pauses."""
+        left = math.ceil(seconds)
+        why = f"until all before {stamp(instant)} can be read"
+        self.progress.show(f"waiting {left} s (close.delay_seconds) {why}")
+        if instant != self.paused:
+            why = "close.delay_seconds: until all before the instant can be read"
+            log.info("waiting", instant=instant.isoformat(), seconds=left, why=why)
+        self.paused = instant
+
+    def begins(self, due: Due) -> None:
+        """See CloseObserver.begins."""
+        self.progress.show(f"closing {due.export} at {stamp(due.instant)}")
 
     def waits(self, export: str, lags: Sequence[Lag]) -> None:
         """See CloseObserver.waits."""
-        typer.echo(f"{export}: waiting for {'; '.join(str(lag) for lag in lags)}", err=True)
+        self._tell(f"{export}: waiting for {'; '.join(str(lag) for lag in lags)}")
 
     def closed(self, window: ClosedWindow) -> None:
         """See CloseObserver.closed."""
-        if self.as_json:
-            typer.echo(json.dumps(window.to_json()))
-        else:
-            typer.echo(close_line(window.export, window.instant, window.drop))
+        with self.progress.hidden():
+            if self.as_json:
+                typer.echo(json.dumps(window.to_json()))
+            else:
+                line = close_line(window.export, window.instant, window.drop)
+                typer.echo(bold(line, sys.stdout))
 
     def failed(self, due: Due, error: DeltadropError) -> None:
         """See CloseObserver.failed."""
-        typer.echo(f"{due.export} at {due.instant.isoformat()}: {error}", err=True)
+        self._tell(f"{due.export} at {due.instant.isoformat()}: {error}")
         if self.as_json:
             window = FailedWindow(due.export, due.instant, Failure.of(error))
             typer.echo(json.dumps(window.to_json()))
 
     def unfinished(self, what: str) -> None:
         """See CloseObserver.unfinished."""
-        typer.echo(what, err=True)
+        self._tell(what)
+
+    def _tell(self, message: str) -> None:
+        """Print a message for people, between words on a terminal."""
+        with self.progress.hidden():
+            if is_terminal(sys.stderr):
+                columns = columns_of(sys.stderr)
+                message = "\n".join(wrapped(line, columns) for line in message.splitlines())
+            typer.echo(message, err=True)
 
 
 def _worst(codes: Iterable[int]) -> int:

@@ -19,6 +19,7 @@ from schemas.errors import (
     WrongInputError,
 )
 from schemas.json_result import Failure, JsonResult
+from schemas.logs import log_name
 from sinks.closing.completeness import Lag
 from sinks.exports.export import Export
 from sinks.instants import utc_now
@@ -43,8 +44,8 @@ __all__ = [
 ]
 
 _LOOK_AGAIN_SECONDS: Final = 1.0
-"""Pause between two attempts at closes that wait for workers."""
-_SEE_LOG: Final = "its log says why (`close failed`); run it again"
+"""Pause between two attempts at closes that wait for workers, and between two looks at a clock."""
+_SEE_LOG: Final = "says why (`close failed`); run it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,12 @@ class CloseObserver(Protocol):
 
     def warned(self, warning: Fault) -> None:
         """Note a fault of the settings that stops no close."""
+
+    def pauses(self, instant: dt.datetime, seconds: float) -> None:
+        """Note that the closes of an instant begin in `seconds`; called every second until then."""
+
+    def begins(self, due: Due) -> None:
+        """Note that a close begins, or is tried again."""
 
     def waits(self, export: str, lags: Sequence[Lag]) -> None:
         """Note that a close waits for workers; called once for each export."""
@@ -213,7 +220,10 @@ class _Run:
             undone = [window for window in left if not self._is_settled(window)]
             if len(undone) == len(left) and not self.patient:
                 for window in undone:  # an error that isn't a close's own: it was logged
-                    self._note(window, CloseError("ended without a result", hint=_SEE_LOG))
+                    self._note(
+                        window,
+                        CloseError("ended without a result", hint=f"{log_name()} {_SEE_LOG}"),
+                    )
                 return
             if len(undone) == len(left):
                 time.sleep(_LOOK_AGAIN_SECONDS)
@@ -238,9 +248,10 @@ class _Run:
     def begins_instant(self, instant: dt.datetime) -> None:
         """Wait until what was appended before an instant is readable (`close.delay_seconds`)."""
         delay = dt.timedelta(seconds=self.sinks.settings.close.delay_seconds)
-        seconds = (instant + delay - utc_now()).total_seconds()
-        if seconds > 0:
-            time.sleep(seconds)
+        until = time.monotonic() + (instant + delay - utc_now()).total_seconds()
+        while (seconds := until - time.monotonic()) > 0:
+            self.observer.pauses(instant, seconds)
+            time.sleep(min(seconds, _LOOK_AGAIN_SECONDS))
 
     def ends_instant(self, instant: dt.datetime) -> None:
         """Remake the bases where that is due."""
@@ -248,6 +259,7 @@ class _Run:
 
     def begins(self, due: Due) -> None:
         """See ClosePolicy.begins."""
+        self.observer.begins(due)
 
     def delivers(self, due: Due) -> None:
         """See ClosePolicy.delivers."""

@@ -92,7 +92,7 @@ def _main(
     with said.open("w") as out:
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)
-    deltadrop._configure_logs()
+    deltadrop.configure_logs()
     if fault is not None:
         inject(fault)
     if (folder / LOG).exists():

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from deltadrop import _configure_logs
+from schemas.logs import configure_logs
 from schemas.settings.settings import load_settings
 from sinks.commands.schedule import serve
 from tests.shop.forked import ForkedProcess
@@ -81,7 +81,7 @@ class SchedulerProcess:
 def _main(folder: Path, clock: Clock) -> None:
     log = pickle.loads((folder / LOG).read_bytes())
     shop = OfflineShop(folder, log, definitions={})
-    _configure_logs()
+    configure_logs()
     serve(load_settings(folder / "deltadrop.yaml"), shop.sinks_of, clock.now)
 
 

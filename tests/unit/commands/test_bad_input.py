@@ -55,7 +55,7 @@ def run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
     """Run the command line; its exit code, and what went to stdout and stderr, logs apart."""
-    monkeypatch.setattr(deltadrop, "_configure_logs", lambda: None)
+    monkeypatch.setattr(deltadrop, "configure_logs", lambda: None)
 
     def command_line(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["deltadrop", *map(str, arguments)])

@@ -50,7 +50,7 @@ def printed(
     """Run a command with `--json`; what it printed."""
     monkeypatch.setattr(Sinks, "of", closed.sinks_of)
     monkeypatch.setattr(Installation, "of", lambda settings: closed.sinks_of(settings).installation)
-    monkeypatch.setattr(deltadrop, "_configure_logs", lambda: None)
+    monkeypatch.setattr(deltadrop, "configure_logs", lambda: None)
 
     def run(*arguments: str) -> str:
         config = str(closed.folder / "deltadrop.yaml")

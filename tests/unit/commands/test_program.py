@@ -98,7 +98,7 @@ def test_what_nobody_reads_is_no_success(tmp_path: Path) -> None:
 
 def test_what_a_library_says_of_its_own_pace_is_not_shown() -> None:
     code = (
-        "import inspect, deltadrop; deltadrop._configure_logs()\n"
+        "import inspect, schemas.logs; schemas.logs.configure_logs()\n"
         "from kafka.net import selector\n"
         "selector.log.warning(inspect.getsource(selector).split('Task %r ran')[1][:200])\n"
         "selector.log.warning('Error reading wakeup socket')\n"
