@@ -44,6 +44,10 @@ COMMANDS: Final = {
         "Publish events from JSON Lines; if any line is wrong, nothing is sent.",
     ),
     "topics": Command("producers.cli:topics", "Create and check the Kafka topics."),
+    "schemas": Command(
+        "producers.schemas_cli:schemas",
+        "The events' Avro schemas, for publishers in other languages.",
+    ),
     "worker": Command(
         "streams.cli:worker", "Store events from Kafka in daily partitions, until SIGTERM."
     ),

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from producers import cli as producers
+from producers import schemas_cli
 from producers.jsonl import PublishOutcome
+from producers.topic_schemas import RegisteredSchemas, SchemaList, WrittenSchemas
 from producers.topics import TopicsReport
 from sinks.authoring.preview import Preview
 from sinks.authoring.summary import Summary
@@ -61,6 +63,9 @@ OUTPUTS: Final[Mapping[str, Output]] = {
     "publish": Output(producers.publish, (PublishOutcome,)),
     "redrop": Output(redrop, (RedropResult,)),
     "release": Output(release, (ClosedWindow, HeldDrop)),
+    "schemas export": Output(schemas_cli.export, (WrittenSchemas,)),
+    "schemas register": Output(schemas_cli.register, (RegisteredSchemas,)),
+    "schemas show": Output(schemas_cli.show, (SchemaList,)),
     "status": Output(status.status, (Status,)),
     "summary": Output(exports.summary, (Summary,)),
     "sweep": Output(sweep, (Swept,)),
