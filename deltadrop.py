@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -24,6 +24,7 @@ from typer.core import TyperCommand, TyperGroup
 from schemas.errors import DeltadropError
 from schemas.full_disk import FREE_SOME, what_is_full
 from schemas.logs import MESSAGE_FOLLOWS, configure_logs, log_name
+from schemas.printing import say, say_json, say_text
 from schemas.terminal import is_terminal
 
 __all__ = ["COMMANDS", "Command", "main", "program"]
@@ -221,9 +222,9 @@ def program() -> NoReturn:
     except SystemExit as left:
         code = left.code if isinstance(left.code, int) else int(left.code is not None)
         if isinstance(left.code, str):
-            print(left.code, file=sys.stderr)
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
+            say_text(left.code, err=True)
+    except BaseException as error:
+        say_text("".join(traceback.format_exception(error)).rstrip(), err=True)
     logging.shutdown()
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None if it was closed before
         try:
@@ -247,16 +248,16 @@ def main() -> None:
         sys.exit(refused.exit_code)
     except SystemExit as left:
         if left.code == _INTERRUPTED:
-            print("interrupted; running it again is safe", file=sys.stderr)
+            say("interrupted; running it again is safe", err=True)
         raise
 
 
 def _tell(error: DeltadropError) -> None:
     """Print an error for people on stderr; with --json, for scripts on stdout too."""
-    print(error, file=sys.stderr)
+    say_text(error, err=True)
     try:
         if "--json" in sys.argv:
-            print(json.dumps({"error": error.to_fields()}, ensure_ascii=False))
+            say_json({"error": error.to_fields()})
         sys.stdout.flush()
     except OSError:  # stdout takes no more: discard the rest
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from producers.lines import bounded_lines
 from producers.publisher import Publisher
 from producers.topics import TopicKeeper, TopicsReport, wanted_topics
 from schemas.errors import Fault, WrongInputError
+from schemas.printing import say, say_json
 from schemas.settings.settings import Settings, load_settings
 from schemas.tables import load_catalog
 
@@ -55,9 +55,12 @@ def publish(
     except WrongInputError as error:
         if not as_json:
             raise
-        typer.echo(_as_json(PublishOutcome(refused=len(error.faults), faults=list(error.faults))))
+        say_json(asdict(PublishOutcome(refused=len(error.faults), faults=list(error.faults))))
         raise typer.Exit(error.exit_code) from error
-    typer.echo(_as_json(outcome) if as_json else _sent(outcome.sent))
+    if as_json:
+        say_json(asdict(outcome))
+    else:
+        say(_sent(outcome.sent))
     if outcome.refused and as_json:
         raise typer.Exit(WrongInputError.exit_code)
     outcome.raise_if_refused()
@@ -119,15 +122,11 @@ class _PlainLines:
     def __call__(self, step: str, done: int) -> None:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _TELL_SECONDS
-            typer.echo(f"{done} events {step}", err=True)
+            say(f"{done} events {step}", err=True)
 
 
 def _sent(events: int) -> str:
     return "1 event sent" if events == 1 else f"{events} events sent"
-
-
-def _as_json(outcome: PublishOutcome) -> str:
-    return json.dumps(asdict(outcome))
 
 
 topics = typer.Typer(
@@ -155,11 +154,11 @@ def check(config: Config = None, as_json: AsJson = False) -> None:
 
 def _print_topics(report: TopicsReport, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"right": not report.wrong, **asdict(report)}))
+        say_json({"right": not report.wrong, **asdict(report)})
         if report.wrong:
             raise typer.Exit(1)
         return
     for warning in report.warnings():
-        typer.echo(warning, err=True)
+        say(warning, err=True)
     report.raise_if_wrong()
-    typer.echo(f"all is well: {len(report.created)} topics created, {len(report.present)} there")
+    say(f"all is well: {len(report.created)} topics created, {len(report.present)} there")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -10,6 +9,7 @@ import typer
 
 from producers.topic_schemas import register_schemas, topic_schemas, write_schemas
 from schemas.json_result import JsonResult
+from schemas.printing import say_json, say_text
 from schemas.settings.settings import load_settings
 
 __all__ = ["schemas"]
@@ -34,12 +34,12 @@ def show(topics: _Topics = None, config: _Config = None, as_json: _AsJson = Fals
     """
     found = topic_schemas(load_settings(config), topics or ())
     if as_json:
-        typer.echo(json.dumps(found.to_json(), indent=2))
+        say_json(found.to_json(), indent=2)
     elif topics:
         for schema in found.schemas:
-            typer.echo(schema.text, nl=False)
+            say_text(schema.text.rstrip())
     else:
-        typer.echo(found)
+        say_text(found)
 
 
 @schemas.command()
@@ -63,4 +63,7 @@ def register(topics: _Topics = None, config: _Config = None, as_json: _AsJson = 
 
 
 def _print(result: JsonResult, as_json: bool) -> None:
-    typer.echo(json.dumps(result.to_json(), indent=2) if as_json else result)
+    if as_json:
+        say_json(result.to_json(), indent=2)
+    else:
+        say_text(result)

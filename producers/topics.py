@@ -6,7 +6,7 @@ its events, and must not elect a leader that lacks records.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +18,7 @@ from kafka.errors import InvalidReplicationFactorError
 from producers.connection import translated
 from schemas.errors import TopicError
 from schemas.json_result import JsonResult
+from schemas.one_line import joined
 from schemas.settings.kafka import KafkaSettings
 from schemas.settings.kafka_access import client_options
 from schemas.settings.reachable import wait_until_reachable
@@ -87,9 +88,20 @@ class TopicsReport(JsonResult):
         ]
 
     def raise_if_wrong(self) -> None:
-        """Raise TopicError with every finding that refuses a topic, a line each."""
+        """Raise WrongTopicsError with every finding that refuses a topic."""
         if self.wrong:
-            raise TopicError("\n".join(str(finding) for finding in self.wrong))
+            raise WrongTopicsError(self.wrong)
+
+
+class WrongTopicsError(TopicError):
+    """Topics are missing or wrong; `str()` has a line for each finding."""
+
+    def __init__(self, findings: Sequence[TopicFinding]) -> None:
+        super().__init__("; ".join(map(str, findings)))
+        self.findings = findings
+
+    def __str__(self) -> str:
+        return joined(map(str, self.findings))
 
 
 def wanted_topics(catalog: Catalog, kafka: KafkaSettings) -> tuple[str, ...]:

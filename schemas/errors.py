@@ -23,7 +23,8 @@
                 └── UnreadableFilesError  whole files, which are broken or missing
 
 Every error says what is wrong, where, and what would be right (`hint`). `str()` puts that on one
-line, or on one line for each fault. `exit_code` is the exit code of the command line.
+line, or on one line for each fault, with control characters escaped (`one_line`), as it may quote a
+name, a value or a server's answer. `exit_code` is the exit code of the command line.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import ClassVar
+
+from schemas.one_line import one_line
 
 __all__ = [
     "CloseError",
@@ -92,7 +95,8 @@ class DeltadropError(Exception):
 
         described: the place that the other error names; the same place isn't repeated.
         """
-        return self.what if self.where == described else _sentence(self.where, self.what, "")
+        where = "" if self.where == described else self.where
+        return _sentence(where, self.what, "")
 
     def to_fields(self) -> dict[str, object]:
         """The error for scripts, as JSON fields: where, what, and what would be right."""
@@ -213,4 +217,4 @@ class UnreadableFilesError(UnreadableError):
 
 def _sentence(where: str, what: str, hint: str) -> str:
     located = f"{where}: {what}" if where else what
-    return f"{located}; {hint}" if hint else located
+    return one_line(f"{located}; {hint}" if hint else located)

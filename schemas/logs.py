@@ -19,6 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from schemas.one_line import one_line
 from schemas.terminal import ERASE_LINE, columns_of, is_terminal, wrapped
 
 if TYPE_CHECKING:
@@ -106,7 +107,10 @@ class _Sentence:
     def __call__(
         self, logger: structlog.typing.WrappedLogger, method: str, line: Mapping[str, Any]
     ) -> str:
-        """Return the line as a sentence. Raises DropEvent if a message for people follows."""
+        """Return the line as a sentence, with control characters escaped: it may quote servers.
+
+        Raises DropEvent if a message for people follows.
+        """
         import structlog
 
         fields = dict(line)
@@ -119,7 +123,7 @@ class _Sentence:
         head = f"{at[:19]}Z {level}" if self._steps else str(level)
         details = ", ".join(f"{name} {_shown(value)}" for name, value in fields.items())
         text = f"{head}: {event}" + (f": {details}" if details else "")
-        return ERASE_LINE + wrapped(text, columns_of(self._stream))
+        return ERASE_LINE + wrapped(one_line(text), columns_of(self._stream))
 
     def _without_traceback(
         self, logger: structlog.typing.WrappedLogger, method: str, fields: dict[str, Any]

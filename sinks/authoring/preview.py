@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from schemas.json_result import JsonResult
+from schemas.one_line import joined
 from sinks.authoring.stored import AsCovered, StoredCuts, Unrecorded
 from sinks.closing.completeness import Lag
 from sinks.closing.running import foreseen
@@ -70,10 +71,10 @@ class Preview(JsonResult):
         """The remarks beside the lines, for people."""
         since = f"since {self.window_start}"
         if self.stored_until is None:
-            return "\n".join([f"nothing is stored {since}", *self.remarks])
+            return joined([f"nothing is stored {since}", *self.remarks])
         shown = f"{self.shown:,} of {self.lines:,} lines" if self.lines else "no line"
         until = f"as far as stored: until {self.stored_until}"
-        return "\n".join([f"{shown} {since}, {until}", *self.remarks])
+        return joined([f"{shown} {since}, {until}", *self.remarks])
 
 
 def preview_of(sinks: Sinks, export: Export, now: dt.datetime) -> Preview:

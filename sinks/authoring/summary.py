@@ -14,6 +14,7 @@ from typing import Final
 
 from schemas.events import CAMPAIGN_CHANNELS_OF_KIND, FILE_CHANNELS, CampaignKind, Channel, Kind
 from schemas.json_result import JsonResult
+from schemas.one_line import joined
 from schemas.tables import AttributeType
 from sinks.exports.export import Export
 from sinks.exports.schedule import next_close
@@ -173,7 +174,7 @@ class Summary(JsonResult):
     def __str__(self) -> str:
         """Plain lines, for people."""
         return "\n\n".join(
-            "\n".join([section.title, *_aligned(section.rows)]) for section in self.sections
+            joined([section.title, *_aligned(section.rows)]) for section in self.sections
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import math
 import sys
 from collections.abc import Iterable, Sequence
@@ -15,8 +14,9 @@ import typer
 
 from schemas.errors import CloseError, DeltadropError, Fault, HeldError, WrongInputError
 from schemas.json_result import Failure
+from schemas.printing import say, say_json, say_result, say_text
 from schemas.settings.settings import load_settings
-from schemas.terminal import ProgressLine, bold, columns_of, is_terminal, wrapped
+from schemas.terminal import ProgressLine, columns_of, is_terminal, wrapped
 from sinks.closing.completeness import Lag
 from sinks.commands.lines import close_line
 from sinks.commands.options import AsJson, Config
@@ -61,7 +61,7 @@ def close(
     finally:
         progress.clear()
     if not run.due and not run.failures and not as_json:
-        typer.echo("nothing is due")
+        say("nothing is due")
     codes = [error.exit_code for error in run.failures.values()]
     if codes or run.unfinished:
         raise typer.Exit(_worst([*codes, *(CloseError.exit_code for _ in run.unfinished)]))
@@ -104,29 +104,28 @@ class _Printer:
         """See CloseObserver.closed."""
         with self.progress.hidden():
             if self.as_json:
-                typer.echo(json.dumps(window.to_json()))
+                say_json(window.to_json())
             else:
-                line = close_line(window.export, window.instant, window.drop)
-                typer.echo(bold(line, sys.stdout))
+                say_result(close_line(window.export, window.instant, window.drop))
 
     def failed(self, due: Due, error: DeltadropError) -> None:
         """See CloseObserver.failed."""
         self._tell(f"{due.export} at {due.instant.isoformat()}: {error}")
         if self.as_json:
             window = FailedWindow(due.export, due.instant, Failure.of(error))
-            typer.echo(json.dumps(window.to_json()))
+            say_json(window.to_json())
 
     def unfinished(self, what: str) -> None:
         """See CloseObserver.unfinished."""
         self._tell(what)
 
     def _tell(self, message: str) -> None:
-        """Print a message for people, between words on a terminal."""
+        """Print a message for people, wrapped between words on a terminal."""
         with self.progress.hidden():
             if is_terminal(sys.stderr):
                 columns = columns_of(sys.stderr)
-                message = "\n".join(wrapped(line, columns) for line in message.splitlines())
-            typer.echo(message, err=True)
+                message = "\n".join(wrapped(line, columns) for line in message.split("\n"))
+            say_text(message, err=True)
 
 
 def _worst(codes: Iterable[int]) -> int:

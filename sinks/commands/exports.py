@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Final
@@ -13,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from schemas.one_line import one_line
+from schemas.printing import say, say_csv, say_json, say_text
 from schemas.settings.settings import Settings, load_settings
 from schemas.tables import Catalog, load_catalog
 from sinks.authoring.json_schema import json_schemas, written
@@ -44,7 +45,7 @@ def summary(
     """Show what an export is: general data, target group, data, parameters."""
     found = summarize_export(load_settings(config), export, dt.datetime.now(dt.UTC))
     if as_json:
-        typer.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+        say_json(found.to_json(), indent=2)
     else:
         show(found)
 
@@ -64,10 +65,10 @@ def preview(
 
     found = preview_export(Sinks.of(load_settings(config)), export, dt.datetime.now(dt.UTC))
     if as_json:
-        typer.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+        say_json(found.to_json(), indent=2)
         return
-    typer.echo(found.text, nl=False)
-    typer.echo(found.notes, err=True)
+    say_csv(found.text)
+    say_text(found.notes, err=True)
 
 
 def json_schema(
@@ -88,7 +89,7 @@ def json_schema(
     settings = load_settings(config)
     catalog = None if any_database else load_catalog(settings.tables)
     for path in write_schemas(settings, catalog, into):
-        typer.echo(path)
+        say(path)
 
 
 def write_schemas(settings: Settings, catalog: Catalog | None, into: Path | None) -> list[Path]:
@@ -110,7 +111,7 @@ def write_schemas(settings: Settings, catalog: Catalog | None, into: Path | None
 def show(found: Summary) -> None:
     """Print a summary: with colours and in columns on a terminal, as plain lines elsewhere."""
     if not sys.stdout.isatty():
-        typer.echo(str(found))
+        say_text(found)
         return
     console = Console(highlight=False)
     for number, section in enumerate(found.sections):
@@ -126,5 +127,5 @@ def _grid(section: SummarySection) -> Table:
         grid.add_column(style="cyan" if place == 0 else None, overflow="fold")
     for row in section.rows:
         # Text, not markup: a header may contain brackets.
-        grid.add_row(*(Text(cell) for cell in row))
+        grid.add_row(*(Text(one_line(cell)) for cell in row))
     return grid

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from schemas.errors import DefinitionError
+from schemas.printing import say, say_json, say_text
 from schemas.settings.settings import load_settings
 from sinks.commands.options import AsJson, Config
 from sinks.drops.verify import verify as verify_drop
@@ -30,9 +30,9 @@ def verify(
     """
     verification = verify_drop(file)
     if as_json:
-        typer.echo(json.dumps(verification.to_json(), ensure_ascii=False))
+        say_json(verification.to_json())
     else:
-        typer.echo(str(verification))
+        say_text(verification)
     if not verification.is_well:
         raise typer.Exit(NOT_AS_RECORDED)
 
@@ -50,11 +50,11 @@ def validate(
     except DefinitionError as error:
         if not as_json:
             raise
-        typer.echo(json.dumps(Invalid(error.faults).to_json()))
+        say_json(Invalid(error.faults).to_json())
         raise typer.Exit(error.exit_code) from error
     if as_json:
-        typer.echo(json.dumps(valid.to_json()))
+        say_json(valid.to_json())
         return
     for warning in valid.warnings:
-        typer.echo(f"warning: {warning}", err=True)
-    typer.echo(str(valid))
+        say(f"warning: {warning}", err=True)
+    say(valid)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from schemas.errors import Fault
+from schemas.one_line import one_line
+from schemas.printing import say, say_json
 from schemas.settings.settings import load_settings
 from schemas.tables import load_catalog
 from sinks.authoring.draft import Answer, Draft, write_definition
@@ -84,12 +85,12 @@ def init_export(
 def _show(path: Path, export: Export, as_json: bool, requested_before: bool) -> None:
     written = WrittenExport(str(path), summary_of(export, dt.datetime.now(dt.UTC)))
     if as_json:
-        typer.echo(json.dumps(written.to_json(), ensure_ascii=False))
+        say_json(written.to_json())
         return
     if requested_before:
-        typer.echo()
+        say()
     show(written.summary)
-    typer.echo(f"\nwritten: {path}\nlook at its lines: deltadrop preview {export.name}")
+    say("", f"written: {path}", f"look at its lines: deltadrop preview {export.name}")
 
 
 def _answers(arguments: Mapping[str, Any]) -> dict[str, Answer]:
@@ -119,8 +120,8 @@ class OnTerminal(Interviewer):
             typer.secho(f"\n{question.step}", bold=True)
         width = max(map(len, offer), default=0)
         for number, (choice, meaning) in enumerate(offer.items(), 1):
-            typer.echo(f"  {number:3} {choice:{width}}  {meaning}".rstrip())
-        held = "" if default is None else f" [{default}]"
+            say(f"  {number:3} {choice:{width}}  {meaning}".rstrip())
+        held = "" if default is None else one_line(f" [{default}]")
         while True:
             line = input(f"{question.text}{held}: ").strip()
             if line or default is not None:
@@ -133,7 +134,8 @@ class OnTerminal(Interviewer):
     def refuse(self, faults: Iterable[Fault]) -> None:
         """Print the faults of an answer."""
         for fault in faults:
-            typer.secho(f"{fault.what}; {fault.hint}".removesuffix("; "), fg=typer.colors.RED)
+            message = one_line(f"{fault.what}; {fault.hint}".removesuffix("; "))
+            typer.secho(message, fg=typer.colors.RED)
 
 
 def _choice(text: str, offered: list[str]) -> str:

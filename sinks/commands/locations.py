@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
+from schemas.printing import say, say_json
 from schemas.settings.settings import load_settings
 from sinks.commands.options import AsJson, Config
 from sinks.service.locations import check_location as try_location
@@ -26,12 +26,12 @@ def check_location(
     settings = load_settings(config)
     check, error = try_location(settings, name, (lambda _: None) if as_json else _show)
     if as_json:
-        typer.echo(json.dumps(check.to_json()))
+        say_json(check.to_json())
     elif check.failed is not None:
-        typer.echo(f"{check.failed.step:8} failed: {check.failed.error}")
+        say(f"{check.failed.step:8} failed: {check.failed.error}")
     if error is not None:
         raise typer.Exit(error.exit_code) from error
 
 
 def _show(step: str) -> None:
-    typer.echo(f"{step:8} ok")
+    say(f"{step:8} ok")

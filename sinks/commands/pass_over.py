@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
+from schemas.printing import say, say_json
 from schemas.settings.settings import load_settings
 from sinks.commands.options import AsJson, Config
 from sinks.commands.release import read_reason
@@ -34,7 +34,7 @@ def pass_over(
     sinks = Sinks.of(load_settings(config))
     passed = pass_over_offsets(sinks, PassOverRequest(topic, partition, to, why))
     if as_json:
-        typer.echo(json.dumps(passed.to_json()))
+        say_json(passed.to_json())
         return
     for line in passed.lines():
-        typer.echo(line)
+        say(line)

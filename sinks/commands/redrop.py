@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
+from schemas.printing import say, say_json
 from schemas.settings.settings import load_settings
 from sinks.commands.lines import close_line
 from sinks.commands.options import AsJson, Config
@@ -43,11 +43,11 @@ def redrop(
     why = None if reason is None else read_reason(reason)
     done = redrop_close(sinks, RedropRequest(export, instant, why, current_definition))
     if as_json:
-        typer.echo(json.dumps(done.to_json()))
+        say_json(done.to_json())
         return
-    typer.echo(close_line(export, instant, done.outcome))
+    say(close_line(export, instant, done.outcome))
     for line in _lines(done):
-        typer.echo(f"  {line}")
+        say(f"  {line}")
 
 
 def _lines(done: RedropResult) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated
@@ -11,6 +10,7 @@ from typing import Annotated
 import typer
 
 from schemas.errors import Fault, WrongInputError
+from schemas.printing import say, say_csv, say_json, say_text
 from schemas.settings.settings import load_settings
 from sinks.closing.completeness import Lag
 from sinks.commands.lines import close_line
@@ -58,16 +58,16 @@ def release(
     why = read_reason(reason or "")
 
     def progress(lags: Sequence[Lag]) -> None:
-        typer.echo(f"{export}: waiting for " + "; ".join(str(lag) for lag in lags), err=True)
+        say(f"{export}: waiting for " + "; ".join(str(lag) for lag in lags), err=True)
 
     request = ReleaseRequest(export, instant, why, accept_loss)
     window, sent_before = release_drop(sinks, request, progress)
     if as_json:
-        typer.echo(json.dumps(window.to_json()))
+        say_json(window.to_json())
     else:
-        typer.echo(close_line(window.export, window.instant, window.drop))
+        say(close_line(window.export, window.instant, window.drop))
         if sent_before:
-            typer.echo("  it was sent before: nothing is changed")
+            say("  it was sent before: nothing is changed")
 
 
 def _show(
@@ -78,10 +78,10 @@ def _show(
         raise WrongInputError([Fault("--show", "doesn't go with --accept-loss", hint)])
     held = preview_held(sinks, export, instant)
     if as_json:
-        typer.echo(json.dumps(held.to_json(), indent=2, ensure_ascii=False))
+        say_json(held.to_json(), indent=2)
         return
-    typer.echo(held.text, nl=False)
-    typer.echo(held.notes, err=True)
+    say_csv(held.text)
+    say_text(held.notes, err=True)
 
 
 def read_instant(text: str) -> dt.datetime:

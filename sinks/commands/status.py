@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from typing import Annotated
 
 import typer
 
 from schemas.errors import LedgerError
+from schemas.printing import say, say_json, say_text
 from schemas.settings.settings import load_settings
 from sinks.commands.lines import history_lines
 from sinks.commands.options import AsJson, Config
@@ -32,14 +32,13 @@ def history(
 
     def report(error: LedgerError) -> None:
         unreadable.append(error)
-        typer.echo(error, err=True)
+        say_text(error, err=True)
 
     for entry in history_of(installation, export, report):
         if as_json:
-            typer.echo(json.dumps(entry.to_json()))
+            say_json(entry.to_json())
         else:
-            for line in history_lines(entry):
-                typer.echo(line)
+            say(*history_lines(entry))
     if unreadable:
         raise typer.Exit(LedgerError.exit_code)
 
@@ -60,8 +59,8 @@ def status(
     now = dt.datetime.now(dt.UTC)
     found = status_of(Installation.of(load_settings(config)), now)
     if as_json:
-        typer.echo(json.dumps(found.to_json(), indent=2))
+        say_json(found.to_json(), indent=2)
     else:
-        typer.echo(status_text(found, now, all_partitions=partitions))
+        say_text(status_text(found, now, all_partitions=partitions))
     if found.unasked:
         raise typer.Exit(1)

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from schemas.one_line import joined
 from sinks.reports.outbox import PendingReport
 from sinks.service.status import DiskStatus, SchedulerStatus, Status
 from sinks.status.exports import ExportStatus
@@ -35,7 +36,7 @@ def status_text(status: Status, now: dt.datetime, *, all_partitions: bool = Fals
     else:
         lines += ["", *_of_partitions(status.partitions, all_partitions)]
         lines += [*_of_passed_over(status.partitions, now, all_partitions), ""]
-    return "\n".join([*lines, *_of_scheduler(status), *_of_reports(status.unsent)])
+    return joined([*lines, *_of_scheduler(status), *_of_reports(status.unsent)])
 
 
 def _headline(status: Status, now: dt.datetime) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
 import typer
 
+from schemas.printing import say_json, say_text
 from schemas.settings.settings import load_settings
 from sinks.commands.options import AsJson, Config
 from sinks.service.upkeep import sweep_half_steps
@@ -29,6 +29,9 @@ def sweep(
     finished, 3 if something is left for the next sweep.
     """
     swept = sweep_half_steps(Sinks.of(load_settings(config)))
-    typer.echo(json.dumps(swept.to_json(), indent=2) if as_json else str(swept))
+    if as_json:
+        say_json(swept.to_json(), indent=2)
+    else:
+        say_text(swept)
     if swept.left:
         raise typer.Exit(NOT_ALL)

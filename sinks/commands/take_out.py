@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Final
 
 import typer
 
 from schemas.errors import Fault, WrongInputError
+from schemas.printing import say_json, say_text
 from schemas.settings.settings import load_settings
 from sinks.commands.options import AsJson, Config
 from sinks.commands.release import read_reason
@@ -48,6 +48,9 @@ def take_out(
         raise WrongInputError([Fault("OFFSET", what, usage)])
     streams = Streams.of(load_settings(config))
     done = take_out_rows(streams, TakeOutRequest(topic, partition, offsets or None, why))
-    typer.echo(json.dumps(done.to_json(), indent=2) if as_json else str(done))
+    if as_json:
+        say_json(done.to_json(), indent=2)
+    else:
+        say_text(done)
     if done.left:
         raise typer.Exit(NOT_ALL)

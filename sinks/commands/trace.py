@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Mapping
 from typing import Annotated
 from uuid import UUID
@@ -11,6 +10,7 @@ from uuid import UUID
 import typer
 
 from schemas.errors import Fault, WrongInputError
+from schemas.printing import say, say_json, say_text
 from schemas.settings.settings import load_settings
 from sinks.commands.options import AsJson, Config
 from sinks.service.trace import (
@@ -77,9 +77,11 @@ def trace(
         found = trace_events_of_profile(sinks, request)
         missing = f"no event of profile {profile} was found"
     if not found.events:
-        typer.echo(missing, err=True)
-    if str(found) or as_json:
-        typer.echo(json.dumps(found.to_json(), indent=2) if as_json else str(found))
+        say(missing, err=True)
+    if as_json:
+        say_json(found.to_json(), indent=2)
+    elif text := str(found):
+        say_text(text)
     if not found.is_found:
         raise typer.Exit(NOT_FOUND)
 

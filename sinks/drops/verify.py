@@ -14,6 +14,7 @@ from typing import Final
 
 from schemas.errors import CloseError, Fault, WrongInputError
 from schemas.json_result import JsonResult
+from schemas.one_line import joined, one_line
 from sinks.drops.csv_check import CsvCheck, SpoiltError
 from sinks.drops.manifest import MANIFEST_ENDING, FileEntry, Manifest
 from sinks.drops.unpack import unpacked
@@ -60,14 +61,12 @@ class Verification(JsonResult):
 
     def __str__(self) -> str:
         """The result for people: one line, or one line for each finding."""
-        if self.is_well and self.bytes is None:
-            return f"{self.file}: skipped: no file, as its manifest says"
-        if self.is_well:
-            return (
-                f"{self.file}: as its manifest says: {counted(self.rows, 'row')}, "
-                f"{counted(self.bytes or 0, 'byte')}, SHA-256 {self.sha256}"
-            )
-        return "\n".join(f"{self.file}: {found.check}: {found.what}" for found in self.findings)
+        if not self.is_well:
+            return joined(f"{self.file}: {found.check}: {found.what}" for found in self.findings)
+        if self.bytes is None:
+            return one_line(f"{self.file}: skipped: no file, as its manifest says")
+        figures = f"{counted(self.rows, 'row')}, {counted(self.bytes, 'byte')}"
+        return one_line(f"{self.file}: as its manifest says: {figures}, SHA-256 {self.sha256}")
 
 
 def verify(path: Path) -> Verification:

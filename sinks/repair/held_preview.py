@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from schemas.json_result import JsonResult
+from schemas.one_line import joined
 from sinks.instants import stamp
 from sinks.ledger.held import Held
 from sinks.ledger.intent import Intent
@@ -48,7 +49,7 @@ class HeldDrop(JsonResult):
         """The notes beside the lines, for people."""
         lines = f"{self.shown:,} of {counted(self.lines, 'line')} of {self.file}; nothing is sent"
         held = [f"held: {reason}" for reason in self.held.reasons]
-        return "\n".join([lines, *held, *self.remarks, f"→ {self.hint}"])
+        return joined([lines, *held, *self.remarks, f"→ {self.hint}"])
 
 
 def look_at(reviser: Reviser, intent: Intent, held: Held) -> HeldDrop:

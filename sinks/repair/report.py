@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from schemas.json_result import JsonResult
+from schemas.one_line import joined
 
 __all__ = ["RepairReport"]
 
@@ -17,7 +18,7 @@ class RepairReport(JsonResult, ABC):
 
     def __str__(self) -> str:
         """For people."""
-        return "\n".join(self.lines())
+        return joined(self.lines())
 
     @abstractmethod
     def lines(self) -> Iterator[str]:

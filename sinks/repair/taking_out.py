@@ -19,6 +19,7 @@ import structlog
 from schemas.definitions.definitions import choices
 from schemas.errors import DeltadropError, Fault, UnreadableFilesError, WrongInputError
 from schemas.json_result import JsonResult
+from schemas.one_line import joined
 from sinks.wording import counted
 from streams.recovery.restoring import Restorer
 from streams.recovery.unreadable import Scanned, make_readable, offsets_in, scanned
@@ -92,7 +93,7 @@ class TakeOutResult:
 
     def __str__(self) -> str:
         """For people."""
-        return "\n".join(self._lines())
+        return joined(self._lines())
 
     def _lines(self) -> Iterator[str]:
         for row in self.rows:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Final, TypeAlias
 
+from schemas.one_line import one_line
 from sinks.reports.report import Report, ReportKind
 from sinks.wording import counted
 
 __all__ = ["html", "plain", "subject"]
 
-Line: TypeAlias = tuple[str, str]
-"""(label, text)."""
+Line: TypeAlias = tuple[str, str | Sequence[str]]
+"""(label, its text, or its texts with a line for each)."""
 
 _INDENT: Final = 18
 _STYLE: Final = "font-family:sans-serif;font-size:14px;color:#222"
@@ -29,8 +30,15 @@ class _Part:
 
 
 def subject(report: Report) -> str:
-    """Return the subject line: result, export and window, for a reader of a full mailbox."""
+    """Return the subject line: result, export and window, for a reader of a full mailbox.
+
+    It is one line whatever names hold, so that no name adds a header (RFC 5322, 2.2).
+    """
     window = f"window until {report.window.end.local[:16].replace('T', ' ')}"
+    return one_line(f"deltadrop: {_result(report)}, {window}")
+
+
+def _result(report: Report) -> str:
     name = report.export.name
     match report.kind:
         case ReportKind.DELIVERED:
@@ -38,13 +46,12 @@ def subject(report: Report) -> str:
             late = " (late)" if report.delivered_late else ""
             released = " (released)" if report.reason else ""
             looks = " (see warnings)" if report.warnings or report.dead_letters else ""
-            return f"deltadrop: {name} delivered{late}{released}{looks}, {rows}, {window}"
+            return f"{name} delivered{late}{released}{looks}, {rows}"
         case ReportKind.REVISED:
-            rows = counted(report.rows, "row")
-            return f"deltadrop: {name} made again, -r{report.revision}, {rows}, {window}"
+            return f"{name} made again, -r{report.revision}, {counted(report.rows, 'row')}"
         case ReportKind.HELD | ReportKind.FAILED | ReportKind.LATE:
             revision = f" -r{report.revision}" if report.revision else ""
-            return f"deltadrop: {report.kind.upper()}: {name}{revision}, {window}"
+            return f"{report.kind.upper()}: {name}{revision}"
 
 
 def plain(report: Report) -> str:
@@ -61,7 +68,7 @@ def html(report: Report) -> str:
 def _plain_part(part: _Part) -> str:
     indent = max(_INDENT, *(len(label) + 2 for label, _ in part.lines))
     following = "\n" + " " * (indent + 2)
-    lines = (f"  {label:{indent}}{text.replace(chr(10), following)}" for label, text in part.lines)
+    lines = (f"  {label:{indent}}{following.join(_shown(text))}" for label, text in part.lines)
     return "\n".join([part.title, *lines])
 
 
@@ -69,10 +76,14 @@ def _html_part(part: _Part) -> str:
     style = f' style="{_TROUBLE_STYLE}"' if part.is_trouble else ""
     rows = "".join(
         f'<tr><td style="{_LABEL_STYLE}">{escape(label)}</td>'
-        f"<td>{escape(text).replace(chr(10), '<br>')}</td></tr>"
+        f"<td>{'<br>'.join(map(escape, _shown(text)))}</td></tr>"
         for label, text in part.lines
     )
     return f"<h3{style}>{escape(part.title)}</h3><table>{rows}</table>"
+
+
+def _shown(text: str | Sequence[str]) -> list[str]:
+    return [one_line(line) for line in ([text] if isinstance(text, str) else text)]
 
 
 def _parts(report: Report) -> Iterator[_Part]:
@@ -98,7 +109,7 @@ _TITLES: Final = {
 
 
 def _trouble(report: Report) -> Iterator[Line]:
-    yield "what", report.problem
+    yield "what", report.problem.split("\n")  # one line for each fault
     if report.hint:
         yield "what to do", report.hint
     if report.deliver_by:
@@ -115,7 +126,7 @@ def _attention(report: Report) -> Iterator[Line]:
         events = counted(report.dead_letters, "event")
         yield "dead letters", f"{events} that could not be used: see `deltadrop dead-letters list`"
     if report.warnings:
-        yield "warnings", "\n".join(report.warnings)
+        yield "warnings", report.warnings
 
 
 def _revision(report: Report) -> Iterator[Line]:
@@ -129,10 +140,10 @@ def _revision(report: Report) -> Iterator[Line]:
 
 def _drop(report: Report) -> Iterator[Line]:
     if report.kind is ReportKind.DELIVERED and report.reason:
-        yield "was held", "\n".join(report.held_because)
+        yield "was held", report.held_because
         yield "released", report.reason
     yield from _file(report)
-    yield "delivered to", "\n".join(report.receipts)
+    yield "delivered to", report.receipts
     yield "dead letters", f"{report.dead_letters:,}"
     late = ", ".join(f"{rows:,} of {day}" for day, rows in report.late_rows.items())
     yield "late rows", late or "0"

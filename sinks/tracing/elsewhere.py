@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from schemas.errors import DeltadropError
+from schemas.one_line import joined
 from sinks.setup import Sinks
 from sinks.tracing.report import PassedOverTrace, TracedLetter, TracedRecord
 from streams.dead_letters.read import Letter, LetterReader, identity_of
@@ -90,7 +91,7 @@ class Elsewhere:
 
     def __str__(self) -> str:
         """Return the text for people."""
-        return "\n".join(self._lines())
+        return joined(self._lines())
 
     def _lines(self) -> Iterator[str]:
         for letter in self.dead_letters:

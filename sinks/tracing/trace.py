@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from schemas.events import KINDS
+from schemas.one_line import joined
 from sinks.rendering.zones import zone
 from sinks.rules.campaigns import CLOSES_TO_WAIT
 from sinks.setup import Sinks
@@ -108,7 +109,7 @@ class Trace:
 
     def __str__(self) -> str:
         """Return the text for people."""
-        events = ["\n".join(self._lines(traced)) for traced in self.events]
+        events = [joined(self._lines(traced)) for traced in self.events]
         return "\n\n".join([*events, *filter(None, [str(self.elsewhere)])])
 
     def _lines(self, traced: Traced) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import typer
 
 from schemas.errors import Fault, WrongInputError
+from schemas.printing import say, say_json
 from schemas.settings.settings import load_settings
 from streams.dead_letters import service
 from streams.dead_letters.read import Letter
@@ -66,9 +67,9 @@ def list_letters(
     )
     if as_json:
         letters = LetterList(tuple(map(LetterEntry.of, found)))
-        typer.echo(json.dumps(letters.to_json(), indent=2))
+        say_json(letters.to_json(), indent=2)
     else:
-        typer.echo("\n".join(_listed(found)))
+        say(*_listed(found))
 
 
 @dead_letters.command("show")
@@ -83,12 +84,12 @@ def show(origin: str, config: _Config = None, as_json: _AsJson = False) -> None:
         letters = ShownLetters(
             tuple(ShownLetter(LetterEntry.of(letter), content) for letter, content in shown)
         )
-        typer.echo(json.dumps(letters.to_json(), indent=2, default=str))
+        say_json(letters.to_json(), indent=2)
     elif shown:
         for letter, content in shown:
-            typer.echo("\n".join(_shown(letter, content)))
+            say(*_shown(letter, content))
     else:
-        typer.echo(f"there is no dead letter {origin}: `dead-letters list` shows them", err=True)
+        say(f"there is no dead letter {origin}: `dead-letters list` shows them", err=True)
     if not shown:
         raise typer.Exit(NOT_FOUND)
 
@@ -117,9 +118,9 @@ def replay(
     before, done = service.replay_letters(Streams.of(load_settings(config)), wanted)
     if as_json:
         replays = LetterReplays(tuple(letter.origin for letter in before), done)
-        typer.echo(json.dumps(replays.to_json(), indent=2))
+        say_json(replays.to_json(), indent=2)
     else:
-        typer.echo("\n".join(_replayed(done, len(before))))
+        say(*_replayed(done, len(before)))
     if done.refused:
         raise typer.Exit(NOT_ALL)
 
