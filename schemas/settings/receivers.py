@@ -7,12 +7,15 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-__all__ = ["ReadyFile"]
+__all__ = ["CHECKSUM_ENDING", "ReadyFile"]
+
+CHECKSUM_ENDING: Final = ".sha256"
+"""What the name of a checksum file adds to its drop's."""
 
 _ENDING: Final = re.compile(r"[._-](?:[A-Za-z0-9._-]{0,29}[A-Za-z0-9])")
 _REVISION: Final = re.compile(r".*-r[0-9]+")
-_TAKEN: Final = (".manifest.json", ".csv", ".gz", ".zip", ".part")
-"""Endings of drops, manifests and incomplete files."""
+_TAKEN: Final = (".manifest.json", CHECKSUM_ENDING, ".csv", ".gz", ".zip", ".part")
+"""Endings of drops, what goes beside them, and incomplete files."""
 
 
 def _ready_file(given: str) -> str:

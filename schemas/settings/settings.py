@@ -110,6 +110,7 @@ class TransferboxSettings(Section):
         default=None, description="after its delivery a drop is removed; none keeps it for ever"
     )
     manifests: bool = True
+    checksum_file: bool = False
     ready_file: ReadyFile | None = None
 
 

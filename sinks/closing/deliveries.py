@@ -20,7 +20,9 @@ import structlog
 
 from schemas.backoff import Backoff
 from schemas.errors import CloseError, DeltadropError
+from schemas.settings.receivers import CHECKSUM_ENDING
 from sinks.closing.unexpected import unexpected_error
+from sinks.drops.checksum import checksum_file
 from sinks.drops.manifest import MANIFEST_ENDING, Manifest
 from sinks.ledger.receipts import Consignment, Receipts
 from sinks.locations.base import DeliveryError, Folder, PassingError, Receipt, Terms
@@ -143,6 +145,8 @@ class Deliveries:
         yield name
         if terms.manifests:
             yield f"{name}{MANIFEST_ENDING}"
+        if terms.checksum_file:
+            yield f"{name}{CHECKSUM_ENDING}"
         if terms.ready_file is not None:
             yield f"{name}{terms.ready_file}"
 
@@ -212,7 +216,7 @@ class Deliveries:
         """Provide the files that a location gets, in order; the ready file is the last (SPEC §7).
 
         The ready file says that the file may be read. If the file of an empty window is skipped,
-        there is no ready file.
+        there is neither a ready file nor a checksum file.
         """
         terms, files = self._destination(location).terms, {}
         with scratch_folder(self.scratch) as scratch:
@@ -224,6 +228,10 @@ class Deliveries:
                 manifest = scratch / "manifest.json"
                 manifest.write_bytes(delivery.manifest.to_json())
                 files[f"{delivery.name}{MANIFEST_ENDING}"] = manifest
+            if terms.checksum_file and delivery.file is not None:
+                checksum = scratch / "checksum"
+                checksum.write_bytes(checksum_file(delivery.drop.sha256, delivery.name))
+                files[f"{delivery.name}{CHECKSUM_ENDING}"] = checksum
             if terms.ready_file is not None and delivery.file is not None:
                 ready = scratch / "ready"
                 ready.touch()

@@ -105,6 +105,8 @@ class Terms:
     """The pause after the first attempt; each further pause is twice as long."""
     total_seconds: float = math.inf
     """After this time, a run makes no further attempt to deliver a drop's files there."""
+    checksum_file: bool = False
+    """Whether the file's SHA-256 goes beside it, in a file for `sha256sum -c`."""
 
 
 @dataclass(frozen=True, slots=True)

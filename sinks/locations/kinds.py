@@ -48,7 +48,8 @@ def load_locations(settings: Settings) -> Locations:
     """
     box = Transferbox(settings.root / TRANSFERBOX)
     own = settings.transferbox
-    found = {TRANSFERBOX: Destination(box, Terms(own.manifests, own.ready_file))}
+    terms = Terms(own.manifests, own.ready_file, checksum_file=own.checksum_file)
+    found = {TRANSFERBOX: Destination(box, terms)}
     faults = Faults()
     for name, given in settings.locations.items():
         settings_read = _read(name, _within(settings.source, name, given), faults)

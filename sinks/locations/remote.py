@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import IO, Final, assert_never
 from uuid import uuid4
 
+from schemas.settings.receivers import CHECKSUM_ENDING
 from sinks.locations.base import (
     Delivered,
     DeliveryError,
@@ -188,7 +189,7 @@ class RemoteLocation:
         ready = self.settings.ready_file
         if self.settings.rename or ready is None or there > sending.size:
             return False
-        drop = sending.target.removesuffix(".manifest.json")
+        drop = sending.target.removesuffix(".manifest.json").removesuffix(CHECKSUM_ENDING)
         return session.size(f"{drop}{ready}") is None
 
     def _send_aside(self, session: Session, sending: _Sending) -> Delivered:

@@ -41,6 +41,7 @@ class LocationSettings(BaseModel, ABC):
 
     kind: str
     manifests: bool = True
+    checksum_file: bool = False
     ready_file: ReadyFile | None = None
     attempts: Annotated[int, Field(ge=1, le=20)] = 4
     retry_seconds: Annotated[float, Field(ge=0, le=600)] = 2
@@ -58,6 +59,7 @@ class LocationSettings(BaseModel, ABC):
             self.attempts,
             self.retry_seconds,
             self.total_seconds,
+            checksum_file=self.checksum_file,
         )
 
     @abstractmethod

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import structlog
 
+from schemas.settings.receivers import CHECKSUM_ENDING
+from sinks.drops.checksum import checksum_file
 from sinks.drops.manifest import MANIFEST_ENDING
 from sinks.ledger.outcome import CloseOutcome
 from sinks.locations import Transferbox
@@ -41,7 +43,7 @@ def _is_ours(file: Path, receipt: Receipt, outcome: CloseOutcome) -> bool:
     """Whether a file is what was delivered.
 
     Sizes must agree. A drop is then known by its checksum, and a manifest by the drop and checksum
-    in it. A ready file is empty, which no other file is.
+    in it, as a checksum file is. A ready file is empty, which no other file is.
     """
     if file.stat().st_size != receipt.bytes:
         return False
@@ -49,6 +51,9 @@ def _is_ours(file: Path, receipt: Receipt, outcome: CloseOutcome) -> bool:
         return True
     if file.name.endswith(MANIFEST_ENDING):
         return _is_manifest_of(file, outcome)
+    if file.name.endswith(CHECKSUM_ENDING):
+        name = file.name.removesuffix(CHECKSUM_ENDING)
+        return file.read_bytes() == checksum_file(outcome.sha256, name)
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest() == outcome.sha256
 

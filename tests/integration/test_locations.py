@@ -142,6 +142,21 @@ def test_without_renaming_other_bytes_are_never_overwritten(
     assert seen(FOLDER) == {NAME: other}
 
 
+def test_without_renaming_a_half_sent_checksum_file_of_a_ready_drop_is_never_added_to(
+    in_place: Place, tmp_path: Path
+) -> None:
+    location, seen = in_place
+    name = f"{NAME}.sha256"
+    location.deliver(local(tmp_path, b"0123", "half"), FOLDER, name)
+    assert location.deliver(local(tmp_path, b"012345"), FOLDER, name).delivered is Delivered.NOW
+    location.deliver(local(tmp_path, b"", "ready"), FOLDER, f"{NAME}.ready")
+
+    with pytest.raises(OtherBytesError):
+        location.deliver(local(tmp_path, b"0123456"), FOLDER, name)
+
+    assert seen(FOLDER)[name] == b"012345"
+
+
 def test_without_renaming_a_file_that_was_told_to_be_ready_is_never_added_to(
     in_place: Place, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import hashlib
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -162,10 +163,10 @@ def test_a_ready_file_is_written_last_and_manifests_can_be_off(
     assert last.endswith(".ready")
 
 
-def test_no_ready_file_says_that_a_file_which_is_skipped_is_there(
+def test_neither_ready_nor_checksum_file_says_that_a_file_which_is_skipped_is_there(
     shop: OfflineShop, tmp_path: Path
 ) -> None:
-    terms = Terms(ready_file=".ready")
+    terms = Terms(ready_file=".ready", checksum_file=True)
     closing = delivering(shop, tmp_path / PARTNER, terms=terms)
     sent = next(one for one in closing.sinks.exports if one.name == "sent")
     skipping = sent.definition.model_copy(update={"when_empty": WhenEmpty.SKIP})
@@ -217,7 +218,26 @@ def test_a_name_that_a_file_of_others_has_is_refused_as_that_before_it_starts(
     assert shop.sinks.ledger.intent("sent", at(6)) is None
 
 
-@pytest.mark.parametrize("ending", [".manifest.json", ".ready"])
+def test_a_checksum_file_that_sha256sum_accepts_comes_before_the_ready_file(
+    shop: OfflineShop, tmp_path: Path
+) -> None:
+    terms = Terms(manifests=False, ready_file=".ready", checksum_file=True)
+
+    outcome = delivering(shop, tmp_path / PARTNER, terms=terms).close("sent", at(6))
+
+    theirs = [receipt for receipt in outcome.receipts if receipt.startswith(PARTNER)]
+    assert [receipt.rpartition(DROP_NAME)[2] for receipt in theirs] == ["", ".sha256", ".ready"]
+    checked = subprocess.run(
+        ["sha256sum", "--strict", "-c", f"{DROP_NAME}.sha256"],
+        cwd=(tmp_path / PARTNER / DROP).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (checked.returncode, checked.stdout) == (0, f"{DROP_NAME}: OK\n")
+
+
+@pytest.mark.parametrize("ending", [".manifest.json", ".sha256", ".ready"])
 def test_a_name_is_taken_too_where_only_what_goes_beside_its_file_is_there(
     shop: OfflineShop, tmp_path: Path, ending: str
 ) -> None:
@@ -225,8 +245,9 @@ def test_a_name_is_taken_too_where_only_what_goes_beside_its_file_is_there(
     taken.parent.mkdir(parents=True)
     taken.write_text("a file of the partner's own")
 
+    terms = Terms(ready_file=".ready", checksum_file=True)
     with pytest.raises(CloseError, match=f"the file name {taken.name} is taken at 'partner'"):
-        delivering(shop, tmp_path / PARTNER, terms=Terms(ready_file=".ready")).close("sent", at(6))
+        delivering(shop, tmp_path / PARTNER, terms=terms).close("sent", at(6))
 
     assert shop.sinks.ledger.intent("sent", at(6)) is None
     assert files(shop.root / TRANSFERBOX) == []

@@ -46,9 +46,19 @@ def test_the_transferbox_isn_t_described_among_the_locations(tmp_path: Path) -> 
 
 
 def test_the_transferbox_gets_what_its_settings_say_as_any_location(tmp_path: Path) -> None:
-    found = load(tmp_path, "transferbox: {manifests: false, ready_file: .ready}\n")
+    found = load(tmp_path, "transferbox: {manifests: false, ready_file: .r, checksum_file: true}\n")
 
-    assert terms_of(found) == {TRANSFERBOX: Terms(manifests=False, ready_file=".ready")}
+    assert terms_of(found) == {TRANSFERBOX: Terms(False, ".r", checksum_file=True)}
+
+
+def test_a_server_gets_a_checksum_file_where_its_settings_say_so(tmp_path: Path) -> None:
+    partner = f"{SFTP}, known_hosts: h, key_file: k"
+    found = load(
+        tmp_path,
+        f"locations:\n  a: {{{partner}, checksum_file: true}}\n  b: {{{partner}}}\n",
+    )
+
+    assert [terms_of(found)[name].checksum_file for name in ("a", "b")] == [True, False]
 
 
 _READY = {
@@ -56,6 +66,7 @@ _READY = {
     "-.Manifest.JSON": "ends as other files do (.manifest.json); choose another, as .ready",
     ".gz": "ends as other files do (.gz); choose another, as .ready",
     ".part": "ends as other files do (.part); choose another, as .ready",
+    ".sha256": "ends as other files do (.sha256); choose another, as .ready",
     "-r1": "ends as revisions do (-r1); choose another, as .ready",
     "_-R12": "ends as revisions do (-r1); choose another, as .ready",
 }

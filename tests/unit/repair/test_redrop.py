@@ -2,6 +2,7 @@
 (SPEC §7, §9).
 """
 
+import hashlib
 import json
 from collections.abc import Callable
 from functools import partial
@@ -149,24 +150,30 @@ def test_after_an_erasure_the_revision_is_what_is_made_again(
     assert files(shop) == before
 
 
-def test_a_revision_takes_the_place_of_the_ready_file_too(
+def test_a_revision_takes_the_place_of_the_files_beside_a_drop_too(
     tmp_path: Path, redrop: Callable[..., int]
 ) -> None:
-    (tmp_path / "deltadrop.yaml").write_text("root: data\ntransferbox: {ready_file: .ready}\n")
+    (tmp_path / "deltadrop.yaml").write_text(
+        "root: data\ntransferbox: {ready_file: .ready, checksum_file: true}\n"
+    )
     shop = OfflineShop(tmp_path, definitions=with_exports("sent"))
     shop.tell(Kind.CAMPAIGN, "CREATED", at(1), campaignId=22)
     live(shop, 1, "ANN", 7)
     live(shop, BOB, "PLANTED", 8)
     shop.store_all()
     shop.close("sent", CLOSED)
-    assert set(files(shop)) == {FILE, f"{FILE}.manifest.json", f"{FILE}.ready"}
+    beside = [".manifest.json", ".ready", ".sha256"]
+    assert set(files(shop)) == {FILE, *(f"{FILE}{ending}" for ending in beside)}
     delete(shop, BOB, 31)
     shop.store_all()
 
     assert redrop(shop) == 0
 
     revised = "sent_20260328_0600-r1.csv.gz"
-    assert set(files(shop)) == {revised, f"{revised}.manifest.json", f"{revised}.ready"}
+    assert set(files(shop)) == {revised, *(f"{revised}{ending}" for ending in beside)}
+    drop = shop.transferbox / "sent" / revised
+    told = (shop.transferbox / "sent" / f"{revised}.sha256").read_text()
+    assert told == f"{hashlib.sha256(drop.read_bytes()).hexdigest()}  {revised}\n"
 
 
 def test_by_todays_definition_it_is_a_revision_with_its_reason(

@@ -80,16 +80,31 @@ def test_a_recorded_close_stays_closed_when_its_drop_is_gone(shop: OfflineShop) 
     assert kept(shop, 0) == []
 
 
-def test_a_ready_file_is_removed_with_its_drop(_closed: OfflineShop, tmp_path: Path) -> None:
+def test_what_goes_beside_a_drop_is_removed_with_it(_closed: OfflineShop, tmp_path: Path) -> None:
     shutil.copytree(_closed.folder, tmp_path / "ready")
     (tmp_path / "ready/deltadrop.yaml").write_text(
-        "root: data\ntransferbox: {manifests: false, ready_file: .ready}\n"
+        "root: data\ntransferbox: {manifests: false, ready_file: .ready, checksum_file: true}\n"
     )
     shop = OfflineShop(tmp_path / "ready", _closed.log, definitions=_closed.definitions)
     shop.close("sent", at(6))
 
-    assert kept(shop, 29) == [DROP, f"{DROP}.ready"]
+    assert kept(shop, 29) == [DROP, f"{DROP}.ready", f"{DROP}.sha256"]
     assert kept(shop, 31) == []
+
+
+def test_a_checksum_file_that_somebody_changed_stays(_closed: OfflineShop, tmp_path: Path) -> None:
+    shutil.copytree(_closed.folder, tmp_path / "checksum")
+    (tmp_path / "checksum/deltadrop.yaml").write_text(
+        "root: data\ntransferbox: {manifests: false, checksum_file: true}\n"
+    )
+    shop = OfflineShop(tmp_path / "checksum", _closed.log, definitions=_closed.definitions)
+    shop.close("sent", at(6))
+    file = shop.transferbox / "sent" / f"{DROP}.sha256"
+    text = file.read_text()
+    file.unlink()
+    file.write_text(("1" if text[0] == "0" else "0") + text[1:])
+
+    assert kept(shop, 31) == [file.name]
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "sent_20200101_0600.csv.gz", ".hidden"])
