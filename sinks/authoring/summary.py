@@ -19,6 +19,7 @@ from schemas.tables import AttributeType
 from sinks.exports.export import Export
 from sinks.exports.schedule import next_close
 from sinks.exports.types import Line
+from sinks.exports.withheld import withheld_columns
 from sinks.rendering.zones import zone
 from sinks.rules.campaigns import CAMPAIGN_LIFE
 from sinks.rules.columns import HeadedColumn
@@ -160,15 +161,19 @@ class Summary(JsonResult):
     """The fields of the file."""
     parameters: Parameters
     """Formats, file, places, schedule and recipients."""
+    warnings: tuple[str, ...] = ()
+    """Faults that stop nothing, as a column that is always empty."""
 
     @property
     def sections(self) -> tuple[SummarySection, ...]:
-        """The four sections, for people."""
+        """The four sections, for people, and one for warnings where there are any."""
+        warnings = tuple(("warning", warning) for warning in self.warnings)
         return (
             SummarySection("General data", tuple(_general_rows(self.general))),
             SummarySection("Target group", tuple(_target_rows(self.target))),
             SummarySection("Data", tuple(_field_rows(self.fields))),
             SummarySection("Parameters", tuple(_parameter_rows(self.parameters))),
+            *([SummarySection("Warnings", warnings)] if warnings else []),
         )
 
     def __str__(self) -> str:
@@ -193,6 +198,7 @@ def summary_of(export: Export, now: dt.datetime) -> Summary:
         Target(export.increment.meaning, definition.sources, _reminder(export)),
         tuple(_field(headed) for headed in export.columns),
         _parameters(export, next_close(export, now)),
+        tuple(str(warning) for warning in withheld_columns(export)),
     )
 
 

@@ -12,6 +12,7 @@ from schemas.tables import load_catalog
 from schemas.topics import topics_of
 from sinks.exports.definition import ExportDefinition
 from sinks.exports.export import load_exports
+from sinks.exports.withheld import withheld_columns
 from sinks.locations import load_locations, terms_of
 from sinks.service.recipients import recipients_without_mail
 from sinks.wording import counted
@@ -84,11 +85,13 @@ def validate_definitions(settings: Settings) -> Valid:
     exports = faults.collect(lambda: load_exports(settings.exports, catalog, terms))
     if streams is None or exports is None:
         raise DefinitionError(faults.found)
-    warning = recipients_without_mail(settings, exports)
+    no_mail = recipients_without_mail(settings, exports)
+    warnings = [no_mail] if no_mail else []
+    warnings += [warning for export in exports for warning in withheld_columns(export)]
     return Valid(
         databases=tuple(sorted(catalog.databases)),
         tables=tuple(sorted(f"{database}.{table}" for database, table in catalog.tables)),
         exports=tuple(export.name for export in exports),
         streams=tuple(stream.name for found in streams.values() for stream in found),
-        warnings=(str(warning),) if warning else (),
+        warnings=tuple(str(warning) for warning in warnings),
     )

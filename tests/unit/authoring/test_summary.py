@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from deltadrop import app
 from schemas.errors import WrongInputError
+from schemas.tables import load_catalog
 from sinks.authoring.summary import summary_of
 from sinks.exports.export import Export, load_exports
 from sinks.exports.types import EXPORT_TYPES, Line
@@ -88,7 +89,7 @@ def test_the_sections_of_an_export_of_activities(site: Path) -> None:
 def test_json_holds_the_same(site: Path) -> None:
     told = summary_of(loaded(site), NOW).to_json()
 
-    assert list(told) == ["general", "target", "fields", "parameters"]
+    assert list(told) == ["general", "target", "fields", "parameters", "warnings"]
     assert told["general"]["tables"] == ["shop (profiles)"]
     assert told["target"]["sources"] is None
     assert "31 days" in told["target"]["reminder"]
@@ -137,6 +138,26 @@ def test_only_activities_remind_of_active_campaigns(site: Path) -> None:
             channel = one.name.removesuffix("-activities")
             by_channel = (channel in ("email", "sms"), channel == "email")
             assert ("transactional" in reminder, "A/B test" in reminder) == by_channel
+
+
+def test_a_key_of_deletions_that_is_personal_is_warned_of(site: Path) -> None:
+    tables = site / "tables" / "shop.yaml"
+    personal = "{name: customerId, type: string, personal: true}"
+    tables.write_text(tables.read_text().replace("{name: customerId, type: string}", personal))
+    (site / "exports" / "clicks.yaml").write_text(
+        "export: clicks\nentity: marketing\ndatabase: shop\ntype: profile-changes\nevent: DELETED\n"
+        'schedule: {at: "02:30", time_zone: Europe/Brussels}\n'
+    )
+
+    (export,) = load_exports(site / "exports", load_catalog(site / "tables"))
+    found = summary_of(export, NOW)
+
+    assert found.warnings == (
+        "export 'clicks': column 'customerId' is empty in every line: it is a deleted profile's "
+        "business key, and that is marked personal; match by profileId, or make an attribute that "
+        "isn't personal the business key",
+    )
+    assert "Warnings\n  warning  export 'clicks': column 'customerId' is empty" in str(found)
 
 
 def test_the_command_prints_plain_lines_where_there_is_no_terminal(site: Path) -> None:

@@ -57,6 +57,34 @@ def test_verify_exits_with_1_and_says_what_is_wrong(tmp_path: Path) -> None:
     assert [one["check"] for one in told["findings"]] == ["bytes", "SHA-256", "rows"]
 
 
+def test_validate_warns_of_keys_of_deletions_that_are_empty_in_every_line(project: Path) -> None:
+    exports = "entity: x\ndatabase: shop\nevent: DELETED\n"
+    schedule = 'schedule: {at: "02:30", time_zone: Europe/Brussels}\n'
+    for file in (project / "exports").glob("*-deleted.yaml"):
+        file.unlink()
+    (project / "exports" / "a.yaml").write_text(
+        f"export: del-a\ntype: profile-changes\n{exports}{schedule}"
+    )
+    (project / "exports" / "b.yaml").write_text(
+        f"export: del-b\ntype: interaction-changes\ntable: purchases\n{exports}{schedule}"
+    )
+    settings = project / "deltadrop.yaml"
+    assert "is empty in every line" not in run("validate", "--config", settings, "--json")[1]
+    for name, attribute in (("shop", "customerId"), ("purchases", "purchaseNumber")):
+        table = project / "tables" / f"{name}.yaml"
+        plain = f"name: {attribute}, type: string"
+        table.write_text(table.read_text().replace(plain, f"{plain}, personal: true"))
+
+    code, text, _ = run("validate", "--config", settings, "--json")
+
+    empty = [line for line in json.loads(text)["warnings"] if "is empty in every line" in line]
+    assert code == 0
+    assert [line.split(" is empty")[0] for line in empty] == [
+        "export 'del-a': column 'customerId'",
+        "export 'del-b': column 'purchaseNumber'",
+    ]
+
+
 def test_verify_of_a_missing_file_is_an_error(tmp_path: Path) -> None:
     _, _, error = run("verify", tmp_path / "a.csv")
 
