@@ -70,6 +70,19 @@ def types_reference() -> str:
     return "\n".join([*parts, *_column_parts()]) + "\n"
 
 
+_FOUND_HOW: Final = {
+    "creationMoment": "`occurredAt` of the `CREATED` event that began its life; of a life that a "
+    "`SNAPSHOT` began, the snapshot's own `creationMoment`; empty if neither was seen",
+    "updateMoment": "`occurredAt` of the `CREATED` or `UPDATED` event that was appended last; of "
+    "a life that a `SNAPSHOT` began and nothing changed since, the snapshot's own `updateMoment`",
+    "isFirstClick": "true on the interaction's first click on any of its links, false on its first "
+    "clicks on other links; a second interaction with the same campaign has a first click of its "
+    "own",
+}
+"""How a value comes about that no event carries as it is, by the last name of its path (SPEC §8,
+§3).
+"""
+
 _LINES: Final = {
     Line.ROW: "A line is a row with its values at the close; lines come by id.",
     Line.CHANGE: "A line is a change; lines come as the changes were recorded.",
@@ -119,12 +132,16 @@ def _column_parts() -> Iterator[str]:
     yield "### What each column holds\n"
     yield "| column | type | value |\n|---|---|---|"
     values: dict[str, dict[str, None]] = defaultdict(dict)
+    how: dict[str, str] = {}
     for export_type in EXPORT_TYPES.values():
         for increment in export_type.increments.values():
             for column in columns_of(export_type, increment):
-                values[f"| `{column.name}` | {_type_of(column)} |"][_value(column)] = None
+                begin = f"| `{column.name}` | {_type_of(column)} |"
+                values[begin][_value(column)] = None
+                if found := _FOUND_HOW.get(column.path[-1]):
+                    how[begin] = f": {found}"
     for begin in sorted(values, key=str.lower):
-        yield f"{begin} {'; or '.join(values[begin])} |"
+        yield f"{begin} {'; or '.join(values[begin])}{how.get(begin, '')} |"
 
 
 def _type_of(column: Column) -> str:

@@ -59,7 +59,7 @@ def _of_rows(
     increments = {
         "CREATION": ("created since the previous close", (created,)),
         "UPDATE": (
-            "updated since the previous close, other than by a creation in that time",
+            "updated since the previous close, also rows that were created in that time",
             (updated,),
         ),
         "CREATION_OR_UPDATE": ("created or updated since the previous close", (created, updated)),

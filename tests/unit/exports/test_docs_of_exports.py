@@ -67,6 +67,20 @@ def test_the_tables_of_types_events_and_columns_are_those_of_the_declarations() 
     assert reference.page(PAGE) == PAGE
 
 
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        ("creationMoment", "`occurredAt` of the `CREATED` event"),
+        ("profile-updateMoment", "`occurredAt` of the `CREATED` or `UPDATED` event"),
+        ("isFirstClick", "true on the interaction's first click on any of its links"),
+    ],
+)
+def test_the_page_tells_how_a_value_is_found_that_no_event_carries(column: str, told: str) -> None:
+    (line,) = re.findall(rf"^\| `{column}` \| .*$", PAGE, re.MULTILINE)
+
+    assert told in line
+
+
 def test_every_type_event_and_column_is_on_the_page() -> None:
     assert EXPORT_TYPES
     for declared in EXPORT_TYPES.values():

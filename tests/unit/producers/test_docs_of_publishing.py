@@ -1,12 +1,22 @@
 """What docs/publishing.md says is what there is."""
 
 import re
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
 
 from producers.jsonl import LineReader
-from schemas.events import HEADER_FIELDS, KINDS, Kind, Source
+from schemas.events import (
+    HEADER_FIELDS,
+    KINDS,
+    CampaignKind,
+    CampaignState,
+    Channel,
+    Engine,
+    Kind,
+    Source,
+)
 from schemas.settings.settings import KafkaSecurity, KafkaSettings
 from tests.shop.events import CATALOG
 
@@ -31,6 +41,21 @@ def test_every_kind_is_told_with_its_event_types_and_fields(kind: Kind) -> None:
 
 def test_every_header_field_and_source_is_told() -> None:
     assert {*HEADER_FIELDS, *Source} <= WORDS
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("channel", Channel),
+        ("campaignKind", CampaignKind),
+        ("state", CampaignState),
+        ("engine", Engine),
+    ],
+)
+def test_every_value_of_a_campaign_is_told_beside_its_key(key: str, values: type[StrEnum]) -> None:
+    (line,) = re.findall(rf"^  \| `{key}` \| (.*) \|$", PAGE, re.MULTILINE)
+
+    assert set(values) <= set(re.findall(r"\w+", line))
 
 
 def test_every_kafka_setting_is_told() -> None:
