@@ -12,12 +12,14 @@ import datetime as dt
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Final
 
 import pyarrow as pa
 
 from sinks.closing.cut import TopicCut
 from sinks.instants import parse_stamp, stamp
+from streams.storage.checked import create_checked, read_checked
 from streams.storage.layout import TakenOutPath, TopicPartition
 from streams.storage.parquet import parquet_writer, write_rows
 from streams.storage.paths import StoredPath
@@ -95,7 +97,7 @@ class Bases:
             description["taken_out"] = list(map(str, taken_out))
         base = Base(cut, rows, frozenset(taken_out))
         path = BasePath(_FORMAT, cut.topic, base.name)
-        self._store.create(str(path), json.dumps(description).encode())
+        create_checked(self._store, str(path), json.dumps(description).encode())
         return base
 
     def latest(self, topic: str, not_after: dt.datetime) -> Base | None:
@@ -117,10 +119,8 @@ class Bases:
 
     def base(self, topic: str, name: str) -> Base:
         """Return a base by its name; raises FileNotFoundError if there is none."""
-        fields = json.loads(self._store.read(str(BasePath(_FORMAT, topic, name))))
-        cut = TopicCut.from_json(topic, parse_stamp(name), json.dumps(fields["cut"]).encode())
-        taken_out = frozenset(map(TakenOutPath.parse, fields.get("taken_out", ())))
-        return Base(cut, fields["rows"], taken_out)
+        path = BasePath(_FORMAT, topic, name)
+        return read_checked(self._store, str(path), partial(_described, path), kind="this base")
 
     def table(self, topic: str, name: str, table: str) -> str:
         """Return the file name of a base's table."""
@@ -138,6 +138,13 @@ class Bases:
     def _names(self, topic: str) -> Iterator[str]:
         paths = BasePath.among(self._store.names(BasePath.folder(_FORMAT, topic)))
         return (path.base for path in paths)
+
+
+def _described(path: BasePath, content: bytes) -> Base:
+    fields = json.loads(content)
+    cut = TopicCut.from_json(path.topic, parse_stamp(path.base), json.dumps(fields["cut"]).encode())
+    taken_out = frozenset(map(TakenOutPath.parse, fields.get("taken_out", ())))
+    return Base(cut, fields["rows"], taken_out)
 
 
 class _Counted:

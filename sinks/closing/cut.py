@@ -23,7 +23,9 @@ from sinks.closing.append_times import AppendTimes, Beginning
 from sinks.closing.offsets import OffsetAtTime, Offsets
 from sinks.closing.span import Span
 from sinks.instants import Instant, milliseconds, stamp
+from sinks.ledger.entry import read_entry
 from streams.reading.kafka import Topics
+from streams.storage.checked import create_checked
 from streams.storage.layout import TopicPartition
 from streams.storage.partitions import Partitions
 from streams.storage.paths import StoredPath
@@ -123,7 +125,7 @@ class Cuts:
             return cuts
         for name, identity in self._topics.identities(missing).items():
             cut = self._look_up(name, identity.topic_id, identity.partitions, instant)
-            if self._store.create(str(CutPath(instant, name)), cut.to_json()):
+            if create_checked(self._store, str(CutPath(instant, name)), cut.to_json()):
                 log.info("cut taken", topic=name, instant=stamp(instant), offsets=cut.offsets)
             recorded = self.recorded(name, instant)
             assert recorded is not None  # created just now, here or by another run
@@ -132,11 +134,9 @@ class Cuts:
 
     def recorded(self, topic: str, instant: dt.datetime) -> TopicCut | None:
         """Return a recorded cut, or None."""
-        try:
-            content = self._store.read(str(CutPath(instant, topic)))
-        except FileNotFoundError:
-            return None
-        return TopicCut.from_json(topic, instant, content)
+        return read_entry(
+            self._store, str(CutPath(instant, topic)), partial(TopicCut.from_json, topic, instant)
+        )
 
     def instants(self) -> list[dt.datetime]:
         """Return all instants at which a cut of any topic was recorded, oldest first."""

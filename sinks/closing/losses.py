@@ -19,6 +19,7 @@ from typing import ClassVar
 
 from sinks.closing.span import Span
 from sinks.ledger.intent import Intent
+from streams.storage.checked import create_checked
 from streams.storage.choice import Choice
 from streams.storage.coverage import Hole, PassedOver
 from streams.storage.layout import Owner, TopicPartition
@@ -59,11 +60,11 @@ class Losses:
         for span in lost:
             name = str(LossPath(span.partition, span.first, span.next))
             fields = {"drop": drop, "reason": reason}
-            self.store.create(name, (json.dumps(fields, indent=1) + "\n").encode())
+            create_checked(self.store, name, (json.dumps(fields, indent=1) + "\n").encode())
 
     def accepted(self, partition: TopicPartition) -> list[Hole]:
         """Return the accepted losses of a partition, in order."""
-        paths = map(LossPath.parse, self.store.names(LossPath.folder(partition)))
+        paths = LossPath.among(self.store.names(LossPath.folder(partition)))
         return [Hole(path.first, path.next) for path in sorted(paths)]
 
     def without(self, partition: TopicPartition, holes: Sequence[Hole]) -> list[Hole]:

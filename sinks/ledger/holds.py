@@ -19,6 +19,7 @@ from schemas.errors import DeltadropError, LostOffsetsError, UnreadableError
 from sinks.instants import stamp
 from sinks.ledger.entry import read_entry
 from sinks.ledger.names import LostPath, UnreadablePath, entry_name
+from streams.storage.checked import write_checked
 from streams.storage.store import Store
 
 __all__ = ["Holds"]
@@ -70,7 +71,7 @@ class Holds:
 
     def _write(self, name: str, error: DeltadropError) -> None:
         content = (json.dumps(error.to_fields(), indent=1) + "\n").encode()
-        self.store.write(name, lambda file: file.write(content))
+        write_checked(self.store, name, content)
 
     def _unless(
         self, export: str, instant: dt.datetime, entry: str, name: str, read: Callable[[bytes], E]

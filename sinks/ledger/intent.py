@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from sinks.editions import EDITION, FIRST_EDITION
@@ -23,8 +23,6 @@ from streams.storage.coverage import Hole, Tile, Tiling
 from streams.storage.layout import CoveragePath, TakenOutPath, TopicPartition
 
 __all__ = ["Deletion", "Intent"]
-
-_FORMAT: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +85,6 @@ class Intent:
     def to_json(self) -> bytes:
         """Serialise all but export and instant, which are in the name."""
         fields = {
-            "format": _FORMAT,
             "window_start": stamp(self.window_start),
             "previous_drop": self.previous_drop,
             "definition": self.definition,
@@ -155,7 +152,12 @@ def _choice_from_list(fields: list[Any]) -> Choice:
         Tiling(
             first,
             end,
-            tuple(Tile(CoveragePath(owner, t[0], t[1], t[2]), t[3], t[4]) for t in tiles),
+            tuple(Tile(_record_named(owner, *t[:3]), t[3], t[4]) for t in tiles),
             tuple(Hole(*hole) for hole in holes),
         ),
     )
+
+
+def _record_named(owner: TopicPartition, first: int, end: int, batch: str) -> CoveragePath:
+    """Return the name of a chosen record; raises PartitionError if no record can have it."""
+    return CoveragePath.parse(str(CoveragePath(owner, first, end, batch)))

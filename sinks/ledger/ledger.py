@@ -23,6 +23,7 @@ from sinks.ledger.names import ChainPath, EntryPath, InitialPath, WaitingPath, e
 from sinks.ledger.outcome import CloseOutcome
 from sinks.ledger.record import CloseRecord, read_record, removal_entry
 from sinks.ledger.revision import Revision
+from streams.storage.checked import create_checked
 from streams.storage.store import Store
 
 __all__ = ["Ledger"]
@@ -58,7 +59,9 @@ class Ledger:
 
     def record_held(self, record: CloseRecord, held: Held) -> None:
         """Record that a drop is held; an earlier record of it stays."""
-        self.store.create(entry_name(record.export, record.instant, "held"), held.to_json())
+        create_checked(
+            self.store, entry_name(record.export, record.instant, "held"), held.to_json()
+        )
 
     def record_release(self, record: CloseRecord, release: Release) -> Release:
         """Record a release and return it; if there was one before, return that."""
@@ -75,7 +78,8 @@ class Ledger:
         if latest.is_done:
             return latest
         entry = removal_entry(len(latest.removals) + 1)
-        if self.store.create(entry_name(record.export, record.instant, entry), removal.to_json()):
+        name = entry_name(record.export, record.instant, entry)
+        if create_checked(self.store, name, removal.to_json()):
             return replace(latest, removals=(*latest.removals, removal))
         return self.again(latest)
 
@@ -97,7 +101,9 @@ class Ledger:
 
     def request_initial(self, export: str, instant: dt.datetime) -> None:
         """Record that the close at an instant should make the export's initial drop."""
-        self.store.create(str(InitialPath(export, instant)), f"{stamp(instant)}\n".encode())
+        create_checked(
+            self.store, str(InitialPath(export, instant)), f"{stamp(instant)}\n".encode()
+        )
 
     def is_initial_requested(self, export: str, instant: dt.datetime) -> bool:
         """Whether the close at an instant was ever requested as the export's initial drop."""

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from sinks.ledger.entry import read_entry
 from sinks.ledger.names import FileReceiptPath, ReceiptPath
 from sinks.locations.base import Delivered, Receipt
+from streams.storage.checked import create_checked
 from streams.storage.store import Store
 
 __all__ = ["Consignment", "Receipts"]
@@ -43,7 +44,7 @@ class Receipts:
         """Whether any location has or had the drop of a close or a file of it."""
         receipts = self._receipts(export, instant)
         return any(path.revision == 0 for path in receipts) or any(
-            self.store.names(FileReceiptPath.folder(export, instant))
+            FileReceiptPath.among(self.store.names(FileReceiptPath.folder(export, instant)))
         )
 
     def locations(self, export: str, instant: dt.datetime, revision: int) -> list[str]:
@@ -74,7 +75,7 @@ class Receipts:
 
     def _create(self, name: str, drop: Consignment, receipts: Sequence[Receipt]) -> None:
         fields = {"sha256": drop.sha256, "receipts": [asdict(receipt) for receipt in receipts]}
-        self.store.create(name, (json.dumps(fields, indent=1) + "\n").encode())
+        create_checked(self.store, name, (json.dumps(fields, indent=1) + "\n").encode())
 
     def _read(self, name: str, drop: Consignment) -> tuple[Receipt, ...] | None:
         found = read_entry(self.store, name, _parsed)

@@ -26,6 +26,7 @@ from sinks.reports.channel import (
 )
 from sinks.reports.names import LeftPath, ReportPath, SentPath, SincePath, TroublePath
 from sinks.reports.report import Report, ReportKind
+from streams.storage.checked import create_checked, read_checked
 from streams.storage.store import Store, age_of
 
 __all__ = ["Outbox", "PendingReport", "latest_trouble"]
@@ -78,7 +79,7 @@ class Outbox:
         """Store a report for sending; return False if it was stored before."""
         wanted = [channel.name for channel in self._channels if channel.wants(report)]
         entry = {"channels": wanted, "report": json.loads(report.model_dump_json())}
-        return self._store.create(_name(report), json.dumps(entry).encode())
+        return create_checked(self._store, _name(report), json.dumps(entry).encode())
 
     def has(self, export: str, instant: datetime, kind: ReportKind) -> bool:
         """Whether a close has a report of this kind; for trouble, whatever its cause."""
@@ -204,12 +205,9 @@ class Outbox:
     def _pending(self, entry: _Entry, channels: Collection[str]) -> Iterator[Report]:
         if entry.done.issuperset(channels):
             return
-        try:
-            fields = json.loads(self._store.read(str(entry.path)))
-        except FileNotFoundError:
-            return  # another run removed it
-        if any(name in channels and name not in entry.done for name in fields["channels"]):
-            yield Report.model_validate(fields["report"])
+        found = _read(self._store, str(entry.path))
+        if found and any(name in channels and name not in entry.done for name in found[0]):
+            yield found[1]
 
     def _clear_away(self, entries: Sequence[_Entry]) -> None:
         for entry in entries:
@@ -237,22 +235,29 @@ def latest_trouble(
     """Return the latest report that a window can't be closed or, with `revision`, that this
     revision of its drop can't be delivered; None without one.
     """
-    reports = [_read(store, str(path)) for path in _reports_of(store, export, instant)]
+    found = (_read(store, str(path)) for path in _reports_of(store, export, instant))
     troubles = [
         report
-        for report in reports
-        if report
-        and report.kind in (ReportKind.HELD, ReportKind.FAILED)
-        and report.revision == revision
+        for _, report in filter(None, found)
+        if report.kind in (ReportKind.HELD, ReportKind.FAILED) and report.revision == revision
     ]
     return max(troubles, key=lambda report: report.told_at, default=None)
 
 
-def _read(store: Store, name: str) -> Report | None:
+def _read(store: Store, name: str) -> tuple[tuple[str, ...], Report] | None:
+    """Read the channels of a report, and the report; None if it can't be read."""
     try:
-        return Report.model_validate(json.loads(store.read(name))["report"])
+        return read_checked(store, name, _parsed)
     except FileNotFoundError:
         return None  # another run removed it
+    except PartitionError as error:  # others are sent all the same
+        log.warning("report left out", why=str(error))
+        return None
+
+
+def _parsed(content: bytes) -> tuple[tuple[str, ...], Report]:
+    fields = json.loads(content)
+    return tuple(fields["channels"]), Report.model_validate(fields["report"])
 
 
 def _trouble_first(reports: Iterator[Report] | list[Report]) -> list[Report]:

@@ -159,7 +159,7 @@ class Finder:
         for topic, names in streams.items():
             for stream in sorted(names):
                 stored = self._partitions.store.names(StreamFilePath.folder(stream))
-                for path in map(StreamFilePath.parse, stored):
+                for path in StreamFilePath.among(stored):
                     if days.hold(path.day):
                         found[path.day].setdefault(topic, []).append(path)
         return found

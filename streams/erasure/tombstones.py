@@ -273,7 +273,7 @@ class TombstoneFiles:
 
     def _paths(self, topic: str) -> Sequence[TombstonesPath]:
         names = self._store.names(TombstonesPath.folder(topic))
-        return [TombstonesPath.parse(name) for name in names]
+        return list(TombstonesPath.among(names))
 
     def _found(self, path: TombstonesPath) -> FoundTombstones:
         if path not in self._read:

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TypeAlias
 
-from streams.storage.layout import CoveragePath
+from schemas.errors import PartitionError
+from streams.storage.layout import CoveragePath, StreamFilePath
 
 Fingerprint: TypeAlias = str
 """Hash of a stream's definition. Rows written under another hash don't count as that stream's."""
@@ -77,12 +78,15 @@ class CoverageRecord:
 
     @classmethod
     def from_json(cls, path: CoveragePath, content: bytes) -> CoverageRecord:
-        """Read back what `to_json` wrote under this path."""
+        """Read back what `to_json` wrote under this path.
+
+        Raises PartitionError if it names a file that isn't a stream's file.
+        """
         fields = json.loads(content)
         return cls(
             path,
             fields["streams"],
-            tuple(CoveredFile(*file) for file in fields["files"]),
+            tuple(_covered(*file) for file in fields["files"]),
             tuple(DeadLetter(*letter) for letter in fields["dead_letters"]),
             tuple(fields["appended"]) if fields["appended"] else None,
             PassedOver(**fields["passed_over"]) if "passed_over" in fields else None,
@@ -94,6 +98,13 @@ class CoverageRecord:
         Passed-over offsets are complete for every stream, as nothing is stored of them.
         """
         return self.path.is_passed_over or self.streams.get(stream) == fingerprint
+
+
+def _covered(stream: str, path: str, rows: int, file_rows: int) -> CoveredFile:
+    """Return a file that a record names; raises PartitionError if it can't be that stream's."""
+    if StreamFilePath.parse(path).stream != stream:
+        raise PartitionError(what=f"names {path!r} as a file of stream {stream!r}")
+    return CoveredFile(stream, path, rows, file_rows)
 
 
 @dataclass(frozen=True, slots=True)

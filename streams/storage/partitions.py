@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.errors import PartitionError
+from streams.storage.checked import RESTORE_IT, create_checked, read_checked
 from streams.storage.coverage import (
     CoverageRecord,
     CoveredFile,
@@ -46,6 +47,7 @@ time.
 """
 
 _DAY_MS: Final = 86_400_000
+_REMOVE_IT: Final = f"{RESTORE_IT}, or remove it: its offsets are then read from Kafka again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,17 +153,17 @@ class Partitions:
 
     def write_coverage(self, record: CoverageRecord) -> bool:
         """Write a coverage record; False if one with its name exists already."""
-        return self.store.create(str(record.path), record.to_json())
+        return create_checked(self.store, str(record.path), record.to_json())
 
     def coverage(self, partition: TopicPartition) -> list[CoveragePath]:
         """Return the names of all coverage records of a partition, in order of offsets."""
         names = self.store.names(CoveragePath.folder(partition))
-        return [CoveragePath.parse(name) for name in names]
+        return list(CoveragePath.among(names))
 
     def partitions_of(self, topic: str) -> dict[str, set[int]]:
         """Return the partitions of a topic with coverage, by the topic's UUID (hex with dashes)."""
         found: dict[str, set[int]] = defaultdict(set)
-        for path in map(CoveragePath.parse, self.store.names(CoveragePath.folder())):
+        for path in CoveragePath.among(self.store.names(CoveragePath.folder())):
             if path.partition.topic == topic:
                 found[str(path.partition.topic_id)].add(path.partition.partition)
         return found
@@ -171,7 +173,7 @@ class Partitions:
         incarnation.
         """
         names = self.store.names(CoveragePath.folder(owner.incarnation))
-        return [path for path in map(CoveragePath.parse, names) if path.batch == batch]
+        return [path for path in CoveragePath.among(names) if path.batch == batch]
 
     def record(self, path: CoveragePath) -> CoverageRecord:
         """Return a coverage record. Records never change, so each is read once and cached."""
@@ -226,7 +228,7 @@ class Partitions:
     def topics_of_batches(self) -> dict[Batch, tuple[str, UUID]]:
         """Return topic name and topic id of every batch that a coverage record names."""
         found = {}
-        for path in map(CoveragePath.parse, self.store.names(CoveragePath.folder())):
+        for path in CoveragePath.among(self.store.names(CoveragePath.folder())):
             if not path.is_passed_over:  # nothing is stored of passed-over offsets
                 found[path.batch] = path.partition.topic, path.partition.topic_id
         return found
@@ -234,7 +236,7 @@ class Partitions:
     def files_of_batches(self) -> dict[Batch, list[StreamFilePath]]:
         """Return all files of streams by batch, including streams that are no longer defined."""
         found: dict[Batch, list[StreamFilePath]] = defaultdict(list)
-        for path in map(StreamFilePath.parse, self.store.names(StreamFilePath.folder())):
+        for path in StreamFilePath.among(self.store.names(StreamFilePath.folder())):
             found[path.batch].append(path)
         return found
 
@@ -248,18 +250,27 @@ class Partitions:
         store = self.store
         streams, coverage = StreamFilePath.folder(), CoveragePath.folder()
         half = [store.remove_unfinished(folder, older_than) for folder in (streams, coverage)]
-        whole = list(store.names(streams))
+        whole = list(StreamFilePath.among(store.names(streams)))
         # Listed after the files, so that a record written meanwhile belongs to a younger batch.
         # Names of files and records have the batch, so no record need be read.
-        covered = {CoveragePath.parse(name).batch for name in store.names(coverage)}
-        loose = (name for name in whole if StreamFilePath.parse(name).batch not in covered)
-        old = [name for name in loose if age_of(store, name) > older_than]
+        found = {name: CoveragePath.match(name) for name in store.names(coverage)}
+        covered = {path.batch for path in found.values() if path is not None}
+        # A record that a person renamed still protects its files.
+        others = "\n".join(name for name, path in found.items() if path is None)
+        loose = (path for path in whole if path.batch not in covered and path.batch not in others)
+        old = [name for name in map(str, loose) if age_of(store, name) > older_than]
         for name in old:
             store.remove(name)
         return sum(half) + len(old)
 
     def _read_record(self, path: CoveragePath) -> CoverageRecord:
-        return CoverageRecord.from_json(path, self.store.read(str(path)))
+        return read_checked(
+            self.store,
+            str(path),
+            partial(CoverageRecord.from_json, path),
+            kind="this coverage record",
+            hint=RESTORE_IT if path.is_passed_over else _REMOVE_IT,
+        )
 
 
 @dataclass(frozen=True, slots=True)

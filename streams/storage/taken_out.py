@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
-from schemas.errors import PartitionError
+from streams.storage.checked import create_checked, read_checked
 from streams.storage.layout import TakenOutPath, TopicPartition
 from streams.storage.store import Store
 
@@ -39,17 +40,10 @@ class TakenOut:
 
     @classmethod
     def from_json(cls, path: TakenOutPath, content: bytes) -> TakenOut:
-        """Read back what `to_json` wrote; raises PartitionError if that can't be parsed."""
-        try:
-            fields = json.loads(content)
-            columns = tuple(fields["columns"])
-            return cls(path, str(fields["reason"]), str(fields["taken_out_at"]), columns)
-        except (ValueError, KeyError, TypeError) as error:
-            raise PartitionError(
-                what="this record of a row that was taken out can't be read",
-                where=str(path),
-                hint="restore it from a backup",
-            ) from error
+        """Read back what `to_json` wrote."""
+        fields = json.loads(content)
+        columns = tuple(fields["columns"])
+        return cls(path, str(fields["reason"]), str(fields["taken_out_at"]), columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +56,7 @@ class TakenOutRows:
         """Record that a row is taken out, and return the record; if there was one before, return
         that.
         """
-        self.store.create(str(taken.path), taken.to_json())
+        create_checked(self.store, str(taken.path), taken.to_json())
         recorded = self.of(taken.path)
         assert recorded is not None  # created just now, here or by another run
         return recorded
@@ -70,10 +64,9 @@ class TakenOutRows:
     def of(self, path: TakenOutPath) -> TakenOut | None:
         """Return the record of a row; None if it wasn't taken out."""
         try:
-            content = self.store.read(str(path))
+            return read_checked(self.store, str(path), partial(TakenOut.from_json, path))
         except FileNotFoundError:
             return None
-        return TakenOut.from_json(path, content)
 
     def within(self, ends: Mapping[TopicPartition, int]) -> tuple[TakenOutPath, ...]:
         """Return the taken-out rows of some partitions, in order; it costs one listing for each
@@ -84,6 +77,6 @@ class TakenOutRows:
         return tuple(
             path
             for incarnation in sorted({owner.incarnation for owner in ends})
-            for path in map(TakenOutPath.parse, self.store.names(TakenOutPath.folder(incarnation)))
+            for path in TakenOutPath.among(self.store.names(TakenOutPath.folder(incarnation)))
             if path.offset < ends.get(path.partition, 0)
         )
