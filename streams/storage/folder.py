@@ -11,6 +11,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -27,11 +28,18 @@ class FolderStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._is_direct = lru_cache(maxsize=4096)(self._folder_is_direct)
+
+    def _folder_is_direct(self, folder: str) -> bool:
+        top, _, below = folder.partition("/")
+        return (self.root / folder).resolve() == (self.root / top).resolve() / below
 
     def create(self, name: str, content: bytes) -> bool:
         """See Store.create. `link` fails if the name exists, so exactly one writer succeeds."""
-        final = self.root / name
+        final = self._path(name)
         with _Explained(final):
+            if final.is_dir():
+                raise IsADirectoryError(errno.EISDIR, "a folder is in the place of a file")
             if final.exists():
                 return False
             aside = self._write_aside(final, lambda file: file.write(content))
@@ -46,7 +54,7 @@ class FolderStore:
 
     def write(self, name: str, fill: Callable[[BinaryIO], object]) -> int:
         """See Store.write. Raises PartitionError if the disk is full or not writable."""
-        final = self.root / name
+        final = self._path(name)
         with _Explained(final):
             aside = self._write_aside(final, fill)
             size = aside.stat().st_size
@@ -56,17 +64,18 @@ class FolderStore:
 
     def read(self, name: str) -> bytes:
         """See Store.read."""
-        return (self.root / name).read_bytes()
+        with _ReadExplained(self._path(name)) as path:
+            return path.read_bytes()
 
     def read_range(self, name: str, start: int, length: int) -> bytes:
         """See Store.read_range."""
-        with (self.root / name).open("rb") as file:
+        with _ReadExplained(self._path(name)) as path, path.open("rb") as file:
             file.seek(start)
             return file.read(length)
 
     def stat(self, name: str) -> StoredFile:
         """See Store.stat. Each write makes another file on the disk, and so another version."""
-        found = (self.root / name).stat()
+        found = self._path(name).stat()
         return StoredFile(found.st_size, found.st_mtime, f"{found.st_ino}-{found.st_mtime_ns}")
 
     def names(self, folder: str, after: str = "") -> Iterator[str]:
@@ -75,11 +84,11 @@ class FolderStore:
 
     def remove(self, name: str) -> None:
         """See Store.remove."""
-        (self.root / name).unlink(missing_ok=True)
+        self._path(name).unlink(missing_ok=True)
 
     def local(self, names: Sequence[str]) -> list[Path]:
         """See Store.local. These are the files themselves."""
-        return [self.root / name for name in names]
+        return [self._own(name) for name in names]
 
     def address(self, name: str) -> str:
         """See Store.address."""
@@ -92,6 +101,31 @@ class FolderStore:
         for name in old:
             self.remove(name)
         return len(old)
+
+    def _path(self, name: str) -> Path:
+        """Return where a file is; raises PartitionError for a name that leads out of the root."""
+        if name.startswith("/") or ".." in name.split("/"):
+            raise PartitionError(
+                what=f"{name!r} is not a name of a file in the root",
+                where=str(self.root),
+                hint=_LED_OUT,
+            )
+        return self.root / name
+
+    def _own(self, name: str) -> Path:
+        """Return where a file is; raises PartitionError if a link leads to another place.
+
+        The root and the folders at its top may be links, so that they can be on another disk.
+        """
+        path = self._path(name)
+        is_direct = self._is_direct(name.rpartition("/")[0])
+        if path.is_symlink() or not is_direct:
+            raise PartitionError(
+                what="is a link to another place, or in a folder that is",
+                where=str(path),
+                hint=_LED_OUT,
+            )
+        return path
 
     def _age(self, name: str) -> float:
         try:
@@ -163,11 +197,38 @@ class _Explained:
             ) from error
 
 
+class _ReadExplained:
+    """Turns the operating system's error of a failed reading into one message for an operator.
+
+    FileNotFoundError is left as it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> Path:
+        return self.path
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            hint = _READ_HINTS.get(error.errno or 0, "check the disk under the root folder")
+            raise PartitionError(
+                what=f"can't be read: {error.strerror or error}", where=str(self.path), hint=hint
+            ) from error
+
+
+_READ_HINTS: Final = {
+    errno.EACCES: "let the user that runs deltadrop read it",
+    errno.EISDIR: "a folder is in the place of a file: move it away",
+    errno.ENOTDIR: "a file is in the place of a folder: move it away",
+}
+_LED_OUT: Final = "only files under the root are read: restore what names it from a backup"
 _HINTS: Final = {
     errno.ENOSPC: "free some space, or point `root` to a larger disk; nothing is lost",
     errno.EACCES: "let the user that runs deltadrop write there; nothing is lost",
     errno.EROFS: "mount it for writing; nothing is lost",
     errno.EEXIST: "a file is in the place of a folder: move it away; nothing is lost",
+    errno.EISDIR: "move the folder away; nothing is lost",
     errno.ENOTDIR: "a file is in the place of a folder: move it away; nothing is lost",
 }
 

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -130,6 +131,112 @@ def test_a_grant_of_a_clock_that_was_years_ahead_is_taken_over(
 
     assert taken is not None
     assert taken.fence == 2
+
+
+IN_2999 = '"expires_at": "2999-01-01T00:00:00+00:00"'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "\0\0\0",
+        "[]",
+        "{}",
+        f'{{"fence": 7, "holder": "x", {IN_2999}, "released": false}}',
+        f'{{"fence": 7, "holder": "x", {IN_2999}, "released": false, "seconds": 1e300}}',
+        f'{{"fence": 7, "holder": "x", {IN_2999}, "released": false, "seconds": NaN}}',
+        f'{{"fence": 7, "holder": "x", {IN_2999}, "released": false, "seconds": "60"}}',
+        '{"fence": 7, "holder": "x", "expires_at": "2999-01-01", "released": false}',
+        f'{{"fence": 1e300, "holder": "x", {IN_2999}, "released": false, "seconds": 60}}',
+        f'{{"fence": 7, "holder": "x", {IN_2999}, "format": 3}}',
+    ],
+)
+def test_no_entry_blocks_the_lease_for_ever(tmp_path: Path, clock: Clock, content: str) -> None:
+    store, taker = FolderStore(tmp_path), lease(FolderStore(tmp_path), "b", clock)
+    lease(store, "a", clock).take()
+    planted = tmp_path / "leases/schedule/000000000007.json"
+    planted.write_text(content)
+    clock.at = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=3)
+
+    with structlog.testing.capture_logs() as logs:
+        grant = taker.take()
+        others = [lease(store, "c", clock).take() for _ in range(2)]
+        renewed = [taker.take() for _ in range(4)]
+
+    assert grant is not None
+    assert grant.number == 8
+    assert others == [None, None]
+    assert None not in renewed
+    assert not planted.exists()
+    assert [entry["entry"] for entry in logs] == ["leases/schedule/000000000007.json"]
+
+
+def test_an_entry_that_cannot_be_read_keeps_the_lease_for_two_minutes(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """Its holder may be of a later release, and alive."""
+    store = FolderStore(tmp_path)
+    store.write("leases/schedule/000000000007.json", lambda file: file.write(b'{"format": 3}'))
+    clock.at = dt.datetime.now(dt.UTC)
+
+    clock.passes(110)
+    assert lease(store, "b", clock).take() is None
+    clock.passes(11)
+    assert lease(store, "b", clock).take() is not None
+
+
+def test_a_grant_that_was_edited_is_not_believed(tmp_path: Path, clock: Clock) -> None:
+    store = FolderStore(tmp_path)
+    lease(store, "a", clock).take()
+    entry = tmp_path / "leases/schedule/000000000001.json"
+    entry.write_text(entry.read_text().replace('"a"', '"b"'))
+
+    found = latest_grant(store, "schedule")
+
+    assert found is not None
+    assert "was changed after it was written" in found.trouble
+
+
+@pytest.mark.parametrize(
+    "stray",
+    [
+        ".nfs0000000000c0ffee00000001",
+        "000000000009.json~",
+        ".000000000009.json.swp",
+        "000000000009.json/inside",
+        "9.json",
+        "999999999999.json",
+        "other/000000000009.json",
+    ],
+)
+def test_other_files_among_the_grants_do_not_stop_the_lease(
+    tmp_path: Path, clock: Clock, stray: str
+) -> None:
+    store, planted = FolderStore(tmp_path), tmp_path / "leases/schedule" / stray
+    lease(store, "a", clock).take()
+    planted.parent.mkdir(parents=True, exist_ok=True)
+    planted.touch()
+
+    clock.passes(61)
+    grant = lease(store, "b", clock).take()
+
+    assert grant is not None
+    assert grant.number == 2
+
+
+def test_a_link_to_nothing_among_the_grants_does_not_stop_the_lease(
+    tmp_path: Path, clock: Clock
+) -> None:
+    store = FolderStore(tmp_path)
+    lease(store, "a", clock).take()
+    (tmp_path / "leases/schedule/000000000002.json").symlink_to("nothing")
+
+    clock.passes(61)
+    grant = lease(store, "b", clock).take()
+
+    assert grant is not None
+    assert grant.number == 3
 
 
 @pytest.mark.parametrize("seconds", [1, 59])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,57 @@ class TestFolder(StoreContract):
 
         with pytest.raises(PartitionError, match="coverage: can't be listed: Too many levels"):
             list(store.names("coverage"))
+
+    @pytest.mark.parametrize("name", ["../outside", "f/../../outside", "/etc/hostname", "f/.."])
+    def test_a_name_that_leads_out_of_the_store_is_refused_by_name(
+        self, store: FolderStore, name: str
+    ) -> None:
+        put(store, "f/one", b"x")
+        asked: list[Callable[[], object]] = [
+            lambda: store.read(name),
+            lambda: store.read_range(name, 0, 1),
+            lambda: store.stat(name),
+            lambda: store.create(name, b"x"),
+            lambda: put(store, name, b"x"),
+            lambda: store.remove(name),
+            lambda: store.local([name]),
+        ]
+        for ask in asked:
+            with pytest.raises(PartitionError, match=f"'{name}' is not a name of a file in the"):
+                ask()
+
+    @pytest.mark.parametrize("linked", ["streams/a/day=1/one", "streams/a/day=1", "streams/a"])
+    def test_a_link_to_another_place_is_refused_by_name(
+        self, store: FolderStore, linked: str
+    ) -> None:
+        outside = store.root.parent / "outside"
+        put(FolderStore(outside), "streams/a/day=1/one", b"x")
+        (store.root / linked).parent.mkdir(parents=True)
+        (store.root / linked).symlink_to(outside / linked)
+
+        expected = f"{store.root}/streams/a/day=1/one: is a link to another place, or in a folder"
+        with pytest.raises(PartitionError, match=expected):
+            store.local(["streams/a/day=1/one"])
+
+    def test_the_root_and_its_folders_may_be_links_to_a_larger_disk(
+        self, store: FolderStore
+    ) -> None:
+        larger = store.root.parent / "larger"
+        larger.mkdir()
+        store.root.mkdir()
+        (store.root / "streams").symlink_to(larger)
+        put(store, "streams/a/one", b"x")
+
+        linked = FolderStore(store.root.parent / "linked")
+        linked.root.symlink_to(store.root)
+        assert linked.local(["streams/a/one"])[0].read_bytes() == b"x"
+
+    def test_a_folder_in_the_place_of_a_file_is_named(self, store: FolderStore) -> None:
+        (store.root / "f/one").mkdir(parents=True)
+
+        for ask in (lambda: store.create("f/one", b"x"), lambda: store.read("f/one")):
+            with pytest.raises(PartitionError, match=r"f/one: can't .*move .* away"):
+                ask()
 
     def test_an_engine_reads_the_file_itself(self, store: FolderStore) -> None:
         put(store, "f/one", b"x")
