@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import typer
 
@@ -20,18 +20,22 @@ NOT_ALL: Final = 3
 
 def sweep(
     config: Config = None,
+    all_records: Annotated[
+        bool, typer.Option("--all", help="also read every record, and check its checksum")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Finish what killed runs have left half done, and remove what they left lying about.
 
     Unfinished closes, revisions and deliveries get the bytes that were decided for them. Nothing
-    new is begun, and held drops stay held. Safe to run at any time. Exits with 0 if all is
-    finished, 3 if something is left for the next sweep.
+    new is begun, and held drops stay held. Safe to run at any time. Files of no known kind are
+    told, and stay. Exits with 0 if all is finished, 3 if something is left for the next sweep or a
+    record is wrong.
     """
-    swept = sweep_half_steps(Sinks.of(load_settings(config)))
+    swept = sweep_half_steps(Sinks.of(load_settings(config)), all_records=all_records)
     if as_json:
         say_json(swept.to_json(), indent=2)
     else:
         say_text(swept)
-    if swept.left:
+    if swept.left or swept.wrong:
         raise typer.Exit(NOT_ALL)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -21,11 +21,15 @@ from sinks.instants import stamp
 from sinks.repair.leftovers import Leftovers
 from sinks.repair.report import RepairReport
 from sinks.repair.revise import Reviser
+from sinks.repair.stored_files import strange_files, wrong_records
 from sinks.wording import counted
 
 __all__ = ["Sweeper", "Swept"]
 
 log = structlog.get_logger(__name__)
+
+_SHOWN: Final = 20
+"""Lines for people about one kind of finding; a restored backup may have thousands."""
 
 Failed: TypeAlias = Callable[[str, dt.datetime, DeltadropError], None]
 """Called for each drop that can't be finished, with export, instant and error."""
@@ -45,6 +49,10 @@ class Swept(RepairReport):
     """Files of killed runs that were removed."""
     left: list[str] = field(default_factory=list)
     """What could not be done, and why."""
+    strange: list[str] = field(default_factory=list)
+    """Files in the product's folders that are of no known kind: they are left out, and stay."""
+    wrong: list[str] = field(default_factory=list)
+    """Records that aren't as they were written, with `--all`."""
 
     def lines(self) -> Iterator[str]:
         """See RepairReport.lines."""
@@ -53,10 +61,18 @@ class Swept(RepairReport):
         yield f"revisions finished: {len(self.revisions)}"
         yield from (f"  {name}" for name in self.revisions)
         yield f"leftovers of killed runs removed: {counted(self.leftovers, 'file')}"
+        yield from _few(self.strange, "strange, left alone: {} isn't deltadrop's")
+        yield from _few(self.wrong, "WRONG: {}")
         for name in self.held:
             yield f"held, waits for a release: {name}"
         for reason in self.left:
             yield f"NOT DONE: {reason}"
+
+
+def _few(found: list[str], line: str) -> Iterator[str]:
+    yield from (line.format(name) for name in found[:_SHOWN])
+    if len(found) > _SHOWN:
+        yield line.format(f"{len(found) - _SHOWN} more (--json has all)")
 
 
 def _ignore(export: str, instant: dt.datetime, error: DeltadropError) -> None:
@@ -71,15 +87,22 @@ class Sweeper:
     leftovers: Leftovers
     failed: Failed = _ignore
 
-    def sweep(self) -> Swept:
-        """Finish all that was begun, then remove leftovers.
+    def sweep(self, *, all_records: bool = False) -> Swept:
+        """Finish all that was begun, then remove leftovers and tell of strange files.
 
-        This includes exports in the ledger that are no longer defined.
+        This includes exports in the ledger that are no longer defined. all_records: whether every
+        record of the root is read and checked too.
         """
         swept = Swept()
         for export, instant in self.reviser.ledger.begun():
             self._try(export, instant, swept, closes=True)
         swept.leftovers = self.leftovers.remove()
+        store = self.reviser.ledger.store
+        swept.strange = [store.address(name) for name in strange_files(store)]
+        if all_records:
+            swept.wrong = list(map(str, wrong_records(store)))
+        for file in swept.strange:
+            log.warning("strange file", file=file)
         log.info("swept", closes=swept.closes, revisions=swept.revisions, left=swept.left)
         return swept
 

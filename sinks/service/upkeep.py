@@ -10,10 +10,13 @@ from sinks.setup import Sinks
 __all__ = ["erase_deleted_people", "sweep_half_steps"]
 
 
-def sweep_half_steps(sinks: Sinks) -> Swept:
-    """Finish what was begun, remove leftovers, and report revisions; safe to run at any time."""
+def sweep_half_steps(sinks: Sinks, *, all_records: bool = False) -> Swept:
+    """Finish what was begun, remove leftovers, and report revisions; safe to run at any time.
+
+    all_records: whether every record is read, and its checksum checked.
+    """
     with reporting_revisions(sinks):
-        return sinks.sweeper.sweep()
+        return sinks.sweeper.sweep(all_records=all_records)
 
 
 def erase_deleted_people(sinks: Sinks) -> ErasureReport:
