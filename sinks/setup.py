@@ -16,7 +16,9 @@ from sinks.closing.deliveries import Deliveries
 from sinks.closing.drop import DropMaker
 from sinks.closing.intent import Intentions
 from sinks.closing.offsets import KafkaOffsets
+from sinks.closing.read_plan import ReadPlanner
 from sinks.closing.rebase import Rebase
+from sinks.closing.removals import Removals
 from sinks.closing.selection import Selection
 from sinks.erasure.deletions import Deletions, Mend
 from sinks.erasure.eraser import Eraser
@@ -107,14 +109,10 @@ class Sinks:
             repeat_hours=settings.close.repeat_hours,
         )
         intentions = Intentions(
-            prefix=prefix,
-            repeat_hours=settings.close.repeat_hours,
-            partitions=partitions,
-            cuts=cuts,
-            ledger=ledger,
-            bases=bases,
-            completeness=_completeness(settings, streams, offsets),
-            later_deletions=selection.later_deletions,
+            ReadPlanner(prefix, settings.close.repeat_hours, cuts, bases),
+            partitions,
+            _completeness(settings, streams, offsets),
+            Removals(prefix, partitions, cuts, selection.later_deletions),
         )
         deliveries = Deliveries(opened.locations, Receipts(store), scratch)
         closer = Closer(intentions, DropMaker(selection, scratch), ledger, deliveries)

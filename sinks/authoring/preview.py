@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 
 from schemas.json_result import JsonResult
 from schemas.one_line import joined
-from sinks.authoring.stored import AsCovered, StoredCuts, Unrecorded
+from sinks.authoring.stored import AsCovered, StoredCuts
 from sinks.closing.completeness import Lag
 from sinks.closing.running import foreseen
 from sinks.exports.export import Export
+from sinks.ledger.chain import read_chain
 from sinks.ledger.intent import Intent
 from sinks.rendering.excerpt import LINES, excerpt
 from sinks.rendering.zones import zone
@@ -93,11 +94,11 @@ def _preview_of(sinks: Sinks, export: Export, now: dt.datetime) -> Preview:
     cuts = StoredCuts(sinks, instant)
     intentions = replace(
         closer.intentions,
-        cuts=cuts,
+        planner=replace(closer.intentions.planner, cuts=cuts),
         completeness=coverage,
-        ledger=Unrecorded(sinks.ledger.store),
     )
-    intent = intentions.make(export, instant, _nothing)
+    chain = read_chain(sinks.ledger, export).finished()
+    intent = intentions.decide(chain.link(instant), _nothing)
     with closer.maker.selection.select(intent, export) as selected:
         text, rendered = excerpt(selected.lines, export.layout)
         remarks = [

@@ -1,14 +1,13 @@
 """Decide a drop from stored data only: no server is called, and nothing is waited for or recorded.
 
 The classes replace the parts with which `intent.Intentions` decides a close: cuts come from
-coverage and files (`StoredCuts`), coverage is used as it is (`AsCovered`), and the intent is not
-written (`Unrecorded`).
+coverage and files (`StoredCuts`), and coverage is used as it is (`AsCovered`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
@@ -18,33 +17,15 @@ from sinks.closing.completeness import Completeness, Lag, Need
 from sinks.closing.cut import Cuts, TopicCut, spans
 from sinks.closing.span import Span
 from sinks.instants import milliseconds
-from sinks.ledger.intent import Intent
-from sinks.ledger.ledger import Ledger
 from sinks.setup import Sinks
 from streams.setup import Streams
 from streams.storage.choice import Choice
 from streams.storage.coverage import Fingerprint, Hole
 from streams.storage.layout import TopicPartition
 
-__all__ = ["AsCovered", "StoredCuts", "Unrecorded"]
+__all__ = ["AsCovered", "StoredCuts"]
 
 _NOWHERE: Final = (1 << 63) - 1
-
-
-class Unrecorded(Ledger):
-    """A ledger that is only read; a close that isn't finished counts as not begun."""
-
-    def record_intent(self, intent: Intent) -> Intent:
-        """Return the intent without writing it."""
-        return intent
-
-    def claim(self, export: str, previous: dt.datetime | None, instant: dt.datetime) -> dt.datetime:
-        """Return the instant without writing the claim."""
-        return instant
-
-    def closes(self, export: str) -> Iterator[dt.datetime]:
-        """Yield the instants of the finished closes."""
-        yield from (at for at in super().closes(export) if self.outcome(export, at) is not None)
 
 
 class AsCovered(Completeness):

@@ -2,9 +2,11 @@
 
 The steps, in order:
 
-1. Read what the ledger has of the close: it may be done, held, or begun by an earlier run.
-2. Decide the drop: take the cut, wait for the workers, prove that all is there, record the intent
-   (`intent.py`). For a close that was begun, take out people deleted since (`departure.py`).
+1. Read what the ledger has of the close: it may be done, held, or begun by an earlier run. A new
+   close needs a file name that is free, and a place in its export's chain (`ledger/chain.py`).
+2. Decide the drop: take the cut, wait for the workers, prove that all is there (`intent.py`); take
+   the place, and record the intent. For a close that was begun, take out people deleted since
+   (`departure.py`).
 3. Make the drop: select, render, balance (`drop.py`). Hold a drop that breaks a guard
    rail (`guards.py`).
 4. Look at the ledger again: another run may have finished the close, or taken people out.
@@ -29,11 +31,11 @@ from sinks.closing.completeness import Lag
 from sinks.closing.deliveries import Deliveries
 from sinks.closing.departure import DeparturePolicy
 from sinks.closing.drop import Drop, DropMaker, released_of
-from sinks.closing.file_names import refuse_taken_name
 from sinks.closing.guards import Figures, broken, rows_of_weekday
 from sinks.closing.intent import Intentions
 from sinks.closing.observer import CloseStep, bind_window, step
 from sinks.exports.export import Export
+from sinks.ledger.chain import read_chain
 from sinks.ledger.holds import Holds
 from sinks.ledger.ledger import Ledger
 from sinks.ledger.outcome import CloseOutcome
@@ -67,7 +69,7 @@ class Closer:
     @property
     def departure(self) -> DeparturePolicy:
         """Decides what may still leave with a drop whose close was decided earlier."""
-        return DeparturePolicy(self.intentions, self.maker, self.ledger, self.deliveries)
+        return DeparturePolicy(self.intentions.removals, self.maker, self.ledger, self.deliveries)
 
     def close(
         self,
@@ -91,20 +93,17 @@ class Closer:
         if outcome is not None and not initial:
             return outcome
         record = self.ledger.record_of(export.name, instant)
-        if record is None:
-            return self._begin(export, instant, progress, initial=initial, loss=loss)
-        if initial and not record.intent.initial:
-            self.intentions.refuse_initial(export)
-        return self.finish(record)
-
-    def _begin(
-        self, export: Export, instant: dt.datetime, progress: Progress, *, initial: bool, loss: str
-    ) -> CloseOutcome:
-        """Decide the drop of a window, record it as the intent, and complete the close."""
-        refuse_taken_name(export, instant, self.ledger, self.deliveries)
-        with self.holds.held_if_unreadable(export.name, instant):
+        if record is not None:
+            if initial and not record.intent.initial:
+                read_chain(self.ledger, export).refuse_initial()
+            return self.finish(record)
+        chain = read_chain(self.ledger, export)
+        chain.refuse_taken_name(instant)
+        self.deliveries.refuse_foreign_file(export, instant)
+        link = chain.link(instant, initial=initial)
+        with self.holds.held_if_incomplete(export.name, instant):
             with step(export.name, CloseStep.PROVE):
-                intent = self.intentions.make(export, instant, progress, initial=initial, loss=loss)
+                intent = link.begin(self.intentions.decide(link, progress, loss=loss))
             return self._complete(CloseRecord(intent), self.deliver)
 
     def finish(self, record: CloseRecord) -> CloseOutcome:
@@ -113,7 +112,7 @@ class Closer:
             return record.outcome
         if record.waiting is not None:
             raise record.waiting.error(record.export, record.instant)
-        with self.holds.held_if_unreadable(record.export, record.instant):
+        with self.holds.held_if_incomplete(record.export, record.instant):
             with step(record.export, CloseStep.PROVE):
                 current = self.departure.take_out(record)
             return self._complete(current, self._deliver_or_supersede)
@@ -146,7 +145,11 @@ class Closer:
             raise held.error(intent.export, intent.instant)
 
     def _deliver_once(self, record: CloseRecord, drop: Drop, deliver: _Deliver) -> CloseOutcome:
-        """Deliver a drop and record the outcome, unless another run has done so."""
+        """Deliver a drop and record the outcome, unless another run has done so.
+
+        No file of this run has left before; whoever else decides about the close is looked for
+        first.
+        """
         now = self.ledger.again(record)
         if now.outcome is not None:
             return now.outcome

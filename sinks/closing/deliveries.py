@@ -6,6 +6,7 @@ it again and leaves the others alone: their partners may have fetched their file
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import shutil
 import time
@@ -24,6 +25,7 @@ from schemas.settings.receivers import CHECKSUM_ENDING
 from sinks.closing.unexpected import unexpected_error
 from sinks.drops.checksum import checksum_file
 from sinks.drops.manifest import MANIFEST_ENDING, Manifest
+from sinks.exports.export import Export
 from sinks.ledger.receipts import Consignment, Receipts
 from sinks.locations.base import DeliveryError, Folder, PassingError, Receipt, Terms
 from sinks.locations.kinds import Destination
@@ -138,6 +140,19 @@ class Deliveries:
             found = self._found(folder, self._names(name, location), location)
             if found is not None:
                 yield location, found
+
+    def refuse_foreign_file(self, export: Export, instant: dt.datetime) -> None:
+        """Raise CloseError if a location has a file that isn't of an export, with the name of the
+        file that its close at an instant will make.
+        """
+        folder, name = Folder(export.definition.entity, export.name), export.file_name(instant)
+        for location, file in self.taken(folder, str(name), export.definition.deliver):
+            raise CloseError(
+                what=f"the file name {file} is taken at '{location}' by a file that isn't of this"
+                " export",
+                where=f"export '{export.name}'",
+                hint="it is never overwritten: ask whose it is, move it away, then run again",
+            )
 
     def _names(self, name: str, location: str) -> Iterator[str]:
         """Yield the names of the files that a location gets of a drop with this name, in order."""

@@ -16,7 +16,7 @@ import structlog
 from schemas.errors import CloseError
 from sinks.closing.deliveries import Deliveries
 from sinks.closing.drop import Drop, DropMaker
-from sinks.closing.intent import Intentions
+from sinks.closing.removals import Removals
 from sinks.instants import stamp
 from sinks.ledger.held import LateRemoval
 from sinks.ledger.intent import Deletion, Intent
@@ -37,21 +37,21 @@ DELETED_SINCE: Final = "people were deleted since"
 class DeparturePolicy:
     """Decides what may leave with a drop whose close was decided earlier."""
 
-    intentions: Intentions
+    removals: Removals
     maker: DropMaker
     ledger: Ledger
     deliveries: Deliveries
 
     def deletions_now(self, intent: Intent) -> tuple[Deletion, ...]:
         """Return the deletions that are known now and were recorded after the close's cut."""
-        return self.intentions.deletions_since(intent)
+        return self.removals.deletions_since(intent)
 
     def as_it_would_leave(self, intent: Intent) -> Intent:
         """Return the intent by which a run would make the drop now, if no file of it has left.
 
         Records nothing.
         """
-        rows = self.intentions.rows_taken_out(intent.choices)
+        rows = self.removals.rows_taken_out(intent.choices)
         return intent.without(self.deletions_now(intent), rows)
 
     def take_out(self, record: CloseRecord) -> CloseRecord:
@@ -62,7 +62,7 @@ class DeparturePolicy:
         """
         decides = record.decides
         deletions = self._new_deletions(decides)
-        rows = self.intentions.rows_taken_out(decides.choices)
+        rows = self.removals.rows_taken_out(decides.choices)
         if deletions is None and rows == decides.taken_out:
             return record
         if self._may_have_left(decides):

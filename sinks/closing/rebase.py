@@ -13,7 +13,8 @@ from schemas.errors import DeltadropError
 from schemas.topics import Topic
 from sinks.closing.bases import Base, Bases
 from sinks.closing.cut import Cuts, TopicCut, spans
-from sinks.closing.intent import WITH_STATE, Intentions
+from sinks.closing.intent import Intentions
+from sinks.closing.read_plan import WITH_STATE
 from sinks.closing.selection import Selection
 
 log = structlog.get_logger(__name__)

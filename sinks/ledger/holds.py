@@ -34,13 +34,17 @@ class Holds:
     store: Store
 
     @contextmanager
-    def held_if_lost(self, export: str, instant: dt.datetime) -> Iterator[None]:
-        """Record that a close is held if LostOffsetsError is raised within the context.
+    def held_if_incomplete(self, export: str, instant: dt.datetime) -> Iterator[None]:
+        """Record that a close is held if LostOffsetsError or UnreadableError is raised within the
+        context, and raise it again.
 
-        The error is raised again, with a hint how to send the drop without these offsets.
+        LostOffsetsError gets a hint how to send the drop without these offsets.
         """
         try:
             yield
+        except UnreadableError as error:
+            self._write(str(UnreadablePath(export, instant)), error)
+            raise
         except LostOffsetsError as error:
             command = f"deltadrop release {export} --close {stamp(instant)} --accept-loss"
             hint = f"to send the drop without them: {command} --reason '…'; {error.hint}"
@@ -52,17 +56,6 @@ class Holds:
         """Return why a close without an intent is held for lost offsets; None if it isn't."""
         name = str(LostPath(export, instant))
         return self._unless(export, instant, "intent", name, partial(_read, LostOffsetsError))
-
-    @contextmanager
-    def held_if_unreadable(self, export: str, instant: dt.datetime) -> Iterator[None]:
-        """Record that a close is held if UnreadableError is raised within the context, and raise it
-        again.
-        """
-        try:
-            yield
-        except UnreadableError as error:
-            self._write(str(UnreadablePath(export, instant)), error)
-            raise
 
     def unreadable(self, export: str, instant: dt.datetime) -> UnreadableError | None:
         """Return why a close without an outcome is held for unreadable data; None if it isn't."""

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+from sinks.drops.manifest import MANIFEST_ENDING
+
 __all__ = ["CloseOutcome"]
 
 
@@ -23,6 +25,18 @@ class CloseOutcome:
     warnings: tuple[str, ...] = field(default=())
     finished_at: str = ""
     late_rows: Mapping[str, int] = field(default_factory=dict)  # by the UTC day of the event
+
+    @property
+    def name(self) -> str | None:
+        """The name of its file; None if nothing was sent.
+
+        If the file of an empty window was skipped, the name comes from the manifest that was sent.
+        """
+        if self.file is not None:
+            return self.file
+        names = (receipt.rpartition("/")[2] for receipt in self.receipts)
+        sent = (name for name in names if name.endswith(MANIFEST_ENDING))
+        return next((name.removesuffix(MANIFEST_ENDING) for name in sent), None)
 
     def to_json(self) -> bytes:
         """Serialise."""

@@ -30,6 +30,8 @@ from schemas.tables import Catalog
 from schemas.topics import Topic
 from sinks.closing.offsets import KafkaOffsets, OffsetAtTime, Runs
 from sinks.instants import milliseconds
+from sinks.ledger.chain import read_chain
+from sinks.ledger.intent import Intent
 from sinks.ledger.outcome import CloseOutcome
 from sinks.setup import Sinks
 from streams.erasure.personal import PersonalData, Writes
@@ -396,6 +398,12 @@ class OfflineShop:
         """Close a window."""
         chosen = next(one for one in self.sinks.exports if one.name == export)
         return self.sinks.closer.close(chosen, instant, lambda lags: None)
+
+    def begin(self, export: str, instant: datetime) -> Intent:
+        """Begin a close, as a run does that is killed when it has recorded the intent."""
+        chosen = next(one for one in self.sinks.exports if one.name == export)
+        link = read_chain(self.sinks.ledger, chosen).link(instant)
+        return link.begin(self.sinks.closer.intentions.decide(link, lambda lags: None))
 
     def close_all(self, instant: datetime) -> Mapping[str, CloseOutcome]:
         """Close the window of every export."""

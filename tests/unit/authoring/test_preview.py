@@ -96,7 +96,9 @@ def close(at: datetime, finish: bool = True) -> None:
     sinks = Sinks.of(load_settings(None))
     export = next(one for one in sinks.exports if one.name == "sent")
     cuts = StoredCuts(sinks, at)
-    intentions = replace(sinks.closer.intentions, cuts=cuts, completeness=AsCovered(sinks.streams))
+    decides = sinks.closer.intentions
+    planner = replace(decides.planner, cuts=cuts)
+    intentions = replace(decides, planner=planner, completeness=AsCovered(sinks.streams))
     replace(sinks.closer, intentions=intentions).close(export, at, lambda _: None)
     topics = [topic.name for topic in export.topics_read("deltadrop")]
     for name, cut in cuts.take(topics, at).items():

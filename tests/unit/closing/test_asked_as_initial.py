@@ -88,8 +88,7 @@ def test_one_at_the_instant_of_a_delta_is_refused(
     if recorded:
         shop.close("profiles", at(6))
     else:
-        (export,) = shop.sinks.exports
-        shop.sinks.closer.intentions.make(export, at(6), lambda lags: None)
+        shop.begin("profiles", at(6))
     monkeypatch.setattr(Sinks, "of", shop.sinks_of)
     config = shop.folder / "deltadrop.yaml"
     initial = partial(closes.close, ["profiles"], at=at(6).isoformat(), initial=True, config=config)
@@ -109,14 +108,13 @@ def test_one_that_a_delta_comes_before_meanwhile_is_refused(
     """Both close the same instant; the delta's began before the initial drop was asked for, and its
     intent is recorded first.
     """
-    (export,) = shop.sinks.exports
     other = shop.again()
     claim = Ledger.claim
 
     def claim_late(ledger: Ledger, *told: Any) -> dt.datetime:
         monkeypatch.setattr(Ledger, "claim", claim)
         monkeypatch.setattr(Ledger, "is_initial_requested", lambda *_: False)
-        other.sinks.closer.intentions.make(export, at(6), lambda lags: None)
+        other.begin("profiles", at(6))
         return ledger.claim(*told)
 
     monkeypatch.setattr(Ledger, "claim", claim_late)

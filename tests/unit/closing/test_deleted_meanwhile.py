@@ -42,8 +42,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_close_that_was_begun_is_without_those_who_were_deleted_since(shop: OfflineShop) -> None:
-    export = next(one for one in shop.sinks.exports if one.name == "sent")
-    shop.sinks.closer.intentions.make(export, at(6), lambda lags: None)
+    shop.begin("sent", at(6))
     deleted(shop, BOB, 7)
 
     shop.close("sent", at(6))
@@ -63,7 +62,7 @@ def test_a_run_that_was_held_up_delivers_nobody_whom_another_run_has_taken_out(
         closer = shop.sinks.closer
         begun = closer.ledger.record_of("sent", at(6))
         assert begun is not None
-        removal = LateRemoval(closer.intentions.deletions_since(begun.intent))
+        removal = LateRemoval(closer.departure.deletions_now(begun.intent))
         closer.ledger.record_removal(begun, removal)
         return rendered
 
@@ -78,8 +77,7 @@ def test_a_run_that_was_held_up_delivers_nobody_whom_another_run_has_taken_out(
 
 
 def test_run_again_it_has_the_same_bytes(shop: OfflineShop) -> None:
-    export = next(one for one in shop.sinks.exports if one.name == "sent")
-    shop.sinks.closer.intentions.make(export, at(6), lambda lags: None)
+    shop.begin("sent", at(6))
     deleted(shop, BOB, 7)
     first = shop.close("sent", at(6))
     deleted(shop, ANN, 8)

@@ -30,7 +30,7 @@ def shop(tmp_path: Path) -> OfflineShop:
     live(shop, BOB, PLANTED, 2)
     shop.tell(Kind.PROFILE, "CREATED", at(2), profileId=ANN)
     shop.store_all()
-    shop.sinks.closer.intentions.make(shop.sinks.exports[0], at(6), lambda lags: None)
+    shop.begin(shop.sinks.exports[0].name, at(6))
     return shop
 
 

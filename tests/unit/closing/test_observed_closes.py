@@ -190,7 +190,7 @@ def test_where_the_ledger_cannot_be_read_the_alarms_do_not_fall_silent(
 
 def test_a_close_that_was_begun_leaves_its_window_open(shop: OfflineShop) -> None:
     sinks = shop.sinks
-    sinks.closer.intentions.make(sinks.exports[0], at(5, 28), lambda lags: None)
+    shop.begin(sinks.exports[0].name, at(5, 28))
 
     standing = standing_of(sinks.exports[0], sinks.ledger, at(6, 28))
 

@@ -71,7 +71,7 @@ def test_a_fresh_close_asks_for_no_entry_twice(shop: OfflineShop, store: Request
     """It looks whether it was done, lists what is there, and looks again before it delivers."""
     asked = own(store.of(lambda: shop.close("sent", NEXT)))
 
-    assert asked == {"outcome.json": 1, "": 2, "intent.json": 1, "at.transferbox.json": 1}
+    assert asked == {"outcome.json": 1, "": 2, "at.transferbox.json": 1}
 
 
 def test_a_close_that_was_recorded_asks_for_its_outcome_alone(
@@ -81,7 +81,7 @@ def test_a_close_that_was_recorded_asks_for_its_outcome_alone(
 
 
 def test_a_close_that_was_begun_reads_its_intent_once(shop: OfflineShop, store: Requests) -> None:
-    shop.sinks.closer.intentions.make(shop.sinks.exports[0], NEXT, lambda lags: None)
+    shop.begin("sent", NEXT)
 
     asked = own(store.of(lambda: shop.close("sent", NEXT)))
 
@@ -118,7 +118,7 @@ def test_a_line_of_history_costs_a_listing_and_the_entries_that_are_there(
 def test_a_close_that_was_begun_reads_its_definition_once(
     shop: OfflineShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop.sinks.closer.intentions.make(shop.sinks.exports[0], NEXT, lambda lags: None)
+    shop.begin("sent", NEXT)
     read: list[str] = []
     from_json = Export.from_json
     monkeypatch.setattr(Export, "from_json", lambda text: read.append(text) or from_json(text))

@@ -139,8 +139,7 @@ def test_what_is_no_longer_declared_counts_as_personal(shop: OfflineShop) -> Non
 
 def test_a_close_that_was_begun_is_finished_before_its_data_goes(shop: OfflineShop) -> None:
     """Nothing of it has left, so it is without those who were deleted since."""
-    export = export_of(shop, "sent")
-    shop.sinks.closer.intentions.make(export, at(6), lambda lags: None)
+    shop.begin("sent", at(6))
     delete(shop, BOB, 7)
     shop.store_all()
 
@@ -156,9 +155,8 @@ def test_a_close_that_was_begun_is_finished_before_its_data_goes(shop: OfflineSh
 def test_a_closer_that_was_frozen_while_a_pass_ran_puts_nothing_in_its_place(
     shop: OfflineShop,
 ) -> None:
-    export = export_of(shop, "sent")
     closer = shop.sinks.closer
-    intent = closer.intentions.make(export, at(6), lambda lags: None)
+    intent = shop.begin("sent", at(6))
     delete(shop, BOB, 7)
     shop.store_all()
     with closer.maker.made(intent) as drop:

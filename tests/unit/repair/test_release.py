@@ -519,15 +519,14 @@ def test_a_loss_without_a_drop_is_not_accepted_by_the_next_close(losing: Offline
     """Killed between the record of the loss and the intent."""
     held_for_loss(losing, "profiles", HELD)
     export = next(one for one in losing.sinks.exports if one.name == "profiles")
-    intentions = losing.sinks.closer.intentions
 
     def killed(*_: Any, **__: Any) -> None:
         raise KilledError
 
-    completeness = intentions.completeness
+    completeness = losing.sinks.closer.intentions.completeness
     proves, completeness.prove = completeness.prove, killed  # type: ignore[method-assign]
     with pytest.raises(KilledError):
-        intentions.make(export, HELD, lambda lags: None, loss="retention")
+        losing.sinks.closer.close(export, HELD, lambda lags: None, loss="retention")
     completeness.prove = proves  # type: ignore[method-assign]
 
     held_for_loss(losing, "profiles", HELD)
@@ -565,8 +564,7 @@ def test_a_loss_that_isnt_there_needs_no_reason(
 def test_nothing_is_released_that_was_begun_and_isnt_held(losing: OfflineShop) -> None:
     name = next(name for name in losing.sinks.streams.topics if name.endswith(".profile"))
     losing.log.kept_from[name] = 0
-    export = next(one for one in losing.sinks.exports if one.name == "profiles")
-    losing.sinks.closer.intentions.make(export, HELD, lambda lags: None)
+    losing.begin("profiles", HELD)
 
     with pytest.raises(CloseError, match="was begun and is not held") as refused:
         Releaser(losing.sinks.reviser).release("profiles", HELD, "why")

@@ -186,8 +186,7 @@ def test_what_cant_be_finished_is_told_and_doesnt_keep_the_others(
     stored: OfflineShop, tmp_path: Path, sweep: Callable[..., tuple[int, dict[str, Any]]]
 ) -> None:
     shop = killed_while_delivering(stored, tmp_path / "killed")
-    profiles = next(one for one in shop.sinks.exports if one.name == "profiles")
-    shop.sinks.closer.intentions.make(profiles, CLOSED, lambda lags: None)
+    shop.begin("profiles", CLOSED)
     for file in shop.transferbox.rglob("profiles"):
         shutil.rmtree(file)
     blocked = shop.transferbox / "profiles"

@@ -441,8 +441,7 @@ def test_a_fact_that_waits_for_its_campaign_is_taken_out_too(shop: OfflineShop) 
 def test_sweep_finishes_all_the_rest_and_tells_the_command(shop: OfflineShop) -> None:
     file = nanoseconds(shop)
     for export in ("openings", "texts"):
-        chosen = next(one for one in shop.sinks.exports if one.name == export)
-        shop.sinks.closer.intentions.make(chosen, at(6), lambda lags: None)
+        shop.begin(export, at(6))
 
     swept = shop.sinks.sweeper.sweep()
 
