@@ -81,7 +81,7 @@ COMMANDS: Final = {
         "Show what is due, what it waits for or what holds it, and what settles that.",
     ),
     "validate": Command(
-        "sinks.commands.files:validate",
+        "sinks.commands.validate:validate",
         "Check the settings and all definitions of tables, streams and exports.",
     ),
     "summary": Command(
@@ -121,7 +121,7 @@ COMMANDS: Final = {
         "Erase the personal data of profiles whose deletion was recorded, and say what was erased.",
     ),
     "verify": Command(
-        "sinks.commands.files:verify",
+        "sinks.commands.verify:verify",
         "Check a drop against its manifest: hash, size, header, columns, rows, dialect.",
     ),
     "check-location": Command(

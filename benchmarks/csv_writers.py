@@ -23,8 +23,9 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from benchmarks.stopwatch import peak_memory_mb
-from sinks.rendering.formats import ValueFormats
-from sinks.rendering.render import Compression, Layout, RenderedColumn, render
+from sinks.rendering.compress import Compression
+from sinks.rendering.layout import Layout, RenderedColumn, ValueFormats
+from sinks.rendering.render import render
 
 ZONE = "Europe/Brussels"
 MOMENT = "%Y-%m-%d %H:%M:%S"

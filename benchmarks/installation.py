@@ -19,15 +19,16 @@ import pyarrow.compute as pc
 from schemas.derive import arrow_schema
 from schemas.settings.settings import CloseSettings, Settings
 from schemas.topics import Topic
+from sinks.closing.append_runs import Runs
 from sinks.closing.cut import Cuts
-from sinks.closing.offsets import OffsetAtTime, Runs
+from sinks.closing.offsets import OffsetAtTime
 from sinks.setup import Sinks
 from streams.reading.kafka import TopicIdentity
-from streams.reading.records import new_batch
+from streams.storage.batch_names import new_batch
 from streams.storage.coverage import CoverageRecord
 from streams.storage.layout import CoveragePath, TopicPartition
-from streams.storage.partitions import META
 from streams.storage.stream import builtin_streams
+from streams.storage.stream_files import META, write_files
 
 Ints = npt.NDArray[np.int64]
 
@@ -146,7 +147,7 @@ class _Writer:
             [_column(own, field, len(order)) for field in self._schema], schema=self._schema
         )
         batch = new_batch()
-        files = self._partitions.write_files(rows, self._streams, batch)
+        files = write_files(self._partitions.store, rows, self._streams, batch)
         appended = columns["_appended_at"].cast(pa.int64()).to_numpy()
         for number, (first, end) in enumerate(zip(starts, self.next, strict=True)):
             owner = TopicPartition(self._topic, _TOPIC_ID, number)

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from streams.clocks import WrongTimes
+from streams.clock_watch import WrongTimes
 from streams.serving import Health
 from streams.writing.batch import Written
 

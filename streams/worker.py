@@ -30,7 +30,7 @@ from yarl import URL
 
 from schemas.errors import DeltadropError, PartitionError
 from schemas.settings.kafka import KafkaSettings
-from streams.clocks import ClockWatch
+from streams.clock_watch import ClockWatch
 from streams.metrics import WorkerMetrics, WorkerPosition
 from streams.reading.faust_transport import BatchApp, BatchConsumer
 from streams.reading.gather import Limits

@@ -12,7 +12,7 @@ from producers.topic_schemas import RegisteredSchemas, SchemaList, WrittenSchema
 from producers.topics import TopicsReport
 from sinks.authoring.preview import Preview
 from sinks.authoring.summary import Summary
-from sinks.commands import closes, exports, files, locations, status
+from sinks.commands import closes, exports, locations, status
 from sinks.commands.erase import erase
 from sinks.commands.init_export import init_export
 from sinks.commands.pass_over import pass_over
@@ -21,6 +21,8 @@ from sinks.commands.release import release
 from sinks.commands.sweep import sweep
 from sinks.commands.take_out import take_out
 from sinks.commands.trace import trace
+from sinks.commands.validate import validate
+from sinks.commands.verify import verify
 from sinks.drops.verify import Verification
 from sinks.erasure.eraser import ErasureReport
 from sinks.repair.held_preview import HeldDrop
@@ -73,7 +75,7 @@ OUTPUTS: Final[Mapping[str, Output]] = {
     "topics check": Output(producers.check, (TopicsReport,)),
     "topics create": Output(producers.create, (TopicsReport,)),
     "trace": Output(trace, (TraceReport,)),
-    "validate": Output(files.validate, (Valid, Invalid)),
-    "verify": Output(files.verify, (Verification,)),
+    "validate": Output(validate, (Valid, Invalid)),
+    "verify": Output(verify, (Verification,)),
 }
 """By the command's words."""

@@ -29,8 +29,7 @@ from sinks.authoring.reference import PLACEHOLDERS, any_subject
 from sinks.exports.definition import ExportDefinition
 from sinks.exports.types import EXPORT_TYPES, ExportType, Increment, columns_on_offer
 from sinks.rendering.compress import Compression
-from sinks.rendering.formats import MOMENT_FORMATS
-from sinks.rendering.render import Separator
+from sinks.rendering.layout import MOMENT_FORMATS, Separator
 from sinks.rendering.zones import zone_names
 from sinks.rules.columns import WHY_MISSING, Column, Subject
 from streams.definition import StreamDefinition

@@ -23,7 +23,7 @@ from sinks.rendering.excerpt import LINES, excerpt
 from sinks.rendering.zones import zone
 from sinks.rules.outcome import Outcome
 from sinks.setup import Sinks
-from streams.reading.records import moment_of
+from streams.moments import moment_of
 from streams.storage.layout import TopicPartition
 from streams.storage.partitions import Partitions
 

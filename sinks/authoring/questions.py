@@ -24,8 +24,7 @@ from sinks.exports.definition import (
 )
 from sinks.exports.types import EXPORT_TYPES, ExportType, columns_on_offer
 from sinks.rendering.compress import Compression
-from sinks.rendering.formats import MOMENT_FORMATS, BooleanFormat, DatePattern
-from sinks.rendering.render import Separator
+from sinks.rendering.layout import MOMENT_FORMATS, BooleanFormat, DatePattern, Separator
 from sinks.rules.columns import Column, Subject
 
 __all__ = ["QUESTIONS", "Interviewer", "Offer", "Question", "flag_of", "interview"]

@@ -19,7 +19,8 @@ from typing import Final
 import numpy as np
 import pyarrow.parquet as pq
 
-from sinks.closing.offsets import IntArray, OffsetAtTime, Offsets, Runs
+from sinks.closing.append_runs import IntArray, Runs
+from sinks.closing.offsets import OffsetAtTime, Offsets
 from sinks.engine.unreadable import Read, explain_unreadable
 from streams.storage.coverage import Hole, Tile, tile
 from streams.storage.layout import CoveragePath, TopicPartition

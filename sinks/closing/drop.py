@@ -20,7 +20,8 @@ from sinks.ledger.receipts import Consignment
 from sinks.ledger.record import CloseRecord
 from sinks.ledger.revision import Revision
 from sinks.locations.base import Folder, Receipt
-from sinks.rendering.render import Rendered, render
+from sinks.rendering.layout import Rendered
+from sinks.rendering.render import render
 from sinks.scratch import scratch_folder
 
 __all__ = ["Drop", "DropMaker", "released_of"]

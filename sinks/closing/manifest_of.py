@@ -22,7 +22,7 @@ from sinks.drops.manifest import (
 from sinks.exports.export import Export
 from sinks.ledger.intent import Intent
 from sinks.ledger.revision import Revision
-from sinks.rendering.render import Rendered
+from sinks.rendering.layout import Rendered
 from sinks.wording import counted
 
 __all__ = ["manifest_of"]

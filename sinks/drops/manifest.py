@@ -19,7 +19,8 @@ from schemas.tables import AttributeType
 from sinks.exports.export import Export
 from sinks.instants import close_instant
 from sinks.rendering import zones
-from sinks.rendering.render import Compression, Rendered
+from sinks.rendering.compress import Compression
+from sinks.rendering.layout import Rendered
 from sinks.rules.columns import HeadedColumn
 from sinks.wording import counted
 

@@ -23,8 +23,9 @@ from sinks.engine.unreadable import Read
 from streams.storage.choice import Choice
 from streams.storage.coverage import Tile, Tiling
 from streams.storage.layout import TakenOutPath, TopicPartition
-from streams.storage.partitions import META, FileSlice, Partitions
+from streams.storage.partitions import FileSlice, Partitions
 from streams.storage.stream import builtin_name
+from streams.storage.stream_files import META
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,9 @@ from schemas.definitions.definitions import AtError, choices
 from schemas.definitions.patterns import ADDRESS_PATTERN, FOLDER_PATTERN
 from schemas.events import SOURCE_GROUPS, Source, SourceGroup
 from sinks.rendering import zones
-from sinks.rendering.formats import MOMENT_FORMATS, BooleanFormat, DatePattern
+from sinks.rendering.compress import Compression
+from sinks.rendering.layout import MOMENT_FORMATS, BooleanFormat, DatePattern, Separator
 from sinks.rendering.names import NamePattern, PatternError
-from sinks.rendering.render import Compression, Separator
 
 __all__ = [
     "ColumnChoice",

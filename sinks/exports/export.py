@@ -27,9 +27,8 @@ from sinks.exports.fitting import fit
 from sinks.exports.types import EXPORT_TYPES, ExportType, Increment, Line
 from sinks.locations import TRANSFERBOX, Terms
 from sinks.rendering import zones
-from sinks.rendering.formats import ValueFormats
+from sinks.rendering.layout import Layout, RenderedColumn, Separator, ValueFormats
 from sinks.rendering.names import FileName
-from sinks.rendering.render import Layout, RenderedColumn, Separator
 from sinks.rules.columns import HeadedColumn, Subject
 
 __all__ = ["LOCATIONS", "Export", "Identity", "load_exports"]

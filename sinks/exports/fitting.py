@@ -27,8 +27,8 @@ from sinks.exports.definition import (
 from sinks.exports.types import EXPORT_TYPES, ExportType, Increment, Line, columns_on_offer
 from sinks.locations import Terms
 from sinks.rendering.compress import Compression
+from sinks.rendering.layout import Separator
 from sinks.rendering.names import FileName, NamePattern, PatternError
-from sinks.rendering.render import Separator
 from sinks.rules.columns import WHY_MISSING, Column, HeadedColumn, Subject, profile_columns
 
 __all__ = ["Fitted", "fit"]

@@ -10,7 +10,8 @@ from typing import Final
 import pyarrow as pa
 
 from sinks.rendering.compress import Compression
-from sinks.rendering.render import Layout, Rendered, render
+from sinks.rendering.layout import Layout, Rendered
+from sinks.rendering.render import render
 
 __all__ = ["LINES", "excerpt"]
 

@@ -8,7 +8,6 @@ does the quoting. All work is on whole arrays, in code that releases Python's gl
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cache
 from typing import Final
 
@@ -17,7 +16,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sinks.rendering import zones
 from sinks.rendering.digits import (
     Digits,
     Whole,
@@ -28,18 +26,10 @@ from sinks.rendering.digits import (
     side_by_side,
     time_digits,
 )
+from sinks.rendering.layout import ISO_WITH_OFFSET, BooleanFormat, DatePattern, ValueFormats
+from sinks.rendering.offsets import utc_offsets
 
-__all__ = [
-    "ISO_WITH_OFFSET",
-    "MOMENT_FORMATS",
-    "BooleanFormat",
-    "DatePattern",
-    "Formatted",
-    "Mask",
-    "TimePattern",
-    "ValueFormats",
-    "format_values",
-]
+__all__ = ["Formatted", "Mask", "format_values"]
 
 Mask = npt.NDArray[np.bool_]
 DAY_MS: Final = 86_400_000
@@ -47,53 +37,6 @@ FIRST_MS: Final = -62_135_596_800_000
 """0001-01-01T00:00, local time: the first moment whose year has four digits."""
 END_MS: Final = 253_402_300_800_000
 """10000-01-01T00:00, local time: the first moment after the years with four digits."""
-
-
-class BooleanFormat(StrEnum):
-    """How true and false are written."""
-
-    DIGITS = "1/0"
-    LETTERS = "Y/N"
-    WORDS = "TRUE/FALSE"
-
-
-class DatePattern(StrEnum):
-    """How a date is written."""
-
-    ISO = "yyyy-MM-dd"
-    DAY_FIRST = "dd/MM/yyyy"
-    MONTH_FIRST = "MM/dd/yyyy"
-    DAY_FIRST_DASHES = "dd-MM-yyyy"
-    COMPACT = "yyyyMMdd"
-
-
-class TimePattern(StrEnum):
-    """How the time of a moment is written, after its date."""
-
-    NONE = ""
-    MINUTES = " HH:mm"
-    SECONDS = " HH:mm:ss"
-    MILLISECONDS = " HH:mm:ss.SSS"
-
-
-ISO_WITH_OFFSET: Final = "ISO 8601"
-"""Moments as 2026-03-29T03:00:00.000+02:00: always with milliseconds and a numeric offset."""
-
-MOMENT_FORMATS: Final = (
-    *(f"{date}{time}" for date in DatePattern for time in TimePattern),
-    ISO_WITH_OFFSET,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ValueFormats:
-    """The formats of an export's values, and the time zone in which its moments are written."""
-
-    boolean: BooleanFormat = BooleanFormat.LETTERS
-    date: DatePattern = DatePattern.ISO
-    moment: str = "yyyy-MM-dd HH:mm:ss"
-    values_separator: str = "|"
-    time_zone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +123,7 @@ def _dates(values: pa.Array, pattern: DatePattern) -> Formatted:
 def _moments(values: pa.Array, pattern: str, time_zone: str) -> Formatted:
     """Moments in local time, truncated to the pattern; null outside of the years 0001 to 9999."""
     utc = np.clip(_milliseconds(values), FIRST_MS - DAY_MS, END_MS + DAY_MS)
-    offset = zones.offsets(utc, time_zone)
+    offset = utc_offsets(utc, time_zone)
     outside = _outside(utc + offset)
     local = _zeroed(utc + offset, outside)
     days = local // DAY_MS

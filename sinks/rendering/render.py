@@ -15,8 +15,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from itertools import chain
 from typing import BinaryIO, Final, Literal, TypeVar, assert_never
 
@@ -27,18 +26,14 @@ import pyarrow.compute as pc
 from sinks.rendering import compress
 from sinks.rendering.archive import archive
 from sinks.rendering.compress import BLOCK_BYTES, Compression
-from sinks.rendering.formats import Mask, ValueFormats, format_values
+from sinks.rendering.formats import Mask, format_values
+from sinks.rendering.layout import Layout, Rendered
 from sinks.wording import counted
 from streams.storage.slices import row_bytes
 
 __all__ = [
-    "Compression",
     "Counts",
-    "Layout",
     "Lines",
-    "Rendered",
-    "RenderedColumn",
-    "Separator",
     "format_lines",
     "header_line",
     "render",
@@ -61,52 +56,6 @@ _AHEAD: Final = 2
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-class Separator(StrEnum):
-    """The separator between the fields of a line."""
-
-    COMMA = ","
-    SEMICOLON = ";"
-    TAB = "\t"
-
-
-@dataclass(frozen=True, slots=True)
-class RenderedColumn:
-    """A column of the file: its name in the data, and its header in the file."""
-
-    name: str
-    header: str
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """All settings that decide how rows become bytes.
-
-    block_bytes: maximum bytes of the values that are compressed together. None: a block has 65,536
-    rows of any size, as in drops that were decided before blocks had a limit.
-    """
-
-    columns: Sequence[RenderedColumn]
-    formats: ValueFormats = field(default_factory=ValueFormats)
-    separator: Separator = Separator.COMMA
-    compression: Compression = Compression.NONE
-    block_bytes: int | None = BLOCK_BYTES
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """The result of rendering a file.
-
-    rows: lines below the header. bytes, sha256 (hexadecimal): of the file as delivered. inner_name:
-    the name of the file in a zip archive.
-    """
-
-    rows: int
-    bytes: int
-    sha256: str
-    warnings: tuple[str, ...]
-    inner_name: str | None = None
 
 
 def render(

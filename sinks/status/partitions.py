@@ -13,7 +13,7 @@ from schemas.json_result import JsonResult
 from sinks.installation import Installation
 from sinks.instants import milliseconds
 from streams.clocks import clock_faults
-from streams.reading.records import moment_text
+from streams.moments import moment_text
 from streams.recovery.set_aside import SetAsides
 from streams.storage.coverage import tile
 from streams.storage.layout import CoveragePath, TopicPartition

@@ -16,7 +16,7 @@ from schemas.one_line import joined
 from sinks.setup import Sinks
 from sinks.tracing.report import PassedOverTrace, TracedLetter, TracedRecord
 from streams.dead_letters.read import Letter, LetterReader, identity_of
-from streams.reading.records import moment_text
+from streams.moments import moment_text
 from streams.storage.coverage import PassedOver, tile
 from streams.storage.layout import TopicPartition
 

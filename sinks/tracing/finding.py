@@ -27,8 +27,9 @@ from sinks.engine.engines import open_engine
 from sinks.engine.unreadable import Read, explain_unreadable
 from streams.setup import Streams
 from streams.storage.layout import StreamFilePath, TakenOutPath, TopicPartition
-from streams.storage.partitions import META, Chosen, FileSlice
+from streams.storage.partitions import Chosen, FileSlice
 from streams.storage.stream import builtin_name
+from streams.storage.stream_files import META
 from streams.storage.taken_out import TakenOut
 
 __all__ = ["Days", "Finder", "Place", "StoredEvent"]

@@ -27,7 +27,7 @@ from streams.dead_letters.report import (
 )
 from streams.dead_letters.service import LetterFilter
 from streams.dead_letters.show import Shown
-from streams.reading.records import moment_text
+from streams.moments import moment_text
 from streams.setup import Streams
 
 __all__ = ["dead_letters"]

@@ -8,7 +8,7 @@ from schemas.json_result import JsonResult
 from streams.dead_letters.read import Letter
 from streams.dead_letters.replay import Replayed
 from streams.dead_letters.show import Shown
-from streams.reading.records import moment_text
+from streams.moments import moment_text
 
 __all__ = [
     "LetterEntry",

@@ -13,7 +13,7 @@ from schemas.topics import dead_letter_topic
 from streams.dead_letters.read import Letter, LetterReader, identity_of
 from streams.dead_letters.replay import Replayed, Replayer
 from streams.dead_letters.show import Shown, Usable
-from streams.reading.records import moment_of
+from streams.moments import moment_of
 from streams.setup import Streams
 
 __all__ = ["LetterFilter", "list_letters", "replay_letters", "show_letter"]

@@ -24,9 +24,10 @@ from streams.erasure.personal import PersonalData, facts_of, judged_columns, key
 from streams.erasure.tombstones import Mask, Tombstones
 from streams.storage.layout import StreamFilePath
 from streams.storage.parquet import parquet_file, parquet_writer
-from streams.storage.partitions import META, Partitions
+from streams.storage.partitions import Partitions
 from streams.storage.store import Store
 from streams.storage.stream import builtin_name
+from streams.storage.stream_files import META
 
 __all__ = ["BatchErasure", "Erased", "GoneRows", "erase_in_file"]
 

@@ -21,7 +21,7 @@ from schemas.events import HEADER_FIELDS, KINDS, EventType, Kind
 from schemas.tables import ALWAYS_PERSONAL, AttributeDefinition, Catalog
 from schemas.topics import Topic
 from streams.erasure.tombstones import DeletionFacts, Mask, TombstoneFiles
-from streams.storage.partitions import META
+from streams.storage.stream_files import META
 
 __all__ = [
     "PersonalData",

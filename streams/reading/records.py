@@ -6,20 +6,15 @@ of all partitions of one topic; it becomes one batch of files.
 
 from __future__ import annotations
 
-import datetime as dt
-import re
-import secrets
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 import pyarrow as pa
 
-from schemas.bounds import FIRST_MOMENT_MS, LAST_MOMENT_MS
+from streams.moments import nearest_moment
+from streams.storage.batch_names import new_batch
 from streams.storage.layout import Batch
-
-_NEW_BATCH: Final = re.compile("([0-9a-f]{12})[0-9a-f]{12}")
 
 RECORDS: Final = pa.schema(
     [
@@ -58,24 +53,6 @@ class Part:
         return piece.replace_schema_metadata(metadata)
 
 
-def moment_of(milliseconds: int) -> dt.datetime:
-    """The moment of UTC milliseconds since 1970.
-
-    Values outside the range of moments (SPEC §6), from a broken clock, give the nearest moment.
-    """
-    since = dt.timedelta(milliseconds=_as_moment(milliseconds))
-    return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + since
-
-
-def _as_moment(milliseconds: int) -> int:
-    return min(max(milliseconds, FIRST_MOMENT_MS), LAST_MOMENT_MS)
-
-
-def moment_text(milliseconds: int) -> str:
-    """The moment of UTC milliseconds as text: ISO 8601 in UTC, with milliseconds."""
-    return moment_of(milliseconds).isoformat(timespec="milliseconds")
-
-
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Offsets `[first, next)` of a partition, and all records (schema RECORDS) in that range.
@@ -103,7 +80,7 @@ class Chunk:
         if not times:
             return None
         least, most = min(t.min() for t in times), max(t.max() for t in times)
-        return _as_moment(int(least)), _as_moment(int(most))
+        return nearest_moment(int(least)), nearest_moment(int(most))
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
@@ -117,7 +94,7 @@ class Flush:
 
     topic: str
     chunks: tuple[Chunk, ...]
-    batch: Batch = field(default_factory=lambda: new_batch())  # noqa: PLW0108 - defined below
+    batch: Batch = field(default_factory=new_batch)
     nbytes: int = 0
     is_dropped: bool = False
     is_being_written: bool = False
@@ -183,17 +160,3 @@ def placed(chunks: Iterable[Chunk], nbytes: int) -> Iterator[pa.RecordBatch]:
 
 def _joined(pieces: list[pa.RecordBatch]) -> pa.RecordBatch:
     return pieces[0] if len(pieces) == 1 else pa.concat_batches(pieces)
-
-
-def new_batch() -> Batch:
-    """Make a batch identifier; identifiers sort by the time when they were made."""
-    return f"{int(time.time() * 1000):012x}{secrets.token_hex(6)}"
-
-
-def made_at(batch: Batch) -> int | None:
-    """The moment when a batch was made, by the worker's clock, in UTC milliseconds.
-
-    None if `new_batch` didn't make its identifier.
-    """
-    found = _NEW_BATCH.fullmatch(batch)
-    return int(found[1], 16) if found else None

@@ -15,6 +15,7 @@ from schemas.errors import PartitionError
 from streams.recovery.range_reader import RangeReader
 from streams.storage.layout import Batch, CoveragePath, StreamFilePath, TopicPartition
 from streams.storage.partitions import Partitions
+from streams.storage.stream_files import restore_files
 from streams.writing.batch import BatchWriter
 
 __all__ = ["Restorer"]
@@ -54,7 +55,7 @@ class Restorer:
         chunks = [self.reader.fetched(path.partition, path.first, path.next) for path in records]
         rows = writer.rows_of(chunks, owner.topic_id)
         expected = {file: self._rows(file, records) for file in files}
-        self.partitions.restore_files(rows, writer.streams, batch, expected)
+        restore_files(self.partitions.store, rows, writer.streams, batch, expected)
         log.info("files read again", batch=batch, files=sorted(files))
 
     def _rows(self, file: str, records: Collection[CoveragePath]) -> dict[int, int]:

@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 
 from schemas.errors import PartitionError
 from streams.storage.parquet import parquet_file, parquet_writer
-from streams.storage.partitions import META
 from streams.storage.readable import Mask, readable, unreadable_columns
 from streams.storage.store import Store
+from streams.storage.stream_files import META
 
 __all__ = ["Scanned", "UnreadableRow", "make_readable", "offsets_in", "scanned", "why_broken"]
 

@@ -1,52 +1,31 @@
-"""Stored partitions: write a batch's files and coverage, list and choose them, read them.
+"""Stored partitions: their coverage records, and the files that these name.
 
-The order of a write is: stream files, which are durable then; the dead letters (by the caller); the
-coverage records. A file that no record names doesn't count. Readers choose records by
-`coverage.tile` and clip files to them, so that a batch written twice is read once.
+A file that no record names doesn't count. Readers choose records by `coverage.tile` and clip files
+to them, so that a batch written twice is read once. `stream_files` writes the files.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from schemas.errors import PartitionError
 from streams.storage.checked import RESTORE_IT, create_checked, read_checked
 from streams.storage.coverage import (
     CoverageRecord,
-    CoveredFile,
     Fingerprint,
     Tile,
     Tiling,
     tile,
 )
 from streams.storage.layout import Batch, CoveragePath, StreamFilePath, TopicPartition
-from streams.storage.parquet import parquet_writer, write_rows
-from streams.storage.readable import type_of, unreadable_columns, why_unreadable
 from streams.storage.store import Store, age_of
-from streams.storage.stream import Stream
 from streams.storage.taken_out import TakenOutRows
 
-META: Final = (
-    pa.field("_partition", pa.int32(), nullable=False),
-    pa.field("_offset", pa.int64(), nullable=False),
-    pa.field("_appended_at", pa.timestamp("ms", tz="UTC"), nullable=False),
-)
-"""Columns that every stream file has beside those of the event: its place in Kafka and its append
-time.
-"""
-
-_DAY_MS: Final = 86_400_000
 _REMOVE_IT: Final = f"{RESTORE_IT}, or remove it: its offsets are then read from Kafka again"
 
 
@@ -80,17 +59,6 @@ class Chosen:
                     yield letter.offset, letter.reason
 
 
-class UnreadableOutputError(Exception):
-    """The output of a stream's own function can't be read back. Nothing was written.
-
-    rows: partition and offset of each such row, with a reason that names the stream and its column.
-    """
-
-    def __init__(self, rows: Mapping[tuple[int, int], str]) -> None:
-        super().__init__("; ".join(sorted(set(rows.values()))))
-        self.rows = rows
-
-
 class Partitions:
     """Stream files and coverage records in a store."""
 
@@ -102,54 +70,6 @@ class Partitions:
     def taken_out(self) -> TakenOutRows:
         """The rows that were taken out."""
         return TakenOutRows(self.store)
-
-    def write_files(
-        self, rows: pa.Table, streams: Sequence[Stream], batch: Batch
-    ) -> tuple[StreamRows, ...]:
-        """Write the rows of each stream, one file for each stream and UTC day of append.
-
-        rows: the topic's event columns and META, in order of partition and offset. Raises
-        UnreadableOutputError, before anything is written, if the engine can't read the output of a
-        stream's own function.
-        """
-        made = {stream.name: _held(rows, stream) for stream in streams if stream.transform}
-        _check_output(made)
-        written: list[StreamRows] = []
-        for stream in streams:
-            held = made[stream.name] if stream.name in made else _held(rows, stream)
-            for day, table in _by_day(held):
-                path = str(StreamFilePath(stream.name, day, batch))
-                self.store.write(path, partial(_write_parquet, table))
-                written.append(StreamRows(stream.name, path, _rows_by_partition(table)))
-        return tuple(written)
-
-    def restore_files(
-        self,
-        rows: pa.Table,
-        streams: Sequence[Stream],
-        batch: Batch,
-        expected: Mapping[str, Mapping[int, int]],
-    ) -> None:
-        """Write some files of a batch again, from the rows of the batch.
-
-        expected: for each file's path, how many rows it has of each partition. Raises
-        PartitionError, with nothing written, if these rows give other counts or can't be read.
-        """
-        made = {
-            str(StreamFilePath(stream.name, day, batch)): table
-            for stream in streams
-            for day, table in _by_day(_held(rows, stream))
-        }
-        for path, counts in expected.items():
-            found = _rows_by_partition(made[path]) if path in made else {}
-            if found != counts or unreadable_columns(made[path]):
-                raise PartitionError(
-                    what=f"Kafka gives {sum(found.values())} rows, {sum(counts.values())} were"
-                    " stored: an event, or the definitions, have changed",
-                    where=path,
-                )
-        for path in expected:
-            self.store.write(path, partial(_write_parquet, made[path]))
 
     def write_coverage(self, record: CoverageRecord) -> bool:
         """Write a coverage record; False if one with its name exists already."""
@@ -273,77 +193,5 @@ class Partitions:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class StreamRows:
-    """A file that a batch wrote: its stream, its path, and how many rows of each partition."""
-
-    stream: str
-    path: str
-    rows: Mapping[int, int]
-
-    def as_seen_by(self, partition: int) -> CoveredFile:
-        """Return the entry of this file in one partition's coverage record."""
-        return CoveredFile(
-            self.stream, self.path, self.rows.get(partition, 0), sum(self.rows.values())
-        )
-
-
 def _is_unclipped(piece: Tile) -> bool:
     return (piece.first, piece.next) == (piece.record.first, piece.record.next)
-
-
-def _held(rows: pa.Table, stream: Stream) -> pa.Table:
-    held = rows
-    for column, wanted in (
-        ("eventType", stream.event_types),
-        ("source", stream.sources),
-    ):
-        if wanted:
-            held = held.filter(pc.is_in(held.column(column), pa.array(sorted(wanted))))
-    if stream.transform is not None:
-        batches = [stream.transform(batch) for batch in held.combine_chunks().to_batches()]
-        held = pa.Table.from_batches(batches) if batches else held
-    return held
-
-
-def _check_output(made: Mapping[str, pa.Table]) -> None:
-    refused: dict[tuple[int, int], str] = {}
-    for stream, rows in made.items():
-        why = f"stream '{stream}' makes of it what can't be stored"
-        refused = {**refusals(rows, why), **refused}
-    if refused:
-        raise UnreadableOutputError(refused)
-
-
-def refusals(rows: pa.Table, why: str) -> dict[tuple[int, int], str]:
-    """Return why the engine can't read back a row, by partition and offset; rows without faults
-    aren't there.
-    """
-    found = unreadable_columns(rows)
-    refused: dict[tuple[int, int], str] = {}
-    for name, mask in found.items():
-        places = rows.select([META[0].name, META[1].name]).filter(pa.array(mask)).to_pylist()
-        reason = f"{why}: field '{name}' is {why_unreadable(type_of(rows.schema, name))}"
-        for place in places:
-            refused.setdefault((place[META[0].name], place[META[1].name]), reason)
-    return refused
-
-
-def _by_day(rows: pa.Table) -> Iterator[tuple[dt.date, pa.Table]]:
-    if not rows.num_rows:
-        return
-    appended = rows.column("_appended_at").cast(pa.int64()).to_numpy() // _DAY_MS
-    for day in np.unique(appended):
-        date = dt.date(1970, 1, 1) + dt.timedelta(days=int(day))
-        whole = bool((appended == day).all())
-        yield date, rows if whole else rows.filter(pa.array(appended == day))
-
-
-def _rows_by_partition(rows: pa.Table) -> dict[int, int]:
-    partitions, counts = np.unique(rows.column("_partition").to_numpy(), return_counts=True)
-    return {int(p): int(n) for p, n in zip(partitions, counts, strict=True)}
-
-
-def _write_parquet(rows: pa.Table, file: object) -> None:
-    with parquet_writer(file, rows.schema) as writer:
-        write_rows(writer, rows)

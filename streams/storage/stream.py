@@ -10,15 +10,16 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, TypeAlias
 
 from schemas.events import KINDS
 from schemas.topics import Topic
 from streams.storage.coverage import Fingerprint
 
-Transform: TypeAlias = Callable[[pa.RecordBatch], pa.RecordBatch]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Transform: TypeAlias = "Callable[[pa.RecordBatch], pa.RecordBatch]"
 """A function of an entry point that gets rows and returns rows. Columns may change, but
 `_partition`, `_offset` and `_appended_at` must stay.
 """

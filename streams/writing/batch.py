@@ -24,14 +24,15 @@ from streams.reading.record_stream import MOST_RECORD_BYTES, PIECE_BYTES
 from streams.reading.records import Chunk, Flush, Part, placed
 from streams.storage.coverage import CoverageRecord, DeadLetter
 from streams.storage.layout import Batch, CoveragePath, TopicPartition
-from streams.storage.partitions import (
+from streams.storage.partitions import Partitions
+from streams.storage.stream import Stream
+from streams.storage.stream_files import (
     META,
-    Partitions,
     StreamRows,
     UnreadableOutputError,
     refusals,
+    write_files,
 )
-from streams.storage.stream import Stream
 from streams.writing.dead_letter_topic import DeadLetters, Poison
 
 _TOO_LARGE: Final = (
@@ -161,7 +162,7 @@ class BatchWriter:
         left = _without(rows, refused)
         while left.num_rows:
             try:
-                return self.partitions.write_files(left, self.streams, batch), refused
+                return write_files(self.partitions.store, left, self.streams, batch), refused
             except UnreadableOutputError as error:
                 before, refused = left.num_rows, {**refused, **error.rows}
                 left = _without(left, error.rows)

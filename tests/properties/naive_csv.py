@@ -16,14 +16,18 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from sinks.rendering import zones
-from sinks.rendering.formats import (
+from sinks.rendering.compress import Compression
+from sinks.rendering.layout import (
     ISO_WITH_OFFSET,
     MOMENT_FORMATS,
     BooleanFormat,
     DatePattern,
+    Layout,
+    RenderedColumn,
+    Separator,
     ValueFormats,
 )
-from sinks.rendering.render import Compression, Layout, RenderedColumn, Separator, render
+from sinks.rendering.render import render
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST, LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)

@@ -17,7 +17,8 @@ from streams.reading.kafka import Topics
 from streams.storage.coverage import CoverageRecord, CoveredFile
 from streams.storage.folder import FolderStore
 from streams.storage.layout import CoveragePath, TopicPartition
-from streams.storage.partitions import META, Partitions
+from streams.storage.partitions import Partitions
+from streams.storage.stream_files import META
 from tests.model.cuts import cut_of
 from tests.shop.offline import TOPIC_ID, Log, Record
 

@@ -24,8 +24,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sinks.rendering.formats import BooleanFormat, ValueFormats
-from sinks.rendering.render import Compression, Layout, RenderedColumn, Separator
+from sinks.rendering.compress import Compression
+from sinks.rendering.layout import BooleanFormat, Layout, RenderedColumn, Separator, ValueFormats
 from tests.properties.naive_csv import (
     COLUMNS,
     MOMENTS,

@@ -15,8 +15,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sinks.rendering import zones
-from sinks.rendering.formats import ISO_WITH_OFFSET, ValueFormats
-from sinks.rendering.render import Compression, Layout, RenderedColumn, render
+from sinks.rendering.compress import Compression
+from sinks.rendering.layout import ISO_WITH_OFFSET, Layout, RenderedColumn, ValueFormats
+from sinks.rendering.offsets import offset_table
+from sinks.rendering.render import render
 from tests.properties.naive_csv import (
     EPOCH,
     MOMENTS,
@@ -74,7 +76,7 @@ def test_local_moments_are_those_of_zoneinfo_in_every_zone(
 @given(st.sampled_from(sorted(zones.zone_names())))
 @settings(max_examples=60, deadline=None)
 def test_clock_changes_of_a_zone_are_those_of_zoneinfo_to_the_second(zone: str) -> None:
-    changes = [int(instant) // 1000 for instant in zones.offset_table(zone).instants]
+    changes = [int(instant) // 1000 for instant in offset_table(zone).instants]
     seconds = [s for change in changes[:60] + changes[-4:] for s in (change - 1, change)]
     moments = [EPOCH + timedelta(seconds=s) for s in seconds if s > -60_000_000_000] or [EPOCH]
     layout = Layout(

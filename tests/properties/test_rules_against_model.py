@@ -25,7 +25,8 @@ from schemas.tables import Catalog
 from schemas.topics import Topic
 from sinks.engine.engine import QueryEngine
 from sinks.exports.types import EXPORT_TYPES, columns_on_offer
-from sinks.rendering.render import Layout, RenderedColumn, render
+from sinks.rendering.layout import Layout, RenderedColumn
+from sinks.rendering.render import render
 from sinks.rules.columns import Column, Subject
 from tests.cases.closes import NAMESPACE, Closer, CutAt, Record
 from tests.engines import small_engine

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from schemas.errors import PartitionError
 from streams.erasure.tombstones import TombstonesPath
-from streams.reading.records import new_batch
 from streams.recovery.set_aside import SetAsidePath
+from streams.storage.batch_names import new_batch
 from streams.storage.coverage import tile
 from streams.storage.layout import (
     PASSED_OVER,

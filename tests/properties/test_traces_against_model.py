@@ -28,7 +28,7 @@ from schemas.topics import DEFAULT_PREFIX, Topic
 from sinks.instants import milliseconds
 from sinks.tracing.finding import StoredEvent
 from sinks.tracing.verdict import Verdict, Verdicts
-from streams.reading.records import moment_of
+from streams.moments import moment_of
 from streams.storage.layout import TopicPartition
 from tests.model import Close, Cut, Export, History, Recorded, drops_of
 from tests.model.outcomes import DUPLICATE, EXPORTED, FILTERED, ROW_GONE, SUPERSEDED

@@ -28,7 +28,8 @@ from schemas.registry.registry import wire_header
 from schemas.settings.settings import Settings, load_settings
 from schemas.tables import Catalog
 from schemas.topics import Topic
-from sinks.closing.offsets import KafkaOffsets, OffsetAtTime, Runs
+from sinks.closing.append_runs import Runs
+from sinks.closing.offsets import KafkaOffsets, OffsetAtTime
 from sinks.instants import milliseconds
 from sinks.ledger.chain import read_chain
 from sinks.ledger.intent import Intent

@@ -20,8 +20,9 @@ from schemas.events import Kind
 from sinks.engine.duckdb.engine import DuckDBEngine
 from sinks.engine.duckdb.ordered import _slice_of, join_batches
 from sinks.engine.engine import EngineMemoryError, Ordered, stream_batches
-from sinks.rendering.compress import BLOCK_BYTES
-from sinks.rendering.render import Compression, Layout, RenderedColumn, render
+from sinks.rendering.compress import BLOCK_BYTES, Compression
+from sinks.rendering.layout import Layout, RenderedColumn
+from sinks.rendering.render import render
 from streams.storage.parquet import parquet_writer, write_rows
 from streams.storage.slices import row_bytes, slices
 from tests.shop.offline import OfflineShop, at, with_exports

@@ -13,7 +13,7 @@ import pytest
 from schemas.events import Kind
 from sinks.commands.status_text import status_text
 from sinks.service.status import status_of
-from streams.clocks import ClockWatch, WrongTimes
+from streams.clock_watch import ClockWatch, WrongTimes
 from streams.reading.records import RECORDS, Chunk
 from tests.shop.offline import OfflineShop, at, with_exports
 

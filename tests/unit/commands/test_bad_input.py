@@ -326,7 +326,7 @@ def test_a_file_that_the_machine_refuses_is_named(
     def refused(*_: object) -> None:
         raise PermissionError(13, "Permission denied", "/srv/deltadrop/x")
 
-    monkeypatch.setattr("sinks.commands.files.verify_drop", refused)
+    monkeypatch.setattr("sinks.commands.verify.verify_drop", refused)
 
     assert run("verify", "x") == (1, "", "/srv/deltadrop/x: Permission denied\n")
 
@@ -335,7 +335,7 @@ def test_an_interruption_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sinks.commands.files.verify_drop", interrupted)
+    monkeypatch.setattr("sinks.commands.verify.verify_drop", interrupted)
 
     assert run("verify", "x") == (130, "", "interrupted; running it again is safe\n")
 

@@ -10,7 +10,8 @@ import typer
 from typer.testing import CliRunner
 
 from schemas.errors import DefinitionError, WrongInputError
-from sinks.commands.files import validate, verify
+from sinks.commands.validate import validate
+from sinks.commands.verify import verify
 from tests.shop.json_page import check_documented
 from tests.unit.drops.drops import export, write_drop
 

@@ -35,7 +35,7 @@ from sinks.locations.ftps import FtpsSettings
 from sinks.locations.s3 import S3Settings
 from sinks.locations.sftp import SftpSettings
 from sinks.reports import Mail, PendingReport, ReportKind, Webhook
-from sinks.reports.mail import message_of
+from sinks.reports.smtp import message_of
 from sinks.reports.text import html, plain, subject
 from sinks.service.status import DiskStatus, SchedulerStatus, Status
 from streams.dead_letters.cli import _listed, _shown

@@ -21,7 +21,8 @@ from sinks.drops.manifest import (
 from sinks.exports.definition import ExportDefinition, FileDefinition, ScheduleDefinition
 from sinks.exports.export import Export
 from sinks.exports.types import EXPORT_TYPES, columns_on_offer
-from sinks.rendering.render import Compression, render
+from sinks.rendering.compress import Compression
+from sinks.rendering.render import render
 from sinks.rules.columns import HeadedColumn, Subject
 
 SHOP = DatabaseDefinition(

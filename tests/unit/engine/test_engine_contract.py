@@ -32,7 +32,8 @@ from sinks.engine.engine import (
 )
 from sinks.engine.engines import ENGINES, USUAL
 from sinks.engine.schema import table_schema
-from streams.storage.partitions import META, FileSlice
+from streams.storage.partitions import FileSlice
+from streams.storage.stream_files import META
 
 NOON = datetime(2026, 3, 28, 12, tzinfo=UTC)
 """A day before clocks go forward in Brussels."""

@@ -14,8 +14,7 @@ import pytest
 from schemas.tables import DatabaseDefinition, TableDefinition
 from sinks.exports.definition import ExportDefinition
 from sinks.exports.types import EXPORT_TYPES, columns_on_offer
-from sinks.rendering.formats import ISO_WITH_OFFSET, BooleanFormat, DatePattern
-from sinks.rendering.render import Separator
+from sinks.rendering.layout import ISO_WITH_OFFSET, BooleanFormat, DatePattern, Separator
 from sinks.rules.columns import Column, Subject
 from tests.golden.cases import Case, cases
 

@@ -12,8 +12,8 @@ from schemas.tables import Catalog, TableKind, load_catalog
 from sinks.exports.definition import ExportDefinition, ScheduleDefinition
 from sinks.exports.export import Export, load_exports
 from sinks.exports.types import EXPORT_TYPES
-from sinks.rendering.formats import MOMENT_FORMATS
-from sinks.rendering.render import Compression, Separator
+from sinks.rendering.compress import Compression
+from sinks.rendering.layout import MOMENT_FORMATS, Separator
 from sinks.rules.columns import Origin
 
 OPENINGS = """\

@@ -15,8 +15,8 @@ from deploy.reference import __main__ as reference
 from sinks.authoring.reference import columns_of
 from sinks.exports.definition import ExportDefinition, FileDefinition
 from sinks.exports.types import EXPORT_TYPES
-from sinks.rendering.formats import BooleanFormat, DatePattern, TimePattern
-from sinks.rendering.render import Compression
+from sinks.rendering.compress import Compression
+from sinks.rendering.layout import BooleanFormat, DatePattern, TimePattern
 
 PAGE = (Path(__file__).parents[3] / "docs" / "exports.md").read_text(encoding="utf-8")
 

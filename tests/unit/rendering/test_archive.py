@@ -17,7 +17,8 @@ from sinks.drops.unpack import unpacked
 from sinks.rendering import archive as archives
 from sinks.rendering.archive import archive
 from sinks.rendering.compress import Compression, Contents, deflate
-from sinks.rendering.render import Layout, RenderedColumn, render
+from sinks.rendering.layout import Layout, RenderedColumn
+from sinks.rendering.render import render
 
 NAME = "openings_20261125.csv"
 LINES = "".join(f"{i}\n" for i in range(200_000))

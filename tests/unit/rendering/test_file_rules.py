@@ -10,15 +10,19 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from sinks.rendering.formats import (
+from sinks.rendering.layout import (
     ISO_WITH_OFFSET,
     MOMENT_FORMATS,
     BooleanFormat,
     DatePattern,
+    Layout,
+    Rendered,
+    RenderedColumn,
+    Separator,
     TimePattern,
     ValueFormats,
 )
-from sinks.rendering.render import Layout, Rendered, RenderedColumn, Separator, render
+from sinks.rendering.render import render
 
 BRUSSELS = "Europe/Brussels"
 TEXT, LISTS = pa.string(), pa.list_(pa.string())

@@ -13,8 +13,17 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from sinks.rendering.formats import ISO_WITH_OFFSET, BooleanFormat, DatePattern, ValueFormats
-from sinks.rendering.render import Compression, Layout, RenderedColumn, Separator, render
+from sinks.rendering.compress import Compression
+from sinks.rendering.layout import (
+    ISO_WITH_OFFSET,
+    BooleanFormat,
+    DatePattern,
+    Layout,
+    RenderedColumn,
+    Separator,
+    ValueFormats,
+)
+from sinks.rendering.render import render
 from tests.properties.naive_csv import unpacked
 
 AWKWARD = [

@@ -16,9 +16,10 @@ from schemas.bounds import FIRST_MOMENT_MS, LAST_MOMENT_MS
 from streams.reading.records import Flush
 from streams.recovery.unreadable import UnreadableRow, make_readable, scanned
 from streams.storage.folder import FolderStore
-from streams.storage.partitions import META, Partitions
+from streams.storage.partitions import Partitions
 from streams.storage.readable import readable, unreadable_columns
 from streams.storage.stream import Stream
+from streams.storage.stream_files import META
 from streams.writing.batch import BatchWriter
 from tests.faults.raw_worker import RawDecoder
 from tests.unit.streams.test_streams_batch import ALL, TOPIC, TOPIC_ID, Letters, chunk, owner

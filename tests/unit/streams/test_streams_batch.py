@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.errors import PartitionError
-from streams.reading.records import RECORDS, Chunk, Flush, moment_of, moment_text, placed
+from streams.moments import moment_of, moment_text
+from streams.reading.records import RECORDS, Chunk, Flush, placed
 from streams.storage.coverage import CoverageRecord, CoveredFile, DeadLetter
 from streams.storage.folder import FolderStore
 from streams.storage.layout import CoveragePath, TopicPartition
