@@ -13,13 +13,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from schemas.private_files import make_folders
+
 __all__ = ["is_in_use", "scratch_folder"]
 
 
 @contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
     """Make an empty, locked folder below `parent`; it is removed when the context ends."""
-    parent.mkdir(parents=True, exist_ok=True)
+    make_folders(parent)
     with TemporaryDirectory(dir=parent) as folder, _opened(Path(folder)) as opened:
         with suppress(OSError):  # on a file system without locks, only the folder's age counts
             fcntl.flock(opened, fcntl.LOCK_SH)  # shared: NFS has no other lock for read-only files

@@ -26,7 +26,7 @@ from sinks.exports.export import Export
 from sinks.installation import Installation, KafkaLookups
 from sinks.ledger.ledger import Ledger
 from sinks.ledger.receipts import Receipts
-from sinks.locations import TRANSFERBOX, Locations, Transferbox
+from sinks.locations import Locations, Transferbox, transferbox_of
 from sinks.repair.leftovers import Leftovers
 from sinks.repair.retention import Retention
 from sinks.repair.revise import Reviser
@@ -116,7 +116,7 @@ class Sinks:
         )
         deliveries = Deliveries(opened.locations, Receipts(store), scratch)
         closer = Closer(intentions, DropMaker(selection, scratch), ledger, deliveries)
-        transferbox = Transferbox(settings.root / TRANSFERBOX)
+        transferbox = transferbox_of(settings)
         reviser = Reviser(closer, cuts, transferbox, prefix)
         rebase = Rebase(cuts, bases, intentions, selection)
         eraser = _eraser(settings, streams, reviser, bases, offsets)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 
 from schemas.settings.settings import load_settings
@@ -14,6 +15,8 @@ from streams.setup import Streams
 from streams.worker import Worker, WorkerOptions
 
 __all__ = ["worker"]
+
+log = structlog.get_logger(__name__)
 
 
 def worker(
@@ -26,6 +29,8 @@ def worker(
     `observe.worker_port` is set.
     """
     settings = load_settings(config)
+    if settings.warning_of_root:
+        log.warning("folders open to all", why=settings.warning_of_root)
     streams = Streams.of(settings)
     own = settings.worker
     options = WorkerOptions(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import stat
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +38,7 @@ from schemas.definitions.definitions import (
 )
 from schemas.definitions.patterns import FOLDER_PATTERN, worded
 from schemas.errors import DefinitionError, Fault
+from schemas.private_files import make_folders, readable_by_all
 from schemas.settings.kafka import KafkaSecurity, KafkaSettings
 from schemas.settings.observe import ObserveSettings
 from schemas.settings.receivers import ReadyFile
@@ -66,14 +68,18 @@ _PLAIN_VARIABLES = {
 }
 _MEMORY = worded(r"(?i)^\d+(\.\d+)? *[kmgt]i?b$", "write it as 800MB or 1.5GB")
 """In DuckDB's notation: `800MB`, `1.5 GiB`."""
+_MODE = worded(r"^0[67][0-7]{2}$", 'write it in quotes, as "0644" or "0750"')
 _SECRETS = (
     ("kafka", "security", "password"),
     ("registry", "password"),
     ("mail", "password"),
     ("webhook", "secret"),
 )
+_TRANSFERBOX = "transferbox"
+"""The folder in the root that others may look into."""
 _MIB = 1024 * 1024
 
+Mode = Annotated[str, StringConstraints(pattern=_MODE)]
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(ge=0)]
 LocationName = Annotated[str, StringConstraints(pattern=FOLDER_PATTERN, max_length=80)]
@@ -112,6 +118,19 @@ class TransferboxSettings(Section):
     manifests: bool = True
     checksum_file: bool = False
     ready_file: ReadyFile | None = None
+    file_mode: Mode | None = Field(
+        default=None,
+        description="permissions of its files; none: 0644, and what the umask adds",
+    )
+    folder_mode: Mode | None = Field(
+        default=None,
+        description="permissions of its new folders; none: 0755, and what the umask adds",
+    )
+
+    @property
+    def may_be_entered(self) -> bool:
+        """Whether every user of the machine may look into it."""
+        return self.folder_mode is None or bool(int(self.folder_mode, 8) & stat.S_IXOTH)
 
 
 class ScheduleSettings(Section):
@@ -158,12 +177,24 @@ class Settings(BaseSettings):
     def check_root(self) -> None:
         """Create the root's folder if it is missing; raises DefinitionError if that fails."""
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            self._make_root()
         except OSError as error:
             where = _variable_of(("root",)) or self._source.where(("root",))
             what = f"field 'root': the folder {self.root} can't be made: {error.strerror}"
             hint = "name a folder on a disk of this machine that deltadrop may write to"
             raise DefinitionError([Fault(where, what, hint)]) from error
+
+    def _make_root(self) -> None:
+        if self.root.is_dir():
+            return
+        make_folders(self.root)
+        if self.transferbox.may_be_entered:  # it is in the root, so others must get through
+            self.root.chmod(stat.S_IMODE(self.root.stat().st_mode) | stat.S_IXOTH)
+
+    @property
+    def warning_of_root(self) -> str:
+        """A warning of folders in the root that every user may look into; empty without any."""
+        return readable_by_all(self.root, {_TRANSFERBOX})
 
     @property
     def source(self) -> Document:

@@ -13,6 +13,7 @@ import yaml
 
 from schemas.definitions.definitions import Document, Faults, build
 from schemas.errors import DefinitionError, Fault, WrongInputError
+from schemas.private_files import make_folders, opened_new
 from schemas.tables import Catalog
 from sinks.exports.definition import ExportDefinition
 from sinks.exports.export import Export, load_exports
@@ -114,9 +115,9 @@ def write_definition(draft: Draft, folder: Path, first_line: str) -> tuple[Path,
         raise WrongInputError([Fault(str(path), "is there already", "choose another name")])
     text = draft.to_yaml(first_line)
     export = _proven(draft, folder, path.name, text)
-    folder.mkdir(parents=True, exist_ok=True)
-    with path.open("x", encoding="utf-8") as file:
-        file.write(text)
+    make_folders(folder)
+    with opened_new(path) as file:
+        file.write(text.encode())
     return path, export
 
 

@@ -180,7 +180,7 @@ class Lease:
         self._store = store
         self._name = name
         self._now = now
-        self._told = 0
+        self._warned_of = 0
 
     def take(self) -> Grant | None:
         """Take the lease if it is free, or renew it; None if another process holds it."""
@@ -215,9 +215,9 @@ class Lease:
     def _tell(self, latest: Grant, now: dt.datetime) -> None:
         """Log what is strange about a grant, once."""
         ahead = not latest.released and latest.expires_at > now and latest.is_free(now)
-        if self._told == latest.number or not (latest.trouble or ahead):
+        if self._warned_of == latest.number or not (latest.trouble or ahead):
             return
-        self._told = latest.number
+        self._warned_of = latest.number
         why = latest.trouble or f"it ends on {latest.expires_at.isoformat()}, so it isn't counted"
         log.warning("strange lease entry", entry=self._file(latest.number), why=why)
 

@@ -11,7 +11,14 @@ from sinks.locations.base import (
     Receipt,
     Terms,
 )
-from sinks.locations.kinds import KINDS, Destination, Locations, load_locations, terms_of
+from sinks.locations.kinds import (
+    KINDS,
+    Destination,
+    Locations,
+    load_locations,
+    terms_of,
+    transferbox_of,
+)
 from sinks.locations.transferbox import TRANSFERBOX, Transferbox
 
 __all__ = [
@@ -31,4 +38,5 @@ __all__ = [
     "Transferbox",
     "load_locations",
     "terms_of",
+    "transferbox_of",
 ]

@@ -19,7 +19,7 @@ from sinks.locations.settings import LocationSettings
 from sinks.locations.sftp import SftpSettings
 from sinks.locations.transferbox import TRANSFERBOX, Transferbox
 
-__all__ = ["KINDS", "Destination", "Locations", "load_locations", "terms_of"]
+__all__ = ["KINDS", "Destination", "Locations", "load_locations", "terms_of", "transferbox_of"]
 
 KINDS: Final[Mapping[str, type[LocationSettings]]] = {
     "s3": S3Settings,
@@ -41,13 +41,22 @@ Locations = Mapping[str, Destination]
 """All locations of an installation by their names, the transferbox first."""
 
 
+def transferbox_of(settings: Settings) -> Transferbox:
+    """Return the transferbox of an installation."""
+    own = settings.transferbox
+    return Transferbox(
+        settings.root / TRANSFERBOX,
+        file_mode=int(own.file_mode, 8) if own.file_mode else None,
+        folder_mode=int(own.folder_mode, 8) if own.folder_mode else None,
+    )
+
+
 def load_locations(settings: Settings) -> Locations:
     """Make the transferbox and the locations of the settings.
 
     Nothing is connected, and no secret is read. Raises DefinitionError with every fault.
     """
-    box = Transferbox(settings.root / TRANSFERBOX)
-    own = settings.transferbox
+    box, own = transferbox_of(settings), settings.transferbox
     terms = Terms(own.manifests, own.ready_file, checksum_file=own.checksum_file)
     found = {TRANSFERBOX: Destination(box, terms)}
     faults = Faults()

@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import IO, Final, assert_never
 from uuid import uuid4
 
+from schemas.private_files import make_folders
 from schemas.settings.receivers import CHECKSUM_ENDING
 from sinks.locations.base import (
     Delivered,
@@ -331,7 +332,7 @@ class RemoteLocation:
         limit = Limit(self.settings.attempt_seconds, f"{lock} (another closer has it)")
         with contextlib.ExitStack() as opened:
             with own_file(lock):
-                self.locks.mkdir(parents=True, exist_ok=True)
+                make_folders(self.locks)
                 file = opened.enter_context(lock.open("w"))
                 while not _locked(file):
                     time.sleep(min(_LOCK_PAUSE_SECONDS, limit.left()))
@@ -347,7 +348,7 @@ def _sender(folder: Path) -> str:
     file = folder / "sender"
     with own_file(file):
         if not file.exists():
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folders(folder)
             aside = folder / f"sender.{uuid4().hex}"
             aside.write_text(uuid4().hex, encoding="utf-8")
             with contextlib.suppress(FileExistsError):

@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from schemas.private_files import make_folders
 from sinks.locations.local import own_file
 
 __all__ = ["RenameNote", "Renaming"]
@@ -56,7 +57,7 @@ class RenameNote:
     def write(self, state: Renaming) -> None:
         """Note how far it has got; once it is done, forget the location's old notes, too."""
         with own_file(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(self.path.parent)
             self.path.write_text(state, encoding="utf-8")
         if state is Renaming.DONE:
             self._forget_old()

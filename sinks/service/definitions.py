@@ -85,13 +85,12 @@ def validate_definitions(settings: Settings) -> Valid:
     exports = faults.collect(lambda: load_exports(settings.exports, catalog, terms))
     if streams is None or exports is None:
         raise DefinitionError(faults.found)
-    no_mail = recipients_without_mail(settings, exports)
-    warnings = [no_mail] if no_mail else []
-    warnings += [warning for export in exports for warning in withheld_columns(export)]
+    warnings = [str(recipients_without_mail(settings, exports) or ""), settings.warning_of_root]
+    warnings += [str(warning) for export in exports for warning in withheld_columns(export)]
     return Valid(
         databases=tuple(sorted(catalog.databases)),
         tables=tuple(sorted(f"{database}.{table}" for database, table in catalog.tables)),
         exports=tuple(export.name for export in exports),
         streams=tuple(stream.name for found in streams.values() for stream in found),
-        warnings=tuple(str(warning) for warning in warnings),
+        warnings=tuple(filter(None, warnings)),
     )

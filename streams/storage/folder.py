@@ -1,7 +1,7 @@
 """A store in a folder of a local disk. No other module knows how files are stored there.
 
 A file is written under a temporary name and flushed to the disk. Then it gets its final name in one
-step, so that a reader sees all of the file or none of it.
+step, so that a reader sees all of the file or none of it. Other users of the machine can't read it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from schemas.errors import PartitionError
+from schemas.private_files import make_folders, opened_new
 from streams.storage.store import StoredFile
 
 __all__ = ["FolderStore"]
@@ -165,10 +166,10 @@ class FolderStore:
         return sorted(found)
 
     def _write_aside(self, final: Path, fill: Callable[[BinaryIO], object]) -> Path:
-        final.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(final.parent)
         aside = final.parent / f"{_ASIDE}{secrets.token_hex(8)}"
         try:
-            with aside.open("xb") as file:
+            with opened_new(aside) as file:
                 fill(file)
                 file.flush()
                 os.fsync(file.fileno())

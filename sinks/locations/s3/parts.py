@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from schemas.private_files import make_folders
 from sinks.locations.limits import Limit
 from sinks.locations.local import own_file
 
@@ -107,7 +108,7 @@ class UploadInParts:
     def _begin(self) -> str:
         upload = str(self.client.create_multipart_upload(**self.target, **self.options)["UploadId"])
         with own_file(self.note):
-            self.note.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(self.note.parent)
             aside = self.note.with_suffix(".part")
             aside.write_text(upload, encoding="utf-8")
             aside.replace(self.note)

@@ -13,12 +13,13 @@ import re
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+from schemas.private_files import make_folders
 from sinks.locations.base import (
     Delivered,
     DeliveryError,
@@ -32,6 +33,9 @@ __all__ = ["TRANSFERBOX", "Transferbox"]
 
 TRANSFERBOX = "transferbox"
 _PIECE: Final = 1024 * 1024
+_FILE: Final = 0o644
+_FOLDER: Final = 0o755
+_PERMISSIONS: Final = 0o777
 _ASIDE: Final = re.compile(r"\..+\.[0-9a-f]{32}\.part|\.check\.[0-9a-f]{32}\.renamed\.part")
 """The temporary names that this class gives to incomplete files, and to the files of `check`."""
 
@@ -41,6 +45,10 @@ class Transferbox:
     """A folder tree on a file system with hard links (all but FAT have them)."""
 
     root: Path
+    file_mode: int | None = field(default=None, kw_only=True)
+    """Permissions of its files; None: every user may read them, beside what the umask leaves."""
+    folder_mode: int | None = field(default=None, kw_only=True)
+    """Permissions of its new folders; None: every user may look into them, likewise."""
 
     @property
     def name(self) -> str:
@@ -52,8 +60,8 @@ class Transferbox:
         target = self._path(folder, name)
         with _explained(target):
             if not _is_there(target, local):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                return self._receipt(target, _put(local, target))
+                self._make(target.parent)
+                return self._receipt(target, self._put(local, target))
             return self._receipt(target, Delivered.BEFORE)
 
     def find(self, folder: Folder, name: str) -> bool:
@@ -67,7 +75,7 @@ class Transferbox:
         probe = self.root / f".check.{uuid4().hex}.part"
         renamed = probe.with_suffix(".renamed.part")
         with _explained(probe):
-            self.root.mkdir(parents=True, exist_ok=True)
+            self._make(self.root)
             probe.write_bytes(b"deltadrop\n")
             yield DeliveryStep.WRITE
         with _explained(probe, DeliveryStep.RENAME):
@@ -111,24 +119,50 @@ class Transferbox:
     def _path(self, folder: Folder, name: str) -> Path:
         return self.root / folder.entity / folder.export / name
 
+    def _make(self, folder: Path) -> None:
+        """Make a folder of the tree, and those above it."""
+        try:
+            folder.mkdir()
+        except FileNotFoundError:
+            make_above = make_folders if folder == self.root else self._make
+            make_above(folder.parent)
+            self._make(folder)
+        except FileExistsError:
+            if not folder.is_dir():
+                raise
+        else:
+            _permit(folder, self.folder_mode, _FOLDER)
+
+    def _put(self, local: Path, target: Path) -> Delivered:
+        """Give `local` a temporary name, then link that to `target`."""
+        aside = target.with_name(f".{target.name}.{uuid4().hex}.part")
+        try:
+            _put_durably(local, aside)
+            _permit(aside, self.file_mode, _FILE)
+            try:
+                target.hardlink_to(aside)
+            except FileExistsError:  # another closer was faster
+                _is_there(target, local)
+                return Delivered.BEFORE
+        finally:
+            aside.unlink(missing_ok=True)
+        _sync_folder(target.parent)
+        return Delivered.NOW
+
     def _receipt(self, target: Path, delivered: Delivered) -> Receipt:
         return Receipt(self.name, str(target), delivered, target.stat().st_size)
 
 
-def _put(local: Path, target: Path) -> Delivered:
-    """Give `local` a temporary name, then link that to `target`."""
-    aside = target.with_name(f".{target.name}.{uuid4().hex}.part")
-    try:
-        _put_durably(local, aside)
-        try:
-            target.hardlink_to(aside)
-        except FileExistsError:  # another closer was faster
-            _is_there(target, local)
-            return Delivered.BEFORE
-    finally:
-        aside.unlink(missing_ok=True)
-    _sync_folder(target.parent)
-    return Delivered.NOW
+def _permit(path: Path, mode: int | None, least: int) -> None:
+    """Set a mode, or if there is none, add the least one to what the umask left.
+
+    Bits for a shared group (setgid) stay.
+    """
+    is_now = stat.S_IMODE(path.stat().st_mode)
+    wanted = is_now | least if mode is None else mode | (is_now & ~_PERMISSIONS)
+    if wanted != is_now:
+        with suppress(PermissionError):  # a file system without modes, such as CIFS
+            path.chmod(wanted)
 
 
 def _put_durably(source: Path, aside: Path) -> None:

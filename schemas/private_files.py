@@ -1,0 +1,62 @@
+"""Files and folders that other users of the machine can't read.
+
+What is new gets no permission for others, and for the group what the umask leaves: files 0640 and
+folders 0750 under the usual umask of 022, 0660 and 0770 under 002, where the users of a group share
+an installation. What exists keeps its mode.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Collection
+from pathlib import Path
+from typing import BinaryIO, Final
+
+__all__ = ["make_folders", "opened_new", "readable_by_all"]
+
+_FILE: Final = 0o660
+_FOLDER: Final = 0o770
+
+
+def make_folders(folder: Path) -> None:
+    """Make a folder and those above it that are missing; raises OSError."""
+    try:
+        folder.mkdir(_FOLDER)
+    except FileNotFoundError:
+        make_folders(folder.parent)
+        make_folders(folder)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+
+
+def opened_new(file: Path) -> BinaryIO:
+    """Create a file and open it for writing; raises FileExistsError, or another OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    return os.fdopen(os.open(file, flags, _FILE), "wb")
+
+
+def readable_by_all(root: Path, besides: Collection[str]) -> str:
+    """Return a warning of folders in `root` that every user of the machine can look into.
+
+    Earlier releases made such folders. Empty if there are none. besides: names of folders that
+    others may look into.
+    """
+    try:
+        if not root.stat().st_mode & stat.S_IXOTH:
+            return ""
+        names = sorted(
+            folder.name
+            for folder in root.iterdir()
+            if folder.name not in besides and folder.stat().st_mode & stat.S_IRWXO
+        )
+    except OSError:  # the root doesn't exist yet, or can't be listed, which others tell
+        return ""
+    if not names:
+        return ""
+    close = " ".join(str(root / name) for name in names)
+    return (
+        f"every user of this machine may look into {', '.join(names)} in {root}, as an earlier"
+        f" release made them; to change that: chmod -R o= {close}"
+    )
