@@ -23,8 +23,9 @@
                 └── UnreadableFilesError  whole files, which are broken or missing
 
 Every error says what is wrong, where, and what would be right (`hint`). `str()` puts that on one
-line, or on one line for each fault, with control characters escaped (`one_line`), as it may quote a
-name, a value or a server's answer. `exit_code` is the exit code of the command line.
+line, or on one line for each fault, with control characters escaped (`one_line`): it may quote a
+name, a value or a server's answer. An error never has the login of a URL (`without_logins`).
+`exit_code` is the exit code of the command line.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
+from schemas.logins import without_logins
 from schemas.one_line import one_line
 
 __all__ = [
@@ -72,6 +74,10 @@ class Fault:
     hint: str = ""
     """What would be right; may be empty."""
 
+    def __post_init__(self) -> None:
+        for name in ("where", "what", "hint"):
+            object.__setattr__(self, name, without_logins(getattr(self, name)))
+
     def __str__(self) -> str:
         return _sentence(self.where, self.what, self.hint)
 
@@ -82,10 +88,10 @@ class DeltadropError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.where = where
-        self.hint = hint
+        self.what = without_logins(what)
+        self.where = without_logins(where)
+        self.hint = without_logins(hint)
+        super().__init__(self.what)
 
     def __str__(self) -> str:
         return _sentence(self.where, self.what, self.hint)

@@ -19,6 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from schemas.logins import without_logins
 from schemas.one_line import one_line
 from schemas.terminal import ERASE_LINE, columns_of, is_terminal, wrapped
 
@@ -60,6 +61,7 @@ def configure_logs(file: Path | None = None, *, steps: bool = False) -> None:
     as_json: list[structlog.typing.Processor] = [
         _without_mark,
         structlog.processors.format_exc_info,
+        _take_logins_out,
         structlog.processors.JSONRenderer(),
     ]
     people = file is None and is_terminal(sys.stderr)
@@ -123,7 +125,7 @@ class _Sentence:
         head = f"{at[:19]}Z {level}" if self._steps else str(level)
         details = ", ".join(f"{name} {_shown(value)}" for name, value in fields.items())
         text = f"{head}: {event}" + (f": {details}" if details else "")
-        return ERASE_LINE + wrapped(one_line(text), columns_of(self._stream))
+        return ERASE_LINE + wrapped(without_logins(one_line(text)), columns_of(self._stream))
 
     def _without_traceback(
         self, logger: structlog.typing.WrappedLogger, method: str, fields: dict[str, Any]
@@ -136,6 +138,7 @@ class _Sentence:
             self._tracebacks = os.fdopen(made, "w", encoding="utf-8")
             _Place.name = name
         whole = structlog.processors.format_exc_info(logger, method, dict(fields))
+        whole = _take_logins_out(logger, method, whole)
         self._tracebacks.write(json.dumps(whole, default=str) + "\n")
         self._tracebacks.flush()
         del fields["exc_info"]
@@ -147,6 +150,16 @@ def _without_mark(
 ) -> structlog.typing.EventDict:
     fields.pop(MESSAGE_FOLLOWS, None)
     return fields
+
+
+def _take_logins_out(
+    logger: structlog.typing.WrappedLogger, method: str, fields: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Take the logins of URLs out of a line's texts: they may quote libraries' errors."""
+    return {
+        name: without_logins(value) if isinstance(value, str) else value
+        for name, value in fields.items()
+    }
 
 
 def _shown(value: object) -> str:

@@ -7,7 +7,7 @@ settings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Generic, TypeVar, cast
@@ -19,10 +19,12 @@ from schemas.definitions.documents import Document, Faults, read_document
 from schemas.definitions.explaining import (
     AtError,
     Location,
+    Quote,
     choices,
     explain,
     in_quotes,
     location_of,
+    shown,
 )
 
 __all__ = [
@@ -130,10 +132,17 @@ def _is_definition(path: Path, faults: Faults) -> bool:
     return False
 
 
-def build(document: Document, model: type[M], faults: Faults, within: Location = ()) -> M | None:
+def build(
+    document: Document,
+    model: type[M],
+    faults: Faults,
+    within: Location = (),
+    quote_of: Callable[[ErrorDetails], Quote] = lambda _: shown,
+) -> M | None:
     """Validate a document as a `model`; if it isn't valid, add every fault and return None.
 
-    within: the path to the document, where it is a part of a larger file.
+    within: the path to the document, where it is a part of a larger file. quote_of: how a refusal
+    quotes the wrong value.
     """
     details = _details(model, document.data)
     if details is None:
@@ -144,9 +153,10 @@ def build(document: Document, model: type[M], faults: Faults, within: Location =
             continue  # pydantic counts only the valid items, so the list may be long enough
         location = location_of(detail)
         source = document.sources.get(location)
-        what, hint = explain(detail, model, source, within=within)
+        quote = quote_of(detail)
+        what, hint = explain(detail, model, source, within, quote)
         if source and location in texts:
-            what, hint = in_quotes(detail, source, within)
+            what, hint = in_quotes(detail, source, within, quote)
         faults.add(document.where(location), what, hint)
     return None
 

@@ -6,6 +6,7 @@ YAML's other features (tags, merge keys) are refused with their line.
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Final, TypeVar, cast
 
 import yaml
 
-from schemas.definitions.explaining import Location, shown
+from schemas.definitions.explaining import Location, Quote, shown
 from schemas.errors import DefinitionError, Fault
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "Document", "Faults", "read_document"]
@@ -28,6 +29,8 @@ MAX_VALUES: Final = 20_000
 
 _LONGEST_NUMBER: Final = 1000
 """Characters of a number up to which an error quotes Python's reason; no setting has as many."""
+_QUOTED: Final = re.compile(r"'([^']{2,})'")
+"""What PyYAML's errors quote of the file, apart from single characters."""
 _TAG: Final = "tag:yaml.org,2002:"
 _PLAIN: Final = frozenset(
     _TAG + name for name in ("str", "int", "float", "bool", "null", "timestamp")
@@ -77,9 +80,9 @@ class Document:
         return f"{self.path}:{self.lines.get(location, 1)}"
 
 
-def read_document(path: Path, faults: Faults) -> Document | None:
+def read_document(path: Path, faults: Faults, quote: Quote = shown) -> Document | None:
     """Read one YAML file, a mapping with strings as keys; if it isn't valid, add the faults and
-    return None.
+    return None. quote: how refusals quote what the file has.
     """
     if path.is_dir():
         faults.add(
@@ -94,7 +97,7 @@ def read_document(path: Path, faults: Faults) -> Document | None:
     try:
         nodes = list(yaml.compose_all(text, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
-        faults.found.append(_syntax_fault(path, text, error))
+        faults.found.append(_syntax_fault(path, text, error, quote))
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         what = f"a character that YAML doesn't allow (U+{error.character:04X})"
@@ -104,7 +107,7 @@ def read_document(path: Path, faults: Faults) -> Document | None:
     except _TooMuchError as error:
         faults.found.append(error.fault(path))
     else:
-        return _document(path, nodes, faults)
+        return _document(path, nodes, faults, quote)
     return None
 
 
@@ -167,17 +170,20 @@ class _Loader(yaml.SafeLoader):
             self._depth -= 1
 
 
-def _syntax_fault(path: Path, text: str, error: yaml.MarkedYAMLError) -> Fault:
+def _syntax_fault(path: Path, text: str, error: yaml.MarkedYAMLError, quote: Quote) -> Fault:
     mark = error.problem_mark
     where = f"{path}:{mark.line + 1 if mark else 1}"
     if mark and error.problem and "'\\t'" in error.problem:
         if text.split("\n")[mark.line][: mark.column].strip():
             return Fault(where, "a tab within the line", "write a space in its place")
         return Fault(where, "a tab in the indentation", "YAML is indented with spaces")
-    return Fault(where, f"isn't YAML: {error.problem or error.context}")
+    reason = _QUOTED.sub(lambda found: quote(found[1]), error.problem or error.context or "")
+    return Fault(where, f"isn't YAML: {reason}")
 
 
-def _document(path: Path, nodes: Sequence[yaml.Node | None], faults: Faults) -> Document | None:
+def _document(
+    path: Path, nodes: Sequence[yaml.Node | None], faults: Faults, quote: Quote
+) -> Document | None:
     present = [node for node in nodes if node is not None]
     if not present or _is_null(present[0]):
         faults.add(f"{path}:1", "the file is empty", "remove it, or write the definition")
@@ -189,7 +195,7 @@ def _document(path: Path, nodes: Sequence[yaml.Node | None], faults: Faults) -> 
             "one definition for each file",
         )
         return None
-    plain = _Plain(path, faults)
+    plain = _Plain(path, faults, quote)
     before = len(faults.found)
     try:
         data = plain.value(present[0], ())
@@ -217,6 +223,7 @@ class _Plain:
 
     path: Path
     faults: Faults
+    quote: Quote
     lines: dict[Location, int] = field(default_factory=dict)
     sources: dict[Location, str] = field(default_factory=dict)
     within: list[yaml.Node] = field(default_factory=list)
@@ -262,9 +269,9 @@ class _Plain:
         if not plain:
             tag = str(node.tag).replace(_TAG, "!!")
             if tag == "!!value":  # a plain = in YAML 1.1
-                self._fault(node, f"{shown(node.value)} can't be read", "put text in quotes")
+                self._fault(node, f"{self.quote(node.value)} can't be read", "put text in quotes")
             else:
-                self._fault(node, f"a tag, {shown(tag)}", "write the value without it")
+                self._fault(node, f"a tag, {self.quote(tag)}", "write the value without it")
         return plain
 
     def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, object]:
@@ -293,10 +300,10 @@ class _Plain:
         try:
             value = cast(object, yaml.SafeLoader("").construct_object(node, deep=True))
         except (ValueError, yaml.YAMLError) as error:
-            why = " ".join(str(error).split())
+            why = _QUOTED.sub(lambda found: self.quote(found[1]), " ".join(str(error).split()))
             if len(text) > _LONGEST_NUMBER:  # Python's error would name a setting of Python
                 why = f"it has {len(text)} digits"
-            self._fault(node, f"{shown(text)} can't be read: {why}", "put text in quotes")
+            self._fault(node, f"{self.quote(text)} can't be read: {why}", "put text in quotes")
             return None
         if not isinstance(value, str):
             self.sources[location] = text

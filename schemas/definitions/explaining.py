@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Hashable, Iterable, Mapping
+import re
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import date
 from typing import Final, cast, get_args
 
@@ -15,6 +16,7 @@ from schemas.definitions.patterns import meaning_of_pattern
 __all__ = [
     "AtError",
     "Location",
+    "Quote",
     "choices",
     "explain",
     "in_quotes",
@@ -24,6 +26,9 @@ __all__ = [
 
 Location = tuple[str | int, ...]
 """The path to a value in a document: keys and list positions from the root."""
+
+Quote = Callable[[object], str]
+"""How a message quotes a value, as `shown` does."""
 
 
 class AtError(ValueError):
@@ -37,6 +42,8 @@ class AtError(ValueError):
         self.location = location
 
 
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
+"""A key that is shown where values are withheld: what isn't a name may be a value without a key."""
 _GROUP = ("{given} isn't a group of fields", "write its fields below it, indented")
 _LIST = ("{given} isn't a list", "write it as [one, another]")
 _WORDED: Final = {
@@ -72,15 +79,18 @@ def explain(
     model: type[BaseModel],
     source: str | None = None,
     within: Location = (),
+    quote: Quote | None = None,
 ) -> tuple[str, str]:
     """(what is wrong, what would be right) for a pydantic error.
 
     source: the value's text in the file, if the value isn't a string. within: the path to the
-    model.
+    model. quote: how the value is quoted; `shown` by default.
     """
     location = (*within, *location_of(detail))
+    if quote is not None and detail["type"] == "extra_forbidden":
+        location = (*location[:-1], *filter(_NAME.fullmatch, [str(location[-1])]))
     name = f"field '{_dotted(location)}': " if location else ""
-    what, hint = _described(detail, model, source)
+    what, hint = _described(detail, model, source, quote or shown)
     if _is_empty(detail, source):
         what, hint = "is empty", "" if detail["type"].startswith("string_") else hint
     return f"{name}{what}", hint
@@ -91,7 +101,9 @@ def _is_empty(detail: ErrorDetails, source: str | None) -> bool:
     return of_text or (detail["input"] is None and source == "")
 
 
-def _described(detail: ErrorDetails, model: type[BaseModel], source: str | None) -> tuple[str, str]:
+def _described(
+    detail: ErrorDetails, model: type[BaseModel], source: str | None, quote: Quote
+) -> tuple[str, str]:
     given = detail["input"] if source is None else source
     context: Mapping[str, object] = detail.get("ctx") or {}
     match detail["type"]:
@@ -100,29 +112,33 @@ def _described(detail: ErrorDetails, model: type[BaseModel], source: str | None)
             return "unknown key", choices(str(location[-1]), _keys_around(model, location))
         case "enum" | "literal_error":
             expected = str(context["expected"]).replace(" or ", ", ").replace("'", "").split(", ")
-            return f"{shown(given)} isn't one of them", choices(str(given), expected)
+            return f"{quote(given)} isn't one of them", choices(str(given), expected)
         case "string_type" if source:
-            return _not_text(detail["input"], source)
+            return _not_text(detail["input"], source, quote)
         case "value_error":
             return str(context["error"]), ""
         case "string_pattern_mismatch":
-            return f"{shown(given)} isn't allowed", meaning_of_pattern(str(context["pattern"]))
+            return f"{quote(given)} isn't allowed", meaning_of_pattern(str(context["pattern"]))
         case str(kind) if kind in _WORDED:
             what, hint = _WORDED[kind]
-            return what.format(given=shown(given), **context), hint.format(**context)
+            return what.format(given=quote(given), **context), hint.format(**context)
     message = detail["msg"]
-    return f"{message[:1].lower()}{message[1:]}, not {shown(given)}", ""
+    return f"{message[:1].lower()}{message[1:]}, not {quote(given)}", ""
 
 
-def in_quotes(detail: ErrorDetails, source: str, within: Location = ()) -> tuple[str, str]:
-    """(how YAML reads a text, the hint to put it in quotes). source, within: as in `explain`."""
-    what, hint = _not_text(detail["input"], source)
+def in_quotes(
+    detail: ErrorDetails, source: str, within: Location = (), quote: Quote | None = None
+) -> tuple[str, str]:
+    """(how YAML reads a text, the hint to put it in quotes). Arguments: as in `explain`."""
+    what, hint = _not_text(detail["input"], source, quote or shown)
     return f"field '{_dotted((*within, *location_of(detail)))}': {what}", hint
 
 
-def _not_text(value: object, source: str) -> tuple[str, str]:
+def _not_text(value: object, source: str, quote: Quote) -> tuple[str, str]:
+    if quote(source) != shown(source):  # then its reading isn't shown either
+        return f"{quote(source)} isn't text: YAML reads it otherwise", "put it in quotes"
     hint = f'put it in quotes: "{source}"' if len(source) <= _SHOWN else "put it in quotes"
-    return f"{shown(source)} isn't text: YAML reads it as {_reading(value)}", hint
+    return f"{quote(source)} isn't text: YAML reads it as {_reading(value)}", hint
 
 
 def _reading(value: object) -> str:

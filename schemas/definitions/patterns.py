@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["ADDRESS_PATTERN", "FOLDER_PATTERN", "meaning_of_pattern", "worded"]
+__all__ = [
+    "ADDRESS_PATTERN",
+    "FOLDER_PATTERN",
+    "HOST_PATTERN",
+    "USER_PATTERN",
+    "meaning_of_pattern",
+    "worded",
+]
 
 _MEANINGS: Final[dict[str, str]] = {}
 
@@ -27,3 +34,9 @@ FOLDER_PATTERN: Final = worded(
 """Names that are also used as the name of a folder."""
 ADDRESS_PATTERN: Final = worded(r"^[^@\s,;<>]+@[^@\s,;<>]+$", "write it as somebody@shop.example")
 """One e-mail address."""
+HOST_PATTERN: Final = worded(
+    r"^([\w.-]+|\[?[0-9A-Fa-f:.%]+\]?)$", "write a name or an address only, without a login"
+)
+USER_PATTERN: Final = worded(
+    r"^[^\s:]+$", "write the name only: a password has a setting of its own"
+)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from schemas.errors import DefinitionError, Fault
+from schemas.settings.withheld import file_named
 
 __all__ = ["HasPassword", "password_of", "tls_context"]
 
@@ -65,7 +66,8 @@ def tls_context(
         # Without a password function, OpenSSL asks for a passphrase on the terminal.
         context.load_cert_chain(certificate_file, key_file, password=lambda: "")
     except ssl.SSLError as error:
-        what = f"{' and '.join(str(file) for file in dict.fromkeys(own.values()))} can't be used"
+        files = " and ".join(map(file_named, dict.fromkeys(own.values())))
+        what = f"{files} can't be used"
         hint = "they must be PEM, the key without a passphrase, and belong together"
         raise DefinitionError([Fault(f"{section}.certificate_file", what, hint)]) from error
     return context
@@ -73,6 +75,7 @@ def tls_context(
 
 def _unusable(name: str, file: Path | None, error: Exception) -> DefinitionError:
     if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
-        return DefinitionError([Fault(name, f"{file} can't be read: {error.strerror or error}")])
+        reason = error.strerror or type(error).__name__
+        return DefinitionError([Fault(name, f"{file_named(file)} can't be read: {reason}")])
     wanted = "text in UTF-8" if isinstance(error, UnicodeDecodeError) else "a certificate in PEM"
-    return DefinitionError([Fault(name, f"{file} isn't {wanted}")])
+    return DefinitionError([Fault(name, f"{file_named(file)} isn't {wanted}")])

@@ -22,6 +22,12 @@ _PREFIX = worded(
     r"^[A-Za-z0-9._-]{1,40}$", "it has up to 40 letters, digits, dots, dashes and underscores"
 )
 
+_SERVERS = worded(
+    r"^(\s*([^\s@/,:\[\]]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}\s*(,|$))+\s*$",
+    "write it as kafka-1:9092,kafka-2:9092, without a login",
+)
+"""Names or addresses with ports."""
+
 Positive = Annotated[int, Field(gt=0)]
 
 
@@ -87,7 +93,7 @@ class KafkaSecurity(Section):
 class KafkaSettings(Section):
     """The address of Kafka, and the configuration of our topics."""
 
-    bootstrap_servers: str = "localhost:9092"
+    bootstrap_servers: Annotated[str, StringConstraints(pattern=_SERVERS)] = "localhost:9092"
     security: KafkaSecurity = KafkaSecurity()
     topic_prefix: Annotated[str, StringConstraints(pattern=_PREFIX)] = DEFAULT_PREFIX
     replication_factor: Positive = 3
@@ -103,4 +109,5 @@ class KafkaSettings(Section):
     @property
     def servers(self) -> list[str]:
         """The bootstrap servers, each host:port."""
-        return [server.strip() for server in self.bootstrap_servers.split(",")]
+        given = self.bootstrap_servers.split(",")
+        return [server.strip() for server in given if server.strip()]

@@ -7,6 +7,8 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
+from schemas.settings.withheld import quoted
+
 __all__ = ["CHECKSUM_ENDING", "ReadyFile"]
 
 CHECKSUM_ENDING: Final = ".sha256"
@@ -20,16 +22,17 @@ _TAKEN: Final = (".manifest.json", CHECKSUM_ENDING, ".csv", ".gz", ".zip", ".par
 
 def _ready_file(given: str) -> str:
     """Check an ending, ignoring case, as some servers don't distinguish case."""
+    name = quoted(given)
     if not _ENDING.fullmatch(given):
         raise ValueError(
-            f"'{given}' isn't an ending: a dot, dash or underscore, then up to 30 letters, digits, "
+            f"{name} isn't an ending: a dot, dash or underscore, then up to 30 letters, digits, "
             "dots, dashes and underscores, a letter or digit last, as .ready"
         )
     taken = next((ending for ending in _TAKEN if given.lower().endswith(ending)), None)
     if taken is not None:
-        raise ValueError(f"'{given}' ends as other files do ({taken}); choose another, as .ready")
+        raise ValueError(f"{name} ends as other files do ({taken}); choose another, as .ready")
     if _REVISION.fullmatch(given.lower()):
-        raise ValueError(f"'{given}' ends as revisions do (-r1); choose another, as .ready")
+        raise ValueError(f"{name} ends as revisions do (-r1); choose another, as .ready")
     return given
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, SecretStr, StringConstraints, model_validator
 
-from schemas.definitions.patterns import worded
+from schemas.definitions.patterns import USER_PATTERN, worded
 from schemas.settings.reports import Section, secret_of
 
 __all__ = ["RegistrySettings"]
@@ -18,11 +19,17 @@ _URL = worded(r"^https?://", "it begins with http:// or https://")
 
 
 def _without_login(url: str) -> str:
-    if "@" in urlsplit(url).netloc:
+    if "@" in url:
         raise ValueError(
             "has a login in it; set registry.username, and DELTADROP_REGISTRY__PASSWORD or"
             " registry.password_file"
         )
+    try:
+        is_right = bool(urlsplit(url).hostname) and urlsplit(url).port != 0
+    except ValueError:
+        is_right = False
+    if not is_right or re.search(r"[\s?#]", url):
+        raise ValueError("isn't of the form https://host:port/path")
     return url
 
 
@@ -36,7 +43,7 @@ class RegistrySettings(Section):
     url: Annotated[str, StringConstraints(pattern=_URL), AfterValidator(_without_login)] = (
         "http://localhost:8081"
     )
-    username: str | None = None
+    username: Annotated[str, StringConstraints(pattern=USER_PATTERN)] | None = None
     password: SecretStr | None = None
     password_file: Path | None = None
     ca_file: Path | None = None

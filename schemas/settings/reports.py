@@ -17,7 +17,8 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.definitions.patterns import ADDRESS_PATTERN
+from schemas.definitions.patterns import ADDRESS_PATTERN, HOST_PATTERN
+from schemas.settings.withheld import file_named
 
 __all__ = ["MailSettings", "Section", "WebhookSettings", "secret_of"]
 
@@ -46,7 +47,7 @@ class MailSettings(Section):
     DELTADROP_MAIL__PASSWORD or a file of its own.
     """
 
-    host: str | None = None
+    host: Annotated[str, StringConstraints(pattern=HOST_PATTERN)] | None = None
     port: Annotated[int, Field(gt=0, lt=65536)] = 587
     security: Literal["starttls", "tls", "none"] = "starttls"
     sender: Annotated[str, StringConstraints(pattern=ADDRESS_PATTERN)] = "deltadrop@localhost"
@@ -107,7 +108,7 @@ class WebhookSettings(Section):
         """Return the URL, read from its file if it is in one; raises OSError, ValueError."""
         url = secret_of(self.url, self.url_file) or ""
         if not _URL.fullmatch(url):
-            raise ValueError(f"what {self.url_file} holds isn't of the form https://host/path")
+            raise ValueError("what webhook.url_file names isn't of the form https://host/path")
         return url
 
     def shown(self) -> str:
@@ -116,7 +117,9 @@ class WebhookSettings(Section):
             parts = urlsplit(self.address())
             port = f":{parts.port}" if parts.port else ""
         except (OSError, ValueError):
-            return f"webhook.url_file {self.url_file}" if self.url_file else "webhook.url"
+            if self.url_file is None:
+                return "webhook.url"
+            return f"webhook.url_file {file_named(self.url_file)}"
         return f"{parts.scheme}://{parts.hostname}{port}"
 
     def key(self) -> bytes:

@@ -44,6 +44,7 @@ from schemas.settings.observe import ObserveSettings
 from schemas.settings.receivers import ReadyFile
 from schemas.settings.registry import RegistrySettings
 from schemas.settings.reports import MailSettings, Section, WebhookSettings
+from schemas.settings.withheld import quote_of_settings, quoted
 
 __all__ = [
     "CloseSettings",
@@ -228,7 +229,7 @@ def load_settings(path: Path | None = None) -> Settings:
     _refuse_unknown_variables(faults)
     document = Document(file, {}, {})
     if named is not None or os.path.lexists(file):  # a broken link isn't a missing file
-        document = read_document(file, faults) or document
+        document = read_document(file, faults, quoted) or document
         _refuse_secrets(document, faults)
     faults.raise_if_any()
     settings = _validated(document, faults)
@@ -246,7 +247,7 @@ def _validated(document: Document, faults: Faults) -> Settings | None:
             location = location_of(detail)
             variable = _variable_of(location)
             source = None if variable else document.sources.get(location)
-            what, hint = explain(detail, Settings, source)
+            what, hint = explain(detail, Settings, source, quote=quote_of_settings(detail))
             faults.add(variable or document.where(location), what, hint)
     except SettingsError as error:
         faults.add("environment", str(error), f"write {_ENVIRONMENT}<SECTION>__<FIELD>=value")

@@ -12,6 +12,7 @@ from typing import Final
 
 from schemas.definitions.definitions import Document, Faults, build, choices
 from schemas.settings.settings import Settings
+from schemas.settings.withheld import quote_of_settings, quoted
 from sinks.locations.base import Location, Terms
 from sinks.locations.ftps import FtpsSettings
 from sinks.locations.s3 import S3Settings
@@ -84,10 +85,10 @@ def _read(name: str, own: Document, faults: Faults) -> LocationSettings | None:
         faults.add(own.where(), f"location '{name}': kind is missing", choices("", KINDS))
         return None
     if not isinstance(kind, str) or kind not in KINDS:
-        what = f"location '{name}': '{kind}' isn't a kind of location"
+        what = f"location '{name}': {quoted(kind)} isn't a kind of location"
         faults.add(own.where(("kind",)), what, choices(str(kind), KINDS))
         return None
-    model = build(own, KINDS[kind], faults, within=("locations", name))
+    model = build(own, KINDS[kind], faults, within=("locations", name), quote_of=quote_of_settings)
     return None if model is None else _anchored(model, own.path.parent)
 
 

@@ -7,6 +7,7 @@ which is read when it is needed.
 from __future__ import annotations
 
 import os
+import ssl
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Annotated, Final
@@ -14,11 +15,20 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from schemas.definitions.definitions import AtError
-from schemas.definitions.patterns import worded
+from schemas.definitions.patterns import HOST_PATTERN, USER_PATTERN, worded
 from schemas.settings.receivers import ReadyFile
+from schemas.settings.withheld import file_named, variable_named
 from sinks.locations.base import DeliveryError, DeliveryStep, Location, ReadBack, Terms
 
-__all__ = ["UNSEEN", "LocationSettings", "RemoteSettings", "ServerFolder", "Text", "secret"]
+__all__ = [
+    "UNSEEN",
+    "LocationSettings",
+    "RemoteSettings",
+    "ServerFolder",
+    "Text",
+    "authorities",
+    "secret",
+]
 
 UNSEEN: Final = (
     "the login must be able to look at its files; where it never may (SFTP): write_only: true"
@@ -70,8 +80,8 @@ class LocationSettings(BaseModel, ABC):
 class RemoteSettings(LocationSettings):
     """Settings of a server with folders and a login."""
 
-    host: Text
-    username: Text
+    host: Annotated[str, StringConstraints(pattern=HOST_PATTERN, strict=True)]
+    username: Annotated[str, StringConstraints(pattern=USER_PATTERN, strict=True)]
     password_env: Text | None = None
     password_file: Path | None = None
     folder: ServerFolder = ""
@@ -98,19 +108,39 @@ def secret(what: str, variable: str | None, file: Path | None, location: str) ->
     if variable is not None:
         found = os.environ.get(variable)
         if not found:
-            raise _missing(location, f"the environment variable {variable} ({what}) isn't set")
+            raise _missing(location, f"{variable_named(variable)} ({what}) isn't set")
         return found
     if file is None:
         return None
     try:
         text = file.read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise _missing(location, f"{file} ({what}) can't be read: {error.strerror}") from error
+        reason = f"can't be read: {error.strerror}"
+        raise _missing(location, f"{file_named(file)} ({what}) {reason}") from error
     except UnicodeDecodeError as error:
-        raise _missing(location, f"{file} ({what}) isn't text in UTF-8") from error
+        raise _missing(location, f"{file_named(file)} ({what}) isn't text in UTF-8") from error
     if not text:
-        raise _missing(location, f"{file} ({what}) is empty")
+        raise _missing(location, f"{file_named(file)} ({what}) is empty")
     return text
+
+
+def authorities(file: Path | None, location: str) -> str | None:
+    """Return the path of a location's `ca_file`; None without one.
+
+    Raises DeliveryError if it can't be used; the libraries' own errors repeat the path.
+    """
+    if file is None:
+        return None
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError as error:
+        is_there = isinstance(error, ssl.SSLError)
+        reason = "isn't a certificate in PEM" if is_there else f"can't be read: {error.strerror}"
+        what = f"{file_named(file)} (ca_file) {reason}"
+        raise DeliveryError(
+            what, where=f"location '{location}'", step=DeliveryStep.TRUST
+        ) from error
+    return str(file)
 
 
 def _missing(location: str, what: str) -> DeliveryError:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from schemas.errors import ReportError
+from schemas.settings.withheld import file_named
 from sinks.reports.report import Report
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "ReportChannel",
     "UnreachableError",
     "cause_of",
+    "reason_of",
     "run_apart",
     "time_limit",
     "trusting",
@@ -78,8 +80,8 @@ def trusting(ca_file: Path | None, setting: str) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:  # also ssl.SSLError, if it isn't a PEM file
         raise UnreachableError(
-            f"can't be read: {error.strerror or error}",
-            where=str(ca_file),
+            f"can't be read: {error.strerror or type(error).__name__}",
+            where=file_named(ca_file),
             hint=f"check `{setting}`",
         ) from error
 
@@ -108,6 +110,13 @@ def run_apart(sending: Coroutine[Any, Any, None]) -> None:
     """
     with ThreadPoolExecutor(1, thread_name_prefix="report") as pool:
         pool.submit(copy_context().run, asyncio.run, sending).result()
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what an error says; of a file that a setting names, without what may be a secret."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{file_named(Path(error.filename))} can't be read: {error.strerror}"
+    return str(error) or type(error).__name__
 
 
 def cause_of(error: BaseException) -> BaseException:

@@ -35,6 +35,7 @@ from sinks.reports.channel import (
     RefusedError,
     UnreachableError,
     cause_of,
+    reason_of,
     time_limit,
     trusting,
 )
@@ -191,4 +192,4 @@ def _hint(error: BaseException) -> str:
 def _answer_of(error: BaseException) -> str:
     if isinstance(error, SMTPResponseException):
         return f"{error.code} {error.message}"
-    return str(error) or type(error).__name__
+    return reason_of(error)

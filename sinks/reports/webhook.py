@@ -14,7 +14,14 @@ from typing import Final
 
 from schemas.errors import ReportError
 from schemas.settings.reports import WebhookSettings
-from sinks.reports.channel import UnreachableError, cause_of, run_apart, time_limit, trusting
+from sinks.reports.channel import (
+    UnreachableError,
+    cause_of,
+    reason_of,
+    run_apart,
+    time_limit,
+    trusting,
+)
 from sinks.reports.report import Report
 
 __all__ = ["SIGNATURE", "Webhook", "body_of", "signature"]
@@ -67,9 +74,9 @@ class Webhook:
         except (OSError, ValueError, ImportError, httpx.HTTPError, httpx.InvalidURL) as error:
             # InvalidURL's text has the whole URL, which may be a secret.
             is_wrong = isinstance(error, httpx.InvalidURL)
-            why = type(error).__name__ if is_wrong else str(cause_of(error))
+            why = type(error).__name__ if is_wrong else reason_of(cause_of(error))
             raise UnreachableError(
-                f"the webhook can't be reached: {why or type(error).__name__}",
+                f"the webhook can't be reached: {why}",
                 where=own.shown(),
                 hint="check `webhook.url`, its certificate and its secret",
             ) from error

@@ -20,7 +20,7 @@ from schemas.definitions.definitions import AtError
 from sinks.locations.ftps.session import FtpsSession
 from sinks.locations.limits import Limit
 from sinks.locations.remote import RemoteLocation
-from sinks.locations.settings import RemoteSettings, secret
+from sinks.locations.settings import RemoteSettings, authorities, secret
 
 __all__ = ["Ftps", "FtpsSettings"]
 
@@ -82,7 +82,8 @@ class Ftps(RemoteLocation):
 
         settings = self.settings
         password = secret("the password", settings.password_env, settings.password_file, self.name)
-        authorities = settings.ca_file or ssl.get_default_verify_paths().cafile
+        trusted = authorities(settings.ca_file, self.name)
+        trusted = trusted or ssl.get_default_verify_paths().cafile
         options: dict[int, object] = {
             pycurl.USERNAME: settings.username,
             pycurl.PASSWORD: password,
@@ -97,6 +98,6 @@ class Ftps(RemoteLocation):
             pycurl.LOW_SPEED_LIMIT: 1,
             pycurl.LOW_SPEED_TIME: max(1, round(settings.timeout_seconds)),
         }
-        if authorities is not None:
-            options[pycurl.CAINFO] = str(authorities)
+        if trusted is not None:
+            options[pycurl.CAINFO] = trusted
         return options

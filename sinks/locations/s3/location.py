@@ -35,7 +35,7 @@ from sinks.locations.local import content_of
 from sinks.locations.s3.errors import S3Errors
 from sinks.locations.s3.parts import LEAST_PART, Sent, UploadInParts, code_of
 from sinks.locations.s3.stored import StoredObject
-from sinks.locations.settings import LocationSettings, ServerFolder, Text, secret
+from sinks.locations.settings import LocationSettings, ServerFolder, Text, authorities, secret
 
 __all__ = ["S3", "S3Settings"]
 
@@ -53,8 +53,10 @@ _BUCKET: Final = worded(
     r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
     "it has 3 to 63 small letters, digits, dots and dashes, a letter or digit first and last",
 )
+_REGION: Final = worded(r"^[\w-]+$", "it has letters, digits, dashes and underscores")
 _ENDPOINT: Final = worded(
-    r"^https?://[^\s@]+$", "write it as https://s3.example.com, without a login"
+    r"^https?://([^\s@/?#:\[\]]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?(/[^\s@?#]*)?$",
+    "write it as https://s3.example.com, without a login",
 )
 
 
@@ -66,7 +68,7 @@ class S3Settings(LocationSettings):
     kind: Literal["s3"]
     bucket: Annotated[str, StringConstraints(pattern=_BUCKET)]
     endpoint: Annotated[str, StringConstraints(pattern=_ENDPOINT)] | None = None
-    region: Text = "us-east-1"
+    region: Annotated[str, StringConstraints(pattern=_REGION, strict=True)] = "us-east-1"
     folder: ServerFolder = ""
     access_key_env: Text | None = None
     access_key_file: Path | None = None
@@ -218,7 +220,7 @@ class S3:
             aws_secret_access_key=secret(
                 "the secret key", settings.secret_key_env, settings.secret_key_file, self.name
             ),
-            verify=str(settings.ca_file) if settings.ca_file else None,
+            verify=authorities(settings.ca_file, self.name),
             config=Config(
                 retries={"total_max_attempts": 1},
                 s3={"addressing_style": "path" if settings.endpoint else "auto"},

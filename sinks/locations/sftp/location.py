@@ -21,6 +21,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from schemas.definitions.definitions import AtError
 from schemas.definitions.patterns import worded
+from schemas.settings.withheld import file_named
 from sinks.locations.base import DeliveryError, DeliveryStep, PassingError
 from sinks.locations.limits import ended_after
 from sinks.locations.remote import RemoteLocation
@@ -158,13 +159,14 @@ class Sftp(RemoteLocation):
         try:
             hosts = paramiko.HostKeys(str(settings.known_hosts))
         except (OSError, paramiko.SSHException) as error:
-            what = f"{settings.known_hosts} (known_hosts) can't be read: {error}"
+            reason = error.strerror if isinstance(error, OSError) else "it isn't in its format"
+            what = f"{file_named(settings.known_hosts)} (known_hosts) can't be read: {reason}"
             raise DeliveryError(what, where=self.server, step=DeliveryStep.TRUST) from error
         name = settings.host if settings.port == 22 else f"[{settings.host}]:{settings.port}"
         found = hosts.lookup(name)
         if not found:
             raise DeliveryError(
-                f"{settings.known_hosts} (known_hosts) has no key of {name}",
+                f"{file_named(settings.known_hosts)} (known_hosts) has no key of {name}",
                 where=self.server,
                 hint="ask its owner for the key, and add it",
                 step=DeliveryStep.TRUST,
@@ -223,7 +225,8 @@ class Sftp(RemoteLocation):
         try:
             return paramiko.PKey.from_path(file, phrase)
         except (OSError, ValueError, TypeError, paramiko.SSHException) as error:
-            what = f"{file} (the key) can't be read: {error}"
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            what = f"{file_named(file)} (the key) can't be read: {reason}"
             hint = "a private key in OpenSSH's or PEM form; its password by key_password_env"
             raise DeliveryError(
                 what, where=self.server, hint=hint, step=DeliveryStep.LOGIN

@@ -208,12 +208,6 @@ def of_a_files_name(tmp_path: Path) -> None:
     load_catalog(tmp_path / "tables")
 
 
-def of_settings(tmp_path: Path) -> None:
-    path = tmp_path / "deltadrop.yaml"
-    path.write_text(f"kafka: {{partitions: {json.dumps(HOSTILE)}}}\n")
-    load_settings(path)
-
-
 OUTSIDE = {
     "mail": of_mail,
     "webhook": of_webhook,
@@ -224,7 +218,6 @@ OUTSIDE = {
     "Kafka": of_kafka,
     "YAML": of_yaml,
     "a file's name": of_a_files_name,
-    "settings": of_settings,
 }
 
 

@@ -185,7 +185,7 @@ def test_files_of_kafka_and_the_registry_are_relative_to_the_settings_file(tmp_p
         ("kafka: {partitions: many}", "field 'kafka.partitions': 'many' isn't a whole number"),
         (
             "registry: {url: kafka-1}",
-            "field 'registry.url': 'kafka-1' isn't allowed; it begins with http:// or https://",
+            "field 'registry.url': what is given isn't allowed; it begins with http:// or https://",
         ),
         ("close: {memory_limit: 1 gigs}", "field 'close.memory_limit': '1 gigs' isn't allowed"),
     ],
