@@ -1,14 +1,19 @@
-"""Reports posted as JSON to a URL, signed with HMAC-SHA256 (RFC 2104) over the body.
+"""Reports posted as JSON to a URL, signed with HMAC-SHA256 (RFC 2104).
 
-`X-Deltadrop-Signature: sha256=<hex>` is the signature. `X-Deltadrop-Report` is the report's id; a
-report that is posted twice has the same id. Without an answer of 2xx, it is posted again later.
-Redirects are not followed.
+`Deltadrop-Signature: t=<seconds>,v1=<hex>` signs the moment of the sending, the report's id and the
+body, as `<seconds>.<id>.<body>`. So nobody can send a report again later, or under another id. The
+form is Stripe's, the content that of Standard Webhooks. `X-Deltadrop-Report` is the id; a report
+that is posted twice has the same id, and another `t`. Without an answer of 2xx, it is posted again
+later. Redirects are not followed.
+
+`X-Deltadrop-Signature: sha256=<hex>`, over the body alone, is sent for one more release.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,8 +31,9 @@ from sinks.reports.report import Report
 
 __all__ = ["SIGNATURE", "Webhook", "body_of", "signature"]
 
-SIGNATURE: Final = "X-Deltadrop-Signature"
+SIGNATURE: Final = "Deltadrop-Signature"
 _ID: Final = "X-Deltadrop-Report"
+_OLD_SIGNATURE: Final = "X-Deltadrop-Signature"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,7 @@ class Webhook:
             headers = {
                 "Content-Type": "application/json",
                 _ID: report.id,
-                SIGNATURE: signature(body, own.key()),
+                **_signatures(report.id, body, own.key()),
             }
             async with (
                 httpx.AsyncClient(verify=context, timeout=own.timeout_seconds) as client,
@@ -93,6 +99,17 @@ def body_of(report: Report) -> bytes:
     return report.model_dump_json(exclude={"recipients"}).encode()
 
 
-def signature(body: bytes, key: bytes) -> str:
-    """Return a body's signature as the header's value."""
-    return f"sha256={hmac.new(key, body, hashlib.sha256).hexdigest()}"
+def signature(seconds: int, report_id: str, body: bytes, key: bytes) -> str:
+    """Return a sending's signature as the header's value; seconds: of Unix time."""
+    return f"t={seconds},v1={_code(f'{seconds}.{report_id}.'.encode() + body, key)}"
+
+
+def _signatures(report_id: str, body: bytes, key: bytes) -> dict[str, str]:
+    return {
+        SIGNATURE: signature(int(time.time()), report_id, body, key),
+        _OLD_SIGNATURE: f"sha256={_code(body, key)}",
+    }
+
+
+def _code(content: bytes, key: bytes) -> str:
+    return hmac.new(key, content, hashlib.sha256).hexdigest()

@@ -8,6 +8,7 @@ import hmac
 import inspect
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -26,6 +27,7 @@ from schemas.settings.reports import MailSettings, WebhookSettings
 from schemas.settings.settings import load_settings
 from sinks.reports import Mail, Reporter, ReportKind, Webhook, channels_of
 from sinks.reports.channel import PartlySentError, UnreachableError, run_apart
+from sinks.reports.webhook import signature
 from tests.shop.mail_server import GREYLISTED, PASSWORD, REFUSED, USER, Mailbox, mail_server
 from tests.shop.told import report
 
@@ -242,12 +244,15 @@ def webhook(posts: Posts) -> Webhook:
     return Webhook(WebhookSettings(url=url, secret=secret, timeout_seconds=10))
 
 
-def test_a_report_is_posted_as_json_and_signed_over_its_body(posts: Posts) -> None:
+def test_a_report_is_posted_as_json_and_signed_over_time_id_and_body(posts: Posts) -> None:
     webhook(posts).send(report())
 
     ((headers, body),) = posts.requests
     expected = hmac.new(b"key", body, hashlib.sha256).hexdigest()
     assert headers["X-Deltadrop-Signature"] == f"sha256={expected}"
+    seconds = int(headers["Deltadrop-Signature"].removeprefix("t=").partition(",")[0])
+    assert headers["Deltadrop-Signature"] == signature(seconds, report().id, body, b"key")
+    assert abs(time.time() - seconds) < 60
     assert headers["X-Deltadrop-Report"] == report().id
     told = json.loads(body)
     assert told["file"] == "openings_20260329.csv"
