@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from schemas.definitions.patterns import worded
-from schemas.settings.reports import Section, secret_of
+from schemas.settings.reports import Secret, Section, secret_of
 from schemas.topics import DEFAULT_PREFIX
 
 __all__ = ["KafkaSecurity", "KafkaSettings"]
@@ -41,7 +41,7 @@ class KafkaSecurity(Section):
     protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     username: str | None = None
-    password: SecretStr | None = None
+    password: Secret | None = None
     password_file: Path | None = None
     ca_file: Path | None = None
     certificate_file: Path | None = None

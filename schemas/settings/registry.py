@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, SecretStr, StringConstraints, model_validator
+from pydantic import AfterValidator, StringConstraints, model_validator
 
 from schemas.definitions.patterns import USER_PATTERN, worded
-from schemas.settings.reports import Section, secret_of
+from schemas.settings.reports import Secret, Section, secret_of
 
 __all__ = ["RegistrySettings"]
 
@@ -44,7 +44,7 @@ class RegistrySettings(Section):
         "http://localhost:8081"
     )
     username: Annotated[str, StringConstraints(pattern=USER_PATTERN)] | None = None
-    password: SecretStr | None = None
+    password: Secret | None = None
     password_file: Path | None = None
     ca_file: Path | None = None
 

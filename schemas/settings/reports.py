@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -18,9 +19,10 @@ from pydantic import (
 )
 
 from schemas.definitions.patterns import ADDRESS_PATTERN, HOST_PATTERN
+from schemas.settings.secret_files import secret_in
 from schemas.settings.withheld import file_named
 
-__all__ = ["MailSettings", "Section", "WebhookSettings", "secret_of"]
+__all__ = ["MailSettings", "Secret", "Section", "WebhookSettings", "secret_of"]
 
 _TOTAL_SECONDS: Final = 45.0
 """Seconds for one sending, whatever the server sends meanwhile: less than the reports' lease."""
@@ -33,10 +35,20 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _not_blank(given: SecretStr) -> SecretStr:
+    if not given.get_secret_value().strip():
+        raise ValueError("is empty")
+    return given
+
+
+Secret: TypeAlias = Annotated[SecretStr, AfterValidator(_not_blank)]
+"""A secret that a variable gives; it isn't empty, and not only white space."""
+
+
 def secret_of(given: SecretStr | None, file: Path | None) -> str | None:
-    """Return a secret, read from its file if it is in one; raises OSError."""
+    """Return a secret, read from its file if it is in one; raises OSError, UnicodeDecodeError."""
     if file is not None:
-        return file.read_text(encoding="utf-8").strip()
+        return secret_in(file)
     return given.get_secret_value() if given else None
 
 
@@ -51,12 +63,22 @@ class MailSettings(Section):
     port: Annotated[int, Field(gt=0, lt=65536)] = 587
     security: Literal["starttls", "tls", "none"] = "starttls"
     sender: Annotated[str, StringConstraints(pattern=ADDRESS_PATTERN)] = "deltadrop@localhost"
-    username: str | None = None
-    password: SecretStr | None = None
+    username: Annotated[str, StringConstraints(min_length=1)] | None = None
+    password: Secret | None = None
     password_file: Path | None = None
     ca_file: Path | None = None
     timeout_seconds: Annotated[float, Field(gt=0)] = 20
     total_seconds: Annotated[float, Field(gt=0)] = _TOTAL_SECONDS
+
+    @model_validator(mode="after")
+    def _a_login_has_a_name_and_a_password(self) -> Self:
+        has_password = self.password is not None or self.password_file is not None
+        if has_password != (self.username is not None):
+            raise ValueError(
+                "a login needs both, username and a password: DELTADROP_MAIL__PASSWORD, or"
+                " password_file"
+            )
+        return self
 
     @model_validator(mode="after")
     def _a_password_is_never_sent_in_the_clear(self) -> Self:
@@ -78,7 +100,7 @@ class WebhookSettings(Section):
 
     url: SecretStr | None = None
     url_file: Path | None = None
-    secret: SecretStr | None = None
+    secret: Secret | None = None
     secret_file: Path | None = None
     ca_file: Path | None = None
     timeout_seconds: Annotated[float, Field(gt=0)] = 20
@@ -123,5 +145,10 @@ class WebhookSettings(Section):
         return f"{parts.scheme}://{parts.hostname}{port}"
 
     def key(self) -> bytes:
-        """Return the secret that bodies are signed with."""
-        return (secret_of(self.secret, self.secret_file) or "").encode()
+        """Return the secret that reports are signed with; raises OSError, ValueError if there is
+        none.
+        """
+        secret = secret_of(self.secret, self.secret_file)
+        if not secret:
+            raise ValueError("the secret in webhook.secret_file is empty")
+        return secret.encode()

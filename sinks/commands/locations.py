@@ -27,8 +27,11 @@ def check_location(
     check, error = try_location(settings, name, (lambda _: None) if as_json else _show)
     if as_json:
         say_json(check.to_json())
-    elif check.failed is not None:
-        say(f"{check.failed.step:8} failed: {check.failed.error}")
+    else:
+        if check.failed is not None:
+            say(f"{check.failed.step:8} failed: {check.failed.error}")
+        for warning in check.warnings:
+            say(f"warning: {warning}", err=True)
     if error is not None:
         raise typer.Exit(error.exit_code) from error
 

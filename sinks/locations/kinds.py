@@ -36,6 +36,8 @@ class Destination:
 
     location: Location
     terms: Terms
+    settings: LocationSettings | None = None
+    """Its own settings; the transferbox has none among the locations."""
 
 
 Locations = Mapping[str, Destination]
@@ -65,7 +67,7 @@ def load_locations(settings: Settings) -> Locations:
         settings_read = _read(name, _within(settings.source, name, given), faults)
         if settings_read is not None:
             place = settings_read.location(name, settings.root / "locks")
-            found[name] = Destination(place, settings_read.terms)
+            found[name] = Destination(place, settings_read.terms, settings_read)
     faults.raise_if_any()
     return found
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from schemas.definitions.definitions import AtError
 from schemas.definitions.patterns import HOST_PATTERN, USER_PATTERN, worded
 from schemas.settings.receivers import ReadyFile
+from schemas.settings.secret_files import secret_in
 from schemas.settings.withheld import file_named, variable_named
 from sinks.locations.base import DeliveryError, DeliveryStep, Location, ReadBack, Terms
 
@@ -106,14 +107,14 @@ def secret(what: str, variable: str | None, file: Path | None, location: str) ->
     read. The error never contains the secret.
     """
     if variable is not None:
-        found = os.environ.get(variable)
-        if not found:
+        found = os.environ.get(variable, "")
+        if not found.strip():
             raise _missing(location, f"{variable_named(variable)} ({what}) isn't set")
         return found
     if file is None:
         return None
     try:
-        text = file.read_text(encoding="utf-8").strip()
+        text = secret_in(file)
     except OSError as error:
         reason = f"can't be read: {error.strerror}"
         raise _missing(location, f"{file_named(file)} ({what}) {reason}") from error

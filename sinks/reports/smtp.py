@@ -28,7 +28,8 @@ from aiosmtplib import (
     SMTPResponseException,
 )
 
-from schemas.errors import ReportError
+from schemas.errors import DefinitionError, ReportError
+from schemas.settings.credentials import password_of
 from schemas.settings.reports import MailSettings
 from sinks.reports.channel import (
     PartlySentError,
@@ -55,6 +56,7 @@ _FOR_GOOD: Final = 500
 _QUIT_SECONDS: Final = 2
 """Seconds to wait for a server's answer to QUIT."""
 
+_PASSWORD: Final = "check `mail.password_file`"
 _REFUSED: Final = "check `mail.sender` and the export's recipients"
 
 
@@ -108,7 +110,9 @@ class MailSession:
             name = await asyncio.to_thread(lambda: smtplib.SMTP().local_hostname)
             await server.connect(local_hostname=name)
             if own.username is not None:
-                await server.login(own.username, own.secret() or "")
+                await server.login(own.username, password_of(own, "mail"))
+        except DefinitionError as error:
+            raise UnreachableError(error.what, where=error.where, hint=_PASSWORD) from error
         except (OSError, SMTPException) as error:
             cause = cause_of(error)
             raise UnreachableError(

@@ -14,6 +14,7 @@ from sinks.exports.definition import ExportDefinition
 from sinks.exports.export import load_exports
 from sinks.exports.withheld import withheld_columns
 from sinks.locations import load_locations, terms_of
+from sinks.service.exposure import empty_secrets, exposures
 from sinks.service.recipients import recipients_without_mail
 from sinks.wording import counted
 from streams.definition import user_streams
@@ -75,17 +76,20 @@ def validate_definitions(settings: Settings) -> Valid:
     right.
     """
     faults = Faults()
-    terms = faults.collect(lambda: terms_of(load_locations(settings)))
+    locations = faults.collect(lambda: load_locations(settings))
     catalog = faults.collect(lambda: load_catalog(settings.tables))
-    if terms is None or catalog is None:
+    faults.found.extend(empty_secrets(settings, locations or {}))
+    if locations is None or catalog is None:
         read_models(settings.exports, {"export": ExportDefinition}, faults)
         raise DefinitionError(faults.found)
     topics = topics_of(catalog, settings.kafka.topic_prefix)
     streams = faults.collect(lambda: user_streams(settings.streams, topics))
-    exports = faults.collect(lambda: load_exports(settings.exports, catalog, terms))
+    exports = faults.collect(lambda: load_exports(settings.exports, catalog, terms_of(locations)))
     if streams is None or exports is None:
         raise DefinitionError(faults.found)
+    faults.raise_if_any()
     warnings = [str(recipients_without_mail(settings, exports) or ""), settings.warning_of_root]
+    warnings += [str(warning) for warning in exposures(settings, locations)]
     warnings += [str(warning) for export in exports for warning in withheld_columns(export)]
     return Valid(
         databases=tuple(sorted(catalog.databases)),

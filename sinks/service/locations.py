@@ -10,6 +10,7 @@ from schemas.errors import Fault, WrongInputError
 from schemas.json_result import JsonResult
 from schemas.settings.settings import Settings
 from sinks.locations import DeliveryError, load_locations
+from sinks.service.exposure import exposures_of_location
 
 __all__ = ["FailedStep", "LocationCheck", "check_location"]
 
@@ -34,6 +35,8 @@ class LocationCheck(JsonResult):
     """The steps that succeeded, in their order."""
     failed: FailedStep | None
     """The step that failed; null where all succeeded."""
+    warnings: tuple[str, ...] = ()
+    """What lets others read secrets or drops; it stops nothing."""
 
 
 def check_location(
@@ -48,6 +51,7 @@ def check_location(
     if name not in locations:
         fault = Fault("NAME", f"'{name}' isn't a location", choices(name, sorted(locations)))
         raise WrongInputError([fault])
+    warnings = tuple(map(str, exposures_of_location(name, locations[name])))
     passed: list[str] = []
     try:
         for step in locations[name].location.check():
@@ -55,5 +59,5 @@ def check_location(
             step_done(str(step))
     except DeliveryError as error:
         failed = FailedStep(str(error.step), str(error))
-        return LocationCheck(name, tuple(passed), failed), error
-    return LocationCheck(name, tuple(passed), None), None
+        return LocationCheck(name, tuple(passed), failed, warnings), error
+    return LocationCheck(name, tuple(passed), None, warnings), None

@@ -42,7 +42,6 @@ OPENERS = {
     "sinks/locations/s3/location.py": DELIVERY,
     "sinks/locations/s3/parts.py": DELIVERY,
     "sinks/locations/s3/stored.py": DELIVERY,
-    "sinks/locations/settings.py": DEFINITIONS,
     "sinks/locations/sftp/session.py": DELIVERY,
     "sinks/locations/transferbox/location.py": DELIVERY,
     "sinks/night/observing.py": "metrics for node_exporter, outside of the root",
