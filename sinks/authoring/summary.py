@@ -249,6 +249,9 @@ def _formats(export: Export) -> Iterator[Format]:
         headers = tuple(column.header for column in export.columns if column.column.type is kind)
         if headers:
             yield Format(values, text, headers)
+    escaped = tuple(each.header for each in export.columns if export.escapes(each.column))
+    if escaped:
+        yield Format("formulas", "escaped by an apostrophe", escaped)
 
 
 def _reminder(export: Export) -> str | None:

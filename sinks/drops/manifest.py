@@ -183,12 +183,17 @@ class Dialect(_Entry):
 
 
 class ColumnEntry(_Entry):
-    """A column: its header, its name in the product, its type, and the format of its values."""
+    """A column: its header, its name in the product, its type, and the format of its values.
+
+    formulas: present if texts that a spreadsheet would take for a formula have an apostrophe before
+    them.
+    """
 
     header: str
     name: str
     type: AttributeType
     format: str | None
+    formulas: Literal["escape"] | None = Field(default=None, exclude_if=lambda given: given is None)
 
 
 class Balance(_Entry):
@@ -336,4 +341,5 @@ def _column(headed: HeadedColumn, export: Export) -> ColumnEntry:
         name=column.name,
         type=column.type,
         format=written.get(column.type),
+        formulas="escape" if export.escapes(column) else None,
     )

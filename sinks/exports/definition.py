@@ -27,7 +27,13 @@ from schemas.definitions.patterns import ADDRESS_PATTERN, FOLDER_PATTERN
 from schemas.events import SOURCE_GROUPS, Source, SourceGroup
 from sinks.rendering import zones
 from sinks.rendering.compress import Compression
-from sinks.rendering.layout import MOMENT_FORMATS, BooleanFormat, DatePattern, Separator
+from sinks.rendering.layout import (
+    MOMENT_FORMATS,
+    BooleanFormat,
+    DatePattern,
+    Formulas,
+    Separator,
+)
 from sinks.rendering.names import NamePattern, PatternError
 
 __all__ = [
@@ -161,6 +167,11 @@ class FormatsDefinition(_Definition):
     moment: Annotated[Text, AfterValidator(_moment_format)] = "yyyy-MM-dd HH:mm:ss"
     values_separator: Annotated[str, StringConstraints(min_length=1, max_length=1, strict=True)] = (
         "|"
+    )
+    formulas: Formulas = Field(
+        default=Formulas.KEEP,
+        description="text attributes that a spreadsheet would compute",
+        exclude_if=lambda formulas: formulas is Formulas.KEEP,  # as in definitions stored before
     )
 
 

@@ -27,9 +27,16 @@ from sinks.exports.fitting import fit
 from sinks.exports.types import EXPORT_TYPES, ExportType, Increment, Line
 from sinks.locations import TRANSFERBOX, Terms
 from sinks.rendering import zones
-from sinks.rendering.layout import Layout, RenderedColumn, Separator, ValueFormats
+from sinks.rendering.layout import (
+    FORMULA_BEGINNINGS,
+    Formulas,
+    Layout,
+    RenderedColumn,
+    Separator,
+    ValueFormats,
+)
 from sinks.rendering.names import FileName
-from sinks.rules.columns import HeadedColumn, Subject
+from sinks.rules.columns import Column, HeadedColumn, Subject
 
 __all__ = ["LOCATIONS", "Export", "Identity", "load_exports"]
 
@@ -122,7 +129,10 @@ class Export:
         """The settings for rendering its rows."""
         formats, file = self.definition.formats, self.definition.file
         return Layout(
-            columns=[RenderedColumn(headed.column.name, headed.header) for headed in self.columns],
+            columns=[
+                RenderedColumn(headed.column.name, headed.header, self.escapes(headed.column))
+                for headed in self.columns
+            ],
             formats=ValueFormats(
                 formats.boolean,
                 formats.date,
@@ -133,6 +143,17 @@ class Export:
             separator=Separator[file.separator.upper()],
             compression=file.compression,
         )
+
+    def escapes(self, column: Column) -> bool:
+        """Whether formulas in a column's values are escaped: only in text attributes."""
+        is_escaped = self.definition.formats.formulas is Formulas.ESCAPE
+        return is_escaped and column.is_text_attribute
+
+    @property
+    def formula_headers(self) -> tuple[str, ...]:
+        """The headers that a spreadsheet would take for a formula; they are never escaped."""
+        headers = (headed.header for headed in self.columns)
+        return tuple(header for header in headers if header.startswith(FORMULA_BEGINNINGS))
 
     def file_name(self, close: datetime, revision: int = 0) -> FileName:
         """The name of the file of the window that ends at `close` (a moment with a zone)."""

@@ -13,10 +13,12 @@ from typing import Final
 from sinks.rendering.compress import BLOCK_BYTES, Compression
 
 __all__ = [
+    "FORMULA_BEGINNINGS",
     "ISO_WITH_OFFSET",
     "MOMENT_FORMATS",
     "BooleanFormat",
     "DatePattern",
+    "Formulas",
     "Layout",
     "Rendered",
     "RenderedColumn",
@@ -32,6 +34,17 @@ class BooleanFormat(StrEnum):
     DIGITS = "1/0"
     LETTERS = "Y/N"
     WORDS = "TRUE/FALSE"
+
+
+class Formulas(StrEnum):
+    """What becomes of text attributes that a spreadsheet would take for a formula."""
+
+    KEEP = "keep"
+    ESCAPE = "escape"
+
+
+FORMULA_BEGINNINGS: Final = ("=", "+", "-", "@", "\t", "\r")
+"""The characters that a formula begins with, for a spreadsheet."""
 
 
 class DatePattern(StrEnum):
@@ -83,10 +96,11 @@ class Separator(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RenderedColumn:
-    """A column of the file: its name in the data, and its header in the file."""
+    """A column: its name in the data, its header, and whether formulas in it are escaped."""
 
     name: str
     header: str
+    escapes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

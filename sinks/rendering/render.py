@@ -27,6 +27,7 @@ from sinks.rendering import compress
 from sinks.rendering.archive import archive
 from sinks.rendering.compress import BLOCK_BYTES, Compression
 from sinks.rendering.formats import Mask, format_values
+from sinks.rendering.formulas import escaped
 from sinks.rendering.layout import Layout, Rendered
 from sinks.wording import counted
 from streams.storage.slices import row_bytes
@@ -164,9 +165,8 @@ def format_lines(chunk: pa.RecordBatch, layout: Layout) -> Lines:
         formatted = format_values(chunk.column(column.name), layout.formats)
         holding_separator[column.name] += formatted.holding_separator
         out_of_range[column.name] += formatted.out_of_range
-        fields.append(
-            formatted.text if formatted.plain else _quoted(formatted.text, layout.separator)
-        )
+        text = escaped(formatted.text) if column.escapes else formatted.text
+        fields.append(text if formatted.plain else _quoted(text, layout.separator))
     fields[-1] = _joined([fields[-1], _NOTHING], "\n")
     counts = Counts(chunk.num_rows, holding_separator, out_of_range)
     return Lines(_text_of(_joined(fields, layout.separator)), counts)

@@ -86,6 +86,12 @@ class Column:
         """Whether this column is empty in an exported fact of a person who is gone (SPEC §3)."""
         return self.personal or self.origin is Origin.PROFILE
 
+    @property
+    def is_text_attribute(self) -> bool:
+        """Whether its values are those of an attribute of text, a business key included."""
+        is_attribute = self.path[0] in ("attributes", "businessKey")
+        return is_attribute and self.type in (AttributeType.STRING, AttributeType.STRINGS)
+
 
 @dataclass(frozen=True, slots=True)
 class HeadedColumn:

@@ -11,7 +11,7 @@ from schemas.settings.settings import Settings
 from schemas.tables import load_catalog
 from schemas.topics import topics_of
 from sinks.exports.definition import ExportDefinition
-from sinks.exports.export import load_exports
+from sinks.exports.export import Export, load_exports
 from sinks.exports.withheld import withheld_columns
 from sinks.locations import load_locations, terms_of
 from sinks.service.exposure import empty_secrets, exposures
@@ -91,6 +91,7 @@ def validate_definitions(settings: Settings) -> Valid:
     warnings = [str(recipients_without_mail(settings, exports) or ""), settings.warning_of_root]
     warnings += [str(warning) for warning in exposures(settings, locations)]
     warnings += [str(warning) for export in exports for warning in withheld_columns(export)]
+    warnings += [str(_of_headers(export)) for export in exports if export.formula_headers]
     return Valid(
         databases=tuple(sorted(catalog.databases)),
         tables=tuple(sorted(f"{database}.{table}" for database, table in catalog.tables)),
@@ -98,3 +99,9 @@ def validate_definitions(settings: Settings) -> Valid:
         streams=tuple(stream.name for found in streams.values() for stream in found),
         warnings=tuple(filter(None, warnings)),
     )
+
+
+def _of_headers(export: Export) -> Fault:
+    headers = ", ".join(f"'{header}'" for header in export.formula_headers)
+    what = f"a spreadsheet takes the header for a formula: {headers}"
+    return Fault(f"export '{export.name}'", what, "choose another `header` for its column")

@@ -46,5 +46,6 @@ def _formats(formats: Mapping[str, str], file: Mapping[str, str]) -> Formats:
         date=formats.get("date", defaults.date),
         moment=formats.get("moment", defaults.moment),
         between_values=formats.get("values_separator", defaults.between_values),
+        escapes_formulas=formats.get("formulas") == "escape",
         separator=SEPARATORS[file.get("separator", "comma")],
     )

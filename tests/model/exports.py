@@ -30,6 +30,7 @@ class Formats:
     moment: str = "yyyy-MM-dd HH:mm:ss"
     between_values: str = "|"
     separator: str = ","
+    escapes_formulas: bool = False
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,41 @@ def line_of(export: Export, line: Line) -> list[str | None]:
     """The line's values in the order of the export's columns, as text before quoting; None is
     empty.
     """
-    return [written(export, *value_of(export, line, column)) for column in export.chosen_columns]
+    return [
+        escaped(export, column, written(export, *value_of(export, line, column)))
+        for column in export.chosen_columns
+    ]
+
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def escaped(export: Export, column: str, text: str | None) -> str | None:
+    """A text attribute that a spreadsheet would compute gets an apostrophe, if the export escapes
+    formulas; a phone number doesn't.
+    """
+    attribute = attribute_of(export, column)
+    if text is None or not export.formats.escapes_formulas or attribute is None:
+        return text
+    if attribute.type not in ("string", "strings") or not text.lstrip("'").startswith(FORMULA):
+        return text
+    is_phone = text[0] == "+" and text[1:2].isdigit() and set(text[1:]) <= set("0123456789 ()./-")
+    return text if is_phone else f"'{text}"
+
+
+def attribute_of(export: Export, column: str) -> Attribute | None:
+    """The attribute that a column is of; None for technical columns."""
+    database, table = export.database, export.table
+    if database.business_key and column in ("businessKey", database.business_key):
+        return database.attributes[database.business_key]
+    if export.type == "profile" or column.startswith("profile-"):
+        return database.attributes.get(column.removeprefix("profile-"))
+    if table is None:
+        return None
+    if export.event_type == "DELETED":
+        is_key = table.key and column in ("rowBusinessKey", table.key)
+        return table.attributes[table.key] if is_key else None
+    return table.attributes.get(column)
 
 
 def value_of(export: Export, line: Line, column: str) -> Value:

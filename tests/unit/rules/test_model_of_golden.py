@@ -80,7 +80,7 @@ def _recorded(events: Iterable[dict[str, Any]]) -> Iterable[Recorded]:
 
 def _cut_after(records: list[Recorded]) -> Cut:
     return Cut(
-        records[-1].appended_at + 1,
+        records[-1].appended_at + 1 if records else APPENDED_AT,  # a case may have nothing before
         {(record.topic, 0): record.offset + 1 for record in records},
     )
 
