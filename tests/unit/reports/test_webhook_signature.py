@@ -51,6 +51,16 @@ def test_a_report_of_five_minutes_ago_is_not_taken(is_genuine: Receiver) -> None
     assert not is_genuine(headers(int(time.time()) - 301), BODY, KEY)
 
 
+@pytest.mark.parametrize("header", [None, "", "t=,v1=", "t=x,v1=é", "v1=00", "t=1"])
+def test_a_post_without_a_right_header_is_not_taken(
+    is_genuine: Receiver, header: str | None
+) -> None:
+    given = {"X-Deltadrop-Report": ID} | ({} if header is None else {SIGNATURE: header})
+
+    assert not is_genuine(given, BODY, KEY)
+    assert not is_genuine({}, BODY, KEY)
+
+
 def test_another_version_of_signature_beside_ours_is_passed_over(is_genuine: Receiver) -> None:
     both = headers(int(time.time()))
     both[SIGNATURE] = both[SIGNATURE].replace(",v1=", f",v0={'0' * 64},v1=")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,7 @@ from sinks.locations import KINDS, load_locations
 from sinks.reports import channels_of
 from tests.shop.told import report
 
+ROOT = Path(__file__).parents[3]
 SECRET = "S3cretPlanted0123456789"
 FORMS = {
     "bare": SECRET,
@@ -209,6 +213,31 @@ def test_a_library_that_repeats_its_url_shows_no_login() -> None:
     assert SECRET not in f"{failed.value}{failed.value.to_fields()}"
     assert "https://***@host/path" in str(failed.value)
     assert SECRET not in str(Fault(url, url, url))
+
+
+@pytest.mark.parametrize("in_a_file", [False, True])
+def test_a_log_has_no_login_of_a_url_nor_has_its_traceback(tmp_path: Path, in_a_file: bool) -> None:
+    code = (
+        "import logging, structlog; from pathlib import Path; from schemas.logs import *\n"
+        f"configure_logs(Path('log') if {in_a_file} else None)\n"
+        f"url = 'https://us:{SECRET}@host/path'\n"
+        "structlog.get_logger('x').warning('failed', said=url)\n"
+        "logging.getLogger('a.library').warning('no %s', url)\n"
+        "try: raise ValueError(url)\n"
+        "except ValueError: structlog.get_logger('x').exception('failed')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    written = done.stderr + (tmp_path / "log").read_text() if in_a_file else done.stderr
+
+    assert written.count("https://***@host/path") == 3
+    assert SECRET not in written
 
 
 def test_a_login_in_a_proxys_address_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
