@@ -1,7 +1,7 @@
 """The command line: wires the packages' own commands together, and turns errors into exit codes.
 
-Exit codes: 0 done, 1 failed (run it again), 2 wrong input or definitions, 3 held or blocked, 130
-interrupted.
+Exit codes: 0 done, 1 failed (run it again), 2 wrong input or definitions, 3 held or blocked, 4 not
+yet (`status --wait`), 130 interrupted.
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ object of an array, `a.<key>.b` that of each value of an object whose keys diffe
 | 1 | something failed; running it again is safe |
 | 2 | wrong input: settings, definitions, flags, events |
 | 3 | held, or blocked: something is left |
+| 4 | `status --wait`: the time is over |
 | 130 | interrupted |
 
 Where a command's own codes say more, they stand below it. The whole table is in

@@ -36,6 +36,7 @@ from sinks.service.history import HistoryEntry
 from sinks.service.locations import LocationCheck
 from sinks.service.redrop import RedropResult
 from sinks.service.status import Status
+from sinks.service.wait_for_drop import WaitedDrop
 from sinks.tracing.report import TraceReport
 from streams.dead_letters import cli as dead_letters
 from streams.dead_letters.report import LetterList, LetterReplays, ShownLetters
@@ -68,7 +69,7 @@ OUTPUTS: Final[Mapping[str, Output]] = {
     "schemas export": Output(schemas_cli.export, (WrittenSchemas,)),
     "schemas register": Output(schemas_cli.register, (RegisteredSchemas,)),
     "schemas show": Output(schemas_cli.show, (SchemaList,)),
-    "status": Output(status.status, (Status,)),
+    "status": Output(status.status, (Status, WaitedDrop)),
     "summary": Output(exports.summary, (Summary,)),
     "sweep": Output(sweep, (Swept,)),
     "take-out": Output(take_out, (TakenOutReport,)),

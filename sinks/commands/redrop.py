@@ -9,8 +9,8 @@ import typer
 from schemas.printing import say, say_json
 from schemas.settings.settings import load_settings
 from sinks.commands.lines import close_line
-from sinks.commands.options import AsJson, Config
-from sinks.commands.release import read_instant, read_reason
+from sinks.commands.options import AsJson, Config, read_instant
+from sinks.commands.release import read_reason
 from sinks.service.redrop import RedropRequest, RedropResult, redrop_close
 from sinks.setup import Sinks
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -14,12 +13,11 @@ from schemas.printing import say, say_csv, say_json, say_text
 from schemas.settings.settings import load_settings
 from sinks.closing.completeness import Lag
 from sinks.commands.lines import close_line
-from sinks.commands.options import AsJson, Config
-from sinks.instants import parse_stamp, parse_zoned
+from sinks.commands.options import AsJson, Config, read_instant
 from sinks.service.release import ReleaseRequest, preview_held, release_drop
 from sinks.setup import Sinks
 
-__all__ = ["read_instant", "read_reason", "release"]
+__all__ = ["read_reason", "release"]
 
 Close = Annotated[str, typer.Option("--close", help="The close's instant, as `history` shows it.")]
 Reason = Annotated[
@@ -82,15 +80,6 @@ def _show(
         return
     say_csv(held.text)
     say_text(held.notes, err=True)
-
-
-def read_instant(text: str) -> dt.datetime:
-    """Return a close's instant from text: as `history` shows it, or in ISO 8601 with zone."""
-    for read in (parse_stamp, parse_zoned):
-        with suppress(ValueError):
-            return read(text)
-    hint = "write it as `deltadrop history` does, 20260328T050000.000Z, or 2026-03-28T06:00+01:00"
-    raise WrongInputError([Fault("--close", f"'{text}' isn't an instant", hint)])
 
 
 def read_reason(text: str, purpose: str = "it's in the manifest") -> str:

@@ -15,11 +15,18 @@ from sinks.ledger.due import closed_until, due_closes, window_begin
 from sinks.ledger.ledger import Ledger
 from sinks.ledger.outcome import CloseOutcome
 from sinks.reports.outbox import latest_trouble
-from sinks.reports.report import deliver_by
+from sinks.reports.report import ReportKind, deliver_by
 from sinks.status.partitions import PartitionStatus, SetAsideStatus, trouble_of
 from sinks.status.unsettled import Unsettled
 
-__all__ = ["ExportStanding", "ExportStatus", "export_status", "standing_of"]
+__all__ = [
+    "CloseTrouble",
+    "ExportStanding",
+    "ExportStatus",
+    "close_trouble",
+    "export_status",
+    "standing_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,15 @@ class ExportStanding:
     due: int
     closed_until: dt.datetime | None
     last: CloseOutcome | None
+
+
+@dataclass(frozen=True, slots=True)
+class CloseTrouble:
+    """What keeps a window from being closed. is_held: its drop is held; otherwise it failed."""
+
+    is_held: bool
+    what: str
+    hint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,20 +201,31 @@ def _ahead(export: Export, installation: Installation, now: dt.datetime) -> tupl
 
 
 def _trouble(installation: Installation, export: Export, instant: dt.datetime) -> tuple[str, str]:
-    """Return what keeps a window from being closed, and how to settle it.
+    """Return what keeps a window from being closed, and how to settle it; empty if nothing."""
+    trouble = close_trouble(installation, export.name, instant)
+    return (trouble.what, trouble.hint) if trouble else ("", "")
+
+
+def close_trouble(
+    installation: Installation, export: str, instant: dt.datetime
+) -> CloseTrouble | None:
+    """Return what keeps a window from being closed; None if nothing is known to.
 
     That it is held, if the ledger says so; otherwise the trouble that was reported last.
     """
-    record = installation.ledger.record_of(export.name, instant)
+    record = installation.ledger.record_of(export, instant)
     if record is not None and record.waiting is not None:
-        error = record.waiting.error(export.name, instant)
-        return error.what, error.hint
-    lost = installation.holds.lost(export.name, instant)
+        error = record.waiting.error(export, instant)
+        return CloseTrouble(True, error.what, error.hint)
+    lost = installation.holds.lost(export, instant)
     if lost is not None:
-        own = f"export '{export.name}'"
-        return f"held: {lost.reason(described=own)}", lost.hint
-    unreadable = installation.holds.unreadable(export.name, instant)
+        own = f"export '{export}'"
+        return CloseTrouble(True, f"held: {lost.reason(described=own)}", lost.hint)
+    unreadable = installation.holds.unreadable(export, instant)
     if unreadable is not None:
-        return f"held: {unreadable.reason()}", unreadable.hint
-    report = latest_trouble(installation.ledger.store, export.name, instant)
-    return (f"{report.kind}: {report.problem}", report.hint) if report else ("", "")
+        return CloseTrouble(True, f"held: {unreadable.reason()}", unreadable.hint)
+    report = latest_trouble(installation.ledger.store, export, instant)
+    if report is None:
+        return None
+    is_held = report.kind is ReportKind.HELD
+    return CloseTrouble(is_held, f"{report.kind}: {report.problem}", report.hint)

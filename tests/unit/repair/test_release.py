@@ -16,6 +16,7 @@ from schemas.errors import CloseError, HeldError, WrongInputError
 from schemas.events import Kind
 from sinks.commands import release as release_command
 from sinks.commands import status as status_command
+from sinks.commands.options import read_instant
 from sinks.ledger.ledger import Ledger
 from sinks.repair.release import Releaser
 from sinks.service.status import status_of
@@ -298,7 +299,7 @@ def test_what_isnt_held_is_refused_with_what_is(
 
 
 def test_an_instant_may_be_written_with_any_zone() -> None:
-    read = release_command.read_instant
+    read = read_instant
 
     assert read(CLOSE) == read("2026-03-28T07:00+01:00") == read("2026-03-28T06:00:00Z") == HELD
 
