@@ -113,6 +113,7 @@ class Scheduler:
                 return _SHORTEST_PAUSE
             self._finish_what_was_begun(sinks)
             self._report_what_is_late(sinks)
+            self._listener.ended(sinks.exports)
             self._listener.send()
             self._remake_bases(sinks)
             return self._pause(sinks)

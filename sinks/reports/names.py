@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, TypeAlias
 
 from sinks.instants import Instant
@@ -33,6 +33,11 @@ class ReportPath(StoredPath):
     def of_id(cls, report_id: str) -> ReportPath:
         """Return the name of the report with this identifier."""
         return cls.parse(f"reports/{report_id}.json")
+
+    @property
+    def settled(self) -> ReportPath:
+        """Name of the report that this trouble is over."""
+        return replace(self, report=f"settled-{self.report}")
 
     def is_of(self, kind: str) -> bool:
         """Whether the report is of a kind."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -25,7 +25,7 @@ from sinks.reports.channel import (
     UnreachableError,
 )
 from sinks.reports.names import LeftPath, ReportPath, SentPath, SincePath, TroublePath
-from sinks.reports.report import Report, ReportKind
+from sinks.reports.report import TROUBLES, Report, ReportKind
 from streams.storage.checked import create_checked, read_checked
 from streams.storage.store import Store, age_of
 
@@ -37,6 +37,9 @@ _DAY_SECONDS: Final = 86_400
 _TRIED_DAYS: Final = 7  # after that a report is old news; the log says that it wasn't sent
 _RETAINED_DAYS: Final = 90
 
+_END_REPORTED: Final = "end_reported"
+"""A key of stored reports: their release reports the end of a trouble, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
@@ -44,6 +47,16 @@ class _Entry:
 
     path: ReportPath
     done: frozenset[str]  # the channels that sent it
+
+
+class _Stored(NamedTuple):
+    """A report as it is stored: the channels that want it, and whether the release that made it
+    reports the end of a trouble, too.
+    """
+
+    channels: tuple[str, ...]
+    report: Report
+    end_reported: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +79,7 @@ class Outbox:
     def __init__(self, store: Store, channels: Sequence[ReportChannel]) -> None:
         self._store = store
         self._channels = channels
+        self._former: set[ReportPath] = set()
 
     def since(self, now: datetime) -> datetime:
         """Return the moment since which reports are made. Closes from before it, by an older
@@ -78,12 +92,29 @@ class Outbox:
     def put(self, report: Report) -> bool:
         """Store a report for sending; return False if it was stored before."""
         wanted = [channel.name for channel in self._channels if channel.wants(report)]
-        entry = {"channels": wanted, "report": json.loads(report.model_dump_json())}
+        entry = {
+            "channels": wanted,
+            "report": json.loads(report.model_dump_json()),
+            _END_REPORTED: True,
+        }
         return create_checked(self._store, _name(report), json.dumps(entry).encode())
 
     def has(self, export: str, instant: datetime, kind: ReportKind) -> bool:
         """Whether a close has a report of this kind; for trouble, whatever its cause."""
         return any(path.is_of(kind) for path in _reports_of(self._store, export, instant))
+
+    def unsettled(self) -> Iterator[Report]:
+        """Yield the reports of trouble that no report says is over. Those of releases that didn't
+        report the end of a trouble aren't among them: most of them ended long ago.
+        """
+        paths = set(ReportPath.among(self._store.names(ReportPath.folder())))
+        for path in sorted(paths - self._former):
+            if any(map(path.is_of, TROUBLES)) and path.settled not in paths:
+                stored = _read(self._store, str(path))
+                if stored is not None and stored.end_reported:
+                    yield stored.report
+                else:
+                    self._former.add(path)
 
     def pending(self) -> list[Report]:
         """Return the reports that a channel has still to send, trouble first, then oldest first."""
@@ -206,8 +237,8 @@ class Outbox:
         if entry.done.issuperset(channels):
             return
         found = _read(self._store, str(entry.path))
-        if found and any(name in channels and name not in entry.done for name in found[0]):
-            yield found[1]
+        if found and any(name in channels and name not in entry.done for name in found.channels):
+            yield found.report
 
     def _clear_away(self, entries: Sequence[_Entry]) -> None:
         for entry in entries:
@@ -238,14 +269,14 @@ def latest_trouble(
     found = (_read(store, str(path)) for path in _reports_of(store, export, instant))
     troubles = [
         report
-        for _, report in filter(None, found)
+        for report in (stored.report for stored in filter(None, found))
         if report.kind in (ReportKind.HELD, ReportKind.FAILED) and report.revision == revision
     ]
     return max(troubles, key=lambda report: report.told_at, default=None)
 
 
-def _read(store: Store, name: str) -> tuple[tuple[str, ...], Report] | None:
-    """Read the channels of a report, and the report; None if it can't be read."""
+def _read(store: Store, name: str) -> _Stored | None:
+    """Read a stored report; None if it can't be read."""
     try:
         return read_checked(store, name, _parsed)
     except FileNotFoundError:
@@ -255,9 +286,10 @@ def _read(store: Store, name: str) -> tuple[tuple[str, ...], Report] | None:
         return None
 
 
-def _parsed(content: bytes) -> tuple[tuple[str, ...], Report]:
+def _parsed(content: bytes) -> _Stored:
     fields = json.loads(content)
-    return tuple(fields["channels"]), Report.model_validate(fields["report"])
+    report = Report.model_validate(fields["report"])
+    return _Stored(tuple(fields["channels"]), report, _END_REPORTED in fields)
 
 
 def _trouble_first(reports: Iterator[Report] | list[Report]) -> list[Report]:

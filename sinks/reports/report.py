@@ -25,7 +25,7 @@ from sinks.reports.cause import cause_of
 from sinks.reports.names import ReportPath
 from sinks.reports.recorded import NOT_HELD, LetGo, Replaced
 
-__all__ = ["Report", "ReportKind", "deliver_by"]
+__all__ = ["TROUBLES", "Report", "ReportKind", "deliver_by"]
 
 _DEAD_LETTERS: Final = "dead letter"
 
@@ -36,8 +36,13 @@ class ReportKind(StrEnum):
     FAILED = "failed"
     HELD = "held"
     LATE = "late"
+    SETTLED = "settled"
     DELIVERED = "delivered"
     REVISED = "revised"
+
+
+TROUBLES: Final = (ReportKind.FAILED, ReportKind.HELD, ReportKind.LATE)
+"""The kinds of reports about a problem."""
 
 
 class Report(BaseModel):
@@ -48,7 +53,8 @@ class Report(BaseModel):
     late, in UTC. told_at: when the result or problem was found. held_because: why the drop was
     held. reason: why a person released it, or why the drop was made again. revision: the number of
     the drop that was made again; in a FAILED report, the revision that can't be delivered.
-    replaces: the file that the revision replaces.
+    replaces: the file that the revision replaces. settles: in a SETTLED report, the id of the
+    report of the trouble that is over; `problem` is that of this trouble. since: when it was found.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -77,6 +83,8 @@ class Report(BaseModel):
     held_because: tuple[str, ...] = ()
     revision: int = 0
     replaces: str | None = None
+    settles: str | None = None
+    since: str | None = None
     recipients: tuple[str, ...] = ()
 
     @property
@@ -87,7 +95,7 @@ class Report(BaseModel):
     @property
     def is_trouble(self) -> bool:
         """Whether the report is about a problem that a person may have to solve."""
-        return self.kind not in (ReportKind.DELIVERED, ReportKind.REVISED)
+        return self.kind in TROUBLES
 
     @classmethod
     def of_delivered(
@@ -185,6 +193,25 @@ class Report(BaseModel):
                 "drop": revision.intent.drop_id,
                 "reason": revision.reason,
                 "revision": number,
+            }
+        )
+
+    @classmethod
+    def of_settled(cls, trouble: Report, outcome: CloseOutcome, now: dt.datetime) -> Report:
+        """Return the report that a trouble is over, for those who were told of it.
+
+        outcome: of the drop that was delivered in spite of it.
+        """
+        return trouble.model_copy(
+            update={
+                "id": ReportPath.of_id(trouble.id).settled.id,
+                "kind": ReportKind.SETTLED,
+                "told_at": now.isoformat(timespec="milliseconds"),
+                "hint": "",
+                "drop": outcome.drop_id,
+                "file": outcome.file,
+                "settles": trouble.id,
+                "since": trouble.told_at,
             }
         )
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import structlog
 
-from schemas.errors import DeltadropError
+from schemas.errors import DeltadropError, LedgerError
 from schemas.settings.settings import Settings
 from sinks.exports.export import Export
 from sinks.instants import utc_now
-from sinks.ledger.due import window_begin
+from sinks.ledger.due import due_closes, window_begin
 from sinks.ledger.intent import Intent
 from sinks.ledger.lease import Lease, process_name
 from sinks.ledger.ledger import Ledger
@@ -123,6 +123,35 @@ class Reporter:
             report = Report.of_failed_revision(decided, begin, revision, error, self._now())
             defined = {each.name: each for each in exports}
             self._put(_to_those_of(defined.get(export, decided), report))
+
+    def ended(self, exports: Iterable[Export]) -> None:
+        """Report each trouble that is over, once: its window was closed, or its revision delivered.
+
+        exports: as they are defined now.
+        """
+        with _harmless():
+            defined = {export.name: export for export in exports}
+            for trouble in self._outbox.unsettled():
+                with suppress(LedgerError):  # it goes on
+                    outcome = self._end_of(trouble, defined.get(trouble.export.name))
+                    if outcome is not None:
+                        self._put(Report.of_settled(trouble, outcome, self._now()))
+
+    def _end_of(self, trouble: Report, export: Export | None) -> CloseOutcome | None:
+        """Return the outcome that ended a trouble; None if it goes on.
+
+        A window is closed by the first close that ends at or after it. Raises LedgerError if the
+        export's ledger can't be read, which is a trouble of its own.
+        """
+        name, instant, ledger = trouble.export.name, trouble.instant, self._ledger
+        if trouble.revision:
+            numbers = [at for at in ledger.revisions(name, instant) if at >= trouble.revision]
+            outcomes = (ledger.outcome(name, instant, number) for number in numbers)
+            return next(filter(None, outcomes), None)
+        if export is not None:
+            due_closes([export], ledger, self._now())
+        close = next((at for at in sorted(ledger.closes(name)) if at >= instant), None)
+        return None if close is None else ledger.outcome(name, close)
 
     def send(self) -> None:
         """Send what hasn't been sent, unless a sending failed within the last minute."""

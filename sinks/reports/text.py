@@ -49,9 +49,10 @@ def _result(report: Report) -> str:
             return f"{name} delivered{late}{released}{looks}, {rows}"
         case ReportKind.REVISED:
             return f"{name} made again, -r{report.revision}, {counted(report.rows, 'row')}"
-        case ReportKind.HELD | ReportKind.FAILED | ReportKind.LATE:
+        case ReportKind.HELD | ReportKind.FAILED | ReportKind.LATE | ReportKind.SETTLED:
             revision = f" -r{report.revision}" if report.revision else ""
-            return f"{report.kind.upper()}: {name}{revision}"
+            kind = str(report.kind)
+            return f"{kind.upper() if report.is_trouble else kind}: {name}{revision}"
 
 
 def plain(report: Report) -> str:
@@ -94,7 +95,9 @@ def _parts(report: Report) -> Iterator[_Part]:
         yield _Part("Worth a look", attention, is_trouble=True)
     if report.kind is ReportKind.REVISED:
         yield _Part("Made again: this file replaces the one before", tuple(_revision(report)))
-    if not report.is_trouble:
+    if report.kind is ReportKind.SETTLED:
+        yield _Part("Settled: this trouble is over", tuple(_settled(report)))
+    elif not report.is_trouble:
         yield _Part("Delivered", tuple(_drop(report)))
     yield _Part("Export", tuple(_export(report)))
     if report.balance:
@@ -117,6 +120,13 @@ def _trouble(report: Report) -> Iterator[Line]:
     if report.revision:
         yield "revision", f"-r{report.revision}: made again, and not delivered everywhere yet"
         yield "why", report.reason
+
+
+def _settled(report: Report) -> Iterator[Line]:
+    yield "what was", report.problem
+    yield "since", f"{report.since} (UTC)"
+    yield "until", f"{report.told_at} (UTC)"
+    yield "file", report.file or "none: the window is empty; the manifest says so"
 
 
 def _attention(report: Report) -> Iterator[Line]:

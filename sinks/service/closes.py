@@ -163,6 +163,7 @@ def close_windows(
         if not isinstance(run.failures.get(export.name), LedgerError):
             still = due_closes([export], sinks.ledger, now)
             reporter.late(export, [window.instant for window in still])
+    reporter.ended(sinks.exports)
     reporter.send()
     return CloseRun(len(due), run.failures, unfinished)
 

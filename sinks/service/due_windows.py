@@ -58,6 +58,9 @@ class CloseListener(Protocol):
     ) -> None:
         """Note that something begun of a drop can't be finished; it may be a revision."""
 
+    def ended(self, exports: Iterable[Export]) -> None:
+        """Note that troubles which were reported may be over."""
+
     def send(self) -> None:
         """Send the reports now."""
 

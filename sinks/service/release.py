@@ -51,6 +51,7 @@ def release_drop(sinks: Sinks, request: ReleaseRequest, progress: Progress) -> R
     intent = sinks.ledger.intent(export, instant)
     if intent is not None:
         reporter.delivered(intent.decided_export, instant, outcome)
+    reporter.ended(sinks.exports)
     reporter.send()
     return ReleaseResult(ClosedWindow(export, instant, DropRecord.of(outcome)), sent_before)
 

@@ -27,4 +27,5 @@ def reporting_revisions(sinks: Sinks) -> Iterator[None]:
     finally:
         reporter = reporter_of(sinks)
         reporter.revised(sinks.exports)
+        reporter.ended(sinks.exports)
         reporter.send()

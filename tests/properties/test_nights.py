@@ -203,6 +203,9 @@ class World:
     ) -> None:
         pass
 
+    def ended(self, exports: Iterable[Export]) -> None:
+        pass
+
     def send(self) -> None:
         pass
 

@@ -76,7 +76,9 @@ def test_what_is_held_is_told_and_then_what_came_of_it(
 
     shop.store_all()
     assert close() == 0
-    assert [one.kind for one in told(shop)] == [ReportKind.HELD, ReportKind.DELIVERED]
+    held, settled, delivered = told(shop)
+    assert [held.kind, settled.kind, delivered.kind] == ["held", "settled", "delivered"]
+    assert settled.settles == held.id
 
 
 def test_what_is_wrong_with_an_instant_chosen_by_hand_is_told_to_who_chose_it(

@@ -66,6 +66,9 @@ class Night:
     ) -> None:
         pass
 
+    def ended(self, exports: Iterable[Export]) -> None:
+        pass
+
     def send(self) -> None:
         pass
 

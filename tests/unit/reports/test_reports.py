@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from schemas.errors import CloseError, DeltadropError, HeldError, PartitionError, ReportError
+from schemas.errors import (
+    CloseError,
+    DeltadropError,
+    HeldError,
+    LedgerError,
+    PartitionError,
+    ReportError,
+)
 from schemas.events import Kind as EventKind
 from sinks.closing.running import foreseen
 from sinks.ledger.lease import Lease
@@ -487,6 +494,71 @@ def test_temporary_names_and_checksums_make_no_new_trouble(
         night.reporter.troubled(night.export, at(6, 28), CloseError(f"can't read {name}"))
 
     assert len(night.told()) == 1
+
+
+def settled(night: Night) -> list[str | None]:
+    """The reports whose trouble is told to be over."""
+    night.reporter.ended([night.export])
+    found = [one for one in night.outbox.pending() if one.kind is ReportKind.SETTLED]
+    return sorted(one.settles or "" for one in found)
+
+
+def test_each_trouble_that_is_over_is_told_once_and_to_those_who_were_told_of_it(
+    night: Night,
+) -> None:
+    night.time = at(8.01, 28)
+    night.reporter.late(night.export, [at(6, 28)])
+    night.reporter.troubled(night.export, at(6, 28), HeldError("a hole", hint="fill it"))
+    night.reporter.troubled(night.export, at(6, 28), CloseError("no space", hint="free some"))
+    troubles = night.outbox.pending()
+    assert settled(night) == [], "it goes on"
+
+    night.shop.close("profiles", at(6, 28))
+    night.time = at(9, 28)
+
+    assert settled(night) == settled(night) == sorted(one.id for one in troubles)
+    (held,) = (one for one in night.outbox.pending() if "settled-held" in one.id)
+    assert (held.problem, held.hint, held.recipients) == ("a hole", "", ("a@shop.example",))
+    assert (held.since, held.told_at) == (
+        at(8.01, 28).isoformat(timespec="milliseconds"),
+        at(9, 28).isoformat(timespec="milliseconds"),
+    )
+    assert subject(held).startswith("deltadrop: settled: profiles, window until 2026-03-28")
+    assert "Settled: this trouble is over" in plain(held)
+    assert "Held" not in plain(held)
+
+
+def test_trouble_of_a_window_that_a_later_close_took_in_is_over(night: Night) -> None:
+    night.reporter.troubled(night.export, at(6, 28), HeldError("a hole"))
+
+    night.shop.close("profiles", at(6.5, 28))
+
+    assert len(settled(night)) == 1
+
+
+def test_trouble_of_a_ledger_is_over_when_it_can_be_read_again(night: Night) -> None:
+    night.shop.close("profiles", at(6, 28))
+    (entry,) = (night.shop.root / "ledger" / "exports" / "profiles").glob("*/outcome.json")
+    content = entry.read_bytes()
+    entry.write_bytes(b"{")
+    night.reporter.troubled(night.export, at(6, 28), LedgerError("can't be read"))
+    again = Night(night.shop.again())
+    assert settled(again) == []
+
+    entry.write_bytes(content)
+
+    assert len(settled(Night(night.shop.again()))) == 1
+
+
+def test_trouble_that_an_earlier_release_told_is_not_told_to_be_over(night: Night) -> None:
+    night.reporter.troubled(night.export, at(6, 28), HeldError("a hole"))
+    (entry,) = (night.shop.root / "reports" / "profiles").rglob("held-*.json")
+    fields = json.loads(entry.read_text())
+    entry.write_text(json.dumps({name: fields[name] for name in ("channels", "report")}))
+
+    night.shop.close("profiles", at(6, 28))
+
+    assert settled(night) == []
 
 
 def test_what_is_not_delivered_by_its_hour_is_told_once(night: Night) -> None:
