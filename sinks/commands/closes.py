@@ -20,7 +20,7 @@ from schemas.terminal import ProgressLine, columns_of, is_terminal, wrapped
 from sinks.closing.completeness import Lag
 from sinks.commands.lines import close_line
 from sinks.commands.options import AsJson, Config
-from sinks.instants import parse_zoned, stamp
+from sinks.instants import parse_zoned, stamp, utc_now
 from sinks.ledger.due import Due
 from sinks.night.observing import writing_metrics
 from sinks.service.closes import ClosedWindow, CloseRequest, FailedWindow, close_windows
@@ -36,7 +36,7 @@ def close(
     exports: Annotated[
         list[str] | None, typer.Argument(help="Exports to close; all without.")
     ] = None,
-    at: Annotated[str | None, typer.Option(help="The instant, ISO 8601 with zone.")] = None,
+    at: Annotated[str | None, typer.Option(help="The instant, ISO 8601 with zone, or now.")] = None,
     initial: Annotated[
         bool, typer.Option("--initial", help="First close: every living row, as of now or --at.")
     ] = False,
@@ -136,9 +136,11 @@ def _worst(codes: Iterable[int]) -> int:
 
 
 def _instant(text: str) -> dt.datetime:
+    if text == "now":
+        return utc_now().replace(microsecond=0)
     try:
         parse_zoned(text)
         return dt.datetime.fromisoformat(text)  # in the time zone of the argument
     except ValueError:
-        hint = "write it as 2026-03-28T06:00:00+01:00"
+        hint = "write it as 2026-03-28T06:00:00+01:00, or now"
         raise WrongInputError([Fault("--at", f"'{text}' isn't an instant", hint)]) from None

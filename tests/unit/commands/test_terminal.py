@@ -45,7 +45,7 @@ print(schemas.logs.log_name())
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OfflineShop:
     (tmp_path / "deltadrop.yaml").write_text(
-        "root: data\nclose: {wait_seconds: 0.1, delay_seconds: 1.2}\n"
+        "root: data\nclose: {wait_seconds: 0.1, delay_seconds: 3}\n"
     )
     shop = OfflineShop(tmp_path, definitions=with_exports("profiles"))
     shop.tell(Kind.PROFILE, "CREATED", at(7), profileId=1)
@@ -76,12 +76,11 @@ def test_a_close_says_how_long_it_pauses_on_one_line_and_leaves_its_result(
     with Terminal() as terminal:
         monkeypatch.setattr(sys, "stdout", terminal.stream)
         monkeypatch.setattr(sys, "stderr", terminal.stream)
-        now = dt.datetime.now(dt.UTC).isoformat()
         with structlog.testing.capture_logs():
-            closes.close(["profiles"], at=now, config=shop.folder / "deltadrop.yaml")
+            closes.close(["profiles"], at="now", config=shop.folder / "deltadrop.yaml")
 
-        assert "waiting 2 s (close.delay_seconds) until all before" in terminal.written
         assert "waiting 1 s (close.delay_seconds) until all before" in terminal.written
+        assert terminal.written.count("waiting ") > 1, "the seconds are counted down"
         [result] = terminal.seen
         assert result.startswith("profiles  ")
         assert "  0 rows  " in result
@@ -95,7 +94,8 @@ def test_a_pause_is_logged_where_there_is_no_terminal(
         closes.close(["profiles"], at=now, config=shop.folder / "deltadrop.yaml")
 
     [pause] = [line for line in lines if line["event"] == "waiting"]
-    assert (pause["seconds"], pause["why"][:19]) == (2, "close.delay_seconds")
+    assert 1 <= pause["seconds"] <= 3
+    assert pause["why"].startswith("close.delay_seconds")
     assert "\x1b" not in "".join(capsys.readouterr())
 
 
