@@ -1,7 +1,7 @@
 """Start Kafka and the schema registry, print their addresses, and wait for Ctrl-C.
 
 ``python -m deploy.parts`` runs them; ``python -m deploy.parts --download`` only downloads what they
-need, so that later starts don't wait for it.
+need, and makes their class archives, so that later starts are quick.
 """
 
 import argparse
@@ -16,9 +16,14 @@ from typing import TypeVar
 from deploy.parts.containers import daemon_answers
 from deploy.parts.errors import PartError
 from deploy.parts.gateway import gateway_binary
-from deploy.parts.kafka import BOOTSTRAP_VARIABLE, KAFKA_DOWNLOAD, running_kafka
+from deploy.parts.kafka import BOOTSTRAP_VARIABLE, KAFKA_DOWNLOAD, make_kafka_archive, running_kafka
 from deploy.parts.process import Server
-from deploy.parts.registry import REGISTRY_DOWNLOAD, URL_VARIABLE, running_registry
+from deploy.parts.registry import (
+    REGISTRY_DOWNLOAD,
+    URL_VARIABLE,
+    make_registry_archive,
+    running_registry,
+)
 
 _Part = TypeVar("_Part", bound=Server)
 
@@ -26,7 +31,7 @@ _Part = TypeVar("_Part", bound=Server)
 def main() -> int:
     """Run the command; return 1, and print the reason, if a part isn't available."""
     parser = argparse.ArgumentParser(prog="python -m deploy.parts", description=__doc__)
-    parser.add_argument("--download", action="store_true", help="only fetch the jars")
+    parser.add_argument("--download", action="store_true", help="only fetch and prepare the jars")
     parser.add_argument("--download-gateway", action="store_true", help="only build the S3 gateway")
     parser.add_argument("--directory", type=Path, help="keep logs and data in this folder")
     arguments = parser.parse_args()
@@ -51,6 +56,11 @@ def _download() -> None:
         return
     for download in (KAFKA_DOWNLOAD, REGISTRY_DOWNLOAD):
         print(f"{download.name}: {download.directory()}")
+    for make_archive in (make_kafka_archive, make_registry_archive):
+        try:
+            print(f"class archive: {make_archive() or 'none; this Java makes none'}")
+        except PartError as error:
+            print(f"deploy.parts: starts will be slower: {error}", file=sys.stderr)
 
 
 @contextmanager

@@ -1,19 +1,23 @@
 """Apache Kafka: a single node as broker and controller (KRaft), with settings for quick tests."""
 
+import atexit
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
+from deploy.parts.archives import ClassArchive
 from deploy.parts.containers import daemon_answers, kafka_container
 from deploy.parts.downloads import Download
 from deploy.parts.errors import PartError
-from deploy.parts.java import QUICK_START_OPTIONS, find_java
+from deploy.parts.java import find_java
 from deploy.parts.listeners import Listener
 from deploy.parts.ports import HOST, free_port
-from deploy.parts.process import START_TIMEOUT_S, Server, ServerProcess
+from deploy.parts.process import ARCHIVE_TIMEOUT_S, START_TIMEOUT_S, Server, ServerProcess
 
 BOOTSTRAP_VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
 KAFKA_DOWNLOAD = Download("kafka-4.2.0")
@@ -64,14 +68,15 @@ def running_kafka(
     directory: Path | None = None,
     *,
     properties: Mapping[str, str] | None = None,
-    jvm_options: Sequence[str] = QUICK_START_OPTIONS,
+    jvm_options: Sequence[str] | None = None,
 ) -> Iterator[KafkaBroker]:
     """Provide a Kafka: that of the environment, else one by Docker (untested), else one on Java.
 
     directory: for log and data, on Java; by default a temporary folder that is removed at the end.
     properties: broker settings that complete and override those for quick tests; a broker of the
     environment ignores them.
-    jvm_options: of a broker on Java; pass none if its speed matters.
+    jvm_options: of a broker on Java, by default those for a quick start; pass an empty list if its
+    speed matters.
 
     Raises PartError if no Kafka is available.
     """
@@ -92,7 +97,7 @@ def kafka_on_java(
     properties: Mapping[str, str] | None = None,
     listeners: Iterable[Listener] = (),
     heap: str = "1g",
-    jvm_options: Sequence[str] = QUICK_START_OPTIONS,
+    jvm_options: Sequence[str] | None = None,
 ) -> Iterator[KafkaBroker]:
     """Run a Kafka on Java, whatever the environment says; the caller may kill it.
 
@@ -102,13 +107,31 @@ def kafka_on_java(
     with tempfile.TemporaryDirectory(prefix="deltadrop-kafka-") as temporary:
         home = directory or Path(temporary)
         home.mkdir(parents=True, exist_ok=True)
-        java = [str(find_java()), f"-Xmx{heap}", *jvm_options]
+        options = _archive().options() if jvm_options is None else jvm_options
+        java = [str(find_java()), f"-Xmx{heap}", *options]
         process, port = _broker_process(home.resolve(), properties or {}, tuple(listeners), java)
         try:
             process.start()
             yield KafkaBroker(f"{HOST}:{port}", process)
         finally:
             process.stop()
+
+
+def make_kafka_archive() -> Path | None:
+    """Make Kafka's class archive if it is missing; None if this Java can't."""
+    return _archive().make(_start_and_stop)
+
+
+def _archive() -> ClassArchive:
+    return ClassArchive(KAFKA_DOWNLOAD, find_java())
+
+
+def _start_and_stop(options: Sequence[str]) -> None:
+    with tempfile.TemporaryDirectory(prefix="deltadrop-kafka-") as temporary:
+        java = [str(find_java()), *options]
+        process, _ = _broker_process(Path(temporary).resolve(), {}, (), java)
+        process.start()
+        process.stop(ARCHIVE_TIMEOUT_S)
 
 
 def _broker_process(
@@ -122,9 +145,12 @@ def _broker_process(
     settings.write_text(_server_properties(home, addresses, controller_port, properties))
     temporary = home / "tmp"
     temporary.mkdir(exist_ok=True)
-    options = [f"-Djava.io.tmpdir={temporary}", "-cp", f"{KAFKA_DOWNLOAD.directory()}/*"]
+    options = [f"-Djava.io.tmpdir={temporary}", *_class_path()]
     users = [user for listener in listeners for user in listener.scram_users]
-    _format([java[0], *QUICK_START_OPTIONS, *options], settings, users)
+    if users or (home / "data").exists():
+        _format(settings, users)
+    else:
+        shutil.copytree(_empty_storage(), home / "data")
     process = ServerProcess(
         "Kafka",
         [*java, *_JVM_OPTIONS, *options, "kafka.Kafka", str(settings)],
@@ -132,6 +158,10 @@ def _broker_process(
         lambda logged: "Kafka Server started" in logged,
     )
     return process, port
+
+
+def _class_path() -> tuple[str, str]:
+    return "-cp", f"{KAFKA_DOWNLOAD.directory()}/*"
 
 
 def _server_properties(
@@ -154,7 +184,19 @@ def _server_properties(
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
-def _format(java: list[str], settings: Path, scram_users: list[str]) -> None:
+@cache
+def _empty_storage() -> Path:
+    """A storage as Kafka's tool formats it, which takes a second: made once, to be copied."""
+    home = Path(tempfile.mkdtemp(prefix="deltadrop-storage-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    settings = home / "server.properties"
+    settings.write_text(_server_properties(home, [f"PLAINTEXT://{HOST}:1"], 2, {}))
+    _format(settings, [])
+    return home / "data"
+
+
+def _format(settings: Path, scram_users: list[str]) -> None:
+    java = [str(find_java()), *_archive().options(), *_class_path()]
     tool = [*java, "kafka.tools.StorageTool", "format", "--ignore-formatted"]
     for user in scram_users:
         tool += ["--add-scram", user]

@@ -17,6 +17,9 @@ START_TIMEOUT_S = 180
 STOP_TIMEOUT_S = 20
 """Seconds for a stop; a server that takes longer is killed."""
 
+ARCHIVE_TIMEOUT_S = 300
+"""Seconds for a stop at which Java writes a class archive, which takes 5 to 10 s."""
+
 _TAIL_LINES = 40
 _TAIL_LINES_OF_A_COMMAND = 15
 _GUARD = ["sh", "-c", 'trap "" HUP INT TERM; read -r _; kill -KILL "$1"', "part-guard"]

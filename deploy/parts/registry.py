@@ -8,15 +8,16 @@ import json
 import os
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from deploy.parts.archives import ClassArchive
 from deploy.parts.containers import daemon_answers, registry_container
 from deploy.parts.downloads import Download
-from deploy.parts.java import QUICK_START_OPTIONS, find_java
+from deploy.parts.java import find_java
 from deploy.parts.ports import HOST, free_port
-from deploy.parts.process import Server, ServerProcess
+from deploy.parts.process import ARCHIVE_TIMEOUT_S, Server, ServerProcess
 
 URL_VARIABLE = "SCHEMA_REGISTRY_URL"
 REGISTRY_DOWNLOAD = Download("apicurio-registry-3.3.3")
@@ -68,7 +69,7 @@ def registry_on_java(directory: Path | None = None) -> Iterator[SchemaRegistry]:
         home = directory or Path(temporary)
         home.mkdir(parents=True, exist_ok=True)
         port = free_port()
-        process = _registry_process(home.resolve(), port)
+        process = _registry_process(home.resolve(), port, _archive().options())
         url = f"http://{HOST}:{port}{_API_PATH}"
         try:
             process.start()
@@ -78,13 +79,29 @@ def registry_on_java(directory: Path | None = None) -> Iterator[SchemaRegistry]:
             process.stop()
 
 
-def _registry_process(home: Path, port: int) -> ServerProcess:
+def make_registry_archive() -> Path | None:
+    """Make the registry's class archive if it is missing; None if this Java can't."""
+    return _archive().make(_start_and_stop)
+
+
+def _archive() -> ClassArchive:
+    return ClassArchive(REGISTRY_DOWNLOAD, find_java())
+
+
+def _start_and_stop(options: Sequence[str]) -> None:
+    with tempfile.TemporaryDirectory(prefix="deltadrop-registry-") as temporary:
+        process = _registry_process(Path(temporary).resolve(), free_port(), options)
+        process.start()
+        process.stop(ARCHIVE_TIMEOUT_S)
+
+
+def _registry_process(home: Path, port: int, jvm_options: Sequence[str]) -> ServerProcess:
     temporary = home / "tmp"
     temporary.mkdir(exist_ok=True)
     command = [
         str(find_java()),
         "-Xmx512m",
-        *QUICK_START_OPTIONS,
+        *jvm_options,
         f"-Djava.io.tmpdir={temporary}",
         f"-Dquarkus.http.host={HOST}",
         f"-Dquarkus.http.port={port}",

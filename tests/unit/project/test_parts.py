@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from deploy.parts import KafkaBroker, PartError, java, running_kafka, running_registry
+from deploy.parts.archives import ClassArchive
 from deploy.parts.downloads import Download, cache_directory, verify
 from deploy.parts.ports import free_port
 from deploy.parts.process import ServerProcess, tail
@@ -204,3 +205,75 @@ def test_a_java_that_is_too_old_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_a_broker_that_is_not_ours_has_no_process() -> None:
     with pytest.raises(PartError, match="use kafka_on_java"):
         KafkaBroker("elsewhere:9092").kill()
+
+
+def archive_on(tmp_path: Path, version: str = "25.0.2") -> ClassArchive:
+    """The archive of a download, on a Java of this version; a cache folder of its own."""
+    java = tmp_path / "java" / "bin" / "java"
+    for file in (java, tmp_path / "java" / "lib" / "modules"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    (tmp_path / "java" / "release").write_text(f'JAVA_VERSION="{version}"\n')
+    (tmp_path / "deltadrop" / "server-1").mkdir(parents=True, exist_ok=True)
+    return ClassArchive(Download("server-1"), java)
+
+
+def write_archive(options: tuple[str, ...]) -> None:
+    """What Java does at the end of a run with these options."""
+    Path(options[-1].removeprefix("-XX:AOTCacheOutput=")).write_text("classes")
+
+
+def test_a_server_starts_from_its_class_archive_once_it_is_made(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    archive = archive_on(tmp_path)
+    assert archive.options() == java.QUICK_START_OPTIONS
+
+    made = archive.make(write_archive)
+
+    assert archive.options() == (*java.QUICK_START_OPTIONS, f"-XX:AOTCache={made}")
+    assert archive.make(lambda options: pytest.fail("it is there")) == made
+
+
+def test_another_java_gets_an_archive_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    before = archive_on(tmp_path).make(write_archive)
+    after = archive_on(tmp_path, "25.0.3")
+    assert after.options() == java.QUICK_START_OPTIONS
+
+    made = after.make(write_archive)
+
+    assert made != before
+    assert list((tmp_path / "deltadrop").glob("*.aot")) == [made]
+
+
+@pytest.mark.parametrize("version", ["21.0.7", "24.0.1"])
+def test_a_java_that_makes_no_archive_starts_servers_without(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    archive = archive_on(tmp_path, version)
+
+    assert archive.make(lambda options: pytest.fail("it can't")) is None
+    assert archive.options() == java.QUICK_START_OPTIONS
+
+
+def test_a_run_that_leaves_no_archive_leaves_servers_without(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    archive = archive_on(tmp_path)
+
+    assert archive.make(lambda options: None) is None
+    assert archive.options() == java.QUICK_START_OPTIONS
+
+
+def test_java_starts_without_an_archive_that_is_broken(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.aot"
+    broken.write_bytes(b"cut off")
+
+    options = ["-XX:+IgnoreUnrecognizedVMOptions", f"-XX:AOTCache={broken}", "-version"]
+    subprocess.run([java.find_java(), *options], check=True, capture_output=True)
