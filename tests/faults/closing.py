@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,14 +20,13 @@ import deltadrop
 from schemas.errors import DeltadropError
 from sinks.closing.running import attempt
 from tests.faults.injected import Fault, inject
+from tests.shop.forked import ForkedProcess
 from tests.shop.offline import OfflineShop
 from tests.shop.scheduling import LOG
 
 EXPORT: Final = "sent"
-
-_PROCESSES = multiprocessing.get_context("forkserver")
-_LOADED = ("boto3", "paramiko", "pycurl", "duckdb", "sinks.commands.closes")
-_PROCESSES.set_forkserver_preload([__name__, *_LOADED])
+_MODULE: Final = "tests.faults.closing"
+_MOST_SECONDS: Final = 120
 
 
 @dataclass(frozen=True)
@@ -72,26 +71,22 @@ def close(
 
     said: a file that doesn't lie on a disk which is filled.
     """
-    process = _PROCESSES.Process(
-        target=_main, args=(folder, instant, dict(environment), fault, said)
-    )
-    process.start()
-    process.join(120)
-    assert process.exitcode is not None, "it hangs"
-    return Ended(process.exitcode, said.read_text())
+    asked = pickle.dumps((folder, instant, fault)).hex()
+    with said.open("wb") as out:
+        process = ForkedProcess(
+            [sys.executable, "-m", _MODULE, asked],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment},
+        )
+    try:
+        code = process.wait(_MOST_SECONDS)
+    finally:
+        process.kill()
+    return Ended(code, said.read_text())
 
 
-def _main(
-    folder: Path,
-    instant: dt.datetime,
-    environment: dict[str, str],
-    fault: Fault | None,
-    said: Path,
-) -> None:
-    os.environ.update(environment)
-    with said.open("w") as out:
-        os.dup2(out.fileno(), 1)
-        os.dup2(out.fileno(), 2)
+def _main(folder: Path, instant: dt.datetime, fault: Fault | None) -> None:
     deltadrop.configure_logs()
     if fault is not None:
         inject(fault)
@@ -111,3 +106,7 @@ def _close_offline(folder: Path, instant: dt.datetime) -> None:
         attempt(shop.sinks.closer, export, instant, lambda lags: None)
     except DeltadropError as error:
         sys.exit(f"{error}")
+
+
+if __name__ == "__main__":
+    _main(*pickle.loads(bytes.fromhex(sys.argv[1])))

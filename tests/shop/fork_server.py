@@ -24,6 +24,14 @@ HEADER = struct.Struct("!I")
 
 IMPORTED = (
     *(command.place.partition(":")[0] for command in COMMANDS.values()),
+    # What commands import when they come to it.
+    "boto3",
+    "httpcore",
+    "paramiko",
+    "pyarrow.dataset",
+    "pycurl",
+    "typer._click.decorators",
+    "tests.faults.injected",
     "tests.faults.raw_worker",
     "tests.shop.offline",
 )
@@ -63,6 +71,8 @@ def become(content: dict[str, Any], streams: list[int]) -> NoReturn:
         code = 0
     except SystemExit as left:
         code = left.code if isinstance(left.code, int) else int(left.code is not None)
+        if isinstance(left.code, str):
+            print(left.code, file=sys.stderr)
     except BaseException:
         traceback.print_exc()
     finally:
