@@ -4,6 +4,7 @@ all the while.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -72,6 +73,15 @@ def _visible(folder: Path) -> list[Path]:
         return []
 
 
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    """The same, as quickly as can be: a reader looks a thousand times a second."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not entry.name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 @dataclass
 class Reader:
     """Looks into the partner's folders all the while."""
@@ -94,20 +104,21 @@ class Reader:
             thread.join()
 
     def _look(self, done: threading.Event) -> None:
+        folders = {place: os.fspath(folder) for place, folder in self.folders().items()}
         while not done.is_set():
-            for place, folder in self.folders().items():
-                for file in _visible(folder):
+            for place, folder in folders.items():
+                for file in _entries(folder):
                     self._judge(place, file)
             self.looks += 1
             time.sleep(0.001)
 
-    def _judge(self, place: str, file: Path) -> None:
+    def _judge(self, place: str, file: os.DirEntry[str]) -> None:
         try:
             known = file.stat()
-            as_it_is = (str(file), known.st_ino, known.st_size, known.st_mtime_ns)
+            as_it_is = (file.path, known.st_ino, known.st_size, known.st_mtime_ns)
             if as_it_is in self.right:
                 return
-            content = file.read_bytes()
+            content = Path(file.path).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             self.wrong.append(f"{place}: {file.name} was there, and went")
             return
