@@ -155,7 +155,10 @@ def sendable(how: Assault, random: Random) -> list[Case]:
 
 
 def send_all(night: Night, how: Assault, cases: Sequence[Case]) -> int:
-    """Send cases among right events while closes run; return how many right events there were."""
+    """Send cases among right events while closes run; return how many right events there were.
+
+    The last window is closed when partitions are broken.
+    """
     own = topics_of(night.prefix)
     traffic = Traffic(
         night.workspace, night.seed, how.events, how.seconds, own, night.kafka.bootstrap_servers
@@ -168,17 +171,24 @@ def send_all(night: Night, how: Assault, cases: Sequence[Case]) -> int:
             traffic.allowed = how.events * (window + 1) // how.windows
             for case in cases[window :: how.windows]:
                 night.publish(case)
-            if window == how.windows - 1:
-                traffic.join()
-            ended_well(close)
-            night.instants.append(next_second())
-            close = start(night.workspace, "close", "--at", night.instants[-1].isoformat())
+            if window < how.windows - 1:
+                ended_well(close)
+                night.instants.append(next_second())
+                close = start(night.workspace, "close", "--at", night.instants[-1].isoformat())
+        traffic.join()
         ended_well(close)
+        wait_for_what_goes(night)
         assert traffic.failure is None, f"seed {night.seed}: {traffic.failure}"
     finally:
         traffic.allowed = how.events
         night.leave(workers)
     return traffic.published
+
+
+def wait_for_what_goes(night: Night) -> None:
+    """Wait until the topic that is created again has been read: the close of its exports waits."""
+    exports = sorted(exports_on([RECREATED]))
+    night.workspace.run("close", *exports, "--at", next_second().isoformat())
 
 
 def ended_well(close: ForkedProcess | None) -> None:

@@ -24,21 +24,22 @@ from tests.faults.truth import Truth
 from tests.shop.forked import ForkedProcess
 from tests.shop.site import own_prefix
 
-WINDOWS = 3
-
 
 @dataclass(frozen=True)
 class Torment:
-    """How much traffic, over how many seconds, and what happens to the workers meanwhile."""
+    """How much traffic, over how many seconds and windows, and what happens to the workers
+    meanwhile.
+    """
 
     events: int
     seconds: float
+    windows: int
     kills: int
     freezes: int
 
 
-SHORT = Torment(events=12_000, seconds=45, kills=6, freezes=1)
-LONG = Torment(events=60_000, seconds=240, kills=24, freezes=3)
+SHORT = Torment(events=8_000, seconds=30, windows=2, kills=4, freezes=1)
+LONG = Torment(events=60_000, seconds=240, windows=3, kills=24, freezes=3)
 
 
 @pytest.mark.parametrize("seed", [pytest.param(20261124, id="seed-20261124")])
@@ -75,8 +76,8 @@ def hold_drops_against_the_truth(
         crew.add()
         traffic.start()
         finisher = None
-        for window in range(WINDOWS):
-            traffic.allowed = torment.events * (window + 1) // (WINDOWS + 1)
+        for window in range(torment.windows):
+            traffic.allowed = torment.events * (window + 1) // (torment.windows + 1)
             _torment(crew, random, torment, window)
             _wait_for(finisher)
             instants.append(next_second())
@@ -99,13 +100,14 @@ def hold_drops_against_the_truth(
 
 
 def _torment(crew: Workers, random: Random, torment: Torment, window: int) -> None:
-    """A third of all that is to happen, at random moments of a third of the time."""
-    share = torment.kills // WINDOWS + (window < torment.kills % WINDOWS)
-    freezes = torment.freezes // WINDOWS + (window < torment.freezes % WINDOWS)
+    """A window's share of all that is to happen, at random moments of its share of the time."""
+    windows = torment.windows
+    share = torment.kills // windows + (window < torment.kills % windows)
+    freezes = torment.freezes // windows + (window < torment.freezes % windows)
     acts = [crew.kill_one] * share + [crew.freeze_one] * freezes + [crew.add, crew.leave_one]
     random.shuffle(acts)
     for act in acts:
-        time.sleep(random.uniform(0.2, 2 * torment.seconds / WINDOWS / len(acts)))
+        time.sleep(random.uniform(0.2, 2 * torment.seconds / windows / len(acts)))
         crew.replace_dead()
         if act == crew.leave_one and len(crew.running) < 2:
             crew.add()
