@@ -24,7 +24,13 @@ from sinks.exports.definition import (
 )
 from sinks.exports.types import EXPORT_TYPES, ExportType, columns_on_offer
 from sinks.rendering.compress import Compression
-from sinks.rendering.layout import MOMENT_FORMATS, BooleanFormat, DatePattern, Separator
+from sinks.rendering.layout import (
+    MOMENT_FORMATS,
+    BooleanFormat,
+    DatePattern,
+    Formulas,
+    Separator,
+)
 from sinks.rules.columns import Column, Subject
 
 __all__ = ["QUESTIONS", "Interviewer", "Offer", "Question", "flag_of", "interview"]
@@ -231,16 +237,19 @@ def _has(kind: AttributeType) -> Callable[[Draft], bool]:
     """Return a function: whether a chosen column has this type. Formats of other types aren't used
     (the reference page's step 4).
     """
+    return lambda draft: any(column.type is kind for column in _chosen(draft))
 
-    def has(draft: Draft) -> bool:
-        chosen = {name.partition("=")[0] for name in draft.answers.get("columns", ())}
-        return any(
-            column.type is kind and ({column.name, column.header} & chosen or not chosen)
-            for column in _on_offer(draft)
-            if chosen or column.chosen
-        )
 
-    return has
+def _has_text_attribute(draft: Draft) -> bool:
+    return any(column.is_text_attribute for column in _chosen(draft))
+
+
+def _chosen(draft: Draft) -> Iterator[Column]:
+    """Yield the columns that the draft has."""
+    chosen = {name.partition("=")[0] for name in draft.answers.get("columns", ())}
+    for column in _on_offer(draft):
+        if {column.name, column.header} & chosen if chosen else column.chosen:
+            yield column
 
 
 def _named(names: Iterable[str]) -> Callable[[Draft], Offer]:
@@ -328,6 +337,14 @@ QUESTIONS: Final = (
         "between several values of a field",
         default=_always(_FORMATS.values_separator),
         applies=_has(AttributeType.STRINGS),
+    ),
+    Question(
+        _VALUES,
+        "formats.formulas",
+        "texts that a spreadsheet would compute",
+        _named(Formulas),
+        _always(_FORMATS.formulas),
+        applies=_has_text_attribute,
     ),
     Question(
         _FILE,

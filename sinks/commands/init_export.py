@@ -52,6 +52,7 @@ def init_export(
     date: Annotated[str | None, _flag("formats.date")] = None,
     moment: Annotated[str | None, _flag("formats.moment")] = None,
     values_separator: Annotated[str | None, _flag("formats.values_separator")] = None,
+    formulas: Annotated[str | None, _flag("formats.formulas")] = None,
     separator: Annotated[str | None, _flag("file.separator")] = None,
     compression: Annotated[str | None, _flag("file.compression")] = None,
     file_name: Annotated[str | None, _flag("file.name")] = None,

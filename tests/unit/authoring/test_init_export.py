@@ -358,7 +358,7 @@ def test_every_field_of_a_definition_is_asked_for() -> None:
 def test_on_a_terminal_it_asks_and_takes_numbers(site: Path) -> None:
     """A real terminal: choices by number, Enter for defaults, a wrong answer again."""
     answers = ["clicks", "", "marketing", "email-activities", "", "CLICK", "CLICKED"]
-    answers += ["1,businessKey=CRM", "", "", "", "", "", "06:00", "UTC", "", ""]
+    answers += ["1,businessKey=CRM", "", "", "", "", "", "", "06:00", "UTC", "", ""]
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "deltadrop", "init-export"],
