@@ -7,11 +7,11 @@ this module and a line in `engines.py`; no other module knows which engine is in
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import ibis
 import ibis.expr.types as ir
@@ -38,6 +38,7 @@ __all__ = [
     "stream_batches",
 ]
 
+Result = TypeVar("Result")
 Table: TypeAlias = ir.Table
 """A table of an engine: an expression, computed when its rows are read."""
 
@@ -96,10 +97,26 @@ class QueryEngine(ABC):
 
     @abstractmethod
     def materialize(self, table: Table) -> Table:
-        """Compute a table once; return a table that can be read as often as needed.
+        """Compute a table once; return a table that can be read as often as needed. The same table
+        isn't computed twice.
 
         The computation may run later, in the background. Then its error is raised by the next call
         of `batches`, `ordered_batches` or `write_parquet`, whatever table that call is for.
+        """
+
+    @abstractmethod
+    def value(self, value: datetime | int) -> ir.Scalar:
+        """Return a value that isn't part of the plan: an instant, or a whole number of 64 bits.
+
+        Expressions with another value in this place have the same shape.
+        """
+
+    @abstractmethod
+    def planned(self, shape: Hashable, plan: Callable[[], Result]) -> Result:
+        """Return what `plan` returns, or what it returned for an equal shape; see `planned.py`.
+
+        The tables that it materializes are computed in either case. Within `plan`, the engine makes
+        no tables of files, no values, and reads no rows.
         """
 
     @abstractmethod

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
-import ibis
 import ibis.expr.types as ir
 
 from schemas.events import CampaignKind, CampaignState, Engine
@@ -23,14 +22,14 @@ CLOSES_TO_WAIT: Final = 3
 _CONTINUOUS = (CampaignKind.SCENARIZED.value, CampaignKind.TRANSACTIONAL.value)
 
 
-def is_active(campaigns: ir.Table, cut: datetime) -> ir.BooleanColumn:
-    """Whether a close at `cut` (UTC) exports activities of these campaigns.
+def is_active(campaigns: ir.Table, since: ir.TimestampScalar) -> ir.BooleanColumn:
+    """Whether a close exports activities of these campaigns.
 
-    campaigns: their state as of the cut. SCENARIZED and TRANSACTIONAL count while ACTIVE, and for
-    CAMPAIGN_LIFE after they finished. ONE_SHOT and AB_TEST count while ACTIVE and not sent yet, and
-    for CAMPAIGN_LIFE from the start of their sending. DRAFT and the LEGACY engine never count.
+    campaigns: their state as of the cut. since: the instant CAMPAIGN_LIFE before the cut.
+    SCENARIZED and TRANSACTIONAL count while ACTIVE, and for CAMPAIGN_LIFE after they finished.
+    ONE_SHOT and AB_TEST count while ACTIVE and not sent yet, and for CAMPAIGN_LIFE from the start
+    of their sending. DRAFT and the LEGACY engine never count.
     """
-    since = ibis.literal(cut - CAMPAIGN_LIFE)
     runs = campaigns["state"] == CampaignState.ACTIVE.value
     finished = campaigns["state"] == CampaignState.FINISHED.value
     continuous = runs | (finished & (campaigns["finishedAt"] > since).fill_null(False))

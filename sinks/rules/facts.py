@@ -8,15 +8,16 @@ only of the exported records.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import ibis
 import ibis.expr.types as ir
 
 from sinks.editions import EDITION
-from sinks.engine.engine import Ordered, in_order, materialize, query_rows
-from sinks.rules.campaigns import CLOSES_TO_WAIT, is_active
+from sinks.engine.engine import Ordered, engine_of, in_order, materialize, query_rows
+from sinks.engine.planned import planned
+from sinks.rules.campaigns import CAMPAIGN_LIFE, CLOSES_TO_WAIT, is_active
 from sinks.rules.columns import Column, Origin
 from sinks.rules.declared import FactRule
 from sinks.rules.firsts import judge_firsts
@@ -103,21 +104,47 @@ def drop_of_facts(
     columns: those of the export, as `sinks.exports.types` declares them. cut: the instant at which
     the window ends, in UTC.
     """
+    if facts.firsts is not None:
+        facts = replace(facts, firsts=facts.firsts.touched_by(facts.window))
+    since = engine_of(facts.window).value(cut - CAMPAIGN_LIFE)
+    plan = _plan(rule, facts, columns, since, firsts_days)
+    return FactDrop(
+        plan.verdicts,
+        plan.lines,
+        plan.waiting,
+        int(query_rows(plan.unseen)[0]["facts"]) if plan.unseen is not None else 0,
+        facts.taken_out is not None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Tables of a `FactDrop`. unseen: the row that has its `never_seen`."""
+
+    verdicts: ir.Table
+    lines: Ordered
+    waiting: ir.Table
+    unseen: ir.Table | None
+
+
+@planned
+def _plan(
+    rule: FactRule, facts: Facts, columns: Sequence[Column], since: ir.Scalar, firsts_days: int
+) -> _Plan:
+    """Plan a drop. facts: with the firsts that its window touches. since: see `is_active`."""
     records = _records(facts)
-    verdicts = _judge_alone(rule, records, facts, cut)
+    verdicts = _judge_alone(rule, records, facts, since)
     if rule.first_of is not None and facts.firsts is not None:
-        memory = facts.firsts.touched_by(facts.window)
-        verdicts = _with_outcomes(judge_firsts(rule.first_of, verdicts, memory, firsts_days))
+        verdicts = _with_outcomes(judge_firsts(rule.first_of, verdicts, facts.firsts, firsts_days))
     verdicts = materialize(_verdicts(verdicts))
     exported = verdicts.filter(verdicts["outcome"] == int(Outcome.EXPORTED))
     left = verdicts.filter(verdicts["outcome"] == int(Outcome.WAITING))
     people = _people(facts, exported, columns)
-    return FactDrop(
+    return _Plan(
         verdicts,
         _lines(facts, _with(facts, records, exported), people, columns),
         _with(facts, records, left),
-        people.never_seen(exported) if people else 0,
-        facts.taken_out is not None,
+        people.never_seen(exported) if people else None,
     )
 
 
@@ -131,14 +158,14 @@ def _records(facts: Facts) -> ir.Table:
     return records.union(facts.waiting.mutate(_waited=again).select(*records.columns))
 
 
-def _judge_alone(rule: FactRule, records: ir.Table, facts: Facts, cut: datetime) -> ir.Table:
+def _judge_alone(rule: FactRule, records: ir.Table, facts: Facts, since: ir.Scalar) -> ir.Table:
     """Add the `outcome` that each record has if it counts as a first.
 
     `_contends`: whether it can be a first. Waiting facts were judged in their own window.
     """
     carried = [name for name in _carried(rule) if name in records.columns]
     looked_at = [name for name in _looked_at(rule, facts) if name not in carried]
-    known = _beside(is_repeat(records.select(*carried, *looked_at), facts.repeated), facts, cut)
+    known = _beside(is_repeat(records.select(*carried, *looked_at), facts.repeated), facts, since)
     closes = known["_waited"] if "_waited" in carried else ibis.literal(0, "int8")
     repeat = known["_repeat"] & (closes == 0)
     filtered = rule.filtered(known) if rule.filtered else ibis.literal(False)
@@ -174,12 +201,12 @@ def _looked_at(rule: FactRule, facts: Facts) -> list[str]:
     return list(dict.fromkeys([*rule.reads, *(name for name, is_so in needed.items() if is_so)]))
 
 
-def _beside(records: ir.Table, facts: Facts, cut: datetime) -> ir.Table:
+def _beside(records: ir.Table, facts: Facts, since: ir.Scalar) -> ir.Table:
     """Add to records whether their campaign is active (`_active`), whether they were downloaded
     (`_downloaded`) and, if any record was taken out, whether they were (`_taken_out`).
     """
     if facts.campaigns is not None:
-        campaigns = facts.campaigns.select("campaignId", _active=is_active(facts.campaigns, cut))
+        campaigns = facts.campaigns.select("campaignId", _active=is_active(facts.campaigns, since))
         records = records.left_join(campaigns, "campaignId").drop("campaignId_right")
     if facts.downloaded is not None:
         downloaded = facts.downloaded.select("interactionId", _downloaded=ibis.literal(True))

@@ -9,6 +9,7 @@ import ibis
 import ibis.expr.types as ir
 
 from sinks.engine.engine import query_rows
+from sinks.engine.planned import planned
 
 __all__ = ["Outcome", "balance", "first_that_applies"]
 
@@ -51,9 +52,13 @@ def balance(verdicts: ir.Table) -> dict[Outcome, int]:
     """Count the verdicts of a drop by outcome. Every outcome has a count; that of dead letters is
     0, as they have no verdicts.
     """
-    counted = query_rows(verdicts.group_by("outcome").agg(records=verdicts.count()))
-    found = {row["outcome"]: row["records"] for row in counted}
+    found = {row["outcome"]: row["records"] for row in query_rows(_counted(verdicts))}
     return {outcome: found.get(outcome, 0) for outcome in Outcome}
+
+
+@planned
+def _counted(verdicts: ir.Table) -> ir.Table:
+    return verdicts.group_by("outcome").agg(records=verdicts.count())
 
 
 def _number(outcome: Outcome) -> ir.IntegerScalar:

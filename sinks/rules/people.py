@@ -9,7 +9,7 @@ import ibis
 import ibis.expr.types as ir
 
 from sinks.editions import EDITION, LATEST_DELETIONS
-from sinks.engine.engine import materialize, query_rows
+from sinks.engine.engine import materialize
 
 __all__ = ["People"]
 
@@ -71,12 +71,14 @@ class People:
         gone = later["_gone"] | later["_later"].notnull()
         return later.select(*facts.columns, *self.fields, _gone=gone)
 
-    def never_seen(self, facts: ir.Table) -> int:
-        """Count the facts whose profile has no event at all; the report has this number."""
+    def never_seen(self, facts: ir.Table) -> ir.Table:
+        """Return the number of facts whose profile has no event at all, in one row: `facts`. The
+        report has it.
+        """
         unseen = facts.filter(facts["profileId"].notnull()).anti_join(self.known, "profileId")
         if self.deleted_later is not None:
             unseen = unseen.anti_join(self.deleted_later, "profileId")
-        return int(query_rows(unseen.agg(facts=unseen.count()))[0]["facts"])
+        return unseen.agg(facts=unseen.count())
 
 
 def _latest(deletions: ir.Table, known: ir.Table) -> ir.Table:

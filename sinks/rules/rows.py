@@ -16,6 +16,7 @@ import ibis.expr.types as ir
 from schemas.events import EventType
 from sinks.editions import EDITION, LATEST_DELETIONS, UPDATES_AT_CREATION
 from sinks.engine.engine import Ordered, in_order, materialize, query_rows
+from sinks.engine.planned import planned
 from sinks.rules.columns import Column, Origin
 from sinks.rules.declared import RowRule
 from sinks.rules.lines import state_fields, values_of
@@ -75,8 +76,12 @@ class RowDrop:
 
     def missed_deletions(self) -> int:
         """Count the creations of rows that lived already; the report warns of them."""
-        missed = self.verdicts["_missed"].sum().fill_null(0)
-        return int(query_rows(self.verdicts.agg(records=missed))[0]["records"])
+        return int(query_rows(_missed(self.verdicts))[0]["records"])
+
+
+@planned
+def _missed(verdicts: ir.Table) -> ir.Table:
+    return verdicts.agg(records=verdicts["_missed"].sum().fill_null(0))
 
 
 def drop_of_rows(rule: RowRule, facts: RowFacts, columns: Sequence[Column]) -> RowDrop:
@@ -84,6 +89,11 @@ def drop_of_rows(rule: RowRule, facts: RowFacts, columns: Sequence[Column]) -> R
 
     columns: those of the export, as `sinks.exports.types` declares them.
     """
+    return _plan(rule, facts, columns).drop()
+
+
+@planned
+def _plan(rule: RowRule, facts: RowFacts, columns: Sequence[Column]) -> _Plan:
     state = fold_rows(facts.before, facts.window, facts.repeated, facts.key, facts.edition)
     verdicts = materialize(_judge([kind.value for kind in rule.makes_lines], facts, state))
     exported = verdicts.filter(verdicts["outcome"] == int(Outcome.EXPORTED)).select(
@@ -96,8 +106,7 @@ def drop_of_rows(rule: RowRule, facts: RowFacts, columns: Sequence[Column]) -> R
         _appended_at=ibis.least(joined["_fact_appended_at"], joined["_told_at"]),
         occurredAt=ibis.least(joined["_fact_occurred_at"], joined["_told_of"]),
     )
-    lines, never_seen = _lines(rows, facts, columns)
-    return RowDrop(verdicts, lines, never_seen)
+    return _Plan(verdicts, *_lines(rows, facts, columns))
 
 
 def initial_drop(facts: RowFacts, columns: Sequence[Column]) -> RowDrop:
@@ -105,6 +114,11 @@ def initial_drop(facts: RowFacts, columns: Sequence[Column]) -> RowDrop:
 
     facts: `before` is the state at the cut; the window isn't read.
     """
+    return _initial_plan(facts, columns).drop()
+
+
+@planned
+def _initial_plan(facts: RowFacts, columns: Sequence[Column]) -> _Plan:
     state = facts.before
     assert state is not None
     judged = _judge_later(state.filter(state["_live"]), facts)
@@ -113,22 +127,38 @@ def initial_drop(facts: RowFacts, columns: Sequence[Column]) -> RowDrop:
     exported = verdicts.filter(verdicts["outcome"] == int(Outcome.EXPORTED))
     living = state.semi_join(exported, facts.key)
     rows = living.mutate(_appended_at=living["_told_at"], occurredAt=living["_told_of"])
-    lines, never_seen = _lines(rows, facts, columns)
-    return RowDrop(verdicts, lines, never_seen)
+    return _Plan(verdicts, *_lines(rows, facts, columns))
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Tables of a `RowDrop`. unseen: the row that has its `never_seen`, if rows have profiles."""
+
+    verdicts: ir.Table
+    lines: Ordered
+    unseen: ir.Table | None
+
+    def drop(self) -> RowDrop:
+        unseen = self.unseen
+        never_seen = int(query_rows(unseen)[0]["facts"]) if unseen is not None else 0
+        return RowDrop(self.verdicts, self.lines, never_seen)
 
 
 _FACT: Final = ("_fact_appended_at", "_fact_occurred_at")
 
 
-def _lines(rows: ir.Table, facts: RowFacts, columns: Sequence[Column]) -> tuple[Ordered, int]:
-    """Return the lines of these rows, and how many of them have a profile without any event.
+def _lines(
+    rows: ir.Table, facts: RowFacts, columns: Sequence[Column]
+) -> tuple[Ordered, ir.Table | None]:
+    """Return the lines of these rows, and, if rows have profiles, the number of profiles without
+    any event (`People.never_seen`).
 
     rows: state, and the moments of their fact: occurredAt, _appended_at.
     """
     fields = state_fields(rows, facts.origin, columns)
     if facts.profiles is None:
         own = rows.select(_order=rows[facts.key], **fields)
-        return in_order(values_of(columns, own), own, ["_order"]), 0
+        return in_order(values_of(columns, own), own, ["_order"]), None
     of_profile = state_fields(facts.profiles, Origin.PROFILE, columns)
     people = People.of(rows, facts.profiles, of_profile, facts.deleted_later, facts.edition)
     own = rows.select("profileId", "occurredAt", "_appended_at", _order=rows[facts.key], **fields)

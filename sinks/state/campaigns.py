@@ -5,6 +5,7 @@ from __future__ import annotations
 import ibis.expr.types as ir
 
 from sinks.engine.engine import materialize
+from sinks.engine.planned import planned
 from sinks.state.order import last_of_each
 from sinks.state.repeats import without_repeats
 
@@ -25,6 +26,7 @@ CAMPAIGN_FIELDS = (
 """The columns of the state: the fields of a campaign event."""
 
 
+@planned
 def fold_campaigns(base: ir.Table | None, since: ir.Table, repeated: ir.Table) -> ir.Table:
     """Return the campaigns at a cut, each from its last event.
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ibis.expr.types as ir
 
 from schemas.events import EventType
+from sinks.engine.planned import planned
 from sinks.state.repeats import without_repeats
 
 __all__ = ["fold_downloads"]
 
 
+@planned
 def fold_downloads(base: ir.Table | None, since: ir.Table, repeated: ir.Table) -> ir.Table:
     """Return the interactions that were downloaded by a cut: interactionId, each once.
 

@@ -15,7 +15,8 @@ import ibis
 import ibis.expr.types as ir
 
 from schemas.events import EventType
-from sinks.engine.engine import interval_of, materialize, query_files, query_rows
+from sinks.engine.engine import engine_of, interval_of, materialize, query_files, query_rows
+from sinks.engine.planned import planned
 from sinks.state.repeats import without_repeats
 
 __all__ = ["FIRSTS_DAYS", "Firsts", "fold_firsts"]
@@ -41,13 +42,25 @@ class Firsts:
         Ids count up and facts come soon after them, so most of a memory is left unread: its files
         are in order of id. A join would have to read all of it.
         """
-        ids = facts["interactionId"]
-        bounds = query_files(facts.agg(lowest=ids.min(), highest=ids.max()))[0]
-        lowest, highest = bounds["lowest"] or 0, bounds["highest"] or 0
-        return Firsts(
-            self.interactions.filter(self.interactions["interactionId"].between(lowest, highest)),
-            self.links.filter(self.links["interactionId"].between(lowest, highest)),
-        )
+        engine, bounds = engine_of(facts), query_files(_range(facts, "interactionId"))[0]
+        return _between(self, engine.value(bounds["first"] or 0), engine.value(bounds["last"] or 0))
+
+
+@planned
+def _range(records: ir.Table, column: str) -> ir.Table:
+    """Return the smallest and the largest value of a column: `first` and `last`, null if there is
+    no record.
+    """
+    return records.agg(first=records[column].min(), last=records[column].max())
+
+
+@planned
+def _between(firsts: Firsts, lowest: ir.Scalar, highest: ir.Scalar) -> Firsts:
+    interactions, links = firsts.interactions, firsts.links
+    return Firsts(
+        interactions.filter(interactions["interactionId"].between(lowest, highest)),
+        links.filter(links["interactionId"].between(lowest, highest)),
+    )
 
 
 _META: Final = ("_partition", "_offset", "_appended_at")
@@ -62,12 +75,25 @@ def fold_firsts(
     have clickedUrl if links are distinguished, which isn't the case for an SMS.
     """
     lasts = timedelta(days=days)
+    facts = _facts(since, repeated)
+    renewals = _renewals(since, lasts)
+    began = _began(base.interactions if base else None, facts, lasts, min(renewals, 2))
+    if renewals > 1:
+        began = _renewed_to_the_end(began, facts, lasts)
+    return _at_cut(base, facts, began)
+
+
+@planned
+def _facts(since: ir.Table, repeated: ir.Table) -> ir.Table:
     link = since["clickedUrl"] if "clickedUrl" in since.columns else ibis.null("string")
-    facts = without_repeats(
+    return without_repeats(
         since.select("eventType", "interactionId", *_META, clickedUrl=link), repeated
     )
-    renewals = _renewals(since, lasts)
-    began = _began(base.interactions if base else None, facts, lasts, renewals)
+
+
+@planned
+def _at_cut(base: Firsts | None, facts: ir.Table, began: ir.Table) -> Firsts:
+    """Return the base with what the facts change. began: when each memory in the facts began."""
     remembered = facts.inner_join(began, "interactionId")
     clicked = (remembered["eventType"] == EventType.CLICKED.value) & (
         remembered["_appended_at"] >= remembered["_first_at"]
@@ -82,9 +108,11 @@ def fold_firsts(
     return Firsts(untouched.union(began), links_before.union(links).distinct())
 
 
+@planned
 def _began(base: ir.Table | None, facts: ir.Table, lasts: timedelta, renewals: int) -> ir.Table:
     """Return when the memory began of each interaction in the facts: interactionId, `_first_at`.
 
+    renewals: how many memories in a row the facts can have; if these are two or more, the first.
     Usually the records since a base span less than one memory's duration, so that each memory
     begins at most once in them.
     """
@@ -94,9 +122,7 @@ def _began(base: ir.Table | None, facts: ir.Table, lasts: timedelta, renewals: i
         touched = facts.select("interactionId").distinct().left_join(base, "interactionId")
         began = touched.select("interactionId", "_first_at")
         began = _renewed(began, facts, lasts)
-    if renewals < 2:
-        return materialize(_renewed(began, facts, lasts) if renewals else began)
-    return _renewed_to_the_end(materialize(began), facts, lasts)
+    return materialize(_renewed(began, facts, lasts) if renewals == 1 else began)
 
 
 def _renewed_to_the_end(began: ir.Table, facts: ir.Table, lasts: timedelta) -> ir.Table:
@@ -129,6 +155,5 @@ def _renewed(began: ir.Table, facts: ir.Table, lasts: timedelta) -> ir.Table:
 
 def _renewals(since: ir.Table, lasts: timedelta) -> int:
     """Return how many memories of one interaction the records can have in a row, at most."""
-    appended = since["_appended_at"]
-    times = query_files(since.agg(first=appended.min(), last=appended.max()))[0]
+    times = query_files(_range(since, "_appended_at"))[0]
     return 0 if times["first"] is None else int((times["last"] - times["first"]) / lasts)

@@ -23,6 +23,7 @@ import ibis.expr.types as ir
 from schemas.events import EventType
 from sinks.editions import EDITION, LATEST_DELETIONS
 from sinks.engine.engine import materialize
+from sinks.engine.planned import planned
 from sinks.state.order import POSITION, in_append_order
 from sinks.state.repeats import without_repeats
 
@@ -57,6 +58,7 @@ def value_fields(events: ir.Table, key: str) -> tuple[str, ...]:
     return tuple(name for name in _VALUES if name in events.columns and name != key)
 
 
+@planned
 def fold_rows(
     base: ir.Table | None,
     since: ir.Table,
@@ -90,6 +92,7 @@ def fold_rows(
     return untouched.union(carried_on).union(from_since)
 
 
+@planned
 def with_values_of(base: ir.Table, since: ir.Table, key: str) -> ir.Table:
     """Return a base with the same values as the records. A value that the base lacks is null:
     definitions may have changed since the base was made.
@@ -104,6 +107,7 @@ def with_values_of(base: ir.Table, since: ir.Table, key: str) -> ir.Table:
     return base.mutate(**changed) if changed else base
 
 
+@planned
 def with_attributes(rows: ir.Table, names: Collection[str]) -> ir.Table:
     """Return events or a base with some of their attributes only."""
     if not names:

@@ -15,6 +15,7 @@ import ibis
 import ibis.expr.types as ir
 
 from sinks.engine.engine import interval_of, materialize
+from sinks.engine.planned import planned
 from sinks.state.order import POSITION, at_latest
 
 __all__ = ["REPEAT_HOURS", "is_repeat", "repeats", "without_repeats"]
@@ -24,6 +25,7 @@ REPEAT_HOURS: Final = 48
 """
 
 
+@planned
 def repeats(prior: ir.Table, hours: int = REPEAT_HOURS) -> ir.Table:
     """Find the repeats among the records of one topic; materialized.
 

@@ -79,11 +79,10 @@ class Closed:
 
 @dataclass
 class Closer:
-    """Closes one export again and again. table: the custom table that it is of; sources: those that
-    its filter lets pass.
+    """Closes one export again and again, each time on an engine of its own (`on`). table: the
+    custom table that it is of; sources: those that its filter lets pass.
     """
 
-    engine: QueryEngine
     catalog: Catalog
     export_type: str
     event_type: str
@@ -95,6 +94,13 @@ class Closer:
     sources: frozenset[str] | None = None
     repeated: dict[tuple[Topic, int, int], ibis.Table] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=count)
+    engine: QueryEngine = field(init=False)
+
+    def on(self, engine: QueryEngine) -> Closer:
+        """The same, on an engine that has no tables yet."""
+        self.engine, self.numbers = engine, count()
+        self.repeated.clear()
+        return self
 
     @property
     def subject(self) -> Subject:

@@ -15,7 +15,6 @@ import yaml
 from schemas.events import SOURCE_GROUPS, Kind
 from schemas.tables import Catalog
 from schemas.topics import Topic
-from sinks.engine.engine import QueryEngine
 from sinks.instants import milliseconds
 from tests.cases.closes import EPOCH, NOTHING, Closed, Closer, CutAt, Record
 from tests.engines import small_engine
@@ -142,14 +141,8 @@ def moment(text: str) -> datetime:
 
 
 def ending(case: Case, catalog: Catalog, zone: str = "UTC") -> Ending:
-    """Tell a story to the end, on an engine whose session is in this zone."""
-    with small_engine(zone) as engine:
-        return _ending(engine, case, catalog)
-
-
-def _ending(engine: QueryEngine, case: Case, catalog: Catalog) -> Ending:
+    """Tell a story to the end, on engines whose sessions are in this zone."""
     closer = Closer(
-        engine,
         catalog,
         case.export_type,
         case.event_type,
@@ -167,10 +160,11 @@ def _ending(engine: QueryEngine, case: Case, catalog: Catalog) -> Ending:
         if "close" in step:
             cut = _cut(records, moment(step["close"]))
             later = _deletions(step.get("deleted_later", ()), cut)
-            if step.get("initial"):
-                closed = closer.close_initially(records, cut, later)
-            else:
-                closed = closer.close(records, start, cut, later)
+            with small_engine(zone) as engine:
+                if step.get("initial"):
+                    closed = closer.on(engine).close_initially(records, cut, later)
+                else:
+                    closed = closer.on(engine).close(records, start, cut, later)
             closes.append((step, closed))
             for position, outcome in closed.outcomes.items():
                 became[places[(closer.own, *position)]].append(outcome)

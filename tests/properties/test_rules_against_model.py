@@ -23,7 +23,6 @@ from hypothesis import strategies as st
 from schemas.events import Kind
 from schemas.tables import Catalog
 from schemas.topics import Topic
-from sinks.engine.engine import QueryEngine
 from sinks.exports.types import EXPORT_TYPES, columns_on_offer
 from sinks.rendering.layout import Layout, RenderedColumn
 from sinks.rendering.render import render
@@ -102,9 +101,8 @@ def kind_of(asked: Export) -> Kind:
     return Kind(asked.kind)
 
 
-def closer_of(engine: QueryEngine, asked: Export, shop: str) -> Closer:
+def closer_of(asked: Export, shop: str) -> Closer:
     return Closer(
-        engine,
         catalog_of(SHOPS[shop]),
         asked.type,
         asked.event_type,
@@ -215,15 +213,15 @@ def test_drops_are_what_the_model_reads(plot: Plot, based: list[int]) -> None:
     scene = plot.scene()
     facts = [recorded(one) for one in scene.told]
     starts = [at(scene.start), *(at(close.cut) for close in scene.closes)]
-    with small_engine() as engine:
-        closer = closer_of(engine, scene.asked, scene.shop)
-        for number, (drop, close) in enumerate(zip(scene.drops(), scene.closes, strict=True)):
-            base = starts[based[number]] if based[number] <= number else None
-            gone = close.deleted_since["shop"]
-            closed = closer.close(facts, starts[number], at(close.cut), gone, base)
-            assert dict(closed.outcomes) == {fact.position: what for fact, what in drop.outcomes}
-            assert text_of(scene.asked, closed.lines) == drop.text()
-            assert closed.warnings == sum(drop.warnings.values())
+    closer = closer_of(scene.asked, scene.shop)
+    for number, (drop, close) in enumerate(zip(scene.drops(), scene.closes, strict=True)):
+        base = starts[based[number]] if based[number] <= number else None
+        gone = close.deleted_since["shop"]
+        with small_engine() as engine:
+            closed = closer.on(engine).close(facts, starts[number], at(close.cut), gone, base)
+        assert dict(closed.outcomes) == {fact.position: what for fact, what in drop.outcomes}
+        assert text_of(scene.asked, closed.lines) == drop.text()
+        assert closed.warnings == sum(drop.warnings.values())
 
 
 @given(plot=plots([one for one in EXPORTS if TYPES[one[0]].of == ROW]))
@@ -233,7 +231,7 @@ def test_initial_drops_are_what_the_model_reads(plot: Plot) -> None:
     expected, first = scene.drops(initial=True)[0], scene.closes[0]
     facts = [recorded(one) for one in scene.told]
     with small_engine() as engine:
-        closer = closer_of(engine, scene.asked, scene.shop)
+        closer = closer_of(scene.asked, scene.shop).on(engine)
         closed = closer.close_initially(facts, at(first.cut), first.deleted_since["shop"])
     assert text_of(scene.asked, closed.lines) == expected.text()
     counted = {what: number for what, number in closed.balance.items() if number}

@@ -46,7 +46,7 @@ def test_a_base_and_the_rows_since_are_as_good_as_all_rows(
     catalog = catalog_of(SHOPS["usual"])
     last, base = at(cuts[-1]), at(cuts[min(based, len(cuts) - 1)])
     with small_engine() as engine:
-        closer = Closer(engine, catalog, "email-activities", "CLICKED", firsts_days=firsts_days)
+        closer = Closer(catalog, "email-activities", "CLICKED", firsts_days=firsts_days).on(engine)
 
         from_nothing = states(closer, records, last, None)
         from_a_base = states(closer, records, last, base)

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from sinks.engine.duckdb.errors import translated_batches
 from sinks.engine.engine import BATCH_BYTES, BATCH_ROWS, EngineMemoryError, Ordered, Table
+from sinks.engine.planned import planned
 from streams.storage.parquet import parquet_writer, write_rows
 
 __all__ = ["VECTOR_ROWS", "OrderedRows", "join_batches"]
@@ -55,7 +56,7 @@ class OrderedRows:
     def write_parquet(self, file: Path) -> None:
         """Compute the rows into a file; see `QueryEngine.write_parquet`."""
         try:
-            self.write(self._sorted(self.rows.table), file)
+            self.write(_in_order(self.rows), file)
         except EngineMemoryError:
             part = file.with_suffix(".part")
 
@@ -72,7 +73,7 @@ class OrderedRows:
     def _computed(self) -> Iterator[pa.RecordBatch]:
         done, size = 0, 0
         try:
-            with closing(self.stream(self._sorted(self.rows.table), VECTOR_ROWS)) as reader:
+            with closing(self.stream(_in_order(self.rows), VECTOR_ROWS)) as reader:
                 for batch in translated_batches(reader):
                     yield batch
                     done += batch.num_rows
@@ -114,16 +115,19 @@ class OrderedRows:
         """Return the rows from one key to another, both included, in order. The keys differ only in
         their last number.
         """
-        table, *before, last = self.rows.table, *self.rows.by
+        rows, table, *before, last = self.rows, self.rows.table, *self.rows.by
         wanted = [table[name] == value for name, value in zip(before, low, strict=False)]
-        return self._sorted(table.filter(*wanted, table[last].between(low[-1], high[-1])))
-
-    def _sorted(self, table: Table) -> Table:
-        return table.order_by(*self.rows.by, *self.rows.then)
+        between = table.filter(*wanted, table[last].between(low[-1], high[-1]))
+        return between.order_by(*rows.by, *rows.then)
 
     def _read_all(self, table: Table) -> pa.Table:
         reader = self.stream(table, VECTOR_ROWS)
         return pa.Table.from_batches(translated_batches(reader), reader.schema)
+
+
+@planned
+def _in_order(rows: Ordered) -> Table:
+    return rows.table.order_by(*rows.by, *rows.then)
 
 
 def join_batches(

@@ -1,76 +1,30 @@
 """Plans: expressions on named tables, compiled once for all engines that have such tables.
 
 Each close runs the same queries on other files, and compiling takes a third of a small close. A
-plan is recognised by its tree, whichever engine its tables are on. Ibis's own comparison doesn't
-fit: it caches each answer as long as one of the two expressions lives, isn't safe among threads,
-and takes 0.0 for -0.0.
+plan is recognised by its tree, whichever engine its tables are on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-import ibis.expr.operations as ops
 import ibis.expr.types as ir
-from ibis.backends import BaseBackend
-from ibis.common.grounds import Concrete
+
+from sinks.engine.trees import Tree
 
 __all__ = ["compiled"]
 
 _PLANS: Final = 1024
-"""Number of cached plans, some 64 kB each: about ten for each export, and one with a moment in it.
-"""
+"""Number of cached plans, some 64 kB each: about ten for each export."""
 
 
 def compiled(result: ir.Table) -> str:
     """Return the SQL query that computes a table."""
-    return _compiled(_Plan(result.op()))
-
-
-class _Plan:
-    """A tree of operations. Two trees are equal if they would be compiled to the same query."""
-
-    __slots__ = ("op",)
-
-    def __init__(self, op: ops.Node) -> None:
-        self.op = op
-
-    def __hash__(self) -> int:
-        return hash(self.op)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Plan) and _alike(self.op, other.op)
+    return _compiled(Tree(result.op()))
 
 
 @lru_cache(maxsize=_PLANS)
-def _compiled(plan: _Plan) -> str:
+def _compiled(plan: Tree) -> str:
     text: str = plan.op.to_expr().compile()
     return text
-
-
-def _alike(first: object, second: object) -> bool:
-    left, seen = [(first, second)], set[tuple[int, int]]()
-    while left:
-        a, b = left.pop()
-        if a is b:
-            continue
-        if type(a) is not type(b):
-            return False
-        if isinstance(a, Concrete) and isinstance(b, Concrete):
-            if (id(a), id(b)) not in seen:
-                seen.add((id(a), id(b)))
-                left.append((a.args, b.args))
-        elif isinstance(a, tuple) and isinstance(b, tuple):
-            if len(a) != len(b):
-                return False
-            left.extend(zip(a, b, strict=True))
-        elif isinstance(a, str):
-            if a != b:
-                return False
-        elif isinstance(a, Mapping) and isinstance(b, Mapping):
-            left.append((tuple(a.items()), tuple(b.items())))
-        elif not isinstance(a, BaseBackend) and (a != b or repr(a) != repr(b)):
-            return False
-    return True

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Final
 
 import ibis
 from ibis.backends.sql.datatypes import DuckDBType
@@ -12,7 +14,22 @@ from ibis.backends.sql.datatypes import DuckDBType
 from sinks.engine.engine import FILE
 from streams.storage.partitions import FileSlice
 
-__all__ = ["create_and_fill", "describe", "events_query", "file_query", "write_query"]
+__all__ = [
+    "SETTINGS",
+    "create_and_fill",
+    "create_as",
+    "describe",
+    "events_query",
+    "file_query",
+    "literal",
+    "schema_of",
+    "table_query",
+    "write_query",
+]
+
+
+SETTINGS: Final = "SET TimeZone = 'UTC'; SET python_enable_replacements = false"
+"""Settings of a session: moments are in UTC, and no Python variable is taken for a table."""
 
 
 def events_query(empty: Path, schema: ibis.Schema, slices: Sequence[FileSlice]) -> str:
@@ -45,11 +62,34 @@ def describe(query: str) -> str:
     return f"DESCRIBE {query}"
 
 
+@lru_cache(maxsize=1024)
+def schema_of(described: tuple[tuple[str, str], ...]) -> ibis.Schema:
+    """Return the schema of a query from its description; cached, as reading types takes long."""
+    return ibis.schema({name: DuckDBType.from_string(kind) for name, kind in described})
+
+
+def literal(value: datetime | int) -> str:
+    """Return an instant or a whole number as a constant."""
+    if isinstance(value, datetime):
+        return f"CAST('{value.isoformat()}' AS TIMESTAMPTZ)"
+    return f"CAST({value} AS BIGINT)"
+
+
 def create_and_fill(name: str, schema: ibis.Schema, query: str) -> str:
     """Return the statements that store a query's rows in a temporary table."""
     columns = ", ".join(f"{column} {kind}" for column, kind in _columns(schema))
     table = _name(name)
     return f"CREATE TEMPORARY TABLE {table} ({columns}); INSERT INTO {table} {query}"
+
+
+def create_as(name: str, query: str) -> str:
+    """Return the statement that stores a query's rows in a table of all sessions."""
+    return f"CREATE TABLE {_name(name)} AS {query}"
+
+
+def table_query(name: str) -> str:
+    """Return the query for the rows of a table of all sessions."""
+    return f"SELECT * FROM memory.main.{_name(name)}"
 
 
 def write_query(query: str, file: Path) -> str:

@@ -32,6 +32,7 @@ OPENERS = {
     "sinks/drops/verify.py": "a drop that a partner checks",
     "sinks/engine/duckdb/engine.py": SCRATCH,
     "sinks/engine/duckdb/ordered.py": SCRATCH,
+    "sinks/engine/duckdb/small.py": ENGINE,
     "sinks/engine/event_source.py": SCRATCH,
     "sinks/erasure/affected_drops.py": ENGINE,
     "sinks/erasure/progress.py": MEMORY,
