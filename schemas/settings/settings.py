@@ -137,7 +137,7 @@ class TransferboxSettings(Section):
 class ScheduleSettings(Section):
     """How `deltadrop schedule` shares the work, and when it tries again."""
 
-    lease_seconds: Annotated[float, Field(gt=0)] = Field(
+    lease_seconds: Annotated[float, Field(gt=0, le=86_400)] = Field(
         default=60, description="without a sign of life, before another scheduler takes over"
     )
     retry_seconds: Annotated[float, Field(gt=0)] = Field(

@@ -124,6 +124,8 @@ class Transferbox:
         try:
             folder.mkdir()
         except FileNotFoundError:
+            if folder.parent.is_dir():
+                raise
             make_above = make_folders if folder == self.root else self._make
             make_above(folder.parent)
             self._make(folder)

@@ -26,6 +26,7 @@ from sinks.editions import (
 from sinks.ledger.intent import Intent
 from sinks.repair.redrop import Redrop, Redropper
 from sinks.setup import Sinks
+from streams.storage.checked import checked, with_checksum
 from tests.shop.commands import exit_code_of
 from tests.shop.offline import OfflineShop, at, with_exports
 
@@ -182,8 +183,10 @@ def test_a_redrop_names_the_mended_rules_that_change_its_bytes_and_no_others(
 
 
 def test_what_a_later_release_has_decided_is_refused_by_name(shop: OfflineShop) -> None:
-    file = shop.root / "ledger/exports/profiles/20260328T060000.000Z/intent.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "edition": EDITION + 1}))
+    name = "ledger/exports/profiles/20260328T060000.000Z/intent.json"
+    file = shop.root / name
+    decided = {**json.loads(checked(name, file.read_bytes())), "edition": EDITION + 1}
+    file.write_bytes(with_checksum(name, json.dumps(decided).encode()))
 
     with pytest.raises(CloseError) as refused:
         redrop(shop)

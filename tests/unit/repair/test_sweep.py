@@ -111,7 +111,10 @@ def test_nothing_new_is_begun_and_a_second_sweep_has_nothing_to_do(
 
     assert sweep(shop) == (
         0,
-        {"closes": [], "revisions": [], "held": [], "leftovers": 0, "left": []},
+        {
+            **{"closes": [], "revisions": [], "held": [], "leftovers": 0, "left": []},
+            **{"strange": [], "wrong": []},
+        },
     )
 
     assert list(shop.sinks.ledger.closes("profiles")) == []

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import DefinitionError
+from schemas.private_files import make_folders
 from schemas.settings.settings import load_settings
 from sinks.locations import Folder, Transferbox, transferbox_of
 from sinks.scratch import scratch_folder
@@ -66,6 +67,11 @@ def test_folders_that_exist_keep_their_modes(tmp_path: Path, under: Callable[[in
         "ledger/chain": "0750",
         "ledger/chain/first": "0640",
     }
+
+
+def test_a_folder_that_cannot_be_made_anywhere_is_refused_and_not_tried_for_ever() -> None:
+    with pytest.raises(FileNotFoundError):
+        make_folders(Path("/proc/deltadrop/below"))
 
 
 def test_a_group_that_a_folder_hands_down_stays(
