@@ -24,10 +24,8 @@ def make_folders(folder: Path) -> None:
     try:
         folder.mkdir(_FOLDER)
     except FileNotFoundError:
-        if folder.parent.is_dir():
-            raise  # as in /proc, where no folder can be made
         make_folders(folder.parent)
-        make_folders(folder)
+        folder.mkdir(_FOLDER, exist_ok=True)
     except FileExistsError:
         if not folder.is_dir():
             raise

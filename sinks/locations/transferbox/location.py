@@ -124,11 +124,10 @@ class Transferbox:
         try:
             folder.mkdir()
         except FileNotFoundError:
-            if folder.parent.is_dir():
-                raise
             make_above = make_folders if folder == self.root else self._make
             make_above(folder.parent)
-            self._make(folder)
+            folder.mkdir(exist_ok=True)
+            _permit(folder, self.folder_mode, _FOLDER)
         except FileExistsError:
             if not folder.is_dir():
                 raise

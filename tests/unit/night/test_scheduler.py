@@ -327,6 +327,9 @@ def test_an_export_that_was_closed_by_hand_is_not_tried_again(rig: Rig) -> None:
 
 
 def test_status_tells_who_works_and_when_the_next_close_is(rig: Rig) -> None:
+    store = rig.shop.sinks.ledger.store
+    Lease(store, "schedule", holder="a", seconds=60, now=rig.night.now).take()  # a usual length
+
     told = status_of(rig.shop.sinks.installation, rig.night.now()).scheduler
 
     assert (told.holder, told.fence) == ("a", 1)
