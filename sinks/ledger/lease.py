@@ -31,9 +31,9 @@ from typing import Any, ClassVar, Final
 
 import structlog
 
-from schemas.errors import DeltadropError, PartitionError
+from schemas.errors import DeltadropError
 from sinks.instants import utc_now
-from streams.storage.checked import create_checked, read_checked
+from streams.storage.checked import AlteredRecordError, create_checked, read_checked
 from streams.storage.paths import StoredPath
 from streams.storage.store import Store, age_of
 
@@ -140,7 +140,8 @@ class Grant:
 def latest_grant(store: Store, name: str) -> Grant | None:
     """Return the grant of a lease that counts; None if it was never granted.
 
-    Its `trouble` says so if its entry can't be read.
+    Its `trouble` says so if its entry isn't a grant. Raises PartitionError if the store doesn't
+    answer: then nobody knows who has the lease.
     """
     missing = None
     while (path := max(_grants(store, name), default=None)) is not None and path != missing:
@@ -149,7 +150,7 @@ def latest_grant(store: Store, name: str) -> Grant | None:
             return read_checked(store, str(path), read, kind="this grant", hint=_REMOVE_IT)
         except FileNotFoundError:
             missing = path  # it was cleared away, so a higher number exists
-        except PartitionError as error:
+        except AlteredRecordError as error:
             written_at = time.time() - age_of(store, str(path))
             return Grant.unreadable(path.number, written_at, str(error))
     if path is None:

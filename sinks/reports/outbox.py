@@ -26,7 +26,7 @@ from sinks.reports.channel import (
 )
 from sinks.reports.names import LeftPath, ReportPath, SentPath, SincePath, TroublePath
 from sinks.reports.report import TROUBLES, Report, ReportKind
-from streams.storage.checked import create_checked, read_checked
+from streams.storage.checked import AlteredRecordError, create_checked, read_checked
 from streams.storage.store import Store, age_of
 
 __all__ = ["Outbox", "PendingReport", "latest_trouble"]
@@ -281,7 +281,7 @@ def _read(store: Store, name: str) -> _Stored | None:
         return read_checked(store, name, _parsed)
     except FileNotFoundError:
         return None  # another run removed it
-    except PartitionError as error:  # others are sent all the same
+    except AlteredRecordError as error:  # others are sent all the same
         log.warning("report left out", why=str(error))
         return None
 

@@ -188,8 +188,6 @@ def _hint(error: BaseException) -> str:
         return "check `mail.username` and DELTADROP_MAIL__PASSWORD or `mail.password_file`"
     if type(error) is SMTPException:  # aiosmtplib's error for an extension that the server lacks
         return "check `mail.security` and `mail.port`; nothing is sent in the clear"
-    if isinstance(error, OSError) and error.filename is not None:
-        return "check `mail.password_file`"
     return "check `mail.host` and `mail.port`, and that the server is up"
 
 

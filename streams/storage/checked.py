@@ -22,6 +22,7 @@ from streams.storage.store import Store
 
 __all__ = [
     "RESTORE_IT",
+    "AlteredRecordError",
     "checked",
     "create_checked",
     "read_checked",
@@ -53,6 +54,12 @@ _UNPARSABLE: Final = (
 """What parsing raises for content of another shape."""
 _LONGEST_END: Final = 160
 """Bytes at the end of a record that hold its format and checksum."""
+
+
+class AlteredRecordError(PartitionError):
+    """A record was read, and isn't as it was written. A store that doesn't answer raises another
+    PartitionError.
+    """
 
 
 class _AlteredError(ValueError):
@@ -117,7 +124,7 @@ def read_checked(
     parse: Callable[[bytes], T],
     *,
     kind: str = "this record",
-    error: type[DeltadropError] = PartitionError,
+    error: type[DeltadropError] = AlteredRecordError,
     hint: str = RESTORE_IT,
 ) -> T:
     """Read a record and check it; one request.

@@ -22,7 +22,7 @@ from tests.shop.offline import OfflineShop, at, with_exports
 from tests.shop.planted import BOB, delete, live, state
 
 HELD = at(6, 28)
-CLOCKS = ("held_at", "released_at")
+CLOCKS = ("held_at", "released_at", "checksum")
 
 
 def kept(root: Path) -> dict[str, object]:

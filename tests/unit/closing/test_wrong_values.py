@@ -138,7 +138,8 @@ def test_a_number_of_thousands_of_digits_is_refused_in_our_words(tmp_path: Path)
     [
         (
             "kafka: 5",
-            "field 'kafka': '5' isn't a group of fields; write its fields below it, indented",
+            "field 'kafka': what is given isn't a group of fields; write its fields below it,"
+            " indented",
         ),
         ("worker: {group: ''}", "field 'worker.group': is empty"),
         (

@@ -15,7 +15,8 @@ from schemas.settings.settings import load_settings
 from schemas.tables import load_catalog
 from sinks.exports.export import Export, load_exports
 from sinks.rendering.formulas import escaped
-from sinks.rendering.render import Layout, RenderedColumn, render
+from sinks.rendering.layout import Layout, RenderedColumn
+from sinks.rendering.render import render
 from sinks.service.definitions import validate_definitions
 from tests.shop.offline import DEFINITIONS
 
