@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -37,26 +37,25 @@ def opened_new(file: Path) -> BinaryIO:
     return os.fdopen(os.open(file, flags, _FILE), "wb")
 
 
-def readable_by_all(root: Path, besides: Collection[str]) -> str:
-    """Return a warning of folders in `root` that every user of the machine can look into.
+def readable_by_all(folders: Sequence[Path]) -> str:
+    """Return a warning of folders that every user of the machine can look into.
 
-    Earlier releases made such folders. Empty if there are none. besides: names of folders that
-    others may look into.
+    Earlier releases made such folders. Empty if there are none. folders: those of one root; some
+    may be missing.
     """
-    try:
-        if not root.stat().st_mode & stat.S_IXOTH:
-            return ""
-        names = sorted(
-            folder.name
-            for folder in root.iterdir()
-            if folder.name not in besides and folder.stat().st_mode & stat.S_IRWXO
-        )
-    except OSError:  # the root doesn't exist yet, or can't be listed, which others tell
+    found = [folder for folder in folders if _is_open(folder)]
+    if not found:
         return ""
-    if not names:
-        return ""
-    close = " ".join(str(root / name) for name in names)
+    names, root = ", ".join(folder.name for folder in found), found[0].parent
     return (
-        f"every user of this machine may look into {', '.join(names)} in {root}, as an earlier"
-        f" release made them; to change that: chmod -R o= {close}"
+        f"every user of this machine may look into {names} in {root}, as an earlier"
+        f" release made them; to change that: chmod -R o= {' '.join(map(str, found))}"
     )
+
+
+def _is_open(folder: Path) -> bool:
+    try:
+        is_reached = folder.parent.stat().st_mode & stat.S_IXOTH
+        return bool(is_reached and folder.stat().st_mode & stat.S_IRWXO)
+    except OSError:  # it isn't there, or can't be looked at, which others tell
+        return False

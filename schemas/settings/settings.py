@@ -11,7 +11,7 @@ import difflib
 import os
 import stat
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import (
     BaseModel,
@@ -47,6 +47,7 @@ from schemas.settings.reports import MailSettings, Section, WebhookSettings
 from schemas.settings.withheld import quote_of_settings, quoted
 
 __all__ = [
+    "FOLDERS",
     "CloseSettings",
     "KafkaSecurity",
     "KafkaSettings",
@@ -76,8 +77,19 @@ _SECRETS = (
     ("mail", "password"),
     ("webhook", "secret"),
 )
-_TRANSFERBOX = "transferbox"
-"""The folder in the root that others may look into."""
+FOLDERS: Final = (
+    "bases",
+    "coverage",
+    "erasure",
+    "leases",
+    "ledger",
+    "reports",
+    "scratch",
+    "set-aside",
+    "streams",
+    "taken-out",
+)
+"""Folders that are made in the root. Beside them is the transferbox, which others may look into."""
 _MIB = 1024 * 1024
 
 Mode = Annotated[str, StringConstraints(pattern=_MODE)]
@@ -195,7 +207,7 @@ class Settings(BaseSettings):
     @property
     def warning_of_root(self) -> str:
         """A warning of folders in the root that every user may look into; empty without any."""
-        return readable_by_all(self.root, {_TRANSFERBOX})
+        return readable_by_all([self.root / name for name in FOLDERS])
 
     @property
     def source(self) -> Document:

@@ -100,6 +100,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     server, client = self_signed(folder), self_signed(folder, name="client")
     password_file = folder / "password"
     password_file.write_text(f"{PASSWORD}\n")
+    password_file.chmod(0o600)
     login = login_listener(server, USER, PASSWORD)
     unencrypted = unencrypted_login_listener(USER, PASSWORD)
     mutual = mutual_tls_listener(server, client.certificate)
@@ -178,6 +179,7 @@ class RefusesNothing:
 def wrong_password(secured: Secured) -> dict[str, Any]:
     file = secured.password_file.with_name("other-password")
     file.write_text(f"{PASSWORD}-of-yesterday")
+    file.chmod(0o600)
     kafka = secured.by_login()
     return {**kafka, "security": {**kafka["security"], "password_file": str(file)}}
 

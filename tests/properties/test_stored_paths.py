@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import PartitionError
+from schemas.settings.settings import FOLDERS
 from sinks.repair.leftovers import _SWEPT
 from streams.storage.layout import CoveragePath, StreamFilePath, TopicPartition
 from streams.storage.paths import NamePart, StoredPath, part_of
@@ -57,6 +58,10 @@ def kinds() -> list[type[StoredPath]]:
 
 KINDS = kinds()
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.__qualname__))
+
+
+def test_every_folder_of_the_root_is_known_to_the_warning_of_open_ones() -> None:
+    assert {kind.top() for kind in KINDS} | {"scratch"} == set(FOLDERS)
 
 
 def paths(kind: type[StoredPath]) -> st.SearchStrategy[StoredPath]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,7 +18,11 @@ from sinks.engine.engine import materialize, query_rows
 
 
 @pytest.fixture
-def engines(tmp_path: Path) -> Iterator[tuple[DuckDBEngine, DuckDBEngine]]:
+def engines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[DuckDBEngine, DuckDBEngine]]:
+    """Two engines that have planned nothing before."""
+    monkeypatch.setattr("sinks.engine.duckdb.engine._IDLE", deque(maxlen=0))
     opened = DuckDBEngine.opened("1GB", tmp_path), DuckDBEngine.opened("1GB", tmp_path)
     with opened[0] as first, opened[1] as second:
         yield first, second

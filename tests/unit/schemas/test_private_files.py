@@ -195,3 +195,15 @@ def test_folders_that_an_earlier_release_left_open_are_told_with_the_command_tha
 
     settings.root.chmod(0o750)
     assert settings.warning_of_root == ""
+
+
+def test_folders_of_definitions_beside_the_data_are_nobodys_secret(
+    tmp_path: Path, under: Callable[[int], None]
+) -> None:
+    under(0o022)
+    file = with_settings(tmp_path / "site", "")
+    file.write_text("root: .\n")
+    (file.parent / "exports").mkdir(exist_ok=True)
+    (file.parent / "streams.d").mkdir(exist_ok=True)
+
+    assert load_settings(file).warning_of_root == ""
