@@ -32,8 +32,10 @@ class Chain:
 
     def finished(self) -> Chain:
         """Return the chain without closes that aren't finished, as if they had never begun."""
-        done = (at for at in self.closes if self.ledger.outcome(self.export.name, at) is not None)
-        return replace(self, closes=tuple(done))
+        closes = list(self.closes)
+        while closes and self.ledger.outcome(self.export.name, closes[-1]) is None:
+            closes.pop()  # an earlier one is finished, as closes are made in order
+        return replace(self, closes=tuple(closes))
 
     def refuse_taken_name(self, instant: dt.datetime) -> None:
         """Raise WrongCloseError if another close has the file name of the close at an instant.
@@ -41,9 +43,9 @@ class Chain:
         Locations can't tell this alone, as partners take their files away.
         """
         name = str(self.export.file_name(instant))
-        owner = next(
-            (close for close in reversed(self.closes) if self._name_of(close) == name), None
-        )
+        # A run beside may have begun this very close since.
+        others = (close for close in reversed(self.closes) if close != instant)
+        owner = next((close for close in others if self._name_of(close) == name), None)
         if owner is not None:
             raise WrongCloseError(
                 what=f"the file name {name} is taken by another window, {stamp(owner)}",

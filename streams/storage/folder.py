@@ -29,11 +29,13 @@ class FolderStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._is_direct = lru_cache(maxsize=4096)(self._folder_is_direct)
+        self._refuse_linked = lru_cache(maxsize=4096)(self._refuse_linked_folder)
 
-    def _folder_is_direct(self, folder: str) -> bool:
+    def _refuse_linked_folder(self, folder: str) -> None:
+        """Raise _LinkedError for a folder that is reached by a link; see `_own`."""
         top, _, below = folder.partition("/")
-        return (self.root / folder).resolve() == (self.root / top).resolve() / below
+        if (self.root / folder).resolve() != (self.root / top).resolve() / below:
+            raise _LinkedError
 
     def create(self, name: str, content: bytes) -> bool:
         """See Store.create. `link` fails if the name exists, so exactly one writer succeeds."""
@@ -119,8 +121,12 @@ class FolderStore:
         The root and the folders at its top may be links, so that they can be on another disk.
         """
         path = self._path(name)
-        is_direct = self._is_direct(name.rpartition("/")[0])
-        if path.is_symlink() or not is_direct:
+        try:
+            self._refuse_linked(name.rpartition("/")[0])  # what was refused is looked at anew
+            is_linked = path.is_symlink()
+        except _LinkedError:
+            is_linked = True
+        if is_linked:
             raise PartitionError(
                 what="is a link to another place, or in a folder that is",
                 where=str(path),
@@ -177,6 +183,10 @@ class FolderStore:
             aside.unlink(missing_ok=True)
             raise
         return aside
+
+
+class _LinkedError(Exception):
+    """A folder is reached by a link."""
 
 
 class _Explained:

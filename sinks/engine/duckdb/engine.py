@@ -32,7 +32,8 @@ from streams.storage.partitions import FileSlice
 
 __all__ = ["DuckDBEngine"]
 
-_IDLE: Final = deque["DuckDBEngine"](maxlen=2)
+_MOST_IDLE: Final = 2
+_IDLE: Final = deque["DuckDBEngine"](maxlen=_MOST_IDLE)
 """Closed engines: the next one to be opened goes on with the plans of the last. Two, as closes that
 run side by side are few.
 """
@@ -67,10 +68,15 @@ class DuckDBEngine(Backend, QueryEngine):  # type: ignore[misc]  # Ibis has no t
             engine._open(memory_limit, spill)
             try:
                 yield engine
+            except BaseException:
+                engine._plans.forget()
+                raise
             finally:
                 engine.disconnect()
-            if len(engine._plans) < _MOST_PLANS:
+            if len(engine._plans) < _MOST_PLANS and len(_IDLE) < _MOST_IDLE:
                 _IDLE.append(engine)
+            else:  # compiled plans may keep the object alive
+                engine._plans.forget()
 
     def __init__(self) -> None:
         super().__init__()

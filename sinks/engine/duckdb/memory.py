@@ -67,6 +67,12 @@ class PlanMemory:
         self._made: set[str] = set()
         self._wanted: list[Table] = []
 
+    def forget(self) -> None:
+        """Forget all plans."""
+        self._planned.clear()
+        self._materialized.clear()
+        self._leaves.clear()
+
     def query(self, query: Callable[[], str], columns: ibis.Schema) -> Table:
         """Return a query as a table. query: returns its text when it is needed."""
         self.refuse_reading()

@@ -12,6 +12,7 @@ from schemas.events import Kind
 from sinks.closing.drop import DropMaker
 from sinks.closing.running import attempt
 from sinks.instants import stamp
+from sinks.ledger.chain import read_chain
 from sinks.ledger.due import Due, due_closes
 from sinks.repair.redrop import Redropper
 from streams.storage.choice import Choice
@@ -126,6 +127,13 @@ def test_a_file_name_stays_its_windows_when_the_partner_has_taken_the_file(
 
     with pytest.raises(CloseError, match=f"is taken by another window, {stamp(at(6))}"):
         shop.close("sent", at(7))
+
+
+def test_a_close_that_a_run_beside_has_begun_since_is_no_other_window(shop: OfflineShop) -> None:
+    export = next(export for export in shop.sinks.exports if export.name == "sent")
+    shop.begin("sent", at(8))
+
+    read_chain(shop.sinks.ledger, export).refuse_taken_name(at(8))
 
 
 def test_a_file_name_is_its_windows_also_where_its_empty_file_was_skipped(tmp_path: Path) -> None:

@@ -152,6 +152,16 @@ def test_an_engine_with_many_plans_isnt_used_again(
         Plans().times()(Asked(numbers(again, 1), 10))
     assert again is engine
     assert list(_IDLE) == []
+    assert len(again._plans) == 0, "compiled plans may keep the object"
+
+
+def test_an_engine_whose_close_failed_isnt_used_again(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), DuckDBEngine.opened("100MB", tmp_path) as engine:
+        Plans().times()(Asked(numbers(engine, 1), 10))
+        raise ZeroDivisionError
+
+    assert list(_IDLE) == []
+    assert len(engine._plans) == 0
 
 
 def stored(path: Path, texts: list[list[str]]) -> Path:

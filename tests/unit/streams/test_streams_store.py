@@ -92,6 +92,10 @@ class TestFolder(StoreContract):
         with pytest.raises(PartitionError, match=expected):
             store.local(["streams/a/day=1/one"])
 
+        (store.root / linked).unlink()
+        put(store, "streams/a/day=1/one", b"y")  # it was put back
+        assert store.local(["streams/a/day=1/one"])[0].read_bytes() == b"y"
+
     def test_the_root_and_its_folders_may_be_links_to_a_larger_disk(
         self, store: FolderStore
     ) -> None:
