@@ -8,8 +8,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from producers.topic_schemas import register_schemas, topic_schemas, write_schemas
-from schemas.json_result import JsonResult
-from schemas.printing import say_json, say_text
+from schemas.printing import say_report, say_text
 from schemas.settings.settings import load_settings
 
 __all__ = ["schemas"]
@@ -33,13 +32,11 @@ def show(topics: _Topics = None, config: _Config = None, as_json: _AsJson = Fals
     Avro schemas.
     """
     found = topic_schemas(load_settings(config), topics or ())
-    if as_json:
-        say_json(found.to_json(), indent=2)
-    elif topics:
+    if topics and not as_json:
         for schema in found.schemas:
             say_text(schema.text.rstrip())
     else:
-        say_text(found)
+        say_report(found, as_json=as_json)
 
 
 @schemas.command()
@@ -50,7 +47,8 @@ def export(
     as_json: _AsJson = False,
 ) -> None:
     """Write the Avro schemas to files, each named `<topic>.avsc`, over those that are there."""
-    _print(write_schemas(topic_schemas(load_settings(config), topics or ()), to), as_json)
+    found = topic_schemas(load_settings(config), topics or ())
+    say_report(write_schemas(found, to), as_json=as_json)
 
 
 @schemas.command()
@@ -59,11 +57,4 @@ def register(topics: _Topics = None, config: _Config = None, as_json: _AsJson = 
 
     Exits with 2 if a schema can't read what its topic holds; 1 if the registry failed.
     """
-    _print(register_schemas(load_settings(config), topics or ()), as_json)
-
-
-def _print(result: JsonResult, as_json: bool) -> None:
-    if as_json:
-        say_json(result.to_json(), indent=2)
-    else:
-        say_text(result)
+    say_report(register_schemas(load_settings(config), topics or ()), as_json=as_json)

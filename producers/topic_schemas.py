@@ -5,7 +5,7 @@ with its subject in the registry and the field that its keys are made of.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from schemas.json_result import JsonResult
 from schemas.registry.registry import Registry
 from schemas.settings.settings import Settings
 from schemas.tables import load_catalog
-from schemas.topics import topics_of
+from schemas.topics import Topic, topics_of
 
 __all__ = [
     "RegisteredSchema",
@@ -105,6 +105,11 @@ def topic_schemas(settings: Settings, topics: Iterable[str] = ()) -> SchemaList:
 
     Raises DefinitionError if tables are wrong, WrongInputError if there is no such topic.
     """
+    return SchemaList(tuple(schema for _, schema in _of_topics(settings, topics)))
+
+
+def _of_topics(settings: Settings, topics: Iterable[str]) -> Iterator[tuple[Topic, TopicSchema]]:
+    """Yield each topic with its schema; raises the errors of `topic_schemas` before the first."""
     catalog = load_catalog(settings.tables)
     known = {topic.name: topic for topic in topics_of(catalog, settings.kafka.topic_prefix)}
     wanted = tuple(topics) or tuple(known)
@@ -115,13 +120,11 @@ def topic_schemas(settings: Settings, topics: Iterable[str] = ()) -> SchemaList:
     ]
     if wrong:
         raise WrongInputError(wrong)
-    found = []
     for name in dict.fromkeys(wanted):
         topic = known[name]
         schema = avro_schema(topic, catalog)
         key = KINDS[topic.kind].key_field
-        found.append(TopicSchema(name, topic.subject, record_name(schema), key, schema))
-    return SchemaList(tuple(found))
+        yield topic, TopicSchema(name, topic.subject, record_name(schema), key, schema)
 
 
 def write_schemas(found: SchemaList, folder: Path) -> WrittenSchemas:
@@ -145,16 +148,11 @@ def register_schemas(settings: Settings, topics: Iterable[str] = ()) -> Register
     read what its topic holds, RegistryError if the registry can't be reached. Those before it are
     registered; running it again is safe.
     """
-    catalog = load_catalog(settings.tables)
-    known = {topic.name: topic for topic in topics_of(catalog, settings.kafka.topic_prefix)}
+    found = list(_of_topics(settings, topics))
     registry = Registry(settings.registry)
     return RegisteredSchemas(
         tuple(
-            RegisteredSchema(
-                found.topic,
-                found.subject,
-                registry.register(known[found.topic], found.schema),
-            )
-            for found in topic_schemas(settings, topics).schemas
+            RegisteredSchema(schema.topic, schema.subject, registry.register(topic, schema.schema))
+            for topic, schema in found
         )
     )

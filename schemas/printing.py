@@ -8,10 +8,11 @@ import json
 import sys
 from typing import Any
 
+from schemas.json_result import JsonResult
 from schemas.one_line import joined, one_line, without_controls
 from schemas.terminal import bold
 
-__all__ = ["say", "say_csv", "say_json", "say_result", "say_text"]
+__all__ = ["say", "say_csv", "say_json", "say_report", "say_result", "say_text"]
 
 
 def say(*lines: object, err: bool = False) -> None:
@@ -35,6 +36,14 @@ def say_json(form: Any, *, indent: int | None = None) -> None:
     What JSON doesn't know, such as a moment, is printed as its text.
     """
     _write(f"{json.dumps(form, indent=indent, default=str)}\n")
+
+
+def say_report(report: JsonResult, *, as_json: bool) -> None:
+    """Print a result whose `str()` is for people: for them, or as JSON for scripts."""
+    if as_json:
+        say_json(report.to_json(), indent=2)
+    else:
+        say_text(report)
 
 
 def say_csv(text: str) -> None:

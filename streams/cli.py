@@ -29,8 +29,8 @@ def worker(
     `observe.worker_port` is set.
     """
     settings = load_settings(config)
-    if settings.warning_of_root:
-        log.warning("folders open to all", why=settings.warning_of_root)
+    if open_folders := settings.warning_of_root:
+        log.warning("folders open to all", why=open_folders)
     streams = Streams.of(settings)
     own = settings.worker
     options = WorkerOptions(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from schemas.printing import say_json, say_text
+from schemas.printing import say_report
 from schemas.settings.settings import load_settings
 from sinks.commands.options import AsJson, Config
 from sinks.service.upkeep import erase_deleted_people
@@ -26,9 +26,6 @@ def erase(
     Exits with 0 if all was erased, 3 if something is left for the next run, 1 if it failed.
     """
     report = erase_deleted_people(Sinks.of(load_settings(config)))
-    if as_json:
-        say_json(report.to_json(), indent=2)
-    else:
-        say_text(report)
+    say_report(report, as_json=as_json)
     if report.left:
         raise typer.Exit(NOT_ALL)

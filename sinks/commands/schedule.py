@@ -61,8 +61,8 @@ def serve(
     installed = Installed(lambda: make(own), (settings.tables, settings.exports, settings.streams))
     if warning := recipients_without_mail(settings, installed.latest().exports):
         log.warning("reports not sent", why=str(warning))
-    if settings.warning_of_root:
-        log.warning("folders open to all", why=settings.warning_of_root)
+    if open_folders := settings.warning_of_root:
+        log.warning("folders open to all", why=open_folders)
     store = installed.latest().ledger.store
     lease = Lease(
         store,

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from schemas.printing import say_json, say_text
+from schemas.printing import say_report
 from schemas.settings.settings import load_settings
 from sinks.commands.options import AsJson, Config
 from sinks.service.upkeep import sweep_half_steps
@@ -33,9 +33,6 @@ def sweep(
     record is wrong.
     """
     swept = sweep_half_steps(Sinks.of(load_settings(config)), all_records=all_records)
-    if as_json:
-        say_json(swept.to_json(), indent=2)
-    else:
-        say_text(swept)
+    say_report(swept, as_json=as_json)
     if swept.left or swept.wrong:
         raise typer.Exit(NOT_ALL)

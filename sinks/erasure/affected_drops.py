@@ -19,9 +19,10 @@ from schemas.topics import Topic
 from sinks.engine.event_source import clip
 from sinks.erasure.places import Touched
 from sinks.erasure.progress import Progress
-from sinks.instants import milliseconds, stamp
+from sinks.instants import milliseconds
 from sinks.ledger.intent import Intent
 from sinks.ledger.ledger import Ledger
+from sinks.ledger.names import drop_id
 from sinks.repair.revise import Reviser
 from streams.erasure.personal import owners_of
 from streams.erasure.tombstones import Integers, Tombstones
@@ -49,7 +50,7 @@ def may_show(
         return False
     intent = latest.intent
     window = _windows(reviser.ledger, intent)
-    if f"{export}@{stamp(instant)}" in progress.settled.names:
+    if drop_id(export, instant) in progress.settled.names:
         return _holds(window, touched)
     unknown = _unknown(intent, progress.tombstones)
     return bool(len(unknown)) and _names(reviser, intent, window, unknown)

@@ -25,7 +25,8 @@ from sinks.erasure.affected_drops import may_show
 from sinks.erasure.deletions import Deletions, Recorded
 from sinks.erasure.places import Places, Touched
 from sinks.erasure.progress import Progress, SettledFiles
-from sinks.instants import milliseconds, stamp
+from sinks.instants import milliseconds
+from sinks.ledger.names import drop_id
 from sinks.repair.leftovers import Leftovers
 from sinks.repair.report import RepairReport
 from sinks.repair.revise import Reviser
@@ -113,7 +114,7 @@ class Eraser:
                     with foreseen(export, instant):
                         self._finish(export, instant, report)
                 except DeltadropError as error:
-                    what = f"{export}@{stamp(instant)} can't be finished: {error}"
+                    what = f"{drop_id(export, instant)} can't be finished: {error}"
                     self._leave(export, instant, report, what, str(error))
 
     def _finish(self, export: str, instant: dt.datetime, report: ErasureReport) -> None:
@@ -171,7 +172,7 @@ class Eraser:
         self, profiles: Topic, progress: Progress, touched: Touched, report: ErasureReport
     ) -> None:
         for export, instant in self._closes(profiles, report):
-            name = f"{export}@{stamp(instant)}"
+            name = drop_id(export, instant)
             try:
                 if may_show(self.reviser, export, instant, progress, touched):
                     revised = self.reviser.revise(export, instant, REASON)
@@ -215,7 +216,7 @@ class Eraser:
                 try:
                     database = self._database(export, instant)
                 except LedgerError as error:
-                    what = f"{export}@{stamp(instant)} may hold data of people who are gone"
+                    what = f"{drop_id(export, instant)} may hold data of people who are gone"
                     report.left.append(f"{what}: {error}")
                     continue
                 if database == profiles.database:

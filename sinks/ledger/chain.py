@@ -17,6 +17,7 @@ from sinks.exports.types import EXPORT_TYPES, Line
 from sinks.instants import stamp
 from sinks.ledger.intent import Intent
 from sinks.ledger.ledger import Ledger
+from sinks.ledger.names import drop_id
 from sinks.ledger.record import CloseRecord
 
 __all__ = ["Chain", "Link", "read_chain"]
@@ -160,12 +161,12 @@ class Link:
     @property
     def drop_id(self) -> str:
         """Identifier of its drop."""
-        return f"{self.export.name}@{stamp(self.instant)}"
+        return drop_id(self.export.name, self.instant)
 
     @property
     def previous_drop(self) -> str | None:
         """Identifier of the drop before."""
-        return f"{self.export.name}@{stamp(self.previous)}" if self.previous else None
+        return drop_id(self.export.name, self.previous) if self.previous else None
 
     def begin(self, intent: Intent) -> Intent:
         """Begin the close: take its place, and record its intent.

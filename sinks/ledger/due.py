@@ -13,7 +13,7 @@ from sinks.ledger.intent import Intent
 from sinks.ledger.ledger import Ledger
 from sinks.rendering.zones import zone
 
-__all__ = ["Due", "closed_until", "due_closes", "initial_closes", "window_begin"]
+__all__ = ["Due", "close_of_window", "closed_until", "due_closes", "initial_closes", "window_begin"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -55,6 +55,13 @@ def closed_until(export: Export, ledger: Ledger) -> dt.datetime | None:
     An instant in the future means that a clock was ahead.
     """
     return max(ledger.closes(export.name), default=None)
+
+
+def close_of_window(export: str, ledger: Ledger, instant: dt.datetime) -> dt.datetime | None:
+    """Return the close that has the events of the window that ends at `instant`: the first one that
+    ends at or after it. None if it hasn't begun.
+    """
+    return next((close for close in ledger.closes(export) if close >= instant), None)
 
 
 def window_begin(

@@ -17,6 +17,7 @@ from uuid import UUID
 from sinks.editions import EDITION, FIRST_EDITION
 from sinks.exports.export import Export
 from sinks.instants import parse_stamp, stamp
+from sinks.ledger.names import drop_id
 from sinks.rendering.compress import BLOCK_BYTES
 from streams.storage.choice import Choice
 from streams.storage.coverage import Hole, Tile, Tiling
@@ -62,7 +63,7 @@ class Intent:
     @property
     def drop_id(self) -> str:
         """Identifier of the drop: the export and its close instant."""
-        return f"{self.export}@{stamp(self.instant)}"
+        return drop_id(self.export, self.instant)
 
     @cached_property
     def decided_export(self) -> Export:

@@ -22,10 +22,16 @@ __all__ = [
     "ReceiptPath",
     "UnreadablePath",
     "WaitingPath",
+    "drop_id",
     "entry_name",
 ]
 
 _FIRST = "first"
+
+
+def drop_id(export: str, instant: dt.datetime) -> str:
+    """Return the identifier of a drop: its export and the instant of its close."""
+    return f"{export}@{stamp(instant)}"
 
 
 def _number(text: str) -> int:

@@ -17,7 +17,7 @@ import structlog
 
 from schemas.errors import DeltadropError
 from sinks.closing.running import foreseen
-from sinks.instants import stamp
+from sinks.ledger.names import drop_id
 from sinks.repair.leftovers import Leftovers
 from sinks.repair.report import RepairReport
 from sinks.repair.revise import Reviser
@@ -120,7 +120,7 @@ class Sweeper:
         return swept
 
     def _try(self, export: str, instant: dt.datetime, swept: Swept, *, closes: bool) -> None:
-        name = f"{export}@{stamp(instant)}"
+        name = drop_id(export, instant)
         try:
             with foreseen(export, instant):
                 self._finish(export, instant, swept, name, closes=closes)

@@ -13,7 +13,7 @@ from schemas.errors import DeltadropError, LedgerError
 from schemas.settings.settings import Settings
 from sinks.exports.export import Export
 from sinks.instants import utc_now
-from sinks.ledger.due import due_closes, window_begin
+from sinks.ledger.due import close_of_window, due_closes, window_begin
 from sinks.ledger.intent import Intent
 from sinks.ledger.lease import Lease, process_name
 from sinks.ledger.ledger import Ledger
@@ -148,9 +148,9 @@ class Reporter:
             numbers = [at for at in ledger.revisions(name, instant) if at >= trouble.revision]
             outcomes = (ledger.outcome(name, instant, number) for number in numbers)
             return next(filter(None, outcomes), None)
-        if export is not None:
+        if export is not None:  # for its LedgerError: then no close can say that it is over
             due_closes([export], ledger, self._now())
-        close = next((at for at in sorted(ledger.closes(name)) if at >= instant), None)
+        close = close_of_window(name, ledger, instant)
         return None if close is None else ledger.outcome(name, close)
 
     def send(self) -> None:

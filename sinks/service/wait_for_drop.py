@@ -14,7 +14,7 @@ from sinks.exports.export import Export
 from sinks.exports.schedule import next_close
 from sinks.installation import Installation
 from sinks.instants import day_before, utc_now
-from sinks.ledger.due import due_closes
+from sinks.ledger.due import close_of_window, due_closes
 from sinks.rendering.zones import zone
 from sinks.service.choice import chosen_exports
 from sinks.service.drop_record import DropRecord
@@ -107,7 +107,7 @@ def _found(
 ) -> WaitedDrop | None:
     """Return what came of a window; None if nothing yet."""
     ledger = installation.ledger
-    close = next((at for at in sorted(ledger.closes(export.name)) if at >= instant), None)
+    close = close_of_window(export.name, ledger, instant)
     outcome = None if close is None else ledger.outcome(export.name, close)
     if outcome is not None:
         return WaitedDrop(export.name, instant, WaitState.DONE, DropRecord.of(outcome))

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from schemas.errors import LedgerError
 from schemas.json_result import JsonResult
 from sinks.installation import Installation
-from sinks.instants import stamp
 from sinks.ledger.ledger import Ledger
+from sinks.ledger.names import drop_id
 from sinks.repair.revised import Revised, unfinished
 from sinks.reports.outbox import latest_trouble
 
@@ -50,7 +50,7 @@ def unsettled_of(installation: Installation) -> Iterator[Unsettled]:
                 yield _close(installation, export, instant)
         except LedgerError as error:
             what = f"{error.where}: {error.what}"
-            yield Unsettled(export, f"{export}@{stamp(instant)}", 0, what, error.hint)
+            yield Unsettled(export, drop_id(export, instant), 0, what, error.hint)
 
 
 def _is_begun(ledger: Ledger, export: str, instant: dt.datetime) -> bool:
@@ -70,7 +70,7 @@ def _revision(
 
 
 def _close(installation: Installation, export: str, instant: dt.datetime) -> Unsettled:
-    drop = f"{export}@{stamp(instant)}"
+    drop = drop_id(export, instant)
     record = installation.ledger.record_of(export, instant)
     if record is not None and record.waiting is not None:
         error = record.waiting.error(export, instant)

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import typer
 
 from schemas.errors import DeltadropError
 
-__all__ = ["exit_code_of"]
+__all__ = ["exit_code_of", "run_python"]
+
+_ROOT = Path(__file__).parents[2]
+
+
+def run_python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run code that imports the project in a process of its own, in a folder; it must succeed."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(_ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
 
 
 def exit_code_of(command: Callable[[], object]) -> int:

@@ -127,12 +127,11 @@ class Transferbox:
             make_above = make_folders if folder == self.root else self._make
             make_above(folder.parent)
             folder.mkdir(exist_ok=True)
-            _permit(folder, self.folder_mode, _FOLDER)
         except FileExistsError:
             if not folder.is_dir():
                 raise
-        else:
-            _permit(folder, self.folder_mode, _FOLDER)
+            return
+        _permit(folder, self.folder_mode, _FOLDER)
 
     def _put(self, local: Path, target: Path) -> Delivered:
         """Give `local` a temporary name, then link that to `target`."""

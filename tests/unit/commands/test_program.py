@@ -14,6 +14,7 @@ import pytest
 from typer import Typer
 
 from deltadrop import COMMANDS
+from tests.shop.commands import run_python
 
 ROOT = Path(__file__).parents[3]
 TORN_DOWN = """
@@ -56,14 +57,7 @@ def test_help_lists_each_command_with_the_first_sentence_of_its_own() -> None:
 def test_help_imports_no_command(tmp_path: Path) -> None:
     code = "import deltadrop, sys; sys.argv = ['deltadrop', '--help']\ntry: deltadrop.main()\n"
     code += "finally: print([m for m in sys.modules if m in {'numpy', 'pydantic', 'kafka'}])"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = run_python(code, tmp_path)
     assert "check-location" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +22,7 @@ from schemas.settings.settings import Settings, load_settings
 from schemas.settings.withheld import file_named, quoted, variable_named
 from sinks.locations import KINDS, load_locations
 from sinks.reports import channels_of
+from tests.shop.commands import run_python
 from tests.shop.told import report
 
 ROOT = Path(__file__).parents[3]
@@ -226,14 +224,7 @@ def test_a_log_has_no_login_of_a_url_nor_has_its_traceback(tmp_path: Path, in_a_
         "try: raise ValueError(url)\n"
         "except ValueError: structlog.get_logger('x').exception('failed')\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = run_python(code, tmp_path)
     written = done.stderr + (tmp_path / "log").read_text() if in_a_file else done.stderr
 
     assert written.count("https://***@host/path") == 3
